@@ -1,0 +1,95 @@
+#ifndef TANDEM_CONTROL_H
+#define TANDEM_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a controller (tandem-failoverd) and the data planes of its node say to each other: one
+ * fixed-size message a packet on a SOCK_SEQPACKET socket, RUN_DIR/failoverd.sock. A data plane
+ * connects; one connection serves one pair. Pure codec; the sentences are in docs/protocol.md,
+ * section L. */
+
+#define TANDEM_NAME_BYTES      32 /* names of pairs, nodes, regions, with the terminating zero */
+#define TANDEM_CONTROL_VERSION 1
+#define TANDEM_CONTROL_BYTES   768
+#define TANDEM_CONTROL_SOCKET  "failoverd.sock"
+
+enum tandem_control_type {
+	/* data plane to controller */
+	TANDEM_CONTROL_ATTACH = 1, /* first packet: kind, pair, incarnation, process_id */
+	TANDEM_CONTROL_READY,      /* program: regions are attached, it can lead */
+	TANDEM_CONTROL_REPORT, /* every report_interval_ns: epoch (committed), heard_age_ns, session
+	                        */
+	TANDEM_CONTROL_SESSION_UP,   /* peer_incarnation, generation */
+	TANDEM_CONTROL_SESSION_LOST, /* text says why */
+	TANDEM_CONTROL_COPIED, /* program: a full copy is applied at peer_incarnation; output is
+	                          gated (R7) */
+	TANDEM_CONTROL_FENCED, /* standby: fenced, drained, finished; epoch is the last committed
+	                          one */
+	TANDEM_CONTROL_FAILED, /* the order in `answers` failed; text says why */
+	/* controller to data plane */
+	TANDEM_CONTROL_WELCOME = 32, /* settings, generation */
+	TANDEM_CONTROL_LEAD,     /* program: generation, is_pair. It leads; SOLO opens the gate */
+	TANDEM_CONTROL_HALT,     /* program: it may never answer again; text says why */
+	TANDEM_CONTROL_STAND_BY, /* standby: accept the session of this generation */
+	TANDEM_CONTROL_FENCE, /* standby: acknowledge nothing more, fence, drain, finish, say FENCED
+	                       */
+	TANDEM_CONTROL_ACTIVATE, /* standby: start the program with this generation, epoch,
+	                            incarnation */
+	TANDEM_CONTROL_YANK,     /* both: end everything pending on the session */
+};
+
+enum tandem_control_kind {
+	TANDEM_CONTROL_KIND_PROGRAM = 1, /* holds the regions (libtandem) */
+	TANDEM_CONTROL_KIND_STANDBY = 2, /* holds cache and image (tandemd) */
+};
+
+/* What a data plane needs of the configuration, so that only programs of node/ read the file. */
+struct tandem_control_settings {
+	char node[TANDEM_NAME_BYTES];
+	char provider[16];      /* "auto", "rdma", "tcp" */
+	char tracker[16];       /* "auto", "pagemap", "mark", "compare" */
+	char local_address[64]; /* to bind and to choose the device by */
+	char peer_address[64];  /* where the peer's tandemd listens */
+	uint16_t peer_port;
+	uint16_t channel_count;
+	uint32_t state_bytes_max; /* largest state blob */
+	uint64_t connect_timeout_ns;
+	uint64_t commit_timeout_ns; /* a wait for COMMITTED, APPLIED or a fence answer loses the
+	                               session after this */
+	uint64_t ping_interval_ns;  /* session pings; silence of commit_timeout_ns loses the session
+	                             */
+	uint64_t report_interval_ns;
+	uint64_t reconnect_interval_ns;
+};
+
+struct tandem_control_message {
+	enum tandem_control_type type;
+	enum tandem_control_kind kind;    /* ATTACH */
+	enum tandem_control_type answers; /* FAILED */
+	bool is_pair;                     /* LEAD: PAIR, else SOLO */
+	bool has_session;                 /* REPORT */
+	bool has_copy;        /* REPORT of a standby: it holds a committed, applied copy */
+	int32_t status;       /* FAILED: TANDEM_E_* */
+	uint32_t process_id;  /* ATTACH */
+	uint64_t incarnation; /* ATTACH: own; ACTIVATE: the one the program must take */
+	uint64_t peer_incarnation;
+	uint64_t generation;
+	uint64_t epoch;
+	uint64_t heard_age_ns; /* REPORT: since the last byte of the peer's software */
+	char pair[TANDEM_NAME_BYTES];
+	char text[256];
+	struct tandem_control_settings settings; /* WELCOME */
+};
+
+/* Encodes into exactly TANDEM_CONTROL_BYTES. Texts without an end are our own mistake. */
+void tandem_control_encode(const struct tandem_control_message *message, uint8_t *ret_bytes);
+
+/* 0, TANDEM_E_PROTOCOL or TANDEM_E_VERSION; *ret_message only on 0. Any bytes are safe. */
+int tandem_control_decode(const uint8_t *bytes, size_t length,
+                          struct tandem_control_message *ret_message);
+
+const char *tandem_control_type_name(enum tandem_control_type type);
+
+#endif

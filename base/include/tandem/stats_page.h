@@ -1,0 +1,73 @@
+#ifndef TANDEM_STATS_PAGE_H
+#define TANDEM_STATS_PAGE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <tandem/control.h>
+#include <tandem/error.h>
+#include <tandem/histogram.h>
+
+/* What the engine of a protected program lets others see while it runs and after it was killed: a
+ * file RUN_DIR/PAIR.stats mapped by the engine (the only writer) and by whoever reports. */
+#define TANDEM_STATS_MAGIC UINT64_C(0x31737461746e6174)
+
+/* Where in an epoch's life the engine is. */
+#define TANDEM_PHASE_TABLE(X)                                                                      \
+	X(RUN, "run")     /* the program runs, nothing of an epoch is under way */                 \
+	X(SCAN, "scan")   /* the program is quiescent, dirty pages are looked for */               \
+	X(PUSH, "push")   /* pages are written */                                                  \
+	X(SEAL, "seal")   /* run lists and trailers are written */                                 \
+	X(WAIT, "wait")   /* sealed, not committed */                                              \
+	X(APPLY, "apply") /* committed, not applied */                                             \
+	X(REPLY, "reply") /* the gate has opened, the program sends what it held */
+
+enum tandem_phase {
+#define X(name, text) TANDEM_PHASE_##name,
+	TANDEM_PHASE_TABLE(X)
+#undef X
+	        TANDEM_PHASE_COUNT,
+};
+
+struct tandem_stats {
+	uint64_t magic;
+	uint64_t incarnation;
+	uint32_t process_id;
+	_Atomic uint32_t phase; /* enum tandem_phase */
+	_Atomic uint32_t is_pair;
+	_Atomic uint32_t channel_count;
+	_Atomic uint64_t generation;
+	_Atomic uint64_t epochs_committed;
+	_Atomic uint64_t epochs_aborted;
+	_Atomic uint64_t epoch_committed; /* number of the last one */
+	_Atomic uint64_t pages_pushed;
+	_Atomic uint64_t zero_pages;
+	_Atomic uint64_t bytes_pushed;
+	_Atomic uint64_t copy_bytes_total; /* first synchronisation: to push, and done */
+	_Atomic uint64_t copy_bytes_done;
+	_Atomic uint64_t
+	        late_replies; /* released after this node was told to halt: see protocol.md */
+	char transport[16];   /* provider in use, "" before the first session */
+	char transport_detail[128];
+	char tracker[16];
+	struct tandem_histogram pause_ns; /* program held, per checkpoint */
+	struct tandem_histogram scan_ns;
+	struct tandem_histogram push_ns;
+	struct tandem_histogram commit_ns; /* sealed to COMMITTED */
+	struct tandem_histogram apply_ns;  /* COMMITTED to APPLIED */
+};
+
+const char *tandem_phase_name(enum tandem_phase phase);
+
+/* Maps DIR/PAIR.stats, mode 0600, made anew. *ret_stats is unmapped by tandem_stats_close(). */
+TANDEM_MUST_CHECK int tandem_stats_create(const char *directory, const char *pair,
+                                          struct tandem_stats **ret_stats,
+                                          struct tandem_error *reterr_error);
+/* Maps an existing one for reading; TANDEM_E_SYSTEM when there is none, TANDEM_E_VERSION for
+ * another layout. */
+TANDEM_MUST_CHECK int tandem_stats_open(const char *directory, const char *pair,
+                                        const struct tandem_stats **ret_stats,
+                                        struct tandem_error *reterr_error);
+void tandem_stats_close(const struct tandem_stats *stats); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,12 @@
+# What the project links, all from Debian packages (tools/install-dependencies has the list).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(EVENT REQUIRED IMPORTED_TARGET libevent libevent_pthreads)
+pkg_check_modules(CONFIG REQUIRED IMPORTED_TARGET libconfig)
+pkg_check_modules(JSON REQUIRED IMPORTED_TARGET json-c)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(VERBS REQUIRED IMPORTED_TARGET libibverbs librdmacm)
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+if(BUILD_TESTING)
+  pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion)
+endif()

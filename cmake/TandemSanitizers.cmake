@@ -1,0 +1,15 @@
+# TANDEM_SANITIZE: "address" (with undefined behaviour), "thread", "coverage" or empty.
+set(TANDEM_SANITIZE "" CACHE STRING "address, thread, coverage or empty")
+
+if(TANDEM_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(TANDEM_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+elseif(TANDEM_SANITIZE STREQUAL "coverage")
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+elseif(TANDEM_SANITIZE)
+  message(FATAL_ERROR "TANDEM_SANITIZE is '${TANDEM_SANITIZE}'; it must be address, thread, coverage or empty")
+endif()

@@ -1,0 +1,215 @@
+#ifndef TANDEM_TRANSPORT_H
+#define TANDEM_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/error.h>
+
+/* The transport contract. A session joins two nodes: one control channel for messages and N data
+ * channels for one-sided writes. The connecting side (the primary) writes; the listening side (the
+ * secondary) exposes memory.
+ *
+ * Threads: a listener and a session belong to one thread at a time; tandem_session_yank() is the
+ * exception. Blocking: nothing here blocks but fence, which has a deadline. All else is driven by
+ * tandem_session_progress(). Protocol sentences: docs/protocol.md, section T. */
+
+#define TANDEM_CHANNELS_MAX           16
+#define TANDEM_CHANNELS_DEFAULT       4
+#define TANDEM_MESSAGE_BYTES_MAX      8192 /* one control message */
+#define TANDEM_MEMORY_IDS_MAX         256  /* memories one session may expose: ids 0 to 255 */
+#define TANDEM_WRITE_BYTES_MAX        (1u << 20)
+#define TANDEM_REGISTRATION_BYTES_MAX (UINT64_C(256) << 20)
+
+struct tandem_transport; /* one provider, opened */
+struct tandem_listener;
+struct tandem_session;
+
+struct tandem_transport_capabilities {
+	const char *name; /* "rdma", "tcp", "memory" */
+	const char *
+	        detail; /* what it runs on: "rxe0 port 1, GID 1 (RoCE v2), MTU 4096"; never empty */
+	bool has_one_sided_writes; /* the peer's processor takes no part in a write */
+	bool needs_registration;   /* memory is pinned: RLIMIT_MEMLOCK counts */
+	unsigned write_batch_max;  /* writes worth passing in one call */
+};
+
+struct tandem_transport_options {
+	char address[64];            /* listen: local; connect: the peer's; numeric IPv4 or IPv6 */
+	char source_address[64];     /* connect: local address to bind, "" for any */
+	uint16_t port;               /* listen: 0 picks one */
+	unsigned channel_count;      /* data channels, 1 to TANDEM_CHANNELS_MAX; the connecting side
+	                                decides */
+	unsigned write_depth;        /* writes in flight per data channel, 16 to 4096 */
+	uint64_t connect_timeout_ns; /* whole set-up, both sides */
+	uint64_t peer_timeout_ns;    /* a posted write or message that makes no progress this long
+	                                loses the session */
+};
+
+#define TANDEM_TRANSPORT_OPTIONS_DEFAULT                                                           \
+	((struct tandem_transport_options){.channel_count = TANDEM_CHANNELS_DEFAULT,               \
+	                                   .write_depth = 256,                                     \
+	                                   .connect_timeout_ns = UINT64_C(2000000000),             \
+	                                   .peer_timeout_ns = UINT64_C(1000000000)})
+
+/* 0, or TANDEM_E_CONFIG with the field, the value and the limits in the detail. */
+TANDEM_MUST_CHECK int tandem_transport_options_validate(
+        const struct tandem_transport_options *options, struct tandem_error *reterr_error);
+
+/* Opens the provider `name`: "tcp", "rdma", or "auto" (rdma where a device with an active port
+ * serves `address`, else tcp; capabilities say which and why). `address` is the local one and may
+ * be "". *ret_transport is the caller's, it outlives its listeners and sessions. Errors:
+ * TANDEM_E_DEVICE (no device, port down, no GID for the address; the fix is named),
+ * TANDEM_E_CONFIG. */
+TANDEM_MUST_CHECK int tandem_transport_open(const char *name, const char *address,
+                                            struct tandem_transport **ret_transport,
+                                            struct tandem_error *reterr_error);
+struct tandem_transport *tandem_transport_free(
+        struct tandem_transport *transport); /* NULL is allowed */
+const struct tandem_transport_capabilities *tandem_transport_capabilities(
+        const struct tandem_transport *transport);
+
+/* ---- joining ---- */
+
+/* Listens on options->address and port. Errors: TANDEM_E_CONFIG (address not local),
+ * TANDEM_E_SYSTEM (port taken). */
+TANDEM_MUST_CHECK int tandem_transport_listen(struct tandem_transport *transport,
+                                              const struct tandem_transport_options *options,
+                                              struct tandem_listener **ret_listener,
+                                              struct tandem_error *reterr_error);
+int tandem_listener_fd(
+        const struct tandem_listener *listener); /* readable: call accept until it gives AGAIN */
+uint16_t tandem_listener_port(const struct tandem_listener *listener);
+/* Gives a session whose control channel and data channels have all joined, or TANDEM_E_AGAIN.
+ * Strangers, half-joined and late ones are dropped inside, each with a bounded number and time;
+ * what was dropped and why is in the error when it returns TANDEM_E_PROTOCOL or TANDEM_E_VERSION
+ * (log it, go on calling). */
+TANDEM_MUST_CHECK int tandem_listener_accept(struct tandem_listener *listener,
+                                             struct tandem_session **ret_session,
+                                             struct tandem_error *reterr_error);
+/* Nanoseconds (monotonic) at which accept must be called even if the descriptor is quiet;
+ * UINT64_MAX for never. */
+uint64_t tandem_listener_deadline_ns(const struct tandem_listener *listener);
+struct tandem_listener *tandem_listener_free(struct tandem_listener *listener);
+
+/* Starts to join; the event TANDEM_SESSION_UP or TANDEM_SESSION_LOST follows within
+ * connect_timeout_ns. */
+TANDEM_MUST_CHECK int tandem_transport_connect(struct tandem_transport *transport,
+                                               const struct tandem_transport_options *options,
+                                               struct tandem_session **ret_session,
+                                               struct tandem_error *reterr_error);
+
+/* ---- a session ---- */
+
+enum tandem_session_event_type {
+	TANDEM_SESSION_UP,       /* connecting side only: all channels have joined */
+	TANDEM_SESSION_MESSAGE,  /* a control message; in the order sent */
+	TANDEM_SESSION_NOTIFIED, /* a notify arrived: every earlier write of that channel is visible
+	                            to this processor */
+	TANDEM_SESSION_LOST, /* the last event; the cause is in `error`. Pending writes have ended.
+	                      */
+};
+
+struct tandem_session_event {
+	enum tandem_session_event_type type;
+	unsigned channel;     /* NOTIFIED */
+	uint32_t immediate;   /* NOTIFIED */
+	size_t message_bytes; /* MESSAGE */
+	uint8_t message[TANDEM_MESSAGE_BYTES_MAX];
+	struct tandem_error error; /* LOST */
+};
+
+unsigned tandem_session_channel_count(const struct tandem_session *session);
+const char *tandem_session_peer_address(const struct tandem_session *session);
+/* One descriptor for poll(2): readable when progress has work. */
+int tandem_session_fd(const struct tandem_session *session);
+/* Call progress then at the latest; UINT64_MAX for never. */
+uint64_t tandem_session_deadline_ns(const struct tandem_session *session);
+/* Moves bytes, reaps completions, checks deadlines. Never blocks. What happened comes out of
+ * next_event. */
+void tandem_session_progress(struct tandem_session *session);
+/* true and *ret_event filled, or false when there is none. */
+bool tandem_session_next_event(struct tandem_session *session,
+                               struct tandem_session_event *ret_event);
+
+/* Listening side: makes `length` bytes at `base` (page-aligned) writable for the peer under
+ * `memory_id` and tells the peer, before any message sent later. Registers in pieces of at most
+ * TANDEM_REGISTRATION_BYTES_MAX. The memory is borrowed until fence has returned 0 or the session
+ * is freed. Errors: TANDEM_E_MEMLOCK (limit needed and current in the detail), TANDEM_E_DEVICE,
+ * TANDEM_E_USAGE (id taken). */
+TANDEM_MUST_CHECK int tandem_session_expose(struct tandem_session *session, unsigned memory_id,
+                                            void *base, size_t length,
+                                            struct tandem_error *reterr_error);
+
+/* Connecting side: memory that writes will read from. Borrowed until the session is freed. Errors
+ * as expose. */
+TANDEM_MUST_CHECK int tandem_session_register(struct tandem_session *session, const void *base,
+                                              size_t length, struct tandem_error *reterr_error);
+
+/* Bytes of the peer's memory `memory_id`, 0 while it has not been exposed. */
+uint64_t tandem_session_exposed_bytes(const struct tandem_session *session, unsigned memory_id);
+
+/* One message to the peer; copied. TANDEM_E_AGAIN when the send queue is full: progress, then
+ * again. */
+TANDEM_MUST_CHECK int tandem_session_send(struct tandem_session *session, const void *message,
+                                          size_t message_bytes);
+
+struct tandem_write {
+	unsigned memory_id;
+	uint64_t offset;    /* in the peer's memory */
+	const void *source; /* registered; borrowed until the write is complete */
+	uint32_t length;    /* 1 to TANDEM_WRITE_BYTES_MAX */
+};
+
+/* Posts writes in order on a data channel and gives how many were taken: fewer than `count` when
+ * the queue is full. Errors: TANDEM_E_USAGE (outside what the peer exposed, source not registered),
+ * TANDEM_E_PEER_LOST. */
+TANDEM_MUST_CHECK int tandem_session_write(struct tandem_session *session, unsigned channel,
+                                           const struct tandem_write *writes, unsigned count,
+                                           unsigned *ret_taken_count);
+
+/* A write that also notifies the peer with `immediate`, after every earlier write of the channel
+ * has been placed. TANDEM_E_AGAIN when the queue is full. */
+TANDEM_MUST_CHECK int tandem_session_notify(struct tandem_session *session, unsigned channel,
+                                            const struct tandem_write *write, uint32_t immediate);
+
+/* Writes and notifies taken but not yet complete: their sources may still be read. It proves
+ * nothing about the peer. */
+unsigned tandem_session_inflight_count(const struct tandem_session *session, unsigned channel);
+
+/* Makes everything pending end, now: a LOST event with TANDEM_E_YANKED follows. Any thread, any
+ * number of times, at any time between the creating call's return and free; takes no lock, does not
+ * wait for the peer. */
+void tandem_session_yank(struct tandem_session *session);
+
+/* Listening side: after 0 no write of the peer can change exposed memory any more; all that had
+ * arrived before is still to be taken with next_event, then LOST. Deregisters in any case what it
+ * can. May be called on a lost session. Errors: TANDEM_E_FENCE (not proven by `deadline_ns`: the
+ * memory must not be trusted, nor freed). */
+TANDEM_MUST_CHECK int tandem_session_fence(struct tandem_session *session, uint64_t deadline_ns,
+                                           struct tandem_error *reterr_error);
+
+/* What is pending, on which channel and for how long, for status: one line into `text`. */
+void tandem_session_describe(const struct tandem_session *session, char *text, size_t text_bytes);
+
+/* Yanks, drains and frees; bounded by the device's flush. NULL and half-built are allowed. */
+struct tandem_session *tandem_session_free(struct tandem_session *session);
+
+/* ---- the in-memory provider, for tests ---- */
+
+/* A fabric: what connects to an address and port reaches who listens there. Deterministic: bytes
+ * move only in tandem_session_progress() of the receiving side. Both transports borrow it. */
+struct tandem_fabric;
+struct tandem_fabric *tandem_fabric_new(void);
+struct tandem_fabric *tandem_fabric_free(struct tandem_fabric *fabric);
+TANDEM_MUST_CHECK int tandem_transport_open_memory(struct tandem_fabric *fabric,
+                                                   struct tandem_transport **ret_transport);
+/* Faults: `cut` holds everything back until healed; `limit` lets that many further data-channel
+ * operations land, in all, then behaves as cut (UINT64_MAX: no limit). `drop` loses what is held
+ * and the sessions with it. */
+void tandem_fabric_cut(struct tandem_fabric *fabric, bool is_cut);
+void tandem_fabric_limit(struct tandem_fabric *fabric, uint64_t operations);
+void tandem_fabric_drop(struct tandem_fabric *fabric);
+
+#endif
