@@ -45,8 +45,6 @@ struct tandem_stats {
 	_Atomic uint64_t bytes_pushed;
 	_Atomic uint64_t copy_bytes_total; /* first synchronisation: to push, and done */
 	_Atomic uint64_t copy_bytes_done;
-	_Atomic uint64_t
-	        late_replies; /* released after this node was told to halt: see protocol.md */
 	char transport[16];   /* provider in use, "" before the first session */
 	char transport_detail[128];
 	char tracker[16];
