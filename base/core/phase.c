@@ -1,0 +1,14 @@
+#include <tandem/stats_page.h>
+
+static const char *const names[TANDEM_PHASE_COUNT] = {
+#define X(name, text) [TANDEM_PHASE_##name] = text,
+        TANDEM_PHASE_TABLE(X)
+#undef X
+};
+
+const char *tandem_phase_name(enum tandem_phase phase)
+{
+	/* The number may come from a page that another process wrote. */
+	unsigned index = (unsigned)phase;
+	return index < TANDEM_PHASE_COUNT ? names[index] : "unknown";
+}

@@ -1,0 +1,183 @@
+#include <criterion/criterion.h>
+
+#include <tandem/control.h>
+#include <tandem/error.h>
+#include <tandem/random.h>
+#include <signal.h>
+#include <string.h>
+
+static struct tandem_control_message sample(void)
+{
+	struct tandem_control_message message = {
+	        .type = TANDEM_CONTROL_WELCOME,
+	        .kind = TANDEM_CONTROL_KIND_STANDBY,
+	        .answers = TANDEM_CONTROL_FENCE,
+	        .is_pair = true,
+	        .has_copy = true,
+	        .status = TANDEM_E_FENCE,
+	        .process_id = 77,
+	        .incarnation = UINT64_C(0x1122334455667788),
+	        .peer_incarnation = 5,
+	        .generation = 6,
+	        .epoch = UINT64_MAX,
+	        .heard_age_ns = 8,
+	        .pair = "orders",
+	        .text = "a reason",
+	        .settings = {.node = "left",
+	                     .provider = "rdma",
+	                     .tracker = "auto",
+	                     .local_address = "::1",
+	                     .peer_address = "192.0.2.7",
+	                     .peer_port = 7400,
+	                     .channel_count = 4,
+	                     .state_bytes_max = 1u << 20,
+	                     .connect_timeout_ns = 1,
+	                     .commit_timeout_ns = 2,
+	                     .ping_interval_ns = 3,
+	                     .report_interval_ns = 4,
+	                     .reconnect_interval_ns = 5},
+	};
+	return message;
+}
+
+static void assert_same_settings(const struct tandem_control_settings *a,
+                                 const struct tandem_control_settings *b)
+{
+	cr_assert_str_eq(a->node, b->node);
+	cr_assert_str_eq(a->provider, b->provider);
+	cr_assert_str_eq(a->tracker, b->tracker);
+	cr_assert_str_eq(a->local_address, b->local_address);
+	cr_assert_str_eq(a->peer_address, b->peer_address);
+	cr_assert_eq(a->peer_port, b->peer_port);
+	cr_assert_eq(a->channel_count, b->channel_count);
+	cr_assert_eq(a->state_bytes_max, b->state_bytes_max);
+	cr_assert_eq(a->connect_timeout_ns, b->connect_timeout_ns);
+	cr_assert_eq(a->commit_timeout_ns, b->commit_timeout_ns);
+	cr_assert_eq(a->ping_interval_ns, b->ping_interval_ns);
+	cr_assert_eq(a->report_interval_ns, b->report_interval_ns);
+	cr_assert_eq(a->reconnect_interval_ns, b->reconnect_interval_ns);
+}
+
+Test(control, every_field_comes_back)
+{
+	uint8_t bytes[TANDEM_CONTROL_BYTES];
+	struct tandem_control_message sent = sample(), got;
+	tandem_control_encode(&sent, bytes);
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), 0);
+	cr_assert_eq(got.type, sent.type);
+	cr_assert_eq(got.kind, sent.kind);
+	cr_assert_eq(got.answers, sent.answers);
+	cr_assert(got.is_pair && !got.has_session && got.has_copy);
+	cr_assert_eq(got.status, sent.status);
+	cr_assert_eq(got.process_id, sent.process_id);
+	cr_assert_eq(got.incarnation, sent.incarnation);
+	cr_assert_eq(got.peer_incarnation, sent.peer_incarnation);
+	cr_assert_eq(got.generation, sent.generation);
+	cr_assert_eq(got.epoch, sent.epoch);
+	cr_assert_eq(got.heard_age_ns, sent.heard_age_ns);
+	cr_assert_str_eq(got.pair, sent.pair);
+	cr_assert_str_eq(got.text, sent.text);
+	assert_same_settings(&got.settings, &sent.settings);
+}
+
+/* One byte of a good message is replaced; the offsets are those of docs/protocol.md, section L. */
+struct damage {
+	unsigned offset;
+	uint8_t value;
+	int wanted;
+};
+
+static const struct damage damages[] = {
+        {0, 0, TANDEM_E_PROTOCOL},    /* magic */
+        {4, 2, TANDEM_E_VERSION},     /* version */
+        {6, 0, TANDEM_E_PROTOCOL},    /* type */
+        {6, 9, TANDEM_E_PROTOCOL},    /* type between the two groups */
+        {6, 39, TANDEM_E_PROTOCOL},   /* type after the last */
+        {7, 3, TANDEM_E_PROTOCOL},    /* kind */
+        {8, 20, TANDEM_E_PROTOCOL},   /* answers */
+        {9, 2, TANDEM_E_PROTOCOL},    /* is_pair */
+        {10, 255, TANDEM_E_PROTOCOL}, /* has_session */
+        {11, 3, TANDEM_E_PROTOCOL},   /* has_copy */
+        {12, 1, TANDEM_E_PROTOCOL},   /* status: unknown negative */
+        {15, 0, TANDEM_E_PROTOCOL},   /* status: positive */
+        {767, 1, TANDEM_E_PROTOCOL},  /* padding */
+};
+
+Test(control, damaged_bytes_are_refused)
+{
+	for (unsigned i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+		uint8_t bytes[TANDEM_CONTROL_BYTES];
+		struct tandem_control_message sent = sample(), got = {.epoch = 42};
+		tandem_control_encode(&sent, bytes);
+		bytes[damages[i].offset] = damages[i].value;
+		cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), damages[i].wanted,
+		             "row %u", i);
+		cr_assert_eq(got.epoch, 42, "row %u: output touched", i);
+	}
+}
+
+Test(control, a_text_without_end_is_refused)
+{
+	uint8_t bytes[TANDEM_CONTROL_BYTES];
+	struct tandem_control_message sent = sample(), got;
+	tandem_control_encode(&sent, bytes);
+	memset(bytes + 60, 'x', TANDEM_NAME_BYTES); /* pair */
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
+}
+
+Test(control, attach_needs_a_kind_and_failed_names_its_order)
+{
+	uint8_t bytes[TANDEM_CONTROL_BYTES];
+	struct tandem_control_message got;
+	struct tandem_control_message attach = {.type = TANDEM_CONTROL_ATTACH};
+	struct tandem_control_message failed = {.type = TANDEM_CONTROL_FAILED};
+	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
+	tandem_control_encode(&attach, bytes);
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
+	tandem_control_encode(&failed, bytes);
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
+	tandem_control_encode(&ready, bytes);
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), 0);
+}
+
+Test(control, other_lengths_are_refused)
+{
+	uint8_t bytes[TANDEM_CONTROL_BYTES + 1] = {0};
+	struct tandem_control_message sent = sample(), got;
+	tandem_control_encode(&sent, bytes);
+	for (size_t length = 0; length < TANDEM_CONTROL_BYTES; length++)
+		cr_assert_eq(tandem_control_decode(bytes, length, &got), TANDEM_E_PROTOCOL);
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
+}
+
+Test(control, random_bytes_do_no_harm)
+{
+	uint64_t seed = 20;
+	struct tandem_control_message got;
+	for (int round = 0; round < 2000; round++) {
+		uint8_t bytes[TANDEM_CONTROL_BYTES];
+		struct tandem_control_message sent = sample();
+		tandem_control_encode(&sent, bytes);
+		for (int i = 0; i < 4; i++)
+			bytes[tandem_random_next(&seed) % sizeof(bytes)] =
+			        (uint8_t)tandem_random_next(&seed);
+		int status = tandem_control_decode(bytes, sizeof(bytes), &got);
+		cr_assert(status == 0 || status == TANDEM_E_PROTOCOL || status == TANDEM_E_VERSION);
+		cr_assert(status != 0 || memchr(got.text, 0, sizeof(got.text)));
+	}
+}
+
+Test(control, encoding_a_text_without_end_is_our_mistake, .signal = SIGABRT)
+{
+	uint8_t bytes[TANDEM_CONTROL_BYTES];
+	struct tandem_control_message message = sample();
+	memset(message.pair, 'x', sizeof(message.pair));
+	tandem_control_encode(&message, bytes);
+}
+
+Test(control, types_have_names)
+{
+	cr_assert_str_eq(tandem_control_type_name(TANDEM_CONTROL_ATTACH), "ATTACH");
+	cr_assert_str_eq(tandem_control_type_name(TANDEM_CONTROL_YANK), "YANK");
+	cr_assert_str_eq(tandem_control_type_name((enum tandem_control_type)9), "unknown");
+}
