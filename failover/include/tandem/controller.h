@@ -1,0 +1,117 @@
+#ifndef TANDEM_CONTROLLER_H
+#define TANDEM_CONTROLLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/control.h>
+#include <tandem/error.h>
+
+/* The failover controller of one node, all its pairs, as a service on a libevent loop. It listens
+ * for data planes on RUN_DIR/failoverd.sock and for the operator on RUN_DIR/admin.sock, sends and
+ * receives heartbeats, asks the arbiter, and decides (DESIGN section 5). */
+#define TANDEM_CONTROLLER_LINKS_MAX  4
+#define TANDEM_CONTROLLER_PAIRS_MAX  64
+#define TANDEM_CONTROLLER_PATH_BYTES 96 /* directories; a socket name must still fit behind one */
+#define TANDEM_CONTROLLER_KEY_BYTES  16
+#define TANDEM_ADMIN_SOCKET          "admin.sock"
+
+struct event_base;
+
+enum tandem_arbiter_type {
+	TANDEM_ARBITER_FILE = 1, /* a directory on storage that both nodes see; link(2) decides */
+	TANDEM_ARBITER_MANUAL,   /* the operator decides; the directory is this node's own */
+};
+
+/* One heartbeat path. Both ends send from the address and port that they receive on. Pairs may
+ * share a local address and port. */
+struct tandem_controller_link {
+	char local_address[64]; /* numeric IPv4 or IPv6 */
+	char peer_address[64];
+	uint16_t local_port; /* 1..65535 */
+	uint16_t peer_port;
+};
+
+struct tandem_controller_pair {
+	char name[TANDEM_NAME_BYTES];
+	char peer_node[TANDEM_NAME_BYTES];
+	char first_owner[TANDEM_NAME_BYTES]; /* leads when the register was never written */
+	struct tandem_controller_link links[TANDEM_CONTROLLER_LINKS_MAX];
+	size_t link_count;              /* 1..TANDEM_CONTROLLER_LINKS_MAX */
+	uint64_t heartbeat_interval_ns; /* 1 ms..10 s */
+	uint32_t heartbeat_miss_count;  /* 2..1000; interval * count of silence is suspect */
+	uint64_t solo_after_ns;         /* session lost while the peer's controller lives */
+	enum tandem_arbiter_type arbiter_type;
+	char arbiter_path[TANDEM_CONTROLLER_PATH_BYTES]; /* made when missing; the pair's records
+	                                                    are in PATH/NAME/ */
+	uint64_t arbiter_timeout_ns;                     /* an older request counts as unanswered */
+	uint64_t arbiter_poll_ns; /* between readings of the register when nothing is urgent */
+	uint64_t fence_timeout_ns;
+	uint64_t activate_timeout_ns; /* ACTIVATE to the promoted program's READY */
+	uint64_t damper_window_ns;    /* at most damper_take_over_count automatic take-overs by */
+	uint32_t damper_take_over_count; /* this node in any such window; 1..16 */
+	/* Authenticates heartbeats; the same on both nodes. All zero is allowed and then protects
+	 * against accidents only. */
+	uint8_t key[TANDEM_CONTROLLER_KEY_BYTES];
+	struct tandem_control_settings settings; /* handed to every data plane that attaches */
+};
+
+#define TANDEM_CONTROLLER_PAIR_DEFAULT                                                             \
+	((struct tandem_controller_pair){                                                          \
+	        .heartbeat_interval_ns = UINT64_C(20000000),                                       \
+	        .heartbeat_miss_count = 10,                                                        \
+	        .solo_after_ns = UINT64_C(300000000),                                              \
+	        .arbiter_type = TANDEM_ARBITER_FILE,                                               \
+	        .arbiter_timeout_ns = UINT64_C(1000000000),                                        \
+	        .arbiter_poll_ns = UINT64_C(500000000),                                            \
+	        .fence_timeout_ns = UINT64_C(2000000000),                                          \
+	        .activate_timeout_ns = UINT64_C(10000000000),                                      \
+	        .damper_window_ns = UINT64_C(60000000000),                                         \
+	        .damper_take_over_count = 3,                                                       \
+	        .settings = {.provider = "auto",                                                   \
+	                     .tracker = "auto",                                                    \
+	                     .channel_count = 4,                                                   \
+	                     .state_bytes_max = 65536,                                             \
+	                     .connect_timeout_ns = UINT64_C(1000000000),                           \
+	                     .commit_timeout_ns = UINT64_C(1000000000),                            \
+	                     .ping_interval_ns = UINT64_C(20000000),                               \
+	                     .report_interval_ns = UINT64_C(20000000),                             \
+	                     .reconnect_interval_ns = UINT64_C(100000000)},                        \
+	})
+
+struct tandem_controller_options {
+	char node[TANDEM_NAME_BYTES];
+	/* For sockets and PAIR.stats; made when missing, mode 0700. */
+	char run_directory[TANDEM_CONTROLLER_PATH_BYTES];
+	const struct tandem_controller_pair *pairs; /* copied by tandem_controller_new() */
+	size_t pair_count;                          /* 1..TANDEM_CONTROLLER_PAIRS_MAX */
+	/* One line of each decision, for the program's log; may be NULL. `line` is borrowed for the
+	 * call, which comes on the loop's thread. */
+	void (*on_decision)(void *context, bool is_alarm, const char *line);
+	void *context;
+};
+
+#define TANDEM_CONTROLLER_OPTIONS_DEFAULT ((struct tandem_controller_options){.pair_count = 0})
+
+/* 0 or TANDEM_E_CONFIG with the pair, the field, the value seen and the value needed. Touches
+ * nothing outside the struct. Any thread. */
+TANDEM_MUST_CHECK int tandem_controller_options_validate(
+        const struct tandem_controller_options *options, struct tandem_error *reterr_error);
+
+struct tandem_controller;
+
+/* Starts the service on `base` (borrowed until tandem_controller_free()); everything happens while
+ * that loop is dispatched, by its thread. Copies the options. TANDEM_E_CONFIG as validate says;
+ * TANDEM_E_SYSTEM when a socket or directory cannot be made or another controller runs on the same
+ * run directory; TANDEM_E_MEMORY. */
+TANDEM_MUST_CHECK int tandem_controller_new(struct event_base *base,
+                                            const struct tandem_controller_options *options,
+                                            struct tandem_controller **ret_controller,
+                                            struct tandem_error *reterr_error);
+
+/* Ends it: data planes see their socket close, the peer silence; decides nothing. NULL is allowed.
+ */
+void tandem_controller_free(struct tandem_controller *controller);
+
+#endif
