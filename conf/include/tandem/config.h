@@ -1,0 +1,175 @@
+#ifndef TANDEM_CONFIG_H
+#define TANDEM_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/control.h>
+#include <tandem/error.h>
+
+/* The one configuration file of a cluster, the same on every node. conf/core/schema.h has every key
+ * with its limits and its reason; tandem.conf.example and docs/configuration.md are made from it.
+ * Everything here may be called from any thread, a loaded configuration does not change. */
+#define TANDEM_CONFIG_PATH_DEFAULT   "/etc/tandem/tandem.conf"
+#define TANDEM_CONFIG_NODES_MAX      128
+#define TANDEM_CONFIG_PAIRS_MAX      64
+#define TANDEM_CONFIG_HEARTBEATS_MAX 4
+#define TANDEM_CONFIG_ADDRESS_BYTES  64 /* as in struct tandem_control_settings */
+#define TANDEM_CONFIG_PATH_BYTES     92 /* a socket name must still fit behind a directory */
+#define TANDEM_CONFIG_COMMAND_BYTES  1024
+#define TANDEM_CONFIG_KEY_BYTES      16
+
+struct tandem_config_heartbeat {
+	char address[TANDEM_CONFIG_ADDRESS_BYTES];
+	uint16_t port;
+};
+
+struct tandem_config_node {
+	char name[TANDEM_NAME_BYTES];
+	char address[TANDEM_CONFIG_ADDRESS_BYTES]; /* numeric; the other nodes reach it there */
+	uint16_t port;                             /* of its tandemd */
+	char run_directory[TANDEM_CONFIG_PATH_BYTES];
+	char image_directory[TANDEM_CONFIG_PATH_BYTES];
+	struct tandem_config_heartbeat heartbeats[TANDEM_CONFIG_HEARTBEATS_MAX];
+	size_t heartbeat_count; /* at least 1; link i of a node talks to link i of its peer */
+};
+
+struct tandem_config_arbiter {
+	char type[16];                       /* "file" or "manual" */
+	char path[TANDEM_CONFIG_PATH_BYTES]; /* see tandem_config_arbiter_path() */
+	uint64_t timeout_ns;
+	uint64_t poll_interval_ns;
+};
+
+struct tandem_config_promote {
+	char command[TANDEM_CONFIG_COMMAND_BYTES]; /* for /bin/sh -c */
+	uint64_t timeout_ns;                       /* start to "regions are attached" */
+};
+
+struct tandem_config_pair {
+	char name[TANDEM_NAME_BYTES];
+	char nodes[2][TANDEM_NAME_BYTES]; /* the first one is the first owner */
+	char provider[16];
+	char tracker[16];
+	uint16_t channel_count;
+	uint32_t state_bytes_max;
+	uint64_t connect_timeout_ns;
+	uint64_t commit_timeout_ns;
+	uint64_t ping_interval_ns;
+	uint64_t reconnect_interval_ns;
+	uint64_t solo_after_ns;
+	uint64_t fence_timeout_ns;
+	char heartbeat_profile[16];
+	uint64_t heartbeat_interval_ns; /* of the profile where the file names one */
+	uint32_t heartbeat_miss_count;
+	uint32_t take_over_count_max; /* in take_over_window_ns, then the operator decides */
+	uint64_t take_over_window_ns;
+	char key[2 * TANDEM_CONFIG_KEY_BYTES + 1]; /* hex digits, or "" */
+	char key_file[TANDEM_CONFIG_PATH_BYTES];
+	struct tandem_config_arbiter arbiter;
+	struct tandem_config_promote promote;
+};
+
+struct tandem_config {
+	char path[512]; /* what was loaded */
+	char cluster[TANDEM_NAME_BYTES];
+	struct tandem_config_node nodes[TANDEM_CONFIG_NODES_MAX];
+	size_t node_count;
+	struct tandem_config_pair pairs[TANDEM_CONFIG_PAIRS_MAX];
+	size_t pair_count;
+};
+
+/* What is wrong with a file: all of it, not only the first. */
+struct tandem_config_mistake {
+	unsigned line;  /* 0 when it belongs to no line */
+	char where[96]; /* "pairs[0].channels" */
+	char text[384]; /* value seen, value needed, nearest known name, why */
+};
+
+struct tandem_config_mistakes {
+	struct tandem_config_mistake *list; /* by line */
+	size_t count;
+	size_t capacity;
+	size_t lost_count; /* found but not kept: no memory */
+};
+
+#define TANDEM_CONFIG_MISTAKES_NONE ((struct tandem_config_mistakes){.list = NULL})
+
+/* Reads and checks `path`. *ret_config is the caller's, freed by tandem_config_free(). Errors:
+ * TANDEM_E_SYSTEM (the file cannot be read: missing, a directory, larger than 1 MiB),
+ * TANDEM_E_CONFIG (mistakes in it: the first one is in the error, all are in `mistakes`),
+ * TANDEM_E_MEMORY. `mistakes` is cleared first; the caller frees it with
+ * tandem_config_mistakes_clear(); NULL is allowed. */
+TANDEM_MUST_CHECK int tandem_config_load(const char *path, struct tandem_config **ret_config,
+                                         struct tandem_config_mistakes *mistakes,
+                                         struct tandem_error *reterr_error);
+
+/* The same with the file's text in memory; `path` is only named. */
+TANDEM_MUST_CHECK int tandem_config_load_text(const char *path, const char *text, size_t length,
+                                              struct tandem_config **ret_config,
+                                              struct tandem_config_mistakes *mistakes,
+                                              struct tandem_error *reterr_error);
+
+struct tandem_config *tandem_config_free(struct tandem_config *config); /* NULL is allowed */
+void tandem_config_mistakes_clear(struct tandem_config_mistakes *mistakes);
+
+/* "FILE:LINE: WHERE: TEXT" */
+void tandem_config_mistake_format(const char *path, const struct tandem_config_mistake *mistake,
+                                  char *text, size_t text_bytes);
+
+/* ---- who is who; results are borrowed from `config` ---- */
+
+/* `name` NULL: this machine's host name, whole or up to its first dot. TANDEM_E_CONFIG with the
+ * known names in the detail. */
+TANDEM_MUST_CHECK int tandem_config_node(const struct tandem_config *config, const char *name,
+                                         const struct tandem_config_node **ret_node,
+                                         struct tandem_error *reterr_error);
+/* NULL when there is none of this name. */
+const struct tandem_config_pair *tandem_config_pair(const struct tandem_config *config,
+                                                    const char *name);
+bool tandem_config_serves(const struct tandem_config_node *node,
+                          const struct tandem_config_pair *pair);
+/* The other node of the pair; NULL when `node` is none of its two. */
+const struct tandem_config_node *tandem_config_peer(const struct tandem_config *config,
+                                                    const struct tandem_config_node *node,
+                                                    const struct tandem_config_pair *pair);
+
+/* ---- conversions ---- */
+
+/* What a data plane of `node` needs to serve `pair`. TANDEM_E_USAGE when the node is none of the
+ * pair's. */
+TANDEM_MUST_CHECK int tandem_config_settings(const struct tandem_config *config,
+                                             const struct tandem_config_node *node,
+                                             const struct tandem_config_pair *pair,
+                                             struct tandem_control_settings *ret_settings,
+                                             struct tandem_error *reterr_error);
+
+/* The arbiter's directory as `node` sees it: with the type "manual" it is the node's own, below
+ * the configured one. TANDEM_E_CONFIG when it gets longer than `path_bytes`. */
+TANDEM_MUST_CHECK int tandem_config_arbiter_path(const struct tandem_config_node *node,
+                                                 const struct tandem_config_pair *pair,
+                                                 char *ret_path, size_t path_bytes,
+                                                 struct tandem_error *reterr_error);
+
+/* Silence of the peer after which it is suspect. */
+uint64_t tandem_config_detect_ns(const struct tandem_config_pair *pair);
+
+/* The heartbeat key, from `key` or `key_file`; all zero when the pair has none. TANDEM_E_CONFIG
+ * when the key file cannot be read, is open to others, or does not hold 32 hex digits. */
+TANDEM_MUST_CHECK int tandem_config_key(const struct tandem_config_pair *pair,
+                                        uint8_t ret_key[TANDEM_CONFIG_KEY_BYTES],
+                                        struct tandem_error *reterr_error);
+
+/* ---- texts made from the schema ---- */
+
+/* The annotated example, and the reference table as Markdown; `emit` gets one line a call, without
+ * its newline, borrowed for the call. */
+void tandem_config_example(void (*emit)(void *context, const char *line), void *context);
+void tandem_config_reference(void (*emit)(void *context, const char *line), void *context);
+
+/* The word of `words` (ends with NULL) that `word` was most likely meant to be; NULL when none is
+ * near. Borrowed from `words`. Pure. */
+const char *tandem_config_nearest(const char *word, const char *const *words);
+
+#endif
