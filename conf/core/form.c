@@ -1,0 +1,56 @@
+#include "core/form.h"
+
+#include <string.h>
+
+bool tandem_config_is_name(const char *text)
+{
+	size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+	return length > 0 && length < TANDEM_NAME_BYTES && text[length] == '\0';
+}
+
+bool tandem_config_is_path(const char *text)
+{
+	if (text[0] != '/')
+		return false;
+	/* A control character in a path comes from a wrong escape, and would break log lines. */
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+bool tandem_config_is_choice(const char *text, const char *choices)
+{
+	size_t length = strlen(text);
+	while (*choices) {
+		size_t word_length = strcspn(choices, "|");
+		if (word_length == length && memcmp(choices, text, length) == 0)
+			return true;
+		choices += word_length;
+		choices += *choices == '|';
+	}
+	return false;
+}
+
+static int hex_digit(char digit)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *found = digit ? strchr(digits, digit) : NULL;
+	return found ? (int)(found - digits) % 16 : -1;
+}
+
+bool tandem_config_hex_read(const char *text, uint8_t ret_key[TANDEM_CONFIG_KEY_BYTES])
+{
+	uint8_t key[TANDEM_CONFIG_KEY_BYTES];
+	if (strlen(text) != 2 * sizeof(key))
+		return false;
+	for (size_t i = 0; i < sizeof(key); i++) {
+		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+		if (high < 0 || low < 0)
+			return false;
+		key[i] = (uint8_t)(high * 16 + low);
+	}
+	memcpy(ret_key, key, sizeof(key));
+	return true;
+}

@@ -1,0 +1,18 @@
+#ifndef TANDEM_CONF_FORM_H
+#define TANDEM_CONF_FORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/config.h>
+
+/* Whether a text of the file has the form that its key needs. Any bytes are safe. */
+bool tandem_config_is_name(const char *text);
+bool tandem_config_is_path(const char *text);
+/* One of "a|b|c". */
+bool tandem_config_is_choice(const char *text, const char *choices);
+/* True and the bytes, or false: not exactly two digits a byte. */
+bool tandem_config_hex_read(const char *text, uint8_t ret_key[TANDEM_CONFIG_KEY_BYTES]);
+
+#endif

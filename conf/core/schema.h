@@ -1,0 +1,187 @@
+#ifndef TANDEM_CONF_SCHEMA_H
+#define TANDEM_CONF_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/config.h>
+
+/* Every key of the configuration file, once. The reader, the unknown-key check, the limits, the
+ * example and the reference table are all made from this list; there is no second one. */
+
+/* Groups of keys, the struct that each fills and how messages call it. */
+#define TANDEM_CONFIG_GROUP_TABLE(X)                                                               \
+	X(ROOT, struct tandem_config, "the file")                                                  \
+	X(NODE, struct tandem_config_node, "nodes")                                                \
+	X(HEARTBEAT, struct tandem_config_heartbeat, "heartbeat")                                  \
+	X(PAIR, struct tandem_config_pair, "pairs")                                                \
+	X(ARBITER, struct tandem_config_arbiter, "arbiter")                                        \
+	X(PROMOTE, struct tandem_config_promote, "promote")
+
+enum tandem_config_group {
+#define X(name, type, text) TANDEM_CONFIG_##name,
+	TANDEM_CONFIG_GROUP_TABLE(X)
+#undef X
+	        TANDEM_CONFIG_GROUP_COUNT,
+};
+
+enum tandem_config_type {
+	/* texts */
+	TANDEM_CONFIG_NAME,      /* 1 to 31 of [a-z0-9_-] */
+	TANDEM_CONFIG_ADDRESS,   /* numeric IPv4 or IPv6, one that others can reach */
+	TANDEM_CONFIG_DIRECTORY, /* absolute path */
+	TANDEM_CONFIG_COMMAND,   /* for /bin/sh -c */
+	TANDEM_CONFIG_CHOICE,    /* one of the words in `choices` */
+	TANDEM_CONFIG_HEX_KEY,   /* 32 hex digits */
+	/* numbers */
+	TANDEM_CONFIG_NUMBER,
+	TANDEM_CONFIG_BYTES,
+	TANDEM_CONFIG_MILLISECONDS, /* kept as nanoseconds */
+	/* nested */
+	TANDEM_CONFIG_NODE_PAIR, /* [ "a", "b" ] */
+	TANDEM_CONFIG_ONE,       /* { ... } */
+	TANDEM_CONFIG_LIST,      /* ( { ... }, ... ) */
+};
+
+/* TEXT(group, key, type, field, REQUIRED|OPTIONAL, default, choices, example 1, example 2, why)
+ * NUMBER(group, key, type, field, REQUIRED|OPTIONAL, default, least, most, example 1, example 2,
+ * why) NEST(group, key, type, field, count field, REQUIRED|OPTIONAL, group inside, least, most,
+ * why). Example 2 is for the second node; "" leaves the default, shown in a comment. */
+#define TANDEM_CONFIG_SCHEMA(TEXT, NUMBER, NEST)                                                   \
+	TEXT(ROOT, cluster, NAME, cluster, REQUIRED, "", "", "demo", "",                           \
+	     "Name of the cluster, for people.")                                                   \
+	NEST(ROOT, nodes, LIST, nodes, node_count, REQUIRED, NODE, 2, TANDEM_CONFIG_NODES_MAX,     \
+	     "The machines. Each finds itself by --node, or else by its host name.")               \
+	NEST(ROOT, pairs, LIST, pairs, pair_count, REQUIRED, PAIR, 1, TANDEM_CONFIG_PAIRS_MAX,     \
+	     "The protected programs, each with its two nodes. A node may serve any number.")      \
+	TEXT(NODE, name, NAME, name, REQUIRED, "", "", "a", "b", "The node's name.")               \
+	TEXT(NODE, address, ADDRESS, address, REQUIRED, "", "", "10.0.0.1", "10.0.0.2",            \
+	     "Numeric address for the data; with RDMA it chooses the device. The peer must reach " \
+	     "it.")                                                                                \
+	NUMBER(NODE, port, NUMBER, port, OPTIONAL, 7400, 1, 65535, "", "",                         \
+	       "Port of this node's tandemd for the data.")                                        \
+	NEST(NODE, heartbeat, LIST, heartbeats, heartbeat_count, REQUIRED, HEARTBEAT, 1,           \
+	     TANDEM_CONFIG_HEARTBEATS_MAX,                                                         \
+	     "Where the controller sends and receives heartbeats, one for each network. Both "     \
+	     "nodes of a pair name equally many; the first of one talks to the first of the "      \
+	     "other.")                                                                             \
+	TEXT(NODE, run_directory, DIRECTORY, run_directory, OPTIONAL, "/run/tandem", "", "", "",   \
+	     "Sockets and statistics of the node's programs; made when missing, mode 0700.")       \
+	TEXT(NODE, image_directory, DIRECTORY, image_directory, OPTIONAL, "/dev/shm/tandem", "",   \
+	     "", "",                                                                               \
+	     "Copies of the regions are IMAGE_DIRECTORY/PAIR/REGION, mode 0600. Needs memory "     \
+	     "for them: a tmpfs.")                                                                 \
+	TEXT(HEARTBEAT, address, ADDRESS, address, REQUIRED, "", "", "10.0.0.1", "10.0.0.2",       \
+	     "Numeric address; best a network of its own for one of them.")                        \
+	NUMBER(HEARTBEAT, port, NUMBER, port, OPTIONAL, 7401, 1, 65535, "", "", "UDP port.")       \
+	TEXT(PAIR, name, NAME, name, REQUIRED, "", "", "kv", "", "The pair's name.")               \
+	NEST(PAIR, nodes, NODE_PAIR, nodes, nodes, REQUIRED, NODE, 2, 2,                           \
+	     "Its two nodes. The first one leads when the pair starts for the first time; later "  \
+	     "the arbiter's record decides.")                                                      \
+	NEST(PAIR, arbiter, ONE, arbiter, arbiter, REQUIRED, ARBITER, 1, 1,                        \
+	     "Who decides which node leads when they cannot see each other.")                      \
+	TEXT(ARBITER, type, CHOICE, type, REQUIRED, "", "file|manual", "file", "",                 \
+	     "\"file\": a directory on storage that both nodes see decides by itself. "            \
+	     "\"manual\": nothing is promoted until an operator says so with tandemctl.")          \
+	TEXT(ARBITER, path, DIRECTORY, path, OPTIONAL, "/var/lib/tandem", "",                      \
+	     "/shared/tandem/arbiter", "",                                                         \
+	     "The directory; needed for \"file\". For \"manual\" it is the node's own and must "   \
+	     "survive a restart.")                                                                 \
+	NUMBER(ARBITER, timeout_ms, MILLISECONDS, timeout_ns, OPTIONAL, 1000, 10, 60000, "", "",   \
+	       "A request that took longer counts as unanswered; the decision waits.")             \
+	NUMBER(ARBITER, poll_interval_ms, MILLISECONDS, poll_interval_ns, OPTIONAL, 500, 10,       \
+	       60000, "", "", "How often the record is read while nothing is urgent.")             \
+	NEST(PAIR, promote, ONE, promote, promote, REQUIRED, PROMOTE, 1, 1,                        \
+	     "How the secondary becomes the program.")                                             \
+	TEXT(PROMOTE, command, COMMAND, command, REQUIRED, "", "",                                 \
+	     "exec $TANDEM_BIN_DIR/tandem-kv --pair $TANDEM_PAIR --listen 0.0.0.0:6379", "",       \
+	     "Run by tandemd with /bin/sh -c and TANDEM_PAIR, TANDEM_GENERATION, TANDEM_EPOCH, "   \
+	     "TANDEM_IMAGE_DIR, TANDEM_STATE_FILE, TANDEM_RUN_DIR, TANDEM_NODE and "               \
+	     "TANDEM_BIN_DIR "                                                                     \
+	     "(where tandemd itself is).")                                                         \
+	NUMBER(PROMOTE, timeout_ms, MILLISECONDS, timeout_ns, OPTIONAL, 10000, 100, 3600000, "",   \
+	       "", "From its start until the program has attached the regions.")                   \
+	TEXT(PAIR, provider, CHOICE, provider, OPTIONAL, "auto", "auto|rdma|tcp", "", "",          \
+	     "How pages travel. \"auto\": RDMA where a device serves the node's address, else "    \
+	     "TCP.")                                                                               \
+	NUMBER(PAIR, channels, NUMBER, channel_count, OPTIONAL, 4, 1, 16, "", "",                  \
+	       "Data channels (RDMA: queue pairs; TCP: connections) that pages are spread over.")  \
+	TEXT(PAIR, tracker, CHOICE, tracker, OPTIONAL, "auto", "auto|pagemap|mark|compare", "",    \
+	     "",                                                                                   \
+	     "How written pages are found. \"auto\": pagemap on Linux 6.7 or newer, else "         \
+	     "compare.")                                                                           \
+	NUMBER(PAIR, state_bytes_max, BYTES, state_bytes_max, OPTIONAL, 65536, 0, 1073741824, "",  \
+	       "", "Largest state blob that the program hands over with an epoch.")                \
+	NUMBER(PAIR, connect_timeout_ms, MILLISECONDS, connect_timeout_ns, OPTIONAL, 1000, 10,     \
+	       600000, "", "", "Whole set-up of a session.")                                       \
+	NUMBER(PAIR, reconnect_interval_ms, MILLISECONDS, reconnect_interval_ns, OPTIONAL, 100,    \
+	       10, 600000, "", "", "Pause between attempts to set a session up.")                  \
+	NUMBER(PAIR, commit_timeout_ms, MILLISECONDS, commit_timeout_ns, OPTIONAL, 1000, 20,       \
+	       600000, "", "",                                                                     \
+	       "A session whose peer says nothing, or acknowledges nothing, this long is lost.")   \
+	NUMBER(PAIR, ping_interval_ms, MILLISECONDS, ping_interval_ns, OPTIONAL, 10, 1, 60000, "", \
+	       "", "How often an idle session is asked for a sign of life.")                       \
+	NUMBER(PAIR, solo_after_ms, MILLISECONDS, solo_after_ns, OPTIONAL, 300, 1, 600000, "", "", \
+	       "Session lost but the peer's controller alive: after this the primary asks the "    \
+	       "arbiter to go on alone.")                                                          \
+	NUMBER(PAIR, fence_timeout_ms, MILLISECONDS, fence_timeout_ns, OPTIONAL, 2000, 10, 600000, \
+	       "", "", "The standby must have fenced the old primary within this.")                \
+	TEXT(PAIR, heartbeat_profile, CHOICE, heartbeat_profile, OPTIONAL, "vm", "lan-rt|lan|vm",  \
+	     "", "",                                                                               \
+	     "Silence after which the peer is suspect. \"vm\": 6 beats of 50 ms. \"lan\": 5 of "   \
+	     "20 ms. \"lan-rt\": 4 of 5 ms, for real-time scheduling on bare metal.")              \
+	NUMBER(PAIR, heartbeat_interval_ms, MILLISECONDS, heartbeat_interval_ns, OPTIONAL, 0, 1,   \
+	       10000, "", "", "Instead of a profile, together with heartbeat_misses.")             \
+	NUMBER(PAIR, heartbeat_misses, NUMBER, heartbeat_miss_count, OPTIONAL, 0, 2, 1000, "", "", \
+	       "Instead of a profile, together with heartbeat_interval_ms.")                       \
+	NUMBER(PAIR, take_overs_max, NUMBER, take_over_count_max, OPTIONAL, 3, 1, 16, "", "",      \
+	       "More automatic take-overs by one node within take_over_window_ms are held back "   \
+	       "for the operator.")                                                                \
+	NUMBER(PAIR, take_over_window_ms, MILLISECONDS, take_over_window_ns, OPTIONAL, 60000,      \
+	       1000, 86400000, "", "", "See take_overs_max.")                                      \
+	TEXT(PAIR, key, HEX_KEY, key, OPTIONAL, "", "", "", "",                                    \
+	     "Authenticates heartbeats: 32 hex digits, the same on both nodes "                    \
+	     "(openssl rand -hex 16). Everybody who reads this file knows it.")                    \
+	TEXT(PAIR, key_file, DIRECTORY, key_file, OPTIONAL, "", "", "/etc/tandem/kv.key", "",      \
+	     "Instead of key: a file with the 32 hex digits, readable by its owner only.")
+
+struct tandem_config_key {
+	enum tandem_config_group group;
+	const char *name;
+	enum tandem_config_type type;
+	bool is_required;
+	size_t offset; /* of the field in the group's struct */
+	size_t size;   /* texts and numbers: of the field; lists: of one element */
+	/* texts */
+	const char *text_default;
+	const char *choices; /* "auto|rdma|tcp" */
+	/* numbers, in the unit of the file */
+	uint64_t number_default;
+	uint64_t least; /* lists: elements */
+	uint64_t most;
+	/* nested */
+	enum tandem_config_group inside;
+	size_t count_offset;
+	/* for people */
+	const char *examples[2];
+	const char *why;
+};
+
+/* All keys in the order of the file; *ret_count of them. */
+const struct tandem_config_key *tandem_config_keys(size_t *ret_count);
+
+/* NULL when the group has no such key. */
+const struct tandem_config_key *tandem_config_key_find(enum tandem_config_group group,
+                                                       const char *name);
+
+/* As in messages and headings: "pairs". */
+const char *tandem_config_group_text(enum tandem_config_group group);
+
+/* What the key takes, without limits: "milliseconds". */
+const char *tandem_config_type_text(enum tandem_config_type type);
+
+bool tandem_config_type_is_text(enum tandem_config_type type);
+bool tandem_config_type_is_number(enum tandem_config_type type);
+
+#endif

@@ -1,0 +1,63 @@
+#ifndef TANDEM_CONF_TIMERS_H
+#define TANDEM_CONF_TIMERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/config.h>
+
+/* The timers that a rule compares; DETECT is interval times misses. */
+#define TANDEM_CONFIG_TIMER_TABLE(X)                                                               \
+	X(PING, "ping_interval_ms")                                                                \
+	X(RECONNECT, "reconnect_interval_ms")                                                      \
+	X(COMMIT, "commit_timeout_ms")                                                             \
+	X(SOLO, "solo_after_ms")                                                                   \
+	X(FENCE, "fence_timeout_ms")                                                               \
+	X(PROMOTE, "promote.timeout_ms")                                                           \
+	X(TAKE_OVER_WINDOW, "take_over_window_ms")                                                 \
+	X(DETECT, "heartbeat_interval_ms x heartbeat_misses")
+
+enum tandem_config_timer {
+#define X(name, text) TANDEM_CONFIG_TIMER_##name,
+	TANDEM_CONFIG_TIMER_TABLE(X)
+#undef X
+};
+
+/* count * left <= right, or the file contradicts itself. */
+#define TANDEM_CONFIG_TIMER_RULE_TABLE(X)                                                          \
+	X(3, PING, COMMIT, "two lost pings must not lose a session")                               \
+	X(2, PING, DETECT,                                                                         \
+	  "an answered ping is the evidence of life that keeps a pair when heartbeats are cut")    \
+	X(1, DETECT, COMMIT,                                                                       \
+	  "a session must not be given up before heartbeats could tell a dead peer from a slow "   \
+	  "one")                                                                                   \
+	X(1, DETECT, SOLO, "a dead peer must be found dead before its lost session decides")       \
+	X(2, RECONNECT, SOLO,                                                                      \
+	  "a broken session deserves two attempts before the copy is given up")                    \
+	X(1, FENCE, TAKE_OVER_WINDOW, "a take-over must fit into the window that counts them")     \
+	X(1, PROMOTE, TAKE_OVER_WINDOW, "a take-over must fit into the window that counts them")
+
+struct tandem_config_timer_rule {
+	uint64_t count;
+	enum tandem_config_timer left;
+	enum tandem_config_timer right;
+	const char *why;
+};
+
+/* Rule `index` from 0 on; NULL after the last. */
+const struct tandem_config_timer_rule *tandem_config_timer_rule(size_t index);
+bool tandem_config_timer_rule_holds(const struct tandem_config_timer_rule *rule,
+                                    const struct tandem_config_pair *pair);
+uint64_t tandem_config_timer_ns(const struct tandem_config_pair *pair,
+                                enum tandem_config_timer timer);
+const char *tandem_config_timer_key(enum tandem_config_timer timer);
+
+/* Fills interval and misses from the profile's name; false when there is no such profile. */
+bool tandem_config_profile_apply(struct tandem_config_pair *pair);
+
+/* How often a data plane reports to its controller: often enough that two reports fit into the
+ * time in which the controller makes up its mind. */
+uint64_t tandem_config_report_interval_ns(const struct tandem_config_pair *pair);
+
+#endif

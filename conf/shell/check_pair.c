@@ -1,0 +1,213 @@
+#include "shell/reader.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tandem/clock.h>
+
+#include "core/timers.h"
+
+/* A pair of the file, as the checks see it. */
+struct subject {
+	struct tandem_config_reader *reader;
+	struct tandem_config_pair *pair;
+	const config_setting_t *setting;
+	const struct tandem_config_node *nodes[2]; /* NULL when not known */
+};
+
+static void check_name(struct subject *subject, size_t index)
+{
+	const struct tandem_config_pair *pairs = subject->reader->config->pairs;
+	for (size_t i = 0; i < index; i++) {
+		if (pairs[index].name[0] == '\0' || strcmp(pairs[i].name, pairs[index].name) != 0)
+			continue;
+		tandem_config_mistake_in(subject->reader, subject->setting, "name",
+		                         "\"%s\" is the name of pairs[%zu] already",
+		                         pairs[index].name, i);
+		return;
+	}
+}
+
+static const struct tandem_config_node *node_find(struct subject *subject, const char *name)
+{
+	const struct tandem_config *config = subject->reader->config;
+	const char *names[TANDEM_CONFIG_NODES_MAX + 1] = {NULL};
+	for (size_t i = 0; i < config->node_count; i++) {
+		if (strcmp(config->nodes[i].name, name) == 0)
+			return &config->nodes[i];
+		names[i] = config->nodes[i].name;
+	}
+	const char *nearest = tandem_config_nearest(name, names);
+	tandem_config_mistake_in(subject->reader, subject->setting, "nodes",
+	                         "\"%s\" is not among the nodes of this file%s%s%s", name,
+	                         nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+	                         nearest ? "\"?" : "");
+	return NULL;
+}
+
+static void check_nodes(struct subject *subject)
+{
+	char(*names)[TANDEM_NAME_BYTES] = subject->pair->nodes;
+	if (names[0][0] == '\0' || names[1][0] == '\0')
+		return;
+	if (strcmp(names[0], names[1]) == 0) {
+		tandem_config_mistake_in(subject->reader, subject->setting, "nodes",
+		                         "\"%s\" is paired with itself, two nodes needed",
+		                         names[0]);
+		return;
+	}
+	for (size_t i = 0; i < 2; i++)
+		subject->nodes[i] = node_find(subject, names[i]);
+}
+
+static bool is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+static void check_addresses(struct subject *subject, const char *what, const char *first,
+                            const char *second)
+{
+	if (first[0] == '\0' || second[0] == '\0')
+		return;
+	if (is_loopback(first) != is_loopback(second))
+		tandem_config_mistake_in(subject->reader, subject->setting, "nodes",
+		                         "%s %s and %s cannot reach each other: one is a loopback "
+		                         "address",
+		                         what, first, second);
+	else if (!strchr(first, ':') != !strchr(second, ':'))
+		tandem_config_mistake_in(subject->reader, subject->setting, "nodes",
+		                         "%s %s and %s cannot reach each other: one is IPv4, one "
+		                         "is IPv6",
+		                         what, first, second);
+}
+
+static void check_links(struct subject *subject)
+{
+	const struct tandem_config_node *first = subject->nodes[0], *second = subject->nodes[1];
+	if (!first || !second)
+		return;
+	check_addresses(subject, "the data addresses", first->address, second->address);
+	if (first->heartbeat_count == 0 || second->heartbeat_count == 0)
+		return;
+	if (first->heartbeat_count != second->heartbeat_count) {
+		tandem_config_mistake_in(
+		        subject->reader, subject->setting, "nodes",
+		        "node \"%s\" has %zu heartbeat links and \"%s\" has %zu, equally many "
+		        "needed",
+		        first->name, first->heartbeat_count, second->name, second->heartbeat_count);
+		return;
+	}
+	for (size_t i = 0; i < first->heartbeat_count; i++)
+		check_addresses(subject, "the heartbeat addresses", first->heartbeats[i].address,
+		                second->heartbeats[i].address);
+}
+
+static bool is_given(const struct subject *subject, const char *key)
+{
+	return config_setting_get_member(subject->setting, key) != NULL;
+}
+
+static void check_heartbeat(struct subject *subject)
+{
+	bool has_interval = is_given(subject, "heartbeat_interval_ms");
+	bool has_misses = is_given(subject, "heartbeat_misses");
+	if (!has_interval && !has_misses) {
+		tandem_config_profile_apply(subject->pair);
+		return;
+	}
+	if (is_given(subject, "heartbeat_profile"))
+		tandem_config_mistake_in(subject->reader, subject->setting, "heartbeat_profile",
+		                         "contradicts %s: give the profile or the numbers",
+		                         has_interval ? "heartbeat_interval_ms"
+		                                      : "heartbeat_misses");
+	if (has_interval != has_misses)
+		tandem_config_mistake_in(
+		        subject->reader, subject->setting,
+		        has_interval ? "heartbeat_misses" : "heartbeat_interval_ms",
+		        "is missing: it goes together with %s",
+		        has_interval ? "heartbeat_interval_ms" : "heartbeat_misses");
+}
+
+/* The mistake stands at the timer that the file gives, the left one if both. */
+static const char *timer_to_blame(const struct subject *subject,
+                                  const struct tandem_config_timer_rule *rule)
+{
+	const char *left = tandem_config_timer_key(rule->left);
+	const char *right = tandem_config_timer_key(rule->right);
+	if (is_given(subject, left) || !is_given(subject, right))
+		return left;
+	return right;
+}
+
+static void check_timers(struct subject *subject)
+{
+	const struct tandem_config_timer_rule *rule;
+	for (size_t i = 0; (rule = tandem_config_timer_rule(i)); i++) {
+		uint64_t left_ns = tandem_config_timer_ns(subject->pair, rule->left);
+		uint64_t right_ns = tandem_config_timer_ns(subject->pair, rule->right);
+		if (left_ns == 0 || right_ns == 0 ||
+		    tandem_config_timer_rule_holds(rule, subject->pair))
+			continue;
+		char factor[32] = "";
+		if (rule->count > 1)
+			snprintf(factor, sizeof(factor), "%" PRIu64 " times ", rule->count);
+		tandem_config_mistake_in(
+		        subject->reader, subject->setting, timer_to_blame(subject, rule),
+		        "%s%s (%" PRIu64 " ms) must not exceed %s (%" PRIu64 " ms): %s", factor,
+		        tandem_config_timer_key(rule->left), left_ns / TANDEM_NS_PER_MS,
+		        tandem_config_timer_key(rule->right), right_ns / TANDEM_NS_PER_MS,
+		        rule->why);
+	}
+}
+
+static void check_key(struct subject *subject)
+{
+	if (is_given(subject, "key") && is_given(subject, "key_file"))
+		tandem_config_mistake_in(subject->reader, subject->setting, "key_file",
+		                         "contradicts key: give one of the two");
+}
+
+static void check_arbiter(struct subject *subject)
+{
+	const struct tandem_config_pair *pair = subject->pair;
+	const config_setting_t *arbiter = config_setting_get_member(subject->setting, "arbiter");
+	char path[TANDEM_CONFIG_PATH_BYTES];
+	struct tandem_error error;
+	if (!arbiter || config_setting_type(arbiter) != CONFIG_TYPE_GROUP)
+		return;
+	if (strcmp(pair->arbiter.type, "file") == 0 && !config_setting_get_member(arbiter, "path"))
+		tandem_config_mistake_in(
+		        subject->reader, arbiter, "path",
+		        "is missing: the type \"file\" needs a directory on storage that "
+		        "both nodes see");
+	for (size_t i = 0; i < 2; i++) {
+		if (!subject->nodes[i] || pair->arbiter.path[0] == '\0' ||
+		    tandem_config_arbiter_path(subject->nodes[i], pair, path, sizeof(path),
+		                               &error) == 0)
+			continue;
+		tandem_config_mistake_in(subject->reader, arbiter, "path", "%s", error.detail);
+		return;
+	}
+}
+
+void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index)
+{
+	const config_setting_t *list = config_lookup(reader->tree, "pairs");
+	struct subject subject = {
+	        .reader = reader,
+	        .pair = &reader->config->pairs[index],
+	        .setting = config_setting_get_elem(list, (unsigned)index),
+	};
+	if (config_setting_type(subject.setting) != CONFIG_TYPE_GROUP)
+		return;
+	check_name(&subject, index);
+	check_nodes(&subject);
+	check_links(&subject);
+	check_heartbeat(&subject);
+	check_timers(&subject);
+	check_key(&subject);
+	check_arbiter(&subject);
+}

@@ -1,0 +1,43 @@
+#ifndef TANDEM_CONF_READER_H
+#define TANDEM_CONF_READER_H
+
+#include <libconfig.h>
+
+#include "core/schema.h"
+
+/* Inside the loader: the parsed file on one side, the structs on the other. A value that is wrong
+ * stays zero or empty in the struct; the checks behind it pass over such a value, so that one
+ * mistake is told once. */
+struct tandem_config_reader {
+	const config_t *tree;
+	struct tandem_config *config;
+	struct tandem_config_mistakes *mistakes;
+};
+
+/* mistakes.c: `where` is the key's whole path. */
+void tandem_config_mistake_add(struct tandem_config_mistakes *mistakes, unsigned line,
+                               const char *where, const char *format, ...) TANDEM_PRINTF(4, 5);
+/* About `setting` itself. */
+void tandem_config_mistake_at(struct tandem_config_reader *reader, const config_setting_t *setting,
+                              const char *format, ...) TANDEM_PRINTF(3, 4);
+/* About the member `name` of `group`: its line, or the group's when it is not there. */
+void tandem_config_mistake_in(struct tandem_config_reader *reader, const config_setting_t *group,
+                              const char *name, const char *format, ...) TANDEM_PRINTF(4, 5);
+void tandem_config_mistakes_sort(struct tandem_config_mistakes *mistakes);
+
+/* value.c: one scalar into its field; `field` is what key->offset says. */
+void tandem_config_value_read(struct tandem_config_reader *reader,
+                              const struct tandem_config_key *key, const config_setting_t *setting,
+                              void *field);
+void tandem_config_value_default(const struct tandem_config_key *key, void *field);
+/* The value as the file has it, for messages: "\"tpc\"", "17", "a group". */
+void tandem_config_value_text(const config_setting_t *setting, char *text, size_t text_bytes);
+
+/* read.c: the whole tree. */
+void tandem_config_read(struct tandem_config_reader *reader);
+
+/* check.c, check_pair.c: what no single value shows. */
+void tandem_config_check(struct tandem_config_reader *reader);
+void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index);
+
+#endif
