@@ -1,0 +1,33 @@
+#ifndef TANDEM_PAGE_MAP_H
+#define TANDEM_PAGE_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layout.h"
+#include "wire.h"
+
+/* What was recorded of an epoch: which pages, and whether as data or as zeros. The newest record of
+ * a page wins. The words belong to the caller. Pure. */
+struct tandem_page_map {
+	uint64_t page_count;
+	uint64_t *recorded;
+	uint64_t *zero; /* subset of recorded */
+};
+
+void tandem_page_map_record(struct tandem_page_map *map, uint64_t page, enum tandem_run_kind kind);
+void tandem_page_map_clear(struct tandem_page_map *map);
+
+/* Encodes the runs of one channel, ascending, at most one a page, into ret_bytes (layout->runs_max
+ * runs). */
+struct tandem_run_list {
+	uint32_t run_count;
+	uint32_t crc;
+	uint64_t data_pages;
+};
+struct tandem_run_list tandem_page_map_encode(const struct tandem_page_map *map,
+                                              const struct tandem_layout *layout, unsigned channel,
+                                              uint8_t *ret_bytes);
+
+#endif

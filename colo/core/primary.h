@@ -1,0 +1,169 @@
+#ifndef TANDEM_PRIMARY_H
+#define TANDEM_PRIMARY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gate.h"
+#include "wire.h"
+
+/* The primary's side of the epoch protocol (DESIGN 4): events in, ordered actions out. Pure. The
+ * shell moves the memory; it executes the actions in order and gives the results back as events. */
+
+#define TANDEM_PRIMARY_PHASE_TABLE(X)                                                              \
+	X(IDLE)     /* not leading */                                                              \
+	X(DOWN)     /* no session; connects at reconnect_at_ns */                                  \
+	X(JOINING)  /* the session is being set up */                                              \
+	X(GREETING) /* HELLO sent */                                                               \
+	X(HELD)     /* PAIR, but the peer holds no copy of ours: waits for SOLO (R8) */            \
+	X(COPYING)  /* first synchronisation or resync beside the running program */               \
+	X(OPEN)     /* an epoch is open, nothing is under way */                                   \
+	X(SCANNING) /* program quiescent from here ... */                                          \
+	X(PUSHING)                                                                                 \
+	X(BLOCKED)  /* pages of the epoch before are not applied yet (4.4) */                      \
+	X(SETTLING) /* ... to here: posted writes still read its memory */                         \
+	X(UNSEALED) /* program runs, everything is pushed, the epoch before is not applied */      \
+	X(SEALED)   /* waits for COMMITTED */                                                      \
+	X(HALTED)
+
+enum tandem_primary_phase {
+#define X(name) TANDEM_PRIMARY_##name,
+	TANDEM_PRIMARY_PHASE_TABLE(X)
+#undef X
+};
+
+enum tandem_primary_event_type {
+	TANDEM_PRIMARY_ON_LEAD,       /* controller: generation, is_pair */
+	TANDEM_PRIMARY_ON_HALT,       /* controller */
+	TANDEM_PRIMARY_ON_CHECKPOINT, /* program: it is quiescent until RESUME */
+	TANDEM_PRIMARY_ON_SESSION_UP,
+	TANDEM_PRIMARY_ON_SESSION_LOST,
+	TANDEM_PRIMARY_ON_MESSAGE, /* from the secondary */
+	TANDEM_PRIMARY_ON_SCANNED,
+	TANDEM_PRIMARY_ON_SLICED, /* is_done: the pass has pushed all it knew; is_small: what is
+	                             left is little */
+	TANDEM_PRIMARY_ON_PUSHED, /* is_done: nothing had to wait for APPLIED */
+	TANDEM_PRIMARY_ON_SETTLED,
+	TANDEM_PRIMARY_ON_TICK,
+};
+
+struct tandem_primary_event {
+	enum tandem_primary_event_type type;
+	uint64_t now_ns;
+	uint64_t generation;
+	bool is_pair;
+	bool is_done;
+	bool is_small;
+	const struct tandem_wire_message *message;
+};
+
+enum tandem_primary_action_type {
+	TANDEM_PRIMARY_DO_CONNECT,
+	TANDEM_PRIMARY_DO_DROP_SESSION, /* reason; SESSION_LOST must follow */
+	TANDEM_PRIMARY_DO_SEND,         /* message */
+	TANDEM_PRIMARY_DO_MARK_ALL, /* every page is to push; is_fresh: zero pages need no record */
+	TANDEM_PRIMARY_DO_SLICE,    /* push a bounded piece beside the running program: SLICED */
+	TANDEM_PRIMARY_DO_SCAN,     /* re-arm the trackers, add what they found: SCANNED */
+	TANDEM_PRIMARY_DO_PUSH,     /* push all that may be pushed: PUSHED */
+	TANDEM_PRIMARY_DO_SEAL,     /* post blob, run lists, trailers: epoch, base, generation */
+	TANDEM_PRIMARY_DO_SETTLE,   /* wait until every write is locally complete: SETTLED */
+	TANDEM_PRIMARY_DO_RESUME,   /* the program may go on */
+	TANDEM_PRIMARY_DO_FORGET_MAP, /* the last epoch's map is applied */
+	TANDEM_PRIMARY_DO_MERGE_MAPS, /* every page of both maps is to push again */
+	TANDEM_PRIMARY_DO_REPORT_UP,  /* to the controller: peer_incarnation */
+	TANDEM_PRIMARY_DO_REPORT_LOST,
+	TANDEM_PRIMARY_DO_REPORT_COPIED,    /* epoch, peer_incarnation */
+	TANDEM_PRIMARY_DO_REPORT_COMMITTED, /* epoch: for statistics */
+};
+
+struct tandem_primary_action {
+	enum tandem_primary_action_type type;
+	uint64_t epoch;
+	uint64_t base;
+	uint64_t generation;
+	uint64_t peer_incarnation;
+	bool is_fresh;
+	int code;           /* DROP_SESSION: TANDEM_E_* */
+	const char *reason; /* DROP_SESSION: a literal */
+	struct tandem_wire_message message;
+};
+
+#define TANDEM_PRIMARY_ACTIONS_MAX 8u
+
+struct tandem_primary_actions {
+	unsigned count;
+	struct tandem_primary_action items[TANDEM_PRIMARY_ACTIONS_MAX];
+};
+
+struct tandem_primary_options {
+	char pair[TANDEM_NAME_BYTES];
+	uint64_t incarnation;
+	uint32_t channel_count;
+	uint32_t state_bytes_max;
+	uint64_t connect_timeout_ns;
+	uint64_t commit_timeout_ns;
+	uint64_t ping_interval_ns;
+	uint64_t reconnect_interval_ns;
+	unsigned copy_passes_max; /* background passes of a copy; 0 when a tracker needs a quiescent
+	                             program */
+	uint64_t first_epoch;     /* 1, or K+1 of the epoch this program was promoted at */
+	struct tandem_region_table regions;
+};
+
+struct tandem_primary {
+	struct tandem_primary_options options;
+	struct tandem_gate gate;
+	enum tandem_primary_phase phase;
+	/* the controller's word */
+	uint64_t generation;
+	bool is_pair;
+	/* epochs */
+	uint64_t next_epoch; /* number of the open epoch */
+	uint64_t captured;   /* number of the last capture; it may never be sealed */
+	uint64_t committed;  /* K: the secondary's word */
+	uint64_t sealed;     /* undecided, 0 for none; stays in doubt over a lost session */
+	uint64_t base;       /* what the secondary of this session has committed, for trailers */
+	bool is_applied;     /* K is applied */
+	/* the copy at the peer */
+	uint64_t peer_incarnation; /* who holds our copy, 0 for nobody */
+	uint64_t peer_generation;  /* what the peer last said to know */
+	uint64_t session_incarnation;
+	bool is_copying;    /* the next commit completes a copy */
+	bool is_copy_ready; /* what is left is for the capture */
+	bool is_fresh;
+	bool has_copied; /* COPIED reported for this session */
+	unsigned copy_pass;
+	/* the program */
+	bool is_held;    /* between CHECKPOINT and RESUME */
+	bool is_waiting; /* held, and the epoch before it is still undecided */
+	/* time */
+	uint64_t deadline_ns; /* of the phase; UINT64_MAX for none */
+	uint64_t heard_ns;
+	uint64_t ping_at_ns;
+	uint64_t last_ping;
+	uint64_t reconnect_at_ns;
+	uint64_t session_generation;
+};
+
+void tandem_primary_init(struct tandem_primary *primary,
+                         const struct tandem_primary_options *options);
+void tandem_primary_step(struct tandem_primary *primary, const struct tandem_primary_event *event,
+                         struct tandem_primary_actions *ret_actions);
+/* While a push waits: a ping if one is due, nothing else. */
+void tandem_primary_keep_alive(struct tandem_primary *primary, uint64_t now_ns,
+                               struct tandem_primary_actions *ret_actions);
+/* A checkpoint would only be answered by RESUME. */
+bool tandem_primary_skips_checkpoint(const struct tandem_primary *primary);
+/* When a TICK is due; UINT64_MAX for never. */
+uint64_t tandem_primary_deadline_ns(const struct tandem_primary *primary);
+/* Tickets for the program's output; see gate.h. A checkpoint's is taken before its CHECKPOINT
+ * event. */
+uint64_t tandem_primary_checkpoint_ticket(struct tandem_primary *primary);
+uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary);
+bool tandem_primary_can_checkpoint(const struct tandem_primary *primary);
+bool tandem_primary_wants_checkpoint(const struct tandem_primary *primary);
+/* A ticket waits for a ping that has not been sent. */
+bool tandem_primary_wants_ping(const struct tandem_primary *primary);
+const char *tandem_primary_phase_name(enum tandem_primary_phase phase);
+
+#endif

@@ -1,0 +1,101 @@
+#ifndef TANDEM_SECONDARY_H
+#define TANDEM_SECONDARY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire.h"
+
+/* The secondary's side of the epoch protocol (DESIGN 3.2, 3.3, 4): events in, ordered actions out.
+ * Pure. The shell copies slots to private memory and checks run lists before it reports a seal; a
+ * seal reported here is well formed. */
+enum tandem_secondary_event_type {
+	TANDEM_SECONDARY_ON_STAND_BY, /* controller: generation, owner incarnation (0: not known) */
+	TANDEM_SECONDARY_ON_HELLO, /* without objection; no session is up (the old one was ended) */
+	TANDEM_SECONDARY_ON_PREPARED, /* cache and image are there and exposed; is_fresh */
+	TANDEM_SECONDARY_ON_MESSAGE,
+	TANDEM_SECONDARY_ON_SEAL,         /* channel, trailer */
+	TANDEM_SECONDARY_ON_APPLIED,      /* is_done, or one more slice is left */
+	TANDEM_SECONDARY_ON_SESSION_LOST, /* after its fence and drain */
+	TANDEM_SECONDARY_ON_FENCE, /* controller: acknowledge nothing more; the shell ends the
+	                              session next */
+	TANDEM_SECONDARY_ON_VOID,  /* cache or image can not be trusted any more */
+};
+
+struct tandem_secondary_event {
+	enum tandem_secondary_event_type type;
+	uint64_t generation;
+	uint64_t incarnation;
+	bool is_done;
+	bool is_fresh;
+	unsigned channel;
+	const struct tandem_trailer *trailer;
+	const struct tandem_wire_message *message;
+};
+
+enum tandem_secondary_action_type {
+	TANDEM_SECONDARY_DO_SEND,    /* message */
+	TANDEM_SECONDARY_DO_DROP,    /* end the session: code, reason */
+	TANDEM_SECONDARY_DO_PREPARE, /* make cache and image for the HELLO's regions and expose
+	                                them: PREPARED */
+	TANDEM_SECONDARY_DO_RENEW,   /* before PREPARE: the copy is another's, begin with zeros */
+	TANDEM_SECONDARY_DO_COMMIT, /* the collected lists and blob become the committed ones: epoch
+	                             */
+	TANDEM_SECONDARY_DO_APPLY,  /* a bounded slice: APPLIED */
+	TANDEM_SECONDARY_DO_REPORT_UP, /* to the controller: primary's incarnation */
+};
+
+struct tandem_secondary_action {
+	enum tandem_secondary_action_type type;
+	uint64_t epoch;
+	uint64_t incarnation;
+	int code;
+	const char *reason; /* a literal */
+	struct tandem_wire_message message;
+};
+
+#define TANDEM_SECONDARY_ACTIONS_MAX 6u
+
+struct tandem_secondary_actions {
+	unsigned count;
+	struct tandem_secondary_action items[TANDEM_SECONDARY_ACTIONS_MAX];
+};
+
+struct tandem_secondary {
+	char pair[TANDEM_NAME_BYTES];
+	uint64_t incarnation;
+	/* the controller's word */
+	uint64_t generation;        /* 0: accepts no session */
+	uint64_t owner_incarnation; /* 0: not known */
+	bool is_fenced;             /* for good: nothing is acknowledged any more */
+	bool is_void;
+	/* the copy */
+	struct tandem_layout layout;
+	uint64_t copy_incarnation; /* whose memory the copy is, 0 for none */
+	uint64_t committed;        /* K */
+	bool is_applied;
+	bool is_fresh; /* nothing was ever applied */
+	/* the session */
+	bool has_session;
+	bool is_greeted; /* WELCOME sent */
+	uint64_t session_generation;
+	uint64_t session_incarnation;
+	uint64_t last_ping;
+	/* the epoch being sealed */
+	uint32_t sealed_mask;        /* channels that have sealed; 0: none */
+	struct tandem_trailer first; /* what the others must agree with */
+};
+
+void tandem_secondary_init(struct tandem_secondary *secondary, const char *pair,
+                           uint64_t incarnation);
+void tandem_secondary_step(struct tandem_secondary *secondary,
+                           const struct tandem_secondary_event *event,
+                           struct tandem_secondary_actions *ret_actions);
+/* NULL, or why this HELLO is refused, and the error to tell. To be asked before an old session is
+ * ended for a new one. */
+const char *tandem_secondary_objection(const struct tandem_secondary *secondary,
+                                       const struct tandem_wire_message *hello, int *ret_code);
+/* A promoted program may run on the image: a copy is there, fenced and applied. */
+bool tandem_secondary_is_promotable(const struct tandem_secondary *secondary);
+
+#endif

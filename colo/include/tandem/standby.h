@@ -1,0 +1,64 @@
+#ifndef TANDEM_STANDBY_H
+#define TANDEM_STANDBY_H
+
+/* The secondary's data plane of one pair: cache, image, and the thread that serves the primary's
+ * session. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/error.h>
+#include <tandem/transport.h>
+
+struct tandem_standby;
+
+/* What a promoted program needs to know; valid during the call only. */
+struct tandem_activation {
+	const char *pair;
+	uint64_t generation;
+	uint64_t epoch;
+	uint64_t incarnation; /* the one the take-over named: the program must attach with it */
+	const char *image_directory;
+	const char *state_file;
+};
+
+struct tandem_standby_options {
+	const char *pair;
+	const char *run_directory;   /* of the local controller */
+	const char *image_directory; /* images are IMAGE_DIRECTORY/PAIR/REGION */
+	/* Starts the promoted program; on the standby's thread. 0 or an error. */
+	int (*activate)(void *argument, const struct tandem_activation *activation,
+	                struct tandem_error *reterr_error);
+	/* Something an operator should know; a complete line. On the standby's threads. */
+	void (*say)(void *argument, bool is_error, const char *line);
+	void *argument;
+};
+
+/* Attaches to the controller and starts. Copies the options. Errors: as of the controller's socket,
+ * TANDEM_E_SYSTEM. */
+TANDEM_MUST_CHECK int tandem_standby_new(const struct tandem_standby_options *options,
+                                         struct tandem_standby **ret_standby,
+                                         struct tandem_error *reterr_error);
+
+/* The pair that a session's first message names, or NULL when the message is no HELLO. `text` has
+ * room for 32 bytes. */
+const char *tandem_standby_hello_pair(const void *message, size_t message_bytes, char *text);
+
+/* Takes a session whose first message is `hello`; the standby answers, refuses or ends it. Any
+ * thread. */
+void tandem_standby_offer(struct tandem_standby *standby, struct tandem_session *session,
+                          const void *hello, size_t hello_bytes);
+
+/* Answers a session that belongs to nobody here and ends it. */
+void tandem_standby_refuse(struct tandem_session *session, const char *reason);
+
+/* The program that was activated has ended: the memory it ran on is no copy any more. The standby
+ * attaches again under a new incarnation and holds nothing. Any thread. */
+void tandem_standby_renew(struct tandem_standby *standby);
+
+/* Ends the threads and unmaps; images stay for a program that runs on them, else they are unlinked.
+ * NULL is allowed. */
+struct tandem_standby *tandem_standby_free(struct tandem_standby *standby);
+
+#endif

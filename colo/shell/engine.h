@@ -1,0 +1,104 @@
+#ifndef TANDEM_ENGINE_H
+#define TANDEM_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tandem/stats_page.h>
+#include <tandem/tandem.h>
+#include <tandem/transport.h>
+
+#include "../core/primary.h"
+#include "control_link.h"
+#include "push.h"
+#include "tracker.h"
+
+/* The primary's shell: one thread that owns session, maps and core, and executes what the core
+ * says. The program's threads and the link's thread talk to it through a mailbox and an eventfd. */
+
+enum tandem_engine_order {
+	TANDEM_ENGINE_NO_ORDER,
+	TANDEM_ENGINE_LEAD,
+	TANDEM_ENGINE_HALT,
+};
+
+struct tandem_engine_mail {
+	/* from the controller; the newest order wins, HALT for good */
+	enum tandem_engine_order order;
+	uint64_t generation;
+	bool is_pair;
+	/* from the program */
+	bool has_checkpoint;
+	const void *state;
+	uint32_t state_bytes;
+};
+
+struct tandem_engine {
+	/* written before the thread starts, read only */
+	struct tandem_control_settings settings;
+	struct tandem_transport_options transport_options;
+	struct tandem_control_link *link;
+	struct tandem_stats *stats;
+	unsigned region_count;
+	struct tandem_region_tracker *trackers[TANDEM_REGIONS_MAX];
+	struct tandem_transport *transport;
+
+	/* under `lock` */
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* something for a waiting program */
+	struct tandem_engine_mail mail;
+	struct tandem_primary core; /* stepped by the engine's thread; tickets by the program's */
+	bool is_program_free;       /* the checkpoint under way may return */
+	struct tandem_session *yankable; /* NULL while none; freed only after it was cleared here */
+
+	/* the engine thread's */
+	pthread_t thread;
+	bool has_thread;
+	struct tandem_push push;
+	struct tandem_session *session;
+	bool is_slice_due; /* background work of a copy, between two looks at the world */
+	bool is_scan_due;
+	struct tandem_news told; /* what the program was last woken for */
+	uint64_t held_since_ns;
+	uint64_t sealed_at_ns;
+	uint64_t committed_at_ns;
+	struct tandem_error lost; /* why the last session ended */
+
+	/* any thread */
+	int wake_fd; /* the engine's */
+	int news_fd; /* the program's */
+	_Atomic bool is_ending;
+	_Atomic bool is_halted;
+	_Atomic uint64_t heard_ns;
+	_Atomic bool has_session; /* greeted */
+	_Atomic uint64_t session_incarnation;
+	_Atomic uint64_t copied_epoch; /* COPIED reported for this session, 0 for none */
+};
+
+/* Needs settings, link, stats, trackers, and push.layout and push.bases; the core's options are in
+ * `options`. */
+TANDEM_MUST_CHECK int tandem_engine_start(struct tandem_engine *engine,
+                                          const struct tandem_primary_options *options,
+                                          struct tandem_error *reterr_error);
+/* Ends the thread and frees what start and the thread made. */
+void tandem_engine_stop(struct tandem_engine *engine);
+
+/* From the link's thread. */
+void tandem_engine_order(struct tandem_engine *engine, enum tandem_engine_order order,
+                         uint64_t generation, bool is_pair);
+void tandem_engine_yank(struct tandem_engine *engine);
+void tandem_engine_report(struct tandem_engine *engine, struct tandem_control_message *report);
+/* What the controller must hear again after it was restarted. */
+void tandem_engine_repeat(struct tandem_engine *engine);
+
+/* From any thread. */
+void tandem_engine_look(struct tandem_engine *engine, struct tandem_news *ret_news);
+
+/* From the program. */
+void tandem_engine_checkpoint(struct tandem_engine *engine, const void *state, uint32_t state_bytes,
+                              uint64_t *ret_ticket);
+uint64_t tandem_engine_confirm(struct tandem_engine *engine);
+
+#endif

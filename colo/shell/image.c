@@ -1,0 +1,187 @@
+#include "image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <tandem/memory.h>
+
+static int make_directory(const char *path, struct tandem_error *reterr_error)
+{
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return 0;
+	return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "mkdir",
+	                              "image directory %s", path);
+}
+
+static int make_parents(char *path, struct tandem_error *reterr_error)
+{
+	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		int code = make_directory(path, reterr_error);
+		*slash = '/';
+		if (code < 0)
+			return code;
+	}
+	return make_directory(path, reterr_error);
+}
+
+int tandem_image_init(struct tandem_image *image, const char *parent, const char *pair,
+                      struct tandem_error *reterr_error)
+{
+	int length;
+
+	memset(image, 0, sizeof *image);
+	length = snprintf(image->directory, sizeof image->directory, "%s/%s", parent, pair);
+	if (length < 0 || (size_t)length >= sizeof image->directory || parent[0] != '/')
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "image",
+		                        "the image directory must be an absolute path of less than "
+		                        "%zu characters: %s",
+		                        sizeof image->directory, parent);
+	return make_parents(image->directory, reterr_error);
+}
+
+static uint64_t region_bytes(const struct tandem_image *image, unsigned region)
+{
+	return image->layout.regions.entries[region].page_count * TANDEM_PAGE_BYTES;
+}
+
+static void region_path(const struct tandem_image *image, unsigned region, char *path,
+                        size_t path_bytes)
+{
+	snprintf(path, path_bytes, "%s/%s", image->directory,
+	         image->layout.regions.entries[region].name);
+}
+
+/* The whole file is allocated here, so that no store of apply can meet a full file system. */
+static int map_file(const char *path, uint64_t bytes, uint8_t **ret_memory,
+                    struct tandem_error *reterr_error)
+{
+	int failure, fd;
+	void *memory;
+
+	unlink(path);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "open",
+		                              "image file %s", path);
+	failure = posix_fallocate(fd, 0, (off_t)bytes);
+	memory = failure == 0 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+	                      : MAP_FAILED;
+	if (failure == 0 && memory == MAP_FAILED)
+		failure = errno;
+	close(fd);
+	if (memory == MAP_FAILED) {
+		unlink(path);
+		return tandem_error_set_errno(
+		        reterr_error, TANDEM_E_MEMORY, failure, "image",
+		        "%s needs %llu MiB; make the file system larger (for /dev/shm: mount -o "
+		        "remount,size=...)",
+		        path, (unsigned long long)(bytes >> 20));
+	}
+	*ret_memory = memory;
+	return 0;
+}
+
+static int make_region(struct tandem_image *image, unsigned region,
+                       struct tandem_error *reterr_error)
+{
+	char path[256];
+
+	region_path(image, region, path, sizeof path);
+	image->caches[region] = tandem_memory_map(region_bytes(image, region));
+	if (image->caches[region] == NULL)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "cache",
+		                        "region %s needs %llu MiB of memory",
+		                        image->layout.regions.entries[region].name,
+		                        (unsigned long long)(region_bytes(image, region) >> 20));
+	return map_file(path, region_bytes(image, region), &image->images[region], reterr_error);
+}
+
+int tandem_image_make(struct tandem_image *image, const struct tandem_layout *layout,
+                      struct tandem_error *reterr_error)
+{
+	tandem_image_done(image, true);
+	image->layout = *layout;
+	image->is_made = true;
+	for (unsigned region = 0; region < layout->regions.count; region++) {
+		int code = make_region(image, region, reterr_error);
+
+		if (code < 0) {
+			tandem_image_done(image, true);
+			return code;
+		}
+	}
+	return 0;
+}
+
+void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run)
+{
+	unsigned region = tandem_layout_region(&image->layout, run->first_page);
+	uint64_t offset = (run->first_page - image->layout.first_page[region]) * TANDEM_PAGE_BYTES;
+	size_t bytes = (size_t)run->page_count * TANDEM_PAGE_BYTES;
+
+	if (run->kind == TANDEM_RUN_DATA) {
+		memcpy(image->images[region] + offset, image->caches[region] + offset, bytes);
+	} else {
+		memset(image->images[region] + offset, 0, bytes);
+		memset(image->caches[region] + offset, 0, bytes);
+	}
+}
+
+int tandem_image_write_state(const struct tandem_image *image, const void *state,
+                             size_t state_bytes, struct tandem_error *reterr_error)
+{
+	char path[256];
+	ssize_t written = 0;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", image->directory, TANDEM_STATE_FILE);
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "open",
+		                              "state file %s", path);
+	for (size_t done = 0; done < state_bytes && written >= 0; done += (size_t)written)
+		written = write(fd, (const uint8_t *)state + done, state_bytes - done);
+	close(fd);
+	if (written < 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "write",
+		                              "state file %s", path);
+	return 0;
+}
+
+static void unmap_image(struct tandem_image *image, unsigned region, bool is_unlinking)
+{
+	char path[256];
+
+	if (image->images[region] == NULL)
+		return;
+	munmap(image->images[region], region_bytes(image, region));
+	image->images[region] = NULL;
+	region_path(image, region, path, sizeof path);
+	if (is_unlinking)
+		unlink(path);
+}
+
+void tandem_image_done(struct tandem_image *image, bool is_unlinking)
+{
+	if (!image->is_made)
+		return;
+	for (unsigned region = 0; region < image->layout.regions.count; region++) {
+		unmap_image(image, region, is_unlinking);
+		if (image->caches[region] != NULL)
+			tandem_memory_unmap(image->caches[region], region_bytes(image, region));
+		image->caches[region] = NULL;
+	}
+	image->is_made = false;
+}
+
+void tandem_image_abandon_caches(struct tandem_image *image)
+{
+	memset(image->caches, 0, sizeof image->caches);
+}

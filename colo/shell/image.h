@@ -1,0 +1,45 @@
+#ifndef TANDEM_IMAGE_H
+#define TANDEM_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tandem/error.h>
+
+#include "../core/layout.h"
+#include "../core/wire.h"
+
+/* Cache and image of a copy. The cache is what remote writes reach; the image, one shared-memory
+ * file a region, is what a promoted program runs on and is changed by apply only. One thread. */
+#define TANDEM_STATE_FILE "state.blob" /* no region can have this name */
+
+struct tandem_image {
+	struct tandem_layout layout;
+	char directory[160]; /* IMAGE_DIRECTORY/PAIR */
+	uint8_t *caches[TANDEM_REGIONS_MAX];
+	uint8_t *images[TANDEM_REGIONS_MAX];
+	bool is_made;
+};
+
+/* `directory` is made (0700) with its parent. Nothing is mapped yet. */
+TANDEM_MUST_CHECK int tandem_image_init(struct tandem_image *image, const char *parent,
+                                        const char *pair, struct tandem_error *reterr_error);
+/* Fresh files and caches of zeros for the layout's regions; older files of these names are
+ * unlinked, so a program that still runs on them keeps its own. Errors: TANDEM_E_MEMORY (what is
+ * needed where), TANDEM_E_SYSTEM. */
+TANDEM_MUST_CHECK int tandem_image_make(struct tandem_image *image,
+                                        const struct tandem_layout *layout,
+                                        struct tandem_error *reterr_error);
+/* Copies one run from cache to image; zero runs become zeros in both. */
+void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run);
+/* Writes DIRECTORY/state.blob. */
+TANDEM_MUST_CHECK int tandem_image_write_state(const struct tandem_image *image, const void *state,
+                                               size_t state_bytes,
+                                               struct tandem_error *reterr_error);
+/* Unmaps; unlinks the files when `is_unlinking`. */
+void tandem_image_done(struct tandem_image *image, bool is_unlinking);
+/* Unmaps the images but not the caches, which a fence could not prove safe: they are left behind
+ * for good. */
+void tandem_image_abandon_caches(struct tandem_image *image);
+
+#endif

@@ -1,0 +1,512 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <tandem/clock.h>
+#include <tandem/failpoint.h>
+#include <tandem/memory.h>
+#include <tandem/random.h>
+#include <tandem/tandem.h>
+
+#include "engine.h"
+
+/* The public face: arguments are checked here, the rest is the engine's. */
+
+#define RUN_DIRECTORY_DEFAULT "/run/tandem"
+
+struct tandem {
+	struct tandem_engine engine;
+	struct tandem_region_table regions;
+	pid_t process; /* a forked child is refused */
+	bool is_started;
+	uint64_t incarnation;
+	uint64_t first_epoch;
+	uint64_t start_timeout_ns;
+	char pair[TANDEM_NAME_BYTES];
+	char run_directory[96];
+	enum tandem_tracker tracker;
+	_Atomic bool is_leading;
+	char halt_reason[256]; /* under engine.lock */
+};
+
+static int check(const struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	if (tandem->process != getpid())
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "libtandem",
+		                        "this is a forked child of the protected program; only the "
+		                        "parent may use it");
+	return 0;
+}
+
+static uint64_t environment_number(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text == NULL ? 0 : strtoull(text, NULL, 10);
+}
+
+bool tandem_recovery_read(struct tandem_recovery *ret_recovery)
+{
+	struct tandem_recovery recovery = {
+	        .pair = getenv("TANDEM_PAIR"),
+	        .image_directory = getenv("TANDEM_IMAGE_DIR"),
+	        .state_file = getenv("TANDEM_STATE_FILE"),
+	        .generation = environment_number("TANDEM_GENERATION"),
+	        .epoch = environment_number("TANDEM_EPOCH"),
+	};
+
+	if (recovery.pair == NULL || recovery.image_directory == NULL ||
+	    recovery.state_file == NULL || recovery.generation == 0)
+		return false;
+	*ret_recovery = recovery;
+	return true;
+}
+
+/* A promoted program takes the incarnation that the take-over named; any other draws its own. */
+static void choose_identity(struct tandem *tandem)
+{
+	struct tandem_recovery recovery;
+	uint64_t incarnation = environment_number("TANDEM_INCARNATION");
+
+	tandem->first_epoch = 1;
+	tandem->incarnation = tandem_random_unique();
+	if (incarnation != 0 && tandem_recovery_read(&recovery) &&
+	    strcmp(recovery.pair, tandem->pair) == 0) {
+		tandem->incarnation = incarnation;
+		tandem->first_epoch = recovery.epoch + 1;
+	}
+}
+
+static int take_options(struct tandem *tandem, const struct tandem_options *options,
+                        struct tandem_error *reterr_error)
+{
+	const char *pair = options->pair != NULL ? options->pair : getenv("TANDEM_PAIR");
+	const char *directory =
+	        options->run_directory != NULL ? options->run_directory : getenv("TANDEM_RUN_DIR");
+
+	if (directory == NULL)
+		directory = RUN_DIRECTORY_DEFAULT;
+	if (pair == NULL || pair[0] == '\0' || strlen(pair) >= sizeof tandem->pair)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_open",
+		                        "the pair's name must have 1 to %zu characters; it is '%s' "
+		                        "(set options.pair or "
+		                        "TANDEM_PAIR)",
+		                        sizeof tandem->pair - 1, pair == NULL ? "" : pair);
+	if (strlen(directory) >= sizeof tandem->run_directory)
+		return tandem_error_set(
+		        reterr_error, TANDEM_E_USAGE, "tandem_open",
+		        "the run directory's name must have less than %zu characters: %s",
+		        sizeof tandem->run_directory, directory);
+	memcpy(tandem->pair, pair, strlen(pair) + 1);
+	memcpy(tandem->run_directory, directory, strlen(directory) + 1);
+	tandem->start_timeout_ns = options->start_timeout_ns;
+	return 0;
+}
+
+static int attach(struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	struct tandem_control_message welcome, message = {
+	                                               .type = TANDEM_CONTROL_ATTACH,
+	                                               .kind = TANDEM_CONTROL_KIND_PROGRAM,
+	                                               .incarnation = tandem->incarnation,
+	                                               .process_id = (uint32_t)getpid(),
+	                                       };
+	int code;
+
+	memcpy(message.pair, tandem->pair, sizeof message.pair);
+	code = tandem_control_link_open(tandem->run_directory, &message, tandem->start_timeout_ns,
+	                                &tandem->engine.link, &welcome, reterr_error);
+	if (code < 0)
+		return code;
+	tandem->engine.settings = welcome.settings;
+	if (tandem_tracker_parse(welcome.settings.tracker, &tandem->tracker) < 0)
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "tracker",
+		                        "the controller names tracker '%s'; it must be auto, "
+		                        "pagemap, mark or compare",
+		                        welcome.settings.tracker);
+	return 0;
+}
+
+static int init_engine(struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+
+	pthread_mutex_init(&engine->lock, NULL);
+	pthread_condattr_t clock;
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&engine->changed, &clock);
+	pthread_condattr_destroy(&clock);
+	engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	engine->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (engine->wake_fd < 0 || engine->news_fd < 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "eventfd",
+		                              "tandem_open");
+	return 0;
+}
+
+int tandem_open(const struct tandem_options *options, struct tandem **ret_tandem,
+                struct tandem_error *reterr_error)
+{
+	struct tandem *tandem = tandem_memory_alloc(sizeof *tandem);
+	int code;
+
+	if (tandem == NULL)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "tandem_open", "no memory");
+	tandem->process = getpid();
+	code = init_engine(tandem, reterr_error);
+	if (code == 0)
+		code = take_options(tandem, options, reterr_error);
+	if (code == 0) {
+		choose_identity(tandem);
+		code = attach(tandem, reterr_error);
+	}
+	if (code < 0) {
+		tandem_close(tandem);
+		return code;
+	}
+	*ret_tandem = tandem;
+	return 0;
+}
+
+static bool is_name_good(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length > 0 && length < TANDEM_NAME_BYTES &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
+}
+
+static int check_region(const struct tandem *tandem, const char *name, const void *base,
+                        size_t length, struct tandem_error *reterr_error)
+{
+	if (tandem->is_started)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
+		                        "regions are fixed after start");
+	if (tandem->regions.count == TANDEM_REGIONS_MAX)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
+		                        "more than %u regions", TANDEM_REGIONS_MAX);
+	if (!is_name_good(name))
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
+		                        "region name '%s' must be 1 to 31 of a-z 0-9 _ -", name);
+	if (length == 0 || (uintptr_t)base % TANDEM_PAGE_BYTES != 0 ||
+	    length % TANDEM_PAGE_BYTES != 0)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
+		                        "region %s: base %p and length %zu must be multiples of %u",
+		                        name, base, length, TANDEM_PAGE_BYTES);
+	for (unsigned region = 0; region < tandem->regions.count; region++) {
+		if (strcmp(tandem->regions.entries[region].name, name) == 0)
+			return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
+			                        "region %s exists already", name);
+	}
+	return 0;
+}
+
+int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_t length,
+                      enum tandem_tracker tracker, struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	unsigned region = tandem->regions.count;
+	int code = check(tandem, reterr_error);
+
+	if (code == 0)
+		code = check_region(tandem, name, base, length, reterr_error);
+	if (code < 0)
+		return code;
+	code = tandem_tracker_new(tracker == TANDEM_TRACKER_AUTO ? tandem->tracker : tracker, base,
+	                          length, &engine->trackers[region], reterr_error);
+	if (code < 0)
+		return tandem_error_wrap(reterr_error, code, "region %s", name);
+	memcpy(tandem->regions.entries[region].name, name, strlen(name) + 1);
+	tandem->regions.entries[region].page_count = length / TANDEM_PAGE_BYTES;
+	engine->push.bases[region] = base;
+	tandem->regions.count++;
+	return 0;
+}
+
+/* ---- the controller's orders, on the link's thread ---- */
+
+static void on_order(void *argument, const struct tandem_control_message *message)
+{
+	struct tandem *tandem = argument;
+
+	if (message->type == TANDEM_CONTROL_LEAD) {
+		atomic_store(&tandem->is_leading, true);
+		tandem_engine_order(&tandem->engine, TANDEM_ENGINE_LEAD, message->generation,
+		                    message->is_pair);
+	} else if (message->type == TANDEM_CONTROL_HALT) {
+		pthread_mutex_lock(&tandem->engine.lock);
+		memcpy(tandem->halt_reason, message->text, sizeof message->text);
+		pthread_mutex_unlock(&tandem->engine.lock);
+		tandem_engine_order(&tandem->engine, TANDEM_ENGINE_HALT, 0, false);
+	} else if (message->type == TANDEM_CONTROL_YANK) {
+		tandem_engine_yank(&tandem->engine);
+	}
+}
+
+static void on_report(void *argument, struct tandem_control_message *report)
+{
+	struct tandem *tandem = argument;
+
+	tandem_engine_report(&tandem->engine, report);
+}
+
+static void say_ready(struct tandem *tandem)
+{
+	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
+
+	tandem_control_link_send(tandem->engine.link, &ready);
+}
+
+static void on_attached(void *argument)
+{
+	struct tandem *tandem = argument;
+
+	say_ready(tandem);
+	tandem_engine_repeat(&tandem->engine);
+}
+
+/* ---- start ---- */
+
+static int open_transport(struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	const struct tandem_control_settings *settings = &engine->settings;
+	int code = tandem_transport_open(settings->provider, settings->local_address,
+	                                 &engine->transport, reterr_error);
+
+	if (code < 0)
+		return code;
+	engine->transport_options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
+	memcpy(engine->transport_options.address, settings->peer_address,
+	       sizeof settings->peer_address);
+	memcpy(engine->transport_options.source_address, settings->local_address,
+	       sizeof settings->local_address);
+	engine->transport_options.port = settings->peer_port;
+	engine->transport_options.channel_count = settings->channel_count;
+	engine->transport_options.connect_timeout_ns = settings->connect_timeout_ns;
+	engine->transport_options.peer_timeout_ns = settings->commit_timeout_ns;
+	return tandem_transport_options_validate(&engine->transport_options, reterr_error);
+}
+
+static int open_stats(struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	const struct tandem_transport_capabilities *capabilities;
+	int code = tandem_stats_create(tandem->run_directory, tandem->pair, &engine->stats,
+	                               reterr_error);
+
+	if (code < 0)
+		return code;
+	capabilities = tandem_transport_capabilities(engine->transport);
+	engine->stats->incarnation = tandem->incarnation;
+	engine->stats->process_id = (uint32_t)getpid();
+	engine->stats->channel_count = engine->settings.channel_count;
+	snprintf(engine->stats->transport, sizeof engine->stats->transport, "%s",
+	         capabilities->name);
+	snprintf(engine->stats->transport_detail, sizeof engine->stats->transport_detail, "%s",
+	         capabilities->detail);
+	snprintf(engine->stats->tracker, sizeof engine->stats->tracker, "%s",
+	         tandem_tracker_name(tandem_tracker_kind(engine->trackers[0])));
+	return 0;
+}
+
+static int wait_lead(struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	uint64_t deadline_ns = tandem_clock_now_ns() + tandem->start_timeout_ns;
+	struct tandem_news news;
+
+	for (;;) {
+		int code = tandem_wait_released(tandem, UINT64_MAX, 20 * TANDEM_NS_PER_MS);
+
+		tandem_poll(tandem, &news);
+		if (news.is_halted || code == TANDEM_E_NOT_LEADER)
+			return tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_start",
+			                        "%s", tandem->halt_reason);
+		if (atomic_load(&tandem->is_leading) && news.generation != 0)
+			return 0;
+		if (tandem_clock_now_ns() >= deadline_ns)
+			return tandem_error_set(
+			        reterr_error, TANDEM_E_TIMEOUT, "tandem_start",
+			        "the controller has not let this program lead within %llu ms; "
+			        "`tandemctl "
+			        "status` says what it waits for",
+			        (unsigned long long)(tandem->start_timeout_ns / TANDEM_NS_PER_MS));
+	}
+}
+
+static int start_engine(struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	const struct tandem_control_settings *settings = &engine->settings;
+	struct tandem_primary_options options = {
+	        .incarnation = tandem->incarnation,
+	        .channel_count = settings->channel_count,
+	        .state_bytes_max = settings->state_bytes_max,
+	        .connect_timeout_ns = settings->connect_timeout_ns,
+	        .commit_timeout_ns = settings->commit_timeout_ns,
+	        .ping_interval_ns = settings->ping_interval_ns,
+	        .reconnect_interval_ns = settings->reconnect_interval_ns,
+	        .first_epoch = tandem->first_epoch,
+	};
+
+	memcpy(options.pair, tandem->pair, sizeof options.pair);
+	if (!tandem_layout_init(&engine->push.layout, &tandem->regions, settings->channel_count,
+	                        settings->state_bytes_max))
+		return tandem_error_set(
+		        reterr_error, TANDEM_E_USAGE, "tandem_start",
+		        "no region was added, or the settings are out of their limits");
+	return tandem_engine_start(engine, &options, reterr_error);
+}
+
+int tandem_start(struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	struct tandem_control_callbacks callbacks = {.on_message = on_order,
+	                                             .on_report = on_report,
+	                                             .on_attached = on_attached,
+	                                             .argument = tandem};
+	int code = check(tandem, reterr_error);
+
+	if (code == 0 && (tandem->is_started || tandem->regions.count == 0))
+		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_start", "%s",
+		                        tandem->is_started ? "started already"
+		                                           : "no region was added");
+	if (code == 0)
+		code = open_transport(tandem, reterr_error);
+	if (code == 0)
+		code = open_stats(tandem, reterr_error);
+	if (code == 0)
+		code = start_engine(tandem, reterr_error);
+	if (code < 0)
+		return code;
+	tandem->is_started = true;
+	code = tandem_control_link_start(tandem->engine.link, &callbacks,
+	                                 tandem->engine.settings.report_interval_ns, reterr_error);
+	if (code < 0)
+		return code;
+	say_ready(tandem);
+	return wait_lead(tandem, reterr_error);
+}
+
+/* ---- the program's calls ---- */
+
+int tandem_checkpoint(struct tandem *tandem, const void *state, size_t state_bytes,
+                      uint64_t *ret_ticket, struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	int code = check(tandem, reterr_error);
+
+	if (code < 0)
+		return code;
+	if (!tandem->is_started || state_bytes > engine->settings.state_bytes_max ||
+	    (state == NULL && state_bytes > 0))
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_checkpoint",
+		                        "the state blob has %zu bytes; at most %u "
+		                        "(state_bytes_max) are possible, and only "
+		                        "after tandem_start()",
+		                        state_bytes, engine->settings.state_bytes_max);
+	tandem_engine_checkpoint(engine, state, (uint32_t)state_bytes, ret_ticket);
+	if (atomic_load(&engine->is_halted))
+		return tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_checkpoint",
+		                        "%s", tandem->halt_reason);
+	return 0;
+}
+
+int tandem_confirm(struct tandem *tandem, uint64_t *ret_ticket, struct tandem_error *reterr_error)
+{
+	int code = check(tandem, reterr_error);
+
+	if (code < 0)
+		return code;
+	if (!tandem->is_started)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_confirm",
+		                        "only after tandem_start()");
+	if (atomic_load(&tandem->engine.is_halted))
+		return tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_confirm", "%s",
+		                        tandem->halt_reason);
+	*ret_ticket = tandem_engine_confirm(&tandem->engine);
+	return 0;
+}
+
+void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
+{
+	uint64_t count;
+
+	if (read(tandem->engine.news_fd, &count, sizeof count) < 0)
+		count = 0; /* it was not set */
+	tandem_engine_look(&tandem->engine, ret_news);
+}
+
+int tandem_event_fd(const struct tandem *tandem)
+{
+	return tandem->engine.news_fd;
+}
+
+int tandem_wait_released(struct tandem *tandem, uint64_t ticket, uint64_t timeout_ns)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	uint64_t deadline_ns = tandem_clock_now_ns() + timeout_ns;
+	struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / TANDEM_NS_PER_S),
+	                            .tv_nsec = (long)(deadline_ns % TANDEM_NS_PER_S)};
+	int code = 0, waited = 0;
+
+	pthread_mutex_lock(&engine->lock);
+	while (engine->core.gate.released_ticket < ticket && !atomic_load(&engine->is_halted) &&
+	       waited == 0)
+		waited = pthread_cond_timedwait(&engine->changed, &engine->lock, &deadline);
+	if (engine->core.gate.released_ticket < ticket)
+		code = atomic_load(&engine->is_halted) ? TANDEM_E_NOT_LEADER : TANDEM_E_TIMEOUT;
+	pthread_mutex_unlock(&engine->lock);
+	return code;
+}
+
+void tandem_mark_dirty(struct tandem *tandem, const void *start, size_t length)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	uintptr_t from = (uintptr_t)start, to = from + length;
+
+	for (unsigned region = 0; region < tandem->regions.count; region++) {
+		uintptr_t base = (uintptr_t)engine->push.bases[region];
+		uintptr_t end =
+		        base + tandem->regions.entries[region].page_count * TANDEM_PAGE_BYTES;
+		uintptr_t first = from > base ? from : base, last = to < end ? to : end;
+
+		if (first < last)
+			tandem_tracker_mark(engine->trackers[region], first - base, last - first);
+	}
+}
+
+void tandem_note_reply(struct tandem *tandem, bool is_sending)
+{
+	if (tandem->engine.stats != NULL)
+		atomic_store_explicit(&tandem->engine.stats->phase,
+		                      is_sending ? TANDEM_PHASE_REPLY : TANDEM_PHASE_RUN,
+		                      memory_order_relaxed);
+}
+
+struct tandem *tandem_close(struct tandem *tandem)
+{
+	struct tandem_engine *engine;
+
+	if (tandem == NULL || tandem->process != getpid())
+		return NULL;
+	engine = &tandem->engine;
+	if (tandem->is_started)
+		tandem_engine_stop(engine);
+	tandem_control_link_free(engine->link);
+	tandem_transport_free(engine->transport);
+	tandem_stats_close(engine->stats);
+	for (unsigned region = 0; region < tandem->regions.count; region++)
+		tandem_tracker_free(engine->trackers[region]);
+	if (engine->wake_fd > 0)
+		close(engine->wake_fd);
+	if (engine->news_fd > 0)
+		close(engine->news_fd);
+	pthread_cond_destroy(&engine->changed);
+	pthread_mutex_destroy(&engine->lock);
+	tandem_memory_free(tandem);
+	return NULL;
+}

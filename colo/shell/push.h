@@ -1,0 +1,63 @@
+#ifndef TANDEM_PUSH_H
+#define TANDEM_PUSH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/error.h>
+#include <tandem/transport.h>
+
+#include "../core/layout.h"
+#include "../core/page_map.h"
+
+/* The primary's memory work: what is to push, what was recorded, and the writes that carry it. One
+ * thread. */
+struct tandem_push {
+	struct tandem_layout layout;
+	uint8_t *bases[TANDEM_REGIONS_MAX]; /* of the regions; borrowed */
+	uint64_t *to_push;                  /* pages that the cache does not have */
+	struct tandem_page_map open;        /* recorded for the open epoch */
+	struct tandem_page_map
+	        last;         /* of the sealed or committed epoch, until it is applied (4.4, 4.7) */
+	bool is_last_kept;    /* `last` is in force */
+	bool skips_zeros;     /* a fresh peer: zero pages of the copy need no record */
+	uint32_t posted_mask; /* channels posted to since the last committed epoch (3.2) */
+	uint8_t *slots;       /* mirror of the peer's slot memory */
+	size_t slots_bytes;
+	const void *state; /* blob of the epoch being captured; borrowed until SEAL */
+	uint32_t state_bytes;
+	uint64_t data_pages; /* counters of this incarnation */
+	uint64_t zero_pages;
+	struct tandem_session *session;     /* borrowed */
+	uint64_t stall_timeout_ns;          /* a push that makes no progress this long gives up */
+	void (*keep_alive)(void *argument); /* called now and then while a push waits */
+	void *argument;
+};
+
+/* Needs layout and bases. Errors: TANDEM_E_MEMORY. */
+TANDEM_MUST_CHECK int tandem_push_init(struct tandem_push *push, struct tandem_error *reterr_error);
+void tandem_push_done(struct tandem_push *push); /* half-built is allowed */
+
+/* A new session: registers regions and slots as sources, and nothing has been posted on it. */
+TANDEM_MUST_CHECK int tandem_push_begin(struct tandem_push *push, struct tandem_session *session,
+                                        struct tandem_error *reterr_error);
+/* Everything must travel again; `is_fresh`: zero pages need not. */
+void tandem_push_mark_all(struct tandem_push *push, bool is_fresh);
+/* A lost session: every page of both maps is to push again. */
+void tandem_push_merge(struct tandem_push *push);
+/* The last epoch is applied. */
+void tandem_push_forget(struct tandem_push *push);
+
+/* Posts what is to push, at most `pages_max` pages. *ret_is_done: nothing that may be pushed now is
+ * left; *ret_is_blocked: pages of the last epoch had to be left (4.4). Errors: the session's. */
+TANDEM_MUST_CHECK int tandem_push_pages(struct tandem_push *push, uint64_t pages_max,
+                                        bool *ret_is_done, bool *ret_is_blocked);
+/* Waits until every posted write is locally complete. */
+TANDEM_MUST_CHECK int tandem_push_settle(struct tandem_push *push);
+/* Posts blob, run lists and trailers of the open map, which becomes the last one. */
+TANDEM_MUST_CHECK int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base,
+                                       uint64_t generation);
+uint64_t tandem_push_left(const struct tandem_push *push); /* pages to push */
+
+#endif

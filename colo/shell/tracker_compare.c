@@ -1,0 +1,53 @@
+#include "tracker.h"
+
+#include <xxhash.h>
+
+#include <tandem/memory.h>
+
+#include "../core/bitmap.h"
+#include "../core/layout.h"
+
+/* A 128-bit hash of every page, every epoch. The hash and the push must see the same bytes, so
+ * scans need a quiescent program: a page that changes between its hash and its push, and back
+ * again, would be missed. */
+
+static int open_compare(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
+{
+	tracker->hashes = tandem_memory_alloc_array(tracker->page_count, sizeof(XXH128_hash_t));
+	if (tracker->hashes == NULL)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "compare tracker",
+		                        "no memory for the hashes of %llu pages",
+		                        (unsigned long long)tracker->page_count);
+	return 0;
+}
+
+static int scan_compare(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page,
+                        struct tandem_error *reterr_error)
+{
+	XXH128_hash_t *hashes = tracker->hashes;
+
+	(void)reterr_error;
+	for (uint64_t page = 0; page < tracker->page_count; page++) {
+		XXH128_hash_t hash =
+		        XXH3_128bits(tracker->base + page * TANDEM_PAGE_BYTES, TANDEM_PAGE_BYTES);
+
+		if (XXH128_isEqual(hash, hashes[page]))
+			continue;
+		hashes[page] = hash;
+		tandem_bitmap_set(dirty, first_page + page);
+	}
+	return 0;
+}
+
+static void close_compare(struct tandem_region_tracker *tracker)
+{
+	tandem_memory_free(tracker->hashes);
+	tracker->hashes = NULL;
+}
+
+const struct tandem_tracker_ops tandem_tracker_compare_ops = {
+        .open = open_compare,
+        .scan = scan_compare,
+        .close = close_compare,
+        .needs_quiescence = true,
+};
