@@ -9,6 +9,7 @@ from pathlib import Path
 from . import initramfs, kernel
 from .errors import LabError, LabUnavailable
 from .machine import Machine, Settings
+from .wire import make_wire
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("qemu-system-x86_64", "busybox", "cpio", "depmod", "modprobe", "rdma", "setpriv")
@@ -51,13 +52,13 @@ class Lab:
             "cpu_count": cpu_count or {1: 2, 2: 1}[machine_count],
             "share": Path(share).resolve() if share else None,
         }
-        names = ("a", "b")[:machine_count]
-        self.machines = {name: self._machine(name, names, forwards) for name in names}
+        self.wire = make_wire() if machine_count == 2 else (None,)
+        self.machines = {name: self._machine(name, wire, forwards)
+                         for name, wire in zip(("a", "b"), self.wire)}
 
-    def _machine(self, name, names, forwards):
-        peer = next((other for other in names if other != name), None)
+    def _machine(self, name, wire, forwards):
         own = [(host, guest) for whose, host, guest in forwards if whose == name]
-        return Machine(Settings(name=name, state=self.state / name, peer=peer, forwards=own,
+        return Machine(Settings(name=name, state=self.state / name, wire=wire, forwards=own,
                                 **self.options))
 
     def __enter__(self):
@@ -69,6 +70,8 @@ class Lab:
     def close(self):
         for machine in self.machines.values():
             machine.kill()
+        for end in filter(None, self.wire):
+            end.close()
         shutil.rmtree(self.state, ignore_errors=True)
 
     def start(self):

@@ -43,7 +43,7 @@ class Settings:
     initramfs: Path
     state: Path
     directory: Path
-    peer: str = None
+    wire: object = None
     accelerator: str = "tcg"
     cpu_count: int = 2
     memory_mib: int = 1024
@@ -60,7 +60,7 @@ class Settings:
 
     @property
     def rdma_mac(self):
-        return f"52:54:00:77:00:{self.number:02}" if self.peer else ""
+        return f"52:54:00:77:00:{self.number:02}" if self.wire else ""
 
     @property
     def user_mac(self):
@@ -152,10 +152,14 @@ class Machine:
         self._gone.clear()
         self._processes.clear()
         self._started_at = time.monotonic()
+        wire = self.settings.wire
+        if wire:
+            wire.keep()
         with open(self.state / "qemu.log", "wb") as log:
             # The kernel ends QEMU when this process ends, however that happens.
             self.qemu = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *self._command_line()],
                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                         pass_fds=[wire.fileno()] if wire else [],
                                          start_new_session=True)
         self._socket = self._connect()
         threading.Thread(target=self._read, args=(self._socket,), daemon=True).start()
@@ -198,9 +202,13 @@ class Machine:
     def stop(self):
         """A frozen host: nothing in it runs, its memory and its connections stay."""
         self.qemu.send_signal(signal.SIGSTOP)
+        if self.settings.wire:
+            self.settings.wire.drop()
 
     def cont(self):
         """The frozen host goes on where it was."""
+        if self.settings.wire:
+            self.settings.wire.keep()
         self.qemu.send_signal(signal.SIGCONT)
 
     def set_link(self, is_up, device="rdma"):
@@ -290,7 +298,7 @@ class Machine:
             *self._agent_options(), *self._file_system_options("hostroot", "/", "host", True),
             *(self._file_system_options("shared", settings.share, "share", False)
               if settings.share else []),
-            *self._user_network_options(), *(self._rdma_options() if settings.peer else []),
+            *self._user_network_options(), *(self._rdma_options() if settings.wire else []),
         ]
 
     def _agent_options(self):
@@ -312,11 +320,7 @@ class Machine:
                 "-device", f"virtio-net-pci,id=user-card,netdev=user,mac={self.settings.user_mac}"]
 
     def _rdma_options(self):
-        # Datagrams over unix sockets: none is lost, and either machine may go and come back.
-        here, there = (plain_path(self.state.parent / f"wire-{name}")
-                       for name in (self.name, self.settings.peer))
-        return ["-netdev", f"dgram,id=rdma,local.type=unix,local.path={here},"
-                           f"remote.type=unix,remote.path={there}",
+        return ["-netdev", f"dgram,id=rdma,local.type=fd,local.str={self.settings.wire.fileno()}",
                 "-device", f"virtio-net-pci,id=rdma-card,netdev=rdma,mac={self.settings.rdma_mac},"
                            "host_mtu=4500"]
 
@@ -342,6 +346,8 @@ class Machine:
                     self._take(json.loads(line))
         except (OSError, ValueError):
             pass
+        if self.settings.wire:
+            self.settings.wire.drop()
         with self._lock:
             self._gone.set()
             left, self._processes = self._processes, {}
