@@ -1,0 +1,253 @@
+#include "greeter.h"
+
+#include <string.h>
+
+#include <tandem/clock.h>
+#include <tandem/control.h>
+#include <tandem/log.h>
+#include <tandem/memory.h>
+
+#define GUESTS_MAX       64
+#define HELLO_TIMEOUT_NS (2 * TANDEM_NS_PER_S)
+#define DOORS_MAX        2
+
+/* A session that has not yet said which pair it is for. */
+struct guest {
+	struct tandem_greeter *greeter;
+	struct tandem_session *session; /* NULL: the place is free */
+	struct event *event;
+	uint64_t deadline_ns;
+};
+
+struct door {
+	struct tandem_greeter *greeter;
+	struct tandem_transport *transport;
+	struct tandem_listener *listener;
+	struct event *event;
+};
+
+struct tandem_greeter {
+	struct event_base *base;
+	tandem_greeter_find *find;
+	void *argument;
+	struct door doors[DOORS_MAX];
+	size_t door_count;
+	struct guest guests[GUESTS_MAX];
+	struct event *timer;
+};
+
+/* The place is free again; the session is the caller's. */
+static struct tandem_session *see_off(struct guest *guest)
+{
+	struct tandem_session *session = guest->session;
+
+	event_free(guest->event);
+	guest->event = NULL;
+	guest->session = NULL;
+	return session;
+}
+
+static void hand_over(struct guest *guest, const struct tandem_session_event *hello)
+{
+	struct tandem_greeter *greeter = guest->greeter;
+	struct tandem_session *session = see_off(guest);
+	char pair[TANDEM_NAME_BYTES];
+	struct tandem_standby *standby;
+
+	if (tandem_standby_hello_pair(hello->message, hello->message_bytes, pair) == NULL) {
+		tandem_log(TANDEM_LOG_WARNING,
+		           "session of %s refused: its first message is no HELLO of this version",
+		           tandem_session_peer_address(session));
+		tandem_session_free(session);
+		return;
+	}
+	standby = greeter->find(greeter->argument, pair);
+	if (standby != NULL) {
+		tandem_standby_offer(standby, session, hello->message, hello->message_bytes);
+		return;
+	}
+	tandem_log(TANDEM_LOG_WARNING, "session of %s refused: this node does not serve pair %s",
+	           tandem_session_peer_address(session), pair);
+	tandem_standby_refuse(session, "this node does not serve that pair");
+}
+
+static void on_guest(evutil_socket_t fd, short what, void *argument)
+{
+	static struct tandem_session_event event;
+	struct guest *guest = argument;
+
+	(void)fd;
+	(void)what;
+	tandem_session_progress(guest->session);
+	if (!tandem_session_next_event(guest->session, &event))
+		return;
+	if (event.type == TANDEM_SESSION_MESSAGE) {
+		hand_over(guest, &event);
+		return;
+	}
+	tandem_log(TANDEM_LOG_WARNING, "session of %s ended before HELLO: %s",
+	           tandem_session_peer_address(guest->session),
+	           event.type == TANDEM_SESSION_LOST ? event.error.detail
+	                                             : "it wrote before it was welcome");
+	tandem_session_free(see_off(guest));
+}
+
+static void seat(struct tandem_greeter *greeter, struct tandem_session *session)
+{
+	for (size_t index = 0; index < GUESTS_MAX; index++) {
+		struct guest *guest = &greeter->guests[index];
+
+		if (guest->session != NULL)
+			continue;
+		guest->event = event_new(greeter->base, tandem_session_fd(session),
+		                         EV_READ | EV_PERSIST, on_guest, guest);
+		if (guest->event == NULL)
+			break;
+		guest->session = session;
+		guest->deadline_ns = tandem_clock_now_ns() + HELLO_TIMEOUT_NS;
+		event_add(guest->event, NULL);
+		on_guest(-1, 0, guest); /* the HELLO may be here already */
+		return;
+	}
+	tandem_log(TANDEM_LOG_WARNING, "session of %s refused: %d others wait for their HELLO",
+	           tandem_session_peer_address(session), GUESTS_MAX);
+	tandem_session_free(session);
+}
+
+static void on_door(evutil_socket_t fd, short what, void *argument)
+{
+	struct door *door = argument;
+
+	(void)fd;
+	(void)what;
+	for (unsigned count = 0; count < GUESTS_MAX; count++) {
+		struct tandem_session *session;
+		struct tandem_error error;
+		int code = tandem_listener_accept(door->listener, &session, &error);
+
+		if (code == TANDEM_E_AGAIN)
+			return;
+		if (code == 0)
+			seat(door->greeter, session);
+		else
+			tandem_log(TANDEM_LOG_WARNING, "connection refused: %s", error.detail);
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *argument)
+{
+	struct tandem_greeter *greeter = argument;
+	uint64_t now_ns = tandem_clock_now_ns();
+
+	(void)fd;
+	(void)what;
+	for (size_t index = 0; index < greeter->door_count; index++)
+		on_door(-1, 0, &greeter->doors[index]);
+	for (size_t index = 0; index < GUESTS_MAX; index++) {
+		struct guest *guest = &greeter->guests[index];
+
+		if (guest->session == NULL || now_ns < guest->deadline_ns)
+			continue;
+		tandem_log(TANDEM_LOG_WARNING, "session of %s ended: no HELLO within %llu ms",
+		           tandem_session_peer_address(guest->session),
+		           (unsigned long long)(HELLO_TIMEOUT_NS / TANDEM_NS_PER_MS));
+		tandem_session_free(see_off(guest));
+	}
+}
+
+static int open_door(struct tandem_greeter *greeter, const char *provider,
+                     const struct tandem_greeter_options *options,
+                     struct tandem_error *reterr_error)
+{
+	struct door *door = &greeter->doors[greeter->door_count];
+	struct tandem_transport_options transport_options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
+	int code =
+	        tandem_transport_open(provider, options->address, &door->transport, reterr_error);
+
+	if (code < 0)
+		return code;
+	greeter->door_count++;
+	door->greeter = greeter;
+	strncpy(transport_options.address, options->address, sizeof transport_options.address - 1);
+	transport_options.port = options->port;
+	code = tandem_transport_listen(door->transport, &transport_options, &door->listener,
+	                               reterr_error);
+	if (code < 0)
+		return tandem_error_wrap(reterr_error, code, "listen on %s port %u",
+		                         options->address, options->port);
+	door->event = event_new(greeter->base, tandem_listener_fd(door->listener),
+	                        EV_READ | EV_PERSIST, on_door, door);
+	if (door->event == NULL || event_add(door->event, NULL) != 0)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "event_new", "no memory");
+	tandem_log(TANDEM_LOG_INFO, "listening on %s port %u by %s: %s", options->address,
+	           options->port, provider, tandem_transport_capabilities(door->transport)->detail);
+	return 0;
+}
+
+static int open_doors(struct tandem_greeter *greeter, const struct tandem_greeter_options *options,
+                      struct tandem_error *reterr_error)
+{
+	struct tandem_error error;
+	int code = 0;
+
+	if (options->uses_rdma) {
+		code = open_door(greeter, "rdma", options, &error);
+		if (code < 0 &&
+		    (options->needs_rdma || tandem_error_class(code) != TANDEM_CLASS_DEVICE)) {
+			if (reterr_error != NULL)
+				*reterr_error = error;
+			return code;
+		}
+		if (code < 0)
+			tandem_log(TANDEM_LOG_INFO, "no RDMA here, TCP only: %s", error.detail);
+	}
+	return options->uses_tcp ? open_door(greeter, "tcp", options, reterr_error) : 0;
+}
+
+int tandem_greeter_new(struct event_base *base, const struct tandem_greeter_options *options,
+                       tandem_greeter_find *find, void *argument,
+                       struct tandem_greeter **ret_greeter, struct tandem_error *reterr_error)
+{
+	struct tandem_greeter *greeter = tandem_memory_alloc(sizeof *greeter);
+	struct timeval interval = {.tv_usec = 100000};
+	int code;
+
+	if (greeter == NULL)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "greeter", "no memory");
+	greeter->base = base;
+	greeter->find = find;
+	greeter->argument = argument;
+	for (size_t index = 0; index < GUESTS_MAX; index++)
+		greeter->guests[index].greeter = greeter;
+	greeter->timer = event_new(base, -1, EV_PERSIST, on_timer, greeter);
+	if (greeter->timer == NULL || event_add(greeter->timer, &interval) != 0)
+		code = tandem_error_set(reterr_error, TANDEM_E_MEMORY, "event_new", "no memory");
+	else
+		code = open_doors(greeter, options, reterr_error);
+	if (code < 0) {
+		tandem_greeter_free(greeter);
+		return code;
+	}
+	*ret_greeter = greeter;
+	return 0;
+}
+
+struct tandem_greeter *tandem_greeter_free(struct tandem_greeter *greeter)
+{
+	if (greeter == NULL)
+		return NULL;
+	for (size_t index = 0; index < GUESTS_MAX; index++) {
+		if (greeter->guests[index].session != NULL)
+			tandem_session_free(see_off(&greeter->guests[index]));
+	}
+	for (size_t index = 0; index < DOORS_MAX; index++) {
+		if (greeter->doors[index].event != NULL)
+			event_free(greeter->doors[index].event);
+		tandem_listener_free(greeter->doors[index].listener);
+		tandem_transport_free(greeter->doors[index].transport);
+	}
+	if (greeter->timer != NULL)
+		event_free(greeter->timer);
+	tandem_memory_free(greeter);
+	return NULL;
+}

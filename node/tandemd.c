@@ -1,0 +1,295 @@
+#include <event2/event.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <tandem/config.h>
+#include <tandem/failpoint.h>
+#include <tandem/log.h>
+#include <tandem/memory.h>
+#include <tandem/standby.h>
+
+#include "children.h"
+#include "greeter.h"
+
+/* The node's data plane: for each pair a standby that holds cache and image and starts the promoted
+ * program. */
+
+static const char help[] =
+        "usage: tandemd [--config FILE] [--node NAME]\n"
+        "\n"
+        "Holds the copies of the pairs that this node serves and starts their programs on "
+        "promotion.\n"
+        "\n"
+        "  --config FILE  the cluster's configuration (default " TANDEM_CONFIG_PATH_DEFAULT ")\n"
+        "  --node NAME    which node of the file this is (default: the host name)\n"
+        "  --help         this text\n"
+        "\n"
+        "examples:\n"
+        "  tandemd                                  on a cluster node, from its unit file\n"
+        "  tandemd --config conf/quickstart.conf --node b\n"
+        "  tandemctl check FILE                     what this node needs: memory, memory lock, "
+        "privileges\n";
+
+struct place {
+	const struct tandem_config_pair *pair;
+	struct tandem_standby *standby;
+	struct tandemd *daemon;
+};
+
+struct tandemd {
+	struct tandem_config *config;
+	const struct tandem_config_node *node;
+	struct event_base *base;
+	struct tandem_greeter *greeter;
+	struct event *signals[3];
+	struct place places[TANDEM_CONFIG_PAIRS_MAX];
+	size_t place_count;
+	char bin_directory[PATH_MAX];
+};
+
+static void say(void *argument, bool is_error, const char *line)
+{
+	(void)argument;
+	tandem_log(is_error ? TANDEM_LOG_ERROR : TANDEM_LOG_INFO, "%s", line);
+}
+
+static int activate(void *argument, const struct tandem_activation *activation,
+                    struct tandem_error *reterr_error)
+{
+	struct place *place = argument;
+	struct tandemd *daemon = place->daemon;
+
+	tandem_log(TANDEM_LOG_INFO,
+	           "pair %s: promoted at epoch %llu, generation %llu; starting: %s",
+	           activation->pair, (unsigned long long)activation->epoch,
+	           (unsigned long long)activation->generation, place->pair->promote.command);
+	return tandem_children_start(place->pair->promote.command, daemon->node->run_directory,
+	                             daemon->bin_directory, activation, place->standby,
+	                             reterr_error);
+}
+
+static struct tandem_standby *find(void *argument, const char *pair)
+{
+	struct tandemd *daemon = argument;
+
+	for (size_t index = 0; index < daemon->place_count; index++) {
+		if (strcmp(daemon->places[index].pair->name, pair) == 0)
+			return daemon->places[index].standby;
+	}
+	return NULL;
+}
+
+static void on_child(evutil_socket_t signal_number, short what, void *argument)
+{
+	struct tandem_standby *standby;
+	int status;
+
+	(void)signal_number;
+	(void)what;
+	(void)argument;
+	while ((standby = tandem_children_reap(&status)) != NULL) {
+		tandem_log(TANDEM_LOG_WARNING,
+		           "a promoted program ended, %s %d; its memory is no copy any more",
+		           WIFSIGNALED(status) ? "by signal" : "with status",
+		           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		tandem_standby_renew(standby);
+	}
+}
+
+static void on_end(evutil_socket_t signal_number, short what, void *argument)
+{
+	struct tandemd *daemon = argument;
+
+	(void)what;
+	tandem_log(TANDEM_LOG_INFO, "ending on signal %d", (int)signal_number);
+	event_base_loopbreak(daemon->base);
+}
+
+static int catch_signals(struct tandemd *daemon)
+{
+	daemon->signals[0] = evsignal_new(daemon->base, SIGCHLD, on_child, daemon);
+	daemon->signals[1] = evsignal_new(daemon->base, SIGTERM, on_end, daemon);
+	daemon->signals[2] = evsignal_new(daemon->base, SIGINT, on_end, daemon);
+	for (size_t index = 0; index < 3; index++) {
+		if (daemon->signals[index] == NULL || event_add(daemon->signals[index], NULL) != 0)
+			return TANDEM_E_MEMORY;
+	}
+	return 0;
+}
+
+static bool is_provider(const struct tandem_config_pair *pair, const char *name)
+{
+	return strcmp(pair->provider, name) == 0;
+}
+
+static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options *greeter_options,
+                          struct tandem_error *reterr_error)
+{
+	for (size_t index = 0; index < daemon->config->pair_count; index++) {
+		const struct tandem_config_pair *pair = &daemon->config->pairs[index];
+		struct place *place = &daemon->places[daemon->place_count];
+		struct tandem_standby_options options = {
+		        .pair = pair->name,
+		        .run_directory = daemon->node->run_directory,
+		        .image_directory = daemon->node->image_directory,
+		        .activate = activate,
+		        .say = say,
+		        .argument = place,
+		};
+		int code;
+
+		if (!tandem_config_serves(daemon->node, pair))
+			continue;
+		*place = (struct place){.pair = pair, .daemon = daemon};
+		code = tandem_standby_new(&options, &place->standby, reterr_error);
+		if (code < 0)
+			return tandem_error_wrap(reterr_error, code, "pair %s", pair->name);
+		daemon->place_count++;
+		greeter_options->uses_rdma |= !is_provider(pair, "tcp");
+		greeter_options->uses_tcp |= !is_provider(pair, "rdma");
+		greeter_options->needs_rdma |= is_provider(pair, "rdma");
+	}
+	return 0;
+}
+
+static int start(struct tandemd *daemon, struct tandem_error *reterr_error)
+{
+	struct tandem_greeter_options options = {.address = daemon->node->address,
+	                                         .port = daemon->node->port};
+	int code;
+
+	daemon->base = event_base_new();
+	if (daemon->base == NULL || catch_signals(daemon) < 0)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "event_base_new",
+		                        "no memory");
+	code = start_standbys(daemon, &options, reterr_error);
+	if (code == 0 && daemon->place_count == 0)
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "tandemd",
+		                        "node %s serves no pair", daemon->node->name);
+	return code < 0 ? code
+	                : tandem_greeter_new(daemon->base, &options, find, daemon, &daemon->greeter,
+	                                     reterr_error);
+}
+
+static void end(struct tandemd *daemon)
+{
+	tandem_greeter_free(daemon->greeter);
+	for (size_t index = 0; index < daemon->place_count; index++)
+		tandem_standby_free(daemon->places[index].standby);
+	for (size_t index = 0; index < 3; index++) {
+		if (daemon->signals[index] != NULL)
+			event_free(daemon->signals[index]);
+	}
+	if (daemon->base != NULL)
+		event_base_free(daemon->base);
+	tandem_config_free(daemon->config);
+}
+
+static void find_bin_directory(struct tandemd *daemon)
+{
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+
+	if (length <= 0)
+		return;
+	path[length] = '\0';
+	snprintf(daemon->bin_directory, sizeof daemon->bin_directory, "%s", dirname(path));
+}
+
+static void load_failed(const char *path, struct tandem_config_mistakes *mistakes,
+                        const struct tandem_error *error)
+{
+	char text[768];
+
+	for (size_t index = 0; index < mistakes->count; index++) {
+		tandem_config_mistake_format(path, &mistakes->list[index], text, sizeof text);
+		tandem_log(TANDEM_LOG_ERROR, "%s", text);
+	}
+	if (mistakes->count == 0)
+		tandem_log(TANDEM_LOG_ERROR, "%s", error->detail);
+	tandem_config_mistakes_clear(mistakes);
+}
+
+static int load(struct tandemd *daemon, const char *path, const char *node)
+{
+	struct tandem_config_mistakes mistakes = TANDEM_CONFIG_MISTAKES_NONE;
+	struct tandem_error error = {.code = 0};
+
+	if (tandem_config_load(path, &daemon->config, &mistakes, &error) < 0) {
+		load_failed(path, &mistakes, &error);
+		return TANDEM_E_CONFIG;
+	}
+	tandem_config_mistakes_clear(&mistakes);
+	if (tandem_config_node(daemon->config, node, &daemon->node, &error) < 0) {
+		tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
+		return TANDEM_E_CONFIG;
+	}
+	return 0;
+}
+
+/* Registered memory counts against the limit; root may raise it. */
+static void raise_memory_lock(void)
+{
+	struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 && getrlimit(RLIMIT_MEMLOCK, &limit) == 0)
+		tandem_log(TANDEM_LOG_INFO,
+		           "memory lock limit is %llu KiB; RDMA needs more than the regions",
+		           (unsigned long long)limit.rlim_cur >> 10);
+}
+
+static int run(const char *path, const char *node)
+{
+	static struct tandemd daemon;
+	struct tandem_error error = {.code = 0};
+	int status = EXIT_FAILURE;
+
+	if (load(&daemon, path, node) == 0) {
+		find_bin_directory(&daemon);
+		raise_memory_lock();
+		if (start(&daemon, &error) == 0) {
+			tandem_log(TANDEM_LOG_INFO, "node %s of cluster %s: %zu pair%s",
+			           daemon.node->name, daemon.config->cluster, daemon.place_count,
+			           daemon.place_count == 1 ? "" : "s");
+			event_base_dispatch(daemon.base);
+			status = EXIT_SUCCESS;
+		} else {
+			tandem_log(TANDEM_LOG_ERROR, "%s: %s", error.operation, error.detail);
+		}
+	}
+	end(&daemon);
+	return status;
+}
+
+int main(int argument_count, char **arguments)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+	                                        {"node", required_argument, NULL, 'n'},
+	                                        {"help", no_argument, NULL, 'h'},
+	                                        {NULL, 0, NULL, 0}};
+	const char *path = TANDEM_CONFIG_PATH_DEFAULT, *node = NULL;
+	int option;
+
+	while ((option = getopt_long(argument_count, arguments, "", options, NULL)) != -1) {
+		if (option == 'c') {
+			path = optarg;
+		} else if (option == 'n') {
+			node = optarg;
+		} else {
+			fputs(help, option == 'h' ? stdout : stderr);
+			return option == 'h' ? EXIT_SUCCESS : 2;
+		}
+	}
+	signal(SIGPIPE, SIG_IGN);
+	tandem_log_open("tandemd");
+	tandem_failpoint_load();
+	return run(path, node);
+}

@@ -1,0 +1,2 @@
+tandem_add_program(tandemd tandemd.c children.c greeter.c)
+target_link_libraries(tandemd PRIVATE tandem_colo tandem_conf PkgConfig::EVENT)
