@@ -1,0 +1,321 @@
+#include "core/rules.h"
+
+#include <string.h>
+#include <tandem/assert.h>
+#include <tandem/error.h>
+#include <tandem/random.h>
+
+struct tandem_action *tandem_act_add(struct tandem_machine *machine, enum tandem_action_type type)
+{
+	struct tandem_actions *actions = machine->actions;
+	TANDEM_ASSERT(actions->count < TANDEM_ACTIONS_MAX);
+	struct tandem_action *action = &actions->list[actions->count++];
+	memset(action, 0, sizeof(*action));
+	action->type = type;
+	return action;
+}
+
+struct tandem_control_message *tandem_act_send(struct tandem_machine *machine,
+                                               const struct tandem_plane *plane,
+                                               enum tandem_control_type type, const char *text)
+{
+	if (plane->connection == 0)
+		return NULL;
+	const struct tandem_record *record = &machine->view.record;
+	struct tandem_action *action = tandem_act_add(machine, TANDEM_ACTION_SEND);
+	struct tandem_control_message *message = &action->message;
+	action->connection = plane->connection;
+	action->text = text;
+	message->type = type;
+	message->generation = record->generation;
+	message->incarnation = plane->incarnation;
+	message->is_pair = record->is_pair;
+	message->peer_incarnation = record->copy_incarnation;
+	memcpy(message->pair, machine->config.pair.name, sizeof(message->pair));
+	for (size_t i = 0; text && text[i] != 0 && i + 1 < sizeof(message->text); i++)
+		message->text[i] = text[i];
+	return message;
+}
+
+void tandem_act_note(struct tandem_machine *machine, enum tandem_state to, const char *reason)
+{
+	uint64_t now_ns = machine->event->now_ns;
+	struct tandem_action *action = tandem_act_add(machine, TANDEM_ACTION_NOTE);
+	uint64_t since_ns = tandem_detector_silent_since_ns(&machine->detector);
+	const struct tandem_plane *plane =
+	        machine->program.connection != 0 ? &machine->program : &machine->standby;
+	action->note = (struct tandem_note){
+	        .from = machine->state,
+	        .to = to,
+	        .reason = reason,
+	        .now_ns = now_ns,
+	        .wall_ns = machine->event->wall_ns,
+	        .generation = machine->view.record.generation,
+	        .silent_ns = now_ns > since_ns ? now_ns - since_ns : 0,
+	};
+	if (plane->session_heard_ns != 0 && plane->session_heard_ns < now_ns)
+		action->note.session_silent_ns = now_ns - plane->session_heard_ns;
+}
+
+static uint64_t draw(struct tandem_machine *machine)
+{
+	uint64_t number;
+	do
+		number = tandem_random_next(&machine->random);
+	while (number == 0);
+	return number;
+}
+
+void tandem_act_read(struct tandem_machine *machine)
+{
+	struct tandem_register_view *view = &machine->view;
+	view->read_request = ++view->request_last;
+	view->read_asked_ns = machine->event->now_ns;
+	view->read_next_ns = machine->event->now_ns + machine->config.pair.arbiter_poll_ns;
+	tandem_act_add(machine, TANDEM_ACTION_READ)->request = view->read_request;
+}
+
+/* Asked again after a doubt, a CAS keeps its name, so that an earlier try that is applied late is
+ * recognised as this one. */
+static bool is_asked_again(const struct tandem_machine *machine, enum tandem_cas_kind kind,
+                           const struct tandem_record *desired)
+{
+	const struct tandem_register_view *view = &machine->view;
+	bool is_owner_same =
+	        desired->owner_incarnation == 0
+	                ? !machine->take_over.has_program
+	                : view->cas_desired.owner_incarnation == desired->owner_incarnation;
+	return view->cas_kind == kind &&
+	       tandem_record_is_same(&view->cas_expected, &view->record) &&
+	       view->cas_desired.is_pair == desired->is_pair &&
+	       view->cas_desired.copy_incarnation == desired->copy_incarnation && is_owner_same;
+}
+
+/* An owner incarnation of 0 is drawn here. Returns true for a new CAS, false for one asked again.
+ */
+static bool ask(struct tandem_machine *machine, enum tandem_cas_kind kind,
+                uint64_t owner_incarnation, uint64_t copy_incarnation)
+{
+	struct tandem_register_view *view = &machine->view;
+	struct tandem_record desired = {.generation = view->record.generation + 1,
+	                                .owner_incarnation = owner_incarnation,
+	                                .copy_incarnation = copy_incarnation,
+	                                .is_pair = copy_incarnation != 0};
+	bool is_new = !is_asked_again(machine, kind, &desired);
+	if (is_new) {
+		memcpy(desired.pair, machine->config.pair.name, sizeof(desired.pair));
+		memcpy(desired.owner, machine->config.node, sizeof(desired.owner));
+		desired.decision = draw(machine);
+		if (owner_incarnation == 0)
+			desired.owner_incarnation = draw(machine);
+		view->cas_expected = view->record;
+		view->cas_desired = desired;
+		view->cas_kind = kind;
+	}
+	view->cas_request = ++view->request_last;
+	view->cas_asked_ns = machine->event->now_ns;
+	struct tandem_action *action = tandem_act_add(machine, TANDEM_ACTION_CAS);
+	action->request = view->cas_request;
+	action->expected = view->cas_expected;
+	action->desired = view->cas_desired;
+	return is_new;
+}
+
+static uint64_t last_life_ns(const struct tandem_machine *machine)
+{
+	uint64_t heard_ns = tandem_detector_heard_ns(&machine->detector);
+	uint64_t session_ns = machine->standby.session_heard_ns;
+	return heard_ns > session_ns ? heard_ns : session_ns;
+}
+
+static void ask_to_lead(struct tandem_machine *machine, enum tandem_cas_kind kind,
+                        uint64_t owner_incarnation)
+{
+	bool is_new = ask(machine, kind, owner_incarnation, 0);
+	/* The standby of this moment: one that attaches until the answer holds no copy. */
+	machine->take_over.connection = machine->standby.connection;
+	if (!is_new)
+		return;
+	bool is_forced = kind == TANDEM_CAS_FORCE;
+	machine->take_over =
+	        (struct tandem_take_over){.decision = machine->view.cas_desired.decision,
+	                                  .connection = machine->standby.connection,
+	                                  .is_forced = is_forced,
+	                                  .is_automatic = !is_forced && !machine->has_word,
+	                                  .has_program = owner_incarnation != 0};
+	machine->times =
+	        (struct tandem_failover_times){.life_ns = last_life_ns(machine),
+	                                       .suspected_ns = machine->event->now_ns,
+	                                       .suspected_wall_ns = machine->event->wall_ns};
+}
+
+static void begin_take_over(struct tandem_machine *machine)
+{
+	struct tandem_take_over *take_over = &machine->take_over;
+	take_over->is_begun = true;
+	if (take_over->has_program)
+		take_over->connection = machine->standby.connection;
+	machine->view.own_decision = take_over->decision;
+	machine->times.decided_ns = machine->event->now_ns;
+	machine->times.decided_wall_ns = machine->event->wall_ns;
+	if (take_over->is_automatic)
+		machine->damper_ns[machine->damper_count++ % TANDEM_DAMPER_MAX] =
+		        machine->event->now_ns;
+}
+
+static void lead(struct tandem_machine *machine)
+{
+	tandem_act_send(machine, &machine->program, TANDEM_CONTROL_LEAD, NULL);
+	machine->led_generation = machine->view.record.generation;
+	machine->led_is_pair = machine->view.record.is_pair;
+	machine->program.copied_incarnation = 0;
+}
+
+static void halt(struct tandem_machine *machine, const char *reason)
+{
+	tandem_act_send(machine, &machine->program, TANDEM_CONTROL_HALT, reason);
+	machine->program.was_halted = machine->program.connection != 0;
+	machine->led_generation = 0;
+}
+
+/* What was pending on the session is over; only a session that comes up after it counts. */
+static void yank(struct tandem_machine *machine, struct tandem_plane *plane)
+{
+	tandem_act_send(machine, plane, TANDEM_CONTROL_YANK, NULL);
+	plane->awaits_session = plane->has_session;
+	plane->has_session = false;
+	plane->copied_incarnation = 0;
+}
+
+static void fence(struct tandem_machine *machine)
+{
+	tandem_act_send(machine, &machine->standby, TANDEM_CONTROL_FENCE, NULL);
+	machine->take_over.fence_sent_ns = machine->event->now_ns;
+	machine->standby.has_session = false;
+}
+
+static void activate(struct tandem_machine *machine)
+{
+	struct tandem_control_message *message =
+	        tandem_act_send(machine, &machine->standby, TANDEM_CONTROL_ACTIVATE, NULL);
+	TANDEM_ASSERT(message != NULL);
+	message->epoch = machine->take_over.epoch;
+	message->incarnation = machine->view.record.owner_incarnation;
+	machine->take_over.activate_sent_ns = machine->event->now_ns;
+}
+
+static void reply(struct tandem_machine *machine, int status, const char *text)
+{
+	struct tandem_action *action = tandem_act_add(machine, TANDEM_ACTION_REPLY);
+	action->status = status;
+	action->text = text;
+}
+
+static void force(struct tandem_machine *machine)
+{
+	const struct tandem_plane *program = &machine->program;
+	bool leads_program = program->connection != 0 && program->is_ready && !program->was_halted;
+	ask_to_lead(machine, TANDEM_CAS_FORCE, leads_program ? program->incarnation : 0);
+}
+
+static void ask_for(struct tandem_machine *machine, enum tandem_verb verb)
+{
+	uint64_t incarnation = machine->program.incarnation;
+	if (verb == TANDEM_VERB_CAS_CREATE)
+		ask(machine, TANDEM_CAS_CREATE, incarnation, 0);
+	if (verb == TANDEM_VERB_CAS_SOLO)
+		ask(machine, TANDEM_CAS_SOLO, incarnation, 0);
+	if (verb == TANDEM_VERB_CAS_REFRESH)
+		ask(machine, TANDEM_CAS_REFRESH, incarnation, 0);
+	if (verb == TANDEM_VERB_CAS_PAIR)
+		ask(machine, TANDEM_CAS_PAIR, incarnation, machine->program.copied_incarnation);
+	if (verb == TANDEM_VERB_CAS_TAKE_OVER)
+		ask_to_lead(machine, TANDEM_CAS_TAKE_OVER, 0);
+	if (verb == TANDEM_VERB_CAS_FORCE)
+		force(machine);
+}
+
+static void stand_by(struct tandem_machine *machine)
+{
+	tandem_act_send(machine, &machine->standby, TANDEM_CONTROL_STAND_BY, NULL);
+	machine->standby.told_generation = machine->view.record.generation;
+}
+
+static void read_anew(struct tandem_machine *machine)
+{
+	machine->view.is_known = false;
+	machine->view.read_next_ns = machine->event->now_ns;
+}
+
+static void take_word(struct tandem_machine *machine)
+{
+	machine->has_word = true;
+	machine->word_generation = machine->event->generation;
+}
+
+static void end_take_over(struct tandem_machine *machine)
+{
+	machine->times.activated_ns = machine->event->now_ns;
+	machine->times.activated_wall_ns = machine->event->wall_ns;
+}
+
+void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb, const char *reason)
+{
+	switch (verb) {
+	case TANDEM_VERB_STAND_BY:
+		stand_by(machine);
+		return;
+	case TANDEM_VERB_HALT:
+		halt(machine, reason);
+		return;
+	case TANDEM_VERB_YANK_PROGRAM:
+		yank(machine, &machine->program);
+		return;
+	case TANDEM_VERB_YANK_STANDBY:
+		yank(machine, &machine->standby);
+		return;
+	case TANDEM_VERB_LEAD_SOLO:
+	case TANDEM_VERB_LEAD_PAIR:
+		TANDEM_ASSERT(machine->view.record.is_pair == (verb == TANDEM_VERB_LEAD_PAIR));
+		lead(machine);
+		return;
+	case TANDEM_VERB_FENCE:
+		fence(machine);
+		return;
+	case TANDEM_VERB_ACTIVATE:
+		activate(machine);
+		return;
+	case TANDEM_VERB_BEGIN_TAKE_OVER:
+		begin_take_over(machine);
+		return;
+	case TANDEM_VERB_END_TAKE_OVER:
+		end_take_over(machine);
+		return;
+	case TANDEM_VERB_FAIL_TAKE_OVER:
+		machine->take_over.has_failed = true;
+		return;
+	case TANDEM_VERB_CAS_CREATE:
+	case TANDEM_VERB_CAS_PAIR:
+	case TANDEM_VERB_CAS_SOLO:
+	case TANDEM_VERB_CAS_REFRESH:
+	case TANDEM_VERB_CAS_TAKE_OVER:
+	case TANDEM_VERB_CAS_FORCE:
+		ask_for(machine, verb);
+		return;
+	case TANDEM_VERB_READ_ANEW:
+		read_anew(machine);
+		return;
+	case TANDEM_VERB_TAKE_WORD:
+		take_word(machine);
+		return;
+	case TANDEM_VERB_ACCEPT:
+		reply(machine, 0, reason);
+		return;
+	case TANDEM_VERB_REFUSE:
+		reply(machine, TANDEM_E_REFUSED, reason);
+		return;
+	case TANDEM_VERB_NOTHING:
+	case TANDEM_VERB_COUNT:
+		return;
+	}
+}

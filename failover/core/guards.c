@@ -1,0 +1,482 @@
+#include "core/rules.h"
+
+#include <string.h>
+
+#define GUARD(name) bool tandem_guard_##name(const struct tandem_machine *machine, uint64_t now_ns)
+#define UNTIMED     (void)now_ns
+
+static uint64_t later(uint64_t one, uint64_t other)
+{
+	return one > other ? one : other;
+}
+
+static const struct tandem_record *record_of(const struct tandem_machine *machine)
+{
+	return &machine->view.record;
+}
+
+static bool owner_is_this_node(const struct tandem_machine *machine)
+{
+	const struct tandem_record *record = record_of(machine);
+	return record->generation > 0 && strcmp(record->owner, machine->config.node) == 0;
+}
+
+static bool owner_is_peer(const struct tandem_machine *machine)
+{
+	return record_of(machine)->generation > 0 && !owner_is_this_node(machine);
+}
+
+static bool program_can_lead(const struct tandem_machine *machine)
+{
+	const struct tandem_plane *program = &machine->program;
+	return program->connection != 0 && program->is_ready && !program->was_halted;
+}
+
+/* R5: the owner is this program's incarnation, not only this node. */
+bool tandem_machine_owns(const struct tandem_machine *machine)
+{
+	return owner_is_this_node(machine) && machine->program.connection != 0 &&
+	       record_of(machine)->owner_incarnation == machine->program.incarnation;
+}
+
+bool tandem_machine_needs_word(const struct tandem_machine *machine)
+{
+	return machine->config.pair.arbiter_type == TANDEM_ARBITER_MANUAL;
+}
+
+static bool has_word(const struct tandem_machine *machine)
+{
+	return machine->has_word && machine->word_generation == record_of(machine)->generation;
+}
+
+static bool word_allows(const struct tandem_machine *machine)
+{
+	return !tandem_machine_needs_word(machine) || has_word(machine);
+}
+
+static bool cas_is_out(const struct tandem_machine *machine)
+{
+	return machine->view.cas_request != 0 || machine->view.in_doubt;
+}
+
+bool tandem_machine_cas_is_idle(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return !cas_is_out(machine) && now_ns >= machine->view.cas_next_ns;
+}
+
+/* Nothing asked earlier can still replace the record that is seen. */
+static bool record_is_settled(const struct tandem_machine *machine)
+{
+	return !cas_is_out(machine) &&
+	       machine->view.contested_generation != record_of(machine)->generation;
+}
+
+static bool record_is_written_here(const struct tandem_machine *machine)
+{
+	return machine->view.own_decision != 0 &&
+	       machine->view.own_decision == record_of(machine)->decision;
+}
+
+/* The register was read after the program said that it could lead. */
+static bool reading_is_fresh(const struct tandem_machine *machine)
+{
+	return machine->view.is_known && machine->view.asked_ns >= machine->program.ready_ns;
+}
+
+uint64_t tandem_machine_plane_window_ns(const struct tandem_machine *machine)
+{
+	return later(machine->detector.window_ns,
+	             4 * machine->config.pair.settings.report_interval_ns);
+}
+
+/* Heard so lately that what it said may be used against the peer. */
+bool tandem_machine_plane_reports(const struct tandem_machine *machine,
+                                  const struct tandem_plane *plane, uint64_t now_ns)
+{
+	return plane->connection != 0 && plane->has_reported &&
+	       now_ns < plane->report_ns + tandem_machine_plane_window_ns(machine) / 2;
+}
+
+bool tandem_machine_session_is_fresh(const struct tandem_machine *machine,
+                                     const struct tandem_plane *plane, uint64_t now_ns)
+{
+	uint64_t since_ns = later(plane->session_heard_ns, machine->detector.restart_ns);
+	return plane->has_session && now_ns < since_ns + machine->detector.window_ns;
+}
+
+bool tandem_machine_peer_is_heard(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	uint64_t heard_ns = tandem_detector_heard_ns(&machine->detector);
+	return heard_ns != 0 && now_ns < heard_ns + machine->detector.window_ns;
+}
+
+bool tandem_machine_is_settled(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return machine->view.is_known && now_ns >= machine->start_ns + TANDEM_SETTLE_NS;
+}
+
+bool tandem_machine_damper_holds(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	uint64_t window_ns = machine->config.pair.damper_window_ns;
+	uint32_t count = 0;
+	for (size_t i = 0; i < TANDEM_DAMPER_MAX; i++) {
+		uint64_t at_ns = machine->damper_ns[i];
+		count += at_ns != 0 && now_ns < at_ns + window_ns;
+	}
+	return count >= machine->config.pair.damper_take_over_count;
+}
+
+GUARD(record_is_known)
+{
+	UNTIMED;
+	return machine->view.is_known;
+}
+
+/* With the arbiter `manual` an empty register of this node says nothing about the peer's. */
+static bool emptiness_is_certain(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	bool peer_is_empty = tandem_machine_peer_is_heard(machine, now_ns) &&
+	                     machine->peer.is_settled && machine->peer.record.generation == 0;
+	return word_allows(machine) || peer_is_empty;
+}
+
+GUARD(register_is_empty_for_us)
+{
+	return reading_is_fresh(machine) && record_of(machine)->generation == 0 &&
+	       (strcmp(machine->config.pair.first_owner, machine->config.node) == 0 ||
+	        has_word(machine)) &&
+	       program_can_lead(machine) && tandem_machine_cas_is_idle(machine, now_ns) &&
+	       emptiness_is_certain(machine, now_ns);
+}
+
+GUARD(record_is_foreign)
+{
+	UNTIMED;
+	return record_of(machine)->generation > 0 && !tandem_machine_owns(machine);
+}
+
+GUARD(record_is_solo)
+{
+	UNTIMED;
+	return tandem_machine_owns(machine) && !record_of(machine)->is_pair;
+}
+
+GUARD(record_is_pair)
+{
+	UNTIMED;
+	return tandem_machine_owns(machine) && record_of(machine)->is_pair;
+}
+
+GUARD(take_over_is_won)
+{
+	UNTIMED;
+	return machine->take_over.decision != 0 && !machine->take_over.is_begun &&
+	       machine->take_over.decision == record_of(machine)->decision;
+}
+
+/* A program that attached anew has not been told to lead and is not believed to. */
+GUARD(program_is_gone)
+{
+	UNTIMED;
+	return machine->program.connection == 0 || machine->led_generation == 0;
+}
+
+GUARD(program_is_silent)
+{
+	const struct tandem_plane *program = &machine->program;
+	uint64_t since_ns = later(program->report_ns, machine->detector.restart_ns);
+	return program->connection != 0 &&
+	       now_ns >= since_ns + tandem_machine_plane_window_ns(machine);
+}
+
+GUARD(program_must_halt)
+{
+	UNTIMED;
+	return machine->program.connection != 0 && !machine->program.was_halted &&
+	       owner_is_peer(machine);
+}
+
+/* An earlier life of this controller may have asked for SOLO to PAIR without learning the answer.
+ * Leading alone on a record that a late CAS can still turn into PAIR would give two leaders. */
+GUARD(owner_may_refresh)
+{
+	return tandem_machine_owns(machine) && !record_of(machine)->is_pair &&
+	       program_can_lead(machine) && reading_is_fresh(machine) &&
+	       !(record_is_written_here(machine) && record_is_settled(machine)) &&
+	       tandem_machine_cas_is_idle(machine, now_ns);
+}
+
+GUARD(owner_may_lead_solo)
+{
+	UNTIMED;
+	return tandem_machine_owns(machine) && !record_of(machine)->is_pair &&
+	       program_can_lead(machine) && record_is_written_here(machine) &&
+	       record_is_settled(machine);
+}
+
+GUARD(owner_may_lead_pair)
+{
+	UNTIMED;
+	return tandem_machine_owns(machine) && record_of(machine)->is_pair &&
+	       program_can_lead(machine) && reading_is_fresh(machine) && !cas_is_out(machine);
+}
+
+GUARD(standby_must_be_told)
+{
+	UNTIMED;
+	return machine->standby.connection != 0 && owner_is_peer(machine) &&
+	       machine->standby.told_generation != record_of(machine)->generation;
+}
+
+/* R5: the copy is this standby's own, alive now. */
+GUARD(standby_holds_copy)
+{
+	UNTIMED;
+	return machine->standby.connection != 0 && owner_is_peer(machine) &&
+	       record_of(machine)->is_pair &&
+	       record_of(machine)->copy_incarnation == machine->standby.incarnation;
+}
+
+GUARD(standby_lost_copy)
+{
+	return !tandem_guard_standby_holds_copy(machine, now_ns);
+}
+
+GUARD(session_is_lost)
+{
+	UNTIMED;
+	return !machine->program.has_session;
+}
+
+GUARD(session_is_renewed)
+{
+	UNTIMED;
+	return machine->program.has_session &&
+	       machine->program.session_peer_incarnation != record_of(machine)->copy_incarnation;
+}
+
+GUARD(peer_standby_is_gone)
+{
+	const struct tandem_plane_statement *standby = &machine->peer.standby;
+	uint64_t copy = record_of(machine)->copy_incarnation;
+	return tandem_machine_peer_is_heard(machine, now_ns) && record_of(machine)->is_pair &&
+	       (standby->dead_incarnation == copy ||
+	        (standby->status != TANDEM_PLANE_ABSENT && standby->incarnation != copy));
+}
+
+GUARD(peer_is_suspect)
+{
+	return tandem_detector_is_silent(&machine->detector, now_ns) &&
+	       !tandem_machine_session_is_fresh(machine, &machine->program, now_ns);
+}
+
+/* R8: copy, session and CAS name one incarnation of the peer. */
+GUARD(copy_is_complete)
+{
+	UNTIMED;
+	const struct tandem_plane *program = &machine->program;
+	return program->has_session && program->copied_incarnation != 0 &&
+	       program->copied_incarnation == program->session_peer_incarnation;
+}
+
+GUARD(copy_may_be_recorded)
+{
+	return tandem_guard_record_is_solo(machine, now_ns) &&
+	       tandem_guard_copy_is_complete(machine, now_ns) &&
+	       tandem_machine_cas_is_idle(machine, now_ns);
+}
+
+GUARD(pair_was_won)
+{
+	return tandem_guard_record_is_pair(machine, now_ns) && !cas_is_out(machine) &&
+	       machine->led_generation != record_of(machine)->generation;
+}
+
+GUARD(session_is_restored)
+{
+	return tandem_guard_record_is_pair(machine, now_ns) && record_is_settled(machine) &&
+	       machine->led_generation == record_of(machine)->generation &&
+	       !tandem_guard_session_is_renewed(machine, now_ns) &&
+	       tandem_machine_session_is_fresh(machine, &machine->program, now_ns) &&
+	       tandem_machine_plane_reports(machine, &machine->program, now_ns) &&
+	       !tandem_guard_peer_standby_is_gone(machine, now_ns);
+}
+
+static bool pair_is_broken(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return machine->view.contested_generation == record_of(machine)->generation ||
+	       has_word(machine) || tandem_guard_session_is_renewed(machine, now_ns) ||
+	       tandem_guard_peer_standby_is_gone(machine, now_ns) ||
+	       tandem_detector_is_silent(&machine->detector, now_ns) ||
+	       now_ns >= machine->state_ns + machine->config.pair.solo_after_ns;
+}
+
+/* A program that does not report could not serve: then the secondary is the better choice. */
+GUARD(may_go_solo)
+{
+	return tandem_guard_record_is_pair(machine, now_ns) &&
+	       tandem_machine_cas_is_idle(machine, now_ns) &&
+	       tandem_machine_plane_reports(machine, &machine->program, now_ns) &&
+	       word_allows(machine) && pair_is_broken(machine, now_ns);
+}
+
+GUARD(solo_may_reopen)
+{
+	return tandem_guard_record_is_solo(machine, now_ns) && record_is_written_here(machine) &&
+	       record_is_settled(machine) && !tandem_guard_copy_is_complete(machine, now_ns);
+}
+
+GUARD(solo_must_refresh)
+{
+	return tandem_guard_record_is_solo(machine, now_ns) &&
+	       tandem_machine_cas_is_idle(machine, now_ns) &&
+	       !(record_is_written_here(machine) && record_is_settled(machine)) &&
+	       !tandem_guard_copy_is_complete(machine, now_ns);
+}
+
+static bool peer_program_is_gone(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	const struct tandem_plane_statement *program = &machine->peer.program;
+	uint64_t owner = record_of(machine)->owner_incarnation;
+	if (!tandem_machine_peer_is_heard(machine, now_ns))
+		return false;
+	if (program->dead_incarnation == owner)
+		return true;
+	if (program->status == TANDEM_PLANE_ABSENT)
+		return machine->peer.is_settled;
+	return program->incarnation != owner || program->status == TANDEM_PLANE_SILENT;
+}
+
+static bool take_over_is_automatic(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return !tandem_machine_needs_word(machine) && !machine->peer.in_maintenance &&
+	       !tandem_machine_damper_holds(machine, now_ns) &&
+	       !tandem_machine_session_is_fresh(machine, &machine->standby, now_ns) &&
+	       (tandem_detector_is_silent(&machine->detector, now_ns) ||
+	        peer_program_is_gone(machine, now_ns));
+}
+
+GUARD(take_over_is_due)
+{
+	return tandem_guard_standby_holds_copy(machine, now_ns) &&
+	       tandem_machine_plane_reports(machine, &machine->standby, now_ns) &&
+	       tandem_machine_cas_is_idle(machine, now_ns) &&
+	       (has_word(machine) || take_over_is_automatic(machine, now_ns));
+}
+
+GUARD(take_over_is_superseded)
+{
+	UNTIMED;
+	return machine->take_over.decision != record_of(machine)->decision;
+}
+
+GUARD(take_over_may_lead)
+{
+	UNTIMED;
+	const struct tandem_take_over *take_over = &machine->take_over;
+	return tandem_machine_owns(machine) && program_can_lead(machine) &&
+	       (take_over->is_fenced || take_over->connection == 0);
+}
+
+GUARD(take_over_lost_program)
+{
+	UNTIMED;
+	return machine->take_over.has_program && !tandem_machine_owns(machine);
+}
+
+GUARD(take_over_lost_standby)
+{
+	UNTIMED;
+	const struct tandem_take_over *take_over = &machine->take_over;
+	bool is_needed = take_over->connection != 0 || !take_over->has_program;
+	bool is_done = take_over->is_fenced &&
+	               (take_over->activate_sent_ns != 0 || take_over->has_program);
+	return is_needed && !is_done &&
+	       (take_over->connection == 0 || machine->standby.connection != take_over->connection);
+}
+
+GUARD(order_has_failed)
+{
+	UNTIMED;
+	return machine->take_over.has_failed;
+}
+
+GUARD(fence_is_due)
+{
+	UNTIMED;
+	return machine->take_over.connection != 0 && machine->take_over.fence_sent_ns == 0;
+}
+
+GUARD(fence_is_late)
+{
+	const struct tandem_take_over *take_over = &machine->take_over;
+	return take_over->fence_sent_ns != 0 && !take_over->is_fenced &&
+	       now_ns >= take_over->fence_sent_ns + machine->config.pair.fence_timeout_ns;
+}
+
+GUARD(activation_is_due)
+{
+	UNTIMED;
+	const struct tandem_take_over *take_over = &machine->take_over;
+	return take_over->is_fenced && !take_over->has_program && take_over->activate_sent_ns == 0;
+}
+
+GUARD(activation_is_late)
+{
+	const struct tandem_take_over *take_over = &machine->take_over;
+	return take_over->activate_sent_ns != 0 &&
+	       now_ns >= take_over->activate_sent_ns + machine->config.pair.activate_timeout_ns;
+}
+
+GUARD(halted_are_gone)
+{
+	UNTIMED;
+	const struct tandem_take_over *take_over = &machine->take_over;
+	bool standby_is_void = take_over->has_failed && take_over->connection != 0 &&
+	                       machine->standby.connection == take_over->connection;
+	return !machine->program.was_halted && !standby_is_void;
+}
+
+GUARD(copy_waits_in_maintenance)
+{
+	return machine->led_generation != 0 && !machine->led_is_pair &&
+	       tandem_guard_copy_is_complete(machine, now_ns) &&
+	       tandem_guard_record_is_solo(machine, now_ns) && record_is_written_here(machine) &&
+	       record_is_settled(machine);
+}
+
+GUARD(maintenance_is_superseded)
+{
+	return machine->led_generation != 0 && tandem_guard_record_is_foreign(machine, now_ns);
+}
+
+GUARD(may_promote)
+{
+	UNTIMED;
+	return machine->view.is_known &&
+	       machine->event->generation == record_of(machine)->generation;
+}
+
+GUARD(may_promote_first)
+{
+	return tandem_guard_may_promote(machine, now_ns) && record_of(machine)->generation == 0;
+}
+
+GUARD(may_force)
+{
+	bool has_copy = machine->standby.connection != 0 && machine->standby.has_copy;
+	return machine->view.is_known && tandem_machine_cas_is_idle(machine, now_ns) &&
+	       (program_can_lead(machine) || has_copy);
+}
+
+GUARD(may_maintain)
+{
+	UNTIMED;
+	return !cas_is_out(machine);
+}
+
+GUARD(plane_has_session)
+{
+	UNTIMED;
+	return machine->program.has_session || machine->standby.has_session;
+}

@@ -1,0 +1,284 @@
+#ifndef TANDEM_FAILOVER_MACHINE_H
+#define TANDEM_FAILOVER_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/control.h>
+#include <tandem/controller.h>
+
+#include "core/detector.h"
+#include "core/heartbeat.h"
+#include "core/record.h"
+
+/* The controller of one pair on one node: facts with their time go in, ordered actions come out.
+ * An event first becomes facts (facts.c), then the cell {state, event} of the one table (table.c)
+ * is asked, then the state's own list again until it has nothing more to do. Rules look at facts,
+ * not at the order of events, so a late, doubled or lost message changes nothing. */
+
+#define TANDEM_STATE_TABLE(X)                                                                      \
+	X(INIT)                                                                                    \
+	X(JOINING)                                                                                 \
+	X(SECONDARY)                                                                               \
+	X(PRIMARY_PAIR)                                                                            \
+	X(PRIMARY_SOLO)                                                                            \
+	X(GATED)                                                                                   \
+	X(TAKING_OVER)                                                                             \
+	X(HALTED)                                                                                  \
+	X(MAINTENANCE)
+
+enum tandem_state {
+#define X(name) TANDEM_STATE_##name,
+	TANDEM_STATE_TABLE(X)
+#undef X
+	        TANDEM_STATE_COUNT,
+};
+
+#define TANDEM_EVENT_TABLE(X)                                                                      \
+	X(TICK)     /* time passed */                                                              \
+	X(ATTACHED) /* a data plane said who it is */                                              \
+	X(DETACHED) /* its connection ended */                                                     \
+	X(ENDED)    /* its process ended (pidfd) */                                                \
+	X(READY)    /* messages of <tandem/control.h> */                                           \
+	X(REPORT)                                                                                  \
+	X(SESSION_UP)                                                                              \
+	X(SESSION_LOST)                                                                            \
+	X(COPIED)                                                                                  \
+	X(FENCED)                                                                                  \
+	X(FAILED)                                                                                  \
+	X(HEARTBEAT)                                                                               \
+	X(RECORD) /* the register was read */                                                      \
+	X(READ_FAILED)                                                                             \
+	X(CAS_WON)                                                                                 \
+	X(CAS_LOST)   /* another record was there; it is in the event */                           \
+	X(CAS_FAILED) /* for certain not applied */                                                \
+	X(CAS_DOUBT)  /* perhaps applied, now or later */                                          \
+	X(PROMOTE)    /* the operator's words */                                                   \
+	X(FORCE)                                                                                   \
+	X(YANK)                                                                                    \
+	X(MAINTENANCE_ON)                                                                          \
+	X(MAINTENANCE_OFF)
+
+enum tandem_event_type {
+#define X(name) TANDEM_EVENT_##name,
+	TANDEM_EVENT_TABLE(X)
+#undef X
+	        TANDEM_EVENT_COUNT,
+};
+
+/* What may come out, and the reasons in the order in which the shell carries them out. */
+enum tandem_action_type {
+	TANDEM_ACTION_SEND,   /* message, to connection */
+	TANDEM_ACTION_REFUSE, /* HALT with text to connection, then close it; it was never attached
+	                       */
+	TANDEM_ACTION_CLOSE,  /* connection: its process attached anew */
+	TANDEM_ACTION_READ,   /* request */
+	TANDEM_ACTION_CAS,    /* request, expected, desired */
+	TANDEM_ACTION_BEAT,   /* heartbeats at once: the peer waits for this news */
+	TANDEM_ACTION_REPLY,  /* status, text: to the operator whose word this step was */
+	TANDEM_ACTION_NOTE,   /* note: a decision for the history */
+};
+
+#define TANDEM_ALARM_TABLE(X)                                                                      \
+	X(HEARTBEATS_CUT,                                                                          \
+	  "heartbeats are silent on every link although the session lives: a failover now would "  \
+	  "be decided without them")                                                               \
+	X(LINK_DOWN, "a heartbeat link is silent")                                                 \
+	X(ARBITER_UNREACHABLE,                                                                     \
+	  "the arbiter does not answer: no failover is possible until it does")                    \
+	X(DAMPER_HOLDS,                                                                            \
+	  "too many automatic take-overs in the window: the next one waits for 'promote'")         \
+	X(NOT_SCHEDULED,                                                                           \
+	  "this node was not scheduled for half a heartbeat window; its suspicions start again")   \
+	X(TAKE_OVER_FAILED, "the register was won but no program leads")                           \
+	X(DATA_PLANE_SILENT, "a data plane is attached but its reports have stopped")
+
+enum tandem_alarm {
+#define X(name, text) TANDEM_ALARM_##name,
+	TANDEM_ALARM_TABLE(X)
+#undef X
+	        TANDEM_ALARM_COUNT,
+};
+
+struct tandem_note {
+	enum tandem_state from;
+	enum tandem_state to;
+	const char *reason; /* a literal */
+	bool is_alarm;      /* `alarm` was raised or cleared; from == to */
+	bool is_raised;
+	enum tandem_alarm alarm;
+	uint64_t now_ns;
+	uint64_t wall_ns;
+	uint64_t generation;
+	uint64_t silent_ns;         /* since the last heartbeat or the restart of the windows */
+	uint64_t session_silent_ns; /* since the peer was last heard by a session */
+	uint64_t unscheduled_ns;    /* NOT_SCHEDULED */
+};
+
+struct tandem_action {
+	enum tandem_action_type type;
+	uint64_t connection;
+	uint64_t request;
+	int status;
+	const char *text;                      /* a literal */
+	struct tandem_control_message message; /* SEND, but `settings`: the shell has them */
+	struct tandem_record expected;         /* CAS; generation 0: never written */
+	struct tandem_record desired;
+	struct tandem_note note;
+};
+
+#define TANDEM_ACTIONS_MAX 48
+
+struct tandem_actions {
+	size_t count;
+	struct tandem_action list[TANDEM_ACTIONS_MAX];
+};
+
+struct tandem_event {
+	enum tandem_event_type type;
+	uint64_t now_ns;
+	uint64_t wall_ns;
+	uint64_t connection;                   /* events of data planes; never 0, never reused */
+	struct tandem_control_message message; /* events of data planes */
+	uint64_t request;                      /* answers of the arbiter */
+	struct tandem_record record;           /* RECORD, CAS_LOST */
+	size_t link;                           /* HEARTBEAT */
+	bool has_news;                         /* HEARTBEAT: statement is newer than the last */
+	struct tandem_statement statement;
+	uint64_t generation; /* PROMOTE: the one that the operator saw */
+};
+
+struct tandem_machine_config {
+	char node[TANDEM_NAME_BYTES];
+	struct tandem_controller_pair pair;
+};
+
+/* A data plane of this node. */
+struct tandem_plane {
+	uint64_t connection; /* 0: none is attached */
+	uint64_t incarnation;
+	uint32_t process_id;
+	bool is_ready;
+	bool was_halted;
+	bool has_session;
+	bool awaits_session; /* a session that was yanked is believed again when said anew */
+	bool has_copy;
+	bool has_reported;
+	uint64_t ready_ns;
+	uint64_t report_ns;        /* attached or heard */
+	uint64_t session_heard_ns; /* the peer's software, by the session */
+	uint64_t session_peer_incarnation;
+	uint64_t copied_incarnation; /* holds a full copy in this session */
+	uint64_t epoch;
+	uint64_t told_generation; /* STAND_BY */
+	uint64_t dead_incarnation;
+};
+
+enum tandem_cas_kind {
+	TANDEM_CAS_NONE,
+	TANDEM_CAS_CREATE,
+	TANDEM_CAS_PAIR,
+	TANDEM_CAS_SOLO,
+	TANDEM_CAS_REFRESH, /* SOLO again, so that nothing asked earlier can still be applied */
+	TANDEM_CAS_TAKE_OVER,
+	TANDEM_CAS_FORCE,
+};
+
+struct tandem_register_view {
+	bool is_known;
+	struct tandem_record record; /* the newest seen */
+	uint64_t asked_ns;           /* when the reading that showed it was asked for */
+	uint64_t own_decision;       /* of the last record that this life of the controller won */
+	uint64_t read_request;       /* outstanding, 0: none */
+	uint64_t read_asked_ns;
+	uint64_t read_next_ns;
+	uint64_t cas_request; /* outstanding, 0: none */
+	uint64_t cas_asked_ns;
+	uint64_t cas_next_ns;
+	enum tandem_cas_kind cas_kind;
+	struct tandem_record cas_expected;
+	struct tandem_record cas_desired;
+	bool in_doubt; /* a CAS may have been applied: read before anything else */
+	uint64_t doubt_ns;
+	uint64_t contested_generation; /* a CAS on this one may still be applied late */
+	bool is_reachable;
+	uint64_t request_last;
+};
+
+struct tandem_take_over {
+	uint64_t decision; /* 0: none in this life */
+	bool is_begun;
+	bool is_forced;
+	bool is_automatic;   /* no operator's word */
+	bool has_program;    /* FORCE: leads the program that is attached */
+	uint64_t connection; /* the standby to be fenced, 0: none */
+	uint64_t fence_sent_ns;
+	bool is_fenced;
+	uint64_t epoch;
+	uint64_t activate_sent_ns;
+	uint32_t process_id; /* the only process that may be the activated program */
+	bool has_failed;
+};
+
+/* Each step of the last take-over; 0: not reached. Monotonic, and the wall clock for people. */
+struct tandem_failover_times {
+	uint64_t life_ns; /* last sign of life of the old primary */
+	uint64_t suspected_ns, suspected_wall_ns;
+	uint64_t decided_ns, decided_wall_ns;
+	uint64_t fenced_ns, fenced_wall_ns;
+	uint64_t activated_ns, activated_wall_ns;
+};
+
+#define TANDEM_DAMPER_MAX 16
+
+struct tandem_machine {
+	struct tandem_machine_config config;
+	enum tandem_state state;
+	uint64_t state_ns; /* entered */
+	uint64_t start_ns;
+	uint64_t random;
+	struct tandem_detector detector;
+	struct tandem_statement peer; /* the last one heard */
+	struct tandem_plane program;
+	struct tandem_plane standby;
+	struct tandem_register_view view;
+	struct tandem_take_over take_over;
+	struct tandem_failover_times times;
+	uint64_t led_generation; /* the last LEAD sent to the program that is attached, 0: none */
+	bool led_is_pair;
+	bool has_word; /* the operator's word for word_generation */
+	uint64_t word_generation;
+	uint64_t damper_ns[TANDEM_DAMPER_MAX]; /* automatic take-overs, newest overwrite oldest */
+	size_t damper_count;
+	uint64_t unscheduled_ns;      /* length of the last gap */
+	uint64_t unscheduled_told_ns; /* when it was seen */
+	uint32_t alarms;              /* a bit for each enum tandem_alarm */
+	/* While a step runs. */
+	const struct tandem_event *event;
+	struct tandem_actions *actions;
+};
+
+/* `seed` is random for each life of the controller: decision and incarnation numbers come from it.
+ */
+void tandem_machine_init(struct tandem_machine *machine, const struct tandem_machine_config *config,
+                         uint64_t seed, uint64_t now_ns);
+/* ret_actions is emptied first. */
+void tandem_machine_step(struct tandem_machine *machine, const struct tandem_event *event,
+                         struct tandem_actions *ret_actions);
+/* What heartbeats say now. */
+void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now_ns,
+                              struct tandem_statement *ret_statement);
+/* When time alone may next change something; a TICK at or before it, and every heartbeat interval.
+ */
+uint64_t tandem_machine_deadline_ns(const struct tandem_machine *machine, uint64_t now_ns);
+
+const char *tandem_state_name(enum tandem_state state);
+const char *tandem_event_name(enum tandem_event_type event);
+const char *tandem_alarm_text(enum tandem_alarm alarm);
+/* For the operator: what is waited for and what to do, literals; the command is without "tandemctl"
+ * and the pair, "" when there is nothing to do. */
+const char *tandem_machine_waiting_for(const struct tandem_machine *machine, uint64_t now_ns);
+const char *tandem_machine_unblock(const struct tandem_machine *machine, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,66 @@
+#include "core/record.h"
+
+#include <tandem/assert.h>
+#include <tandem/bytes.h>
+#include <tandem/crc32c.h>
+#include <tandem/error.h>
+
+#define RECORD_MAGIC   UINT32_C(0x63727474) /* "ttrc" */
+#define RECORD_VERSION 1
+#define CHECKED_BYTES  (TANDEM_RECORD_BYTES - 4)
+enum { MODE_SOLO = 1, MODE_PAIR = 2 };
+
+void tandem_record_encode(const struct tandem_record *record,
+                          uint8_t ret_bytes[static TANDEM_RECORD_BYTES])
+{
+	struct tandem_writer writer = tandem_writer_over(ret_bytes, TANDEM_RECORD_BYTES);
+	TANDEM_ASSERT(record->generation > 0);
+	tandem_write_u32(&writer, RECORD_MAGIC);
+	tandem_write_u16(&writer, RECORD_VERSION);
+	tandem_write_u16(&writer, record->is_pair ? MODE_PAIR : MODE_SOLO);
+	tandem_write_u64(&writer, record->generation);
+	tandem_write_u64(&writer, record->owner_incarnation);
+	tandem_write_u64(&writer, record->copy_incarnation);
+	tandem_write_u64(&writer, record->decision);
+	tandem_write_text(&writer, record->pair, sizeof(record->pair));
+	tandem_write_text(&writer, record->owner, sizeof(record->owner));
+	TANDEM_ASSERT(writer.length == CHECKED_BYTES);
+	tandem_write_u32(&writer, tandem_crc32c(0, ret_bytes, CHECKED_BYTES));
+	TANDEM_ASSERT(!writer.failed);
+}
+
+static bool makes_sense(const struct tandem_record *record)
+{
+	return record->generation != 0 && record->owner_incarnation != 0 && record->decision != 0 &&
+	       record->pair[0] != 0 && record->owner[0] != 0 &&
+	       record->is_pair == (record->copy_incarnation != 0);
+}
+
+int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_record *ret_record)
+{
+	struct tandem_record record = {0};
+	struct tandem_reader reader = tandem_reader_over(bytes, length);
+	if (length != TANDEM_RECORD_BYTES || tandem_read_u32(&reader) != RECORD_MAGIC)
+		return TANDEM_E_PROTOCOL;
+	if (tandem_read_u16(&reader) != RECORD_VERSION)
+		return TANDEM_E_VERSION;
+	unsigned mode = tandem_read_u16(&reader);
+	record.is_pair = mode == MODE_PAIR;
+	record.generation = tandem_read_u64(&reader);
+	record.owner_incarnation = tandem_read_u64(&reader);
+	record.copy_incarnation = tandem_read_u64(&reader);
+	record.decision = tandem_read_u64(&reader);
+	tandem_read_text(&reader, record.pair, sizeof(record.pair));
+	tandem_read_text(&reader, record.owner, sizeof(record.owner));
+	uint32_t checksum = tandem_read_u32(&reader);
+	if (!tandem_reader_done(&reader) || checksum != tandem_crc32c(0, bytes, CHECKED_BYTES) ||
+	    (mode != MODE_PAIR && mode != MODE_SOLO) || !makes_sense(&record))
+		return TANDEM_E_PROTOCOL;
+	*ret_record = record;
+	return 0;
+}
+
+bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other)
+{
+	return one->generation == other->generation && one->decision == other->decision;
+}

@@ -1,0 +1,32 @@
+#ifndef TANDEM_FAILOVER_RECORD_H
+#define TANDEM_FAILOVER_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/control.h>
+
+/* What the register of a pair holds. Generation 0 means that it was never written. */
+#define TANDEM_RECORD_BYTES 108
+
+struct tandem_record {
+	uint64_t generation;
+	uint64_t owner_incarnation; /* of the program that may lead */
+	uint64_t copy_incarnation;  /* PAIR: of the standby that holds a full copy; SOLO: 0 */
+	uint64_t decision; /* random name of the CAS that wrote it; tells a winner from a loser when
+	                      the answer was lost */
+	bool is_pair;
+	char pair[TANDEM_NAME_BYTES];
+	char owner[TANDEM_NAME_BYTES];
+};
+
+/* `record` has been written, so its generation is not 0. */
+void tandem_record_encode(const struct tandem_record *record,
+                          uint8_t ret_bytes[static TANDEM_RECORD_BYTES]);
+/* 0, TANDEM_E_PROTOCOL or TANDEM_E_VERSION; *ret_record only on 0. Any bytes are safe. */
+int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_record *ret_record);
+/* Same write: generation and decision. */
+bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other);
+
+#endif

@@ -1,0 +1,261 @@
+#include "core/rules.h"
+
+/* The one table of the failover protocol (DESIGN section 5; R1..R9 are its rules). Each state has a
+ * list of its own: what it does when facts allow, first match first. Each cell {state, event} names
+ * the list that the event is answered with; the macro ROW has one parameter for each event, so a
+ * missing cell does not compile. */
+
+#define STAY       TANDEM_RULE_STAY
+#define TO(name)   TANDEM_STATE_##name
+#define WHEN(name) tandem_guard_##name
+#define DO(...)                                                                                    \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+#define V(name) TANDEM_VERB_##name
+#define NONE    DO(V(NOTHING))
+#define OTHERWISE                                                                                  \
+	{                                                                                          \
+		NULL, NONE, STAY, NULL                                                             \
+	}
+#define LIST(name)                                                                                 \
+	static const struct tandem_rules name = {name##_rules,                                     \
+	                                         sizeof(name##_rules) / sizeof(name##_rules[0])}
+
+/* clang-format off */
+static const struct tandem_rule nothing_rules[] = {
+	OTHERWISE,
+};
+LIST(nothing);
+
+static const struct tandem_rule init_rules[] = {
+	{WHEN(record_is_known), NONE, TO(JOINING), "the register was read"},
+	OTHERWISE,
+};
+LIST(init);
+
+static const struct tandem_rule joining_rules[] = {
+	{WHEN(take_over_is_won), DO(V(BEGIN_TAKE_OVER)), TO(TAKING_OVER), "the register names this node"},
+	{WHEN(program_must_halt), DO(V(HALT)), STAY, "the register says that the other node leads"},
+	{WHEN(standby_must_be_told), DO(V(STAND_BY)), STAY, NULL},
+	{WHEN(standby_holds_copy), NONE, TO(SECONDARY), "the register says that this standby holds a full copy"},
+	{WHEN(register_is_empty_for_us), DO(V(CAS_CREATE)), STAY, "the register is empty and this node is to lead first"},
+	{WHEN(owner_may_lead_pair), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the register says that this program leads, with a copy"},
+	{WHEN(owner_may_lead_solo), DO(V(LEAD_SOLO)), TO(PRIMARY_SOLO), "the register says that this program leads alone"},
+	{WHEN(owner_may_refresh), DO(V(CAS_REFRESH)), STAY, "the register says that this program leads alone; making sure"},
+	OTHERWISE,
+};
+LIST(joining);
+
+static const struct tandem_rule secondary_rules[] = {
+	{WHEN(take_over_is_won), DO(V(BEGIN_TAKE_OVER)), TO(TAKING_OVER), "the take-over was won"},
+	{WHEN(standby_lost_copy), NONE, TO(JOINING), "this standby no longer holds the copy of the register"},
+	{WHEN(program_must_halt), DO(V(HALT)), STAY, "the register says that the other node leads"},
+	{WHEN(standby_must_be_told), DO(V(STAND_BY)), STAY, NULL},
+	{WHEN(take_over_is_due), DO(V(CAS_TAKE_OVER)), STAY, "the primary is lost: asking to take over"},
+	OTHERWISE,
+};
+LIST(secondary);
+
+static const struct tandem_rule primary_pair_rules[] = {
+	{WHEN(program_is_gone), NONE, TO(JOINING), "the leading program is gone"},
+	{WHEN(record_is_foreign), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
+	{WHEN(record_is_solo), NONE, TO(GATED), "the register says SOLO"},
+	{WHEN(session_is_renewed), NONE, TO(GATED), "the session is with another incarnation of the peer"},
+	{WHEN(session_is_lost), NONE, TO(GATED), "the session with the copy is lost"},
+	{WHEN(peer_standby_is_gone), DO(V(YANK_PROGRAM)), TO(GATED), "the peer says that its standby is gone"},
+	{WHEN(peer_is_suspect), DO(V(YANK_PROGRAM)), TO(GATED), "the peer is silent on every link and on the session"},
+	{WHEN(program_is_silent), NONE, TO(GATED), "the leading program's reports have stopped"},
+	OTHERWISE,
+};
+LIST(primary_pair);
+
+static const struct tandem_rule primary_solo_rules[] = {
+	{WHEN(program_is_gone), NONE, TO(JOINING), "the leading program is gone"},
+	{WHEN(record_is_foreign), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
+	{WHEN(record_is_pair), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the register says PAIR"},
+	{WHEN(copy_is_complete), NONE, TO(GATED), "the peer holds a full copy"},
+	OTHERWISE,
+};
+LIST(primary_solo);
+
+static const struct tandem_rule gated_rules[] = {
+	{WHEN(program_is_gone), NONE, TO(JOINING), "the leading program is gone"},
+	{WHEN(record_is_foreign), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
+	{WHEN(pair_was_won), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the register says PAIR"},
+	{WHEN(session_is_restored), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the session with the copy is back"},
+	{WHEN(may_go_solo), DO(V(CAS_SOLO)), STAY, "the copy is lost: asking to go on alone"},
+	{WHEN(copy_may_be_recorded), DO(V(CAS_PAIR)), STAY, "asking to record the copy"},
+	{WHEN(solo_may_reopen), DO(V(LEAD_SOLO)), TO(PRIMARY_SOLO), "the register says SOLO"},
+	{WHEN(solo_must_refresh), DO(V(CAS_REFRESH)), STAY, "making sure that no earlier question is still open"},
+	OTHERWISE,
+};
+LIST(gated);
+
+static const struct tandem_rule taking_over_rules[] = {
+	{WHEN(take_over_is_superseded), DO(V(HALT)), TO(HALTED), "the register was won by another"},
+	{WHEN(order_has_failed), DO(V(FAIL_TAKE_OVER)), TO(HALTED), "the standby could not carry out the take-over"},
+	{WHEN(take_over_may_lead), DO(V(LEAD_SOLO), V(END_TAKE_OVER)), TO(PRIMARY_SOLO), "the promoted program is ready"},
+	{WHEN(take_over_lost_program), NONE, TO(JOINING), "the program that was to lead is gone"},
+	{WHEN(take_over_lost_standby), DO(V(FAIL_TAKE_OVER)), TO(HALTED), "the standby is gone, and its copy with it"},
+	{WHEN(fence_is_due), DO(V(FENCE)), STAY, "fencing the old primary"},
+	{WHEN(fence_is_late), DO(V(FAIL_TAKE_OVER)), TO(HALTED), "the standby did not fence in time"},
+	{WHEN(activation_is_due), DO(V(ACTIVATE)), STAY, "fenced: starting the program"},
+	{WHEN(activation_is_late), DO(V(FAIL_TAKE_OVER)), TO(JOINING), "the promoted program was not ready in time"},
+	OTHERWISE,
+};
+LIST(taking_over);
+
+static const struct tandem_rule halted_rules[] = {
+	{WHEN(take_over_is_won), DO(V(BEGIN_TAKE_OVER)), TO(TAKING_OVER), "the register names this node"},
+	{WHEN(halted_are_gone), DO(V(READ_ANEW)), TO(INIT), "what was halted is gone"},
+	OTHERWISE,
+};
+LIST(halted);
+
+static const struct tandem_rule maintenance_rules[] = {
+	{WHEN(maintenance_is_superseded), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
+	{WHEN(copy_waits_in_maintenance), DO(V(LEAD_SOLO)), STAY, "not paired in maintenance"},
+	OTHERWISE,
+};
+LIST(maintenance);
+
+/* The operator's words: promote, force, yank, maintenance on and off. */
+static const struct tandem_rule promote_rules[] = {
+	{WHEN(may_promote), DO(V(TAKE_WORD), V(ACCEPT)), STAY, "the operator's word was given"},
+	{NULL, DO(V(REFUSE)), STAY, "the generation is not the one of the register: look at 'status' again"},
+};
+LIST(promote);
+
+static const struct tandem_rule promote_first_rules[] = {
+	{WHEN(may_promote_first), DO(V(TAKE_WORD), V(ACCEPT)), STAY, "the operator's word was given"},
+	{NULL, DO(V(REFUSE)), STAY, "this node holds no copy that is in sync; 'force-primary' would lead with loss of data"},
+};
+LIST(promote_first);
+
+static const struct tandem_rule no_promote_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "there is nothing to promote in this state"},
+};
+LIST(no_promote);
+
+static const struct tandem_rule force_rules[] = {
+	{WHEN(may_force), DO(V(CAS_FORCE), V(ACCEPT)), STAY, "the operator accepts loss of data: asking to lead"},
+	{NULL, DO(V(REFUSE)), STAY, "no program is ready and no standby holds a copy, or the arbiter is not asked out"},
+};
+LIST(force);
+
+static const struct tandem_rule no_force_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "this node leads already, or a decision is under way"},
+};
+LIST(no_force);
+
+static const struct tandem_rule yank_rules[] = {
+	{WHEN(plane_has_session), DO(V(YANK_PROGRAM), V(YANK_STANDBY), V(ACCEPT)), STAY, "the operator yanked the session"},
+	{NULL, DO(V(REFUSE)), STAY, "there is no session"},
+};
+LIST(yank);
+
+static const struct tandem_rule maintain_rules[] = {
+	{WHEN(may_maintain), DO(V(ACCEPT)), TO(MAINTENANCE), "the operator's word: no automatic decisions"},
+	{NULL, DO(V(REFUSE)), STAY, "a decision is under way"},
+};
+LIST(maintain);
+
+static const struct tandem_rule no_maintain_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "a decision is under way"},
+};
+LIST(no_maintain);
+
+static const struct tandem_rule resume_rules[] = {
+	{NULL, DO(V(READ_ANEW), V(ACCEPT)), TO(INIT), "maintenance is over"},
+};
+LIST(resume);
+
+static const struct tandem_rule no_resume_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "the pair is not in maintenance"},
+};
+LIST(no_resume);
+
+#define ROW(state, tick, attached, detached, ended, ready, report, session_up, session_lost,       \
+            copied, fenced, failed, heartbeat, record, read_failed, cas_won, cas_lost, cas_failed, \
+            cas_doubt, promote, force, yank, maintenance_on, maintenance_off)                      \
+	[TANDEM_STATE_##state] = {                                                                 \
+		[TANDEM_EVENT_TICK] = &tick,                                                       \
+		[TANDEM_EVENT_ATTACHED] = &attached,                                               \
+		[TANDEM_EVENT_DETACHED] = &detached,                                               \
+		[TANDEM_EVENT_ENDED] = &ended,                                                     \
+		[TANDEM_EVENT_READY] = &ready,                                                     \
+		[TANDEM_EVENT_REPORT] = &report,                                                   \
+		[TANDEM_EVENT_SESSION_UP] = &session_up,                                           \
+		[TANDEM_EVENT_SESSION_LOST] = &session_lost,                                       \
+		[TANDEM_EVENT_COPIED] = &copied,                                                   \
+		[TANDEM_EVENT_FENCED] = &fenced,                                                   \
+		[TANDEM_EVENT_FAILED] = &failed,                                                   \
+		[TANDEM_EVENT_HEARTBEAT] = &heartbeat,                                             \
+		[TANDEM_EVENT_RECORD] = &record,                                                   \
+		[TANDEM_EVENT_READ_FAILED] = &read_failed,                                         \
+		[TANDEM_EVENT_CAS_WON] = &cas_won,                                                 \
+		[TANDEM_EVENT_CAS_LOST] = &cas_lost,                                               \
+		[TANDEM_EVENT_CAS_FAILED] = &cas_failed,                                           \
+		[TANDEM_EVENT_CAS_DOUBT] = &cas_doubt,                                             \
+		[TANDEM_EVENT_PROMOTE] = &promote,                                                 \
+		[TANDEM_EVENT_FORCE] = &force,                                                     \
+		[TANDEM_EVENT_YANK] = &yank,                                                       \
+		[TANDEM_EVENT_MAINTENANCE_ON] = &maintenance_on,                                   \
+		[TANDEM_EVENT_MAINTENANCE_OFF] = &maintenance_off,                                 \
+	}
+
+_Static_assert(TANDEM_EVENT_COUNT == 23, "ROW and every row of the table need the new event");
+_Static_assert(TANDEM_STATE_COUNT == 9, "the table and its own lists need the new state");
+
+const struct tandem_rules *const tandem_table[TANDEM_STATE_COUNT][TANDEM_EVENT_COUNT] = {
+	ROW(INIT,
+	    init, nothing, nothing, nothing, nothing, nothing, nothing, nothing,
+	    nothing, nothing, nothing, nothing, init, nothing, init, init, init,
+	    init, no_promote, no_force, yank, no_maintain, no_resume),
+	ROW(JOINING,
+	    joining, joining, joining, joining, joining, nothing, joining, nothing,
+	    nothing, nothing, nothing, joining, joining, nothing, joining, joining, joining,
+	    joining, promote_first, force, yank, maintain, no_resume),
+	ROW(SECONDARY,
+	    secondary, secondary, secondary, secondary, nothing, secondary, secondary, secondary,
+	    nothing, nothing, nothing, secondary, secondary, nothing, secondary, secondary, secondary,
+	    secondary, promote, force, yank, maintain, no_resume),
+	ROW(PRIMARY_PAIR,
+	    primary_pair, primary_pair, primary_pair, primary_pair, nothing, primary_pair, primary_pair, primary_pair,
+	    nothing, nothing, nothing, primary_pair, primary_pair, nothing, primary_pair, primary_pair, primary_pair,
+	    primary_pair, no_promote, no_force, yank, maintain, no_resume),
+	ROW(PRIMARY_SOLO,
+	    primary_solo, primary_solo, primary_solo, primary_solo, nothing, primary_solo, primary_solo, primary_solo,
+	    primary_solo, nothing, nothing, nothing, primary_solo, nothing, primary_solo, primary_solo, primary_solo,
+	    primary_solo, no_promote, no_force, yank, maintain, no_resume),
+	ROW(GATED,
+	    gated, gated, gated, gated, nothing, gated, gated, gated,
+	    gated, nothing, nothing, gated, gated, nothing, gated, gated, gated,
+	    gated, promote, no_force, yank, no_maintain, no_resume),
+	ROW(TAKING_OVER,
+	    taking_over, taking_over, taking_over, taking_over, taking_over, nothing, nothing, nothing,
+	    nothing, taking_over, taking_over, nothing, taking_over, nothing, taking_over, taking_over, taking_over,
+	    taking_over, no_promote, no_force, yank, no_maintain, no_resume),
+	ROW(HALTED,
+	    halted, halted, halted, halted, nothing, nothing, nothing, nothing,
+	    nothing, nothing, nothing, nothing, halted, nothing, halted, halted, halted,
+	    halted, no_promote, force, yank, maintain, no_resume),
+	ROW(MAINTENANCE,
+	    maintenance, maintenance, maintenance, maintenance, nothing, nothing, nothing, nothing,
+	    maintenance, nothing, nothing, nothing, maintenance, nothing, maintenance, maintenance, maintenance,
+	    maintenance, no_promote, no_force, yank, no_maintain, resume),
+};
+
+const struct tandem_rules *const tandem_table_own[TANDEM_STATE_COUNT] = {
+	[TANDEM_STATE_INIT] = &init,
+	[TANDEM_STATE_JOINING] = &joining,
+	[TANDEM_STATE_SECONDARY] = &secondary,
+	[TANDEM_STATE_PRIMARY_PAIR] = &primary_pair,
+	[TANDEM_STATE_PRIMARY_SOLO] = &primary_solo,
+	[TANDEM_STATE_GATED] = &gated,
+	[TANDEM_STATE_TAKING_OVER] = &taking_over,
+	[TANDEM_STATE_HALTED] = &halted,
+	[TANDEM_STATE_MAINTENANCE] = &maintenance,
+};
+/* clang-format on */
