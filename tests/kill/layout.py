@@ -1,0 +1,142 @@
+"""Where the two nodes of a test keep what, and the configuration file that says so."""
+
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PAIR = "kv"
+PORTS_PER_PAIR = 8
+_PORT_FIRST = 17000
+_PORT_PAIRS = 1500  # all below the ports that the kernel hands out
+
+
+@dataclass
+class NodeLayout:
+    name: str
+    address: str
+    port: int
+    heartbeats: list  # (address, port) of each link
+    serve_address: str
+    serve_port: int
+    run_directory: Path
+    image_directory: Path
+    namespace: str = ""  # network namespace, "" for the caller's
+
+    @property
+    def serve_at(self):
+        return (self.serve_address, self.serve_port)
+
+    @property
+    def stats_path(self):
+        return self.run_directory / f"{PAIR}.stats"
+
+    @property
+    def image_path(self):
+        return self.image_directory / PAIR
+
+
+@dataclass
+class Layout:
+    """Both nodes; files below one directory, images below one on a memory file system."""
+
+    directory: Path
+    images: Path
+    nodes: dict
+    arbiter: Path
+    provider: str = "tcp"
+    tracker: str = "auto"
+    pair_options: dict = field(default_factory=dict)  # further keys of the pair, as written
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def configuration_path(self):
+        return self.directory / "tandem.conf"
+
+    def write(self):
+        self.configuration_path.write_text(self.configuration())
+
+    def remove(self, keep_files=False):
+        shutil.rmtree(self.images, ignore_errors=True)
+        if not keep_files:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def configuration(self):
+        nodes = ",\n".join(_node_text(node) for node in self.nodes.values())
+        options = "".join(f"    {key} = {text};\n" for key, text in self.pair_options.items())
+        return (
+            'cluster = "test";\n'
+            f"nodes = (\n{nodes}\n);\n"
+            "pairs = (\n  {\n"
+            f'    name = "{PAIR}";\n'
+            f"    nodes = [{', '.join(_quote(name) for name in self.nodes)}];\n"
+            f'    arbiter = {{ type = "file"; path = {_quote(str(self.arbiter))}; }};\n'
+            f"    promote = {{ command = {_quote(self.promote_command())}; }};\n"
+            f'    provider = "{self.provider}";\n'
+            f'    tracker = "{self.tracker}";\n'
+            f'    key = "{self.key}";\n'
+            f"{options}"
+            "  }\n);\n"
+        )
+
+    def promote_command(self):
+        """One command for both nodes, as one file serves both."""
+        places = " ".join(
+            f"{node.name}) at={node.serve_address}:{node.serve_port} ;;"
+            for node in self.nodes.values()
+        )
+        return (
+            f"case $TANDEM_NODE in {places} esac; "
+            'exec "$TANDEM_BIN_DIR/tandem-kv" --pair "$TANDEM_PAIR" --run-dir "$TANDEM_RUN_DIR"'
+            " --listen $at"
+        )
+
+
+def _quote(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _node_text(node):
+    links = ", ".join(
+        f'{{ address = "{address}"; port = {port}; }}' for address, port in node.heartbeats
+    )
+    return (
+        "  {\n"
+        f'    name = "{node.name}";\n'
+        f'    address = "{node.address}";\n'
+        f"    port = {node.port};\n"
+        f"    heartbeat = ( {links} );\n"
+        f"    run_directory = {_quote(str(node.run_directory))};\n"
+        f"    image_directory = {_quote(str(node.image_directory))};\n"
+        "  }"
+    )
+
+
+def new_directories(parent=None):
+    """A fresh directory for files and one for images."""
+    directory = Path(tempfile.mkdtemp(prefix="tandem-test-", dir=parent))
+    images = Path(tempfile.mkdtemp(prefix="tandem-test-", dir="/dev/shm"))
+    return directory, images
+
+
+def on_loopback(number, parent=None, **options):
+    """A layout on 127.0.0.1; pairs of different numbers do not meet."""
+    directory, images = new_directories(parent)
+    first_port = _PORT_FIRST + (number % _PORT_PAIRS) * PORTS_PER_PAIR
+    nodes = {}
+    for index, name in enumerate("ab"):
+        port = first_port + index * (PORTS_PER_PAIR // 2)
+        nodes[name] = NodeLayout(
+            name=name,
+            address="127.0.0.1",
+            port=port,
+            heartbeats=[("127.0.0.1", port + 1)],
+            serve_address="127.0.0.1",
+            serve_port=port + 2,
+            run_directory=directory / name,
+            image_directory=images / name,
+        )
+    layout = Layout(directory, images, nodes, directory / "arbiter", **options)
+    layout.write()
+    return layout

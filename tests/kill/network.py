@@ -1,0 +1,88 @@
+"""Two network namespaces, a link between them and one to each from here."""
+
+import os
+import subprocess
+
+_LINK_BITS = 30
+
+
+class NetworkError(Exception):
+    """The kernel or the privileges do not give us namespaces, links or filters."""
+
+
+def _run(*command, check=True):
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    if check and ended.returncode:
+        raise NetworkError(f"{' '.join(command)}: {ended.stderr.strip()}")
+
+
+class Network:
+    """A context manager: namespaces, links and filters are gone after the block.
+
+    between["a"], between["b"]   addresses of the link between the nodes
+    outside["a"], outside["b"]   addresses at which the caller reaches a node
+    """
+
+    def __init__(self):
+        tag = os.getpid()
+        prefix = f"10.79.{tag % 250}"
+        self.namespaces = {name: f"tandem-{name}-{tag}" for name in "ab"}
+        self.between = {"a": f"{prefix}.1", "b": f"{prefix}.2"}
+        self.outside = {"a": f"{prefix}.6", "b": f"{prefix}.10"}
+        self._here = {"a": f"{prefix}.5", "b": f"{prefix}.9"}
+        self._links = {name: f"tdm{name}{tag}" for name in "ab"}  # at most 15 characters
+
+    def __enter__(self):
+        try:
+            for namespace in self.namespaces.values():
+                _run("ip", "netns", "add", namespace)
+            self._join_nodes()
+            for name in "ab":
+                self._join_outside(name)
+        except (NetworkError, OSError):
+            self._remove()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._remove()
+
+    def _join_nodes(self):
+        first, second = self.namespaces["a"], self.namespaces["b"]
+        _run("ip", "-n", first, "link", "add", "between", "type", "veth", "peer", "name",
+             "between", "netns", second)
+        for name, namespace in self.namespaces.items():
+            self._set_up(namespace, "between", self.between[name])
+            _run("ip", "-n", namespace, "link", "set", "lo", "up")
+
+    def _join_outside(self, name):
+        namespace, link = self.namespaces[name], self._links[name]
+        _run("ip", "link", "add", link, "type", "veth", "peer", "name", "outside", "netns",
+             namespace)
+        _run("ip", "address", "add", f"{self._here[name]}/{_LINK_BITS}", "dev", link)
+        _run("ip", "link", "set", link, "up")
+        self._set_up(namespace, "outside", self.outside[name])
+
+    @staticmethod
+    def _set_up(namespace, link, address):
+        _run("ip", "-n", namespace, "address", "add", f"{address}/{_LINK_BITS}", "dev", link)
+        _run("ip", "-n", namespace, "link", "set", link, "up")
+
+    def cut(self, what=""):
+        """Silently drops what comes over the link between the nodes, both ways; `what` narrows it
+        down, in nft's words."""
+        for namespace in self.namespaces.values():
+            rules = (
+                "table inet cut { chain input { type filter hook input priority 0;"
+                f' iifname "between" {what} drop; }}; }}'
+            )
+            _run("ip", "netns", "exec", namespace, "nft", rules)
+
+    def heal(self):
+        for namespace in self.namespaces.values():
+            _run("ip", "netns", "exec", namespace, "nft", "delete", "table", "inet", "cut")
+
+    def _remove(self):
+        for name, namespace in self.namespaces.items():
+            _run("ip", "link", "delete", self._links[name], check=False)
+            _run("ip", "netns", "delete", namespace, check=False)

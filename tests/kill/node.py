@@ -1,0 +1,114 @@
+"""One node: its programs as one process group, which is what dies when a host dies."""
+
+import os
+import signal
+import subprocess
+
+from kill import wait
+from kill.layout import PAIR
+
+START_SECONDS = 15
+_FAULTS = ("Sanitizer:", "runtime error:", "assertion")
+
+
+class Node:
+    """The kernel ends the programs when this process ends, however that happens."""
+
+    def __init__(self, layout, node_layout, programs):
+        self.name = node_layout.name
+        self.layout = node_layout
+        self._configuration_path = layout.configuration_path
+        self._programs = programs
+        self._log_path = layout.directory / f"{self.name}.log"
+        self._processes = {}
+        self._group = None
+
+    def start(self, with_server, server_environment=None):
+        """Controller and data plane; with_server: the protected program, too."""
+        self.start_controller()
+        self.start_data_plane()
+        if with_server:
+            self.start_server(server_environment)
+
+    def start_controller(self):
+        self._spawn("tandem-failoverd", self._where())
+        socket_path = self.layout.run_directory / "failoverd.sock"
+        wait.until(
+            lambda: socket_path.exists() or not self.is_running("tandem-failoverd"),
+            START_SECONDS,
+            f"controller of node {self.name}",
+        )
+
+    def start_data_plane(self):
+        self._spawn("tandemd", self._where())
+
+    def start_server(self, environment=None):
+        host, port = self.layout.serve_at
+        arguments = ["--pair", PAIR, "--run-dir", str(self.layout.run_directory)]
+        self._spawn("tandem-kv", [*arguments, "--listen", f"{host}:{port}"], environment)
+
+    def _where(self):
+        return ["--config", str(self._configuration_path), "--node", self.name]
+
+    def _spawn(self, program, arguments, environment=None):
+        command = ["setpriv", "--pdeathsig", "KILL", str(self._programs / program), *arguments]
+        if self.layout.namespace:
+            command = ["ip", "netns", "exec", self.layout.namespace, *command]
+        with open(self._log_path, "ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+                process_group=self._group or 0,
+            )
+        self._group = self._group or process.pid
+        self._processes[program] = process
+
+    def is_running(self, program):
+        process = self._processes.get(program)
+        return process is not None and process.poll() is None
+
+    def has_ended(self):
+        """Every program that was started is gone."""
+        return all(process.poll() is not None for process in self._processes.values())
+
+    def is_stopped(self):
+        """The server is stopped by a signal."""
+        process = self._processes["tandem-kv"]
+        try:
+            with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+                return stat.read().rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return False
+
+    def signal_all(self, number):
+        """To the whole group, as SIGKILL, SIGSTOP or SIGCONT to a host's programs."""
+        try:
+            os.killpg(self._group, number)
+        except ProcessLookupError:
+            pass
+
+    def kill_program(self, program):
+        self._processes[program].kill()
+        self._processes[program].wait()
+
+    def kill(self):
+        """Ends everything at once and reaps it; also the program that tandemd promoted, which is
+        in the group or ends with its parent."""
+        if self._group is None:
+            return
+        self.signal_all(signal.SIGKILL)
+        for process in self._processes.values():
+            process.wait()
+        self._processes.clear()
+        self._group = None
+
+    def faults(self):
+        """What a sanitizer or an assertion of its programs had to say."""
+        try:
+            lines = self._log_path.read_text(errors="replace").splitlines()
+        except OSError:
+            return []
+        return [f"{self.name}: {line}" for line in lines if any(mark in line for mark in _FAULTS)]

@@ -1,0 +1,84 @@
+"""Both nodes of a test, and what it asks them."""
+
+import json
+import socket
+import subprocess
+import time
+
+from kill import stats_file, wait
+from kill.node import Node
+from oracle import resp
+
+PAIR_SECONDS = 30
+TAKE_OVER_SECONDS = 30
+
+
+class Pair:
+    """A context manager: nothing of it runs after the block."""
+
+    def __init__(self, layout, programs):
+        self.layout = layout
+        self.programs = programs
+        self.a = Node(layout, layout.nodes["a"], programs)
+        self.b = Node(layout, layout.nodes["b"], programs)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.a.kill()
+        self.b.kill()
+
+    def start(self, server_environment=None):
+        self.b.start(with_server=False)
+        self.a.start(with_server=True, server_environment=server_environment)
+
+    def wait_pair(self, timeout_seconds=PAIR_SECONDS):
+        """Until the primary is protected; its Stats."""
+
+        def protected():
+            if not self.a.is_running("tandem-kv"):
+                raise wait.Timeout("tandem-kv of node a ended before it was protected")
+            stats = self.stats()
+            return stats if stats and stats.is_pair else None
+
+        return wait.until(protected, timeout_seconds, "PAIR on node a")
+
+    def faults(self):
+        """Sanitizer reports and failed assertions of all programs."""
+        return self.a.faults() + self.b.faults()
+
+    def stats(self, name="a"):
+        return stats_file.read(self.layout.nodes[name].stats_path)
+
+    def wait_serving(self, name, timeout_seconds=TAKE_OVER_SECONDS):
+        """Until a node answers PING; the monotonic nanoseconds of its first reply."""
+        address = self.layout.nodes[name].serve_at
+        return wait.until(
+            lambda: answers(address), timeout_seconds, f"an answer of node {name}", 0.002
+        )
+
+    def status(self, name):
+        """What the operator's tool says: parsed JSON, or None when it failed."""
+        command = [
+            str(self.programs / "tandemctl"), "--config", str(self.layout.configuration_path),
+            "--node", name, "status", "--json",
+        ]
+        if self.layout.nodes[name].namespace:
+            command = ["ip", "netns", "exec", self.layout.nodes[name].namespace, *command]
+        ended = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        try:
+            return json.loads(ended.stdout)
+        except ValueError:
+            return None
+
+
+def answers(address, timeout_seconds=0.25):
+    """Monotonic nanoseconds of the reply to a PING; 0 when there is none."""
+    try:
+        with socket.create_connection(address, timeout_seconds) as connection:
+            connection.sendall(resp.encode(b"PING"))
+            reply = connection.recv(64)
+    except OSError:
+        return 0
+    return time.monotonic_ns() if reply == b"+PONG\r\n" else 0

@@ -1,0 +1,291 @@
+"""One round: load on the primary, its end at a random moment, and the judgement.
+
+A kill round ends all programs of node a with SIGKILL. A stop round stops them with SIGSTOP and
+lets them go on after the take-over: none of them may answer anything any more that it reads then.
+"""
+
+import random
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import asdict, dataclass, field, replace
+
+from kill import image, wait
+from kill.layout import on_loopback
+from kill.pair import Pair, answers
+from oracle.client import Client
+from oracle.verdict import Verdict
+
+WRITES_BEFORE = 2000
+LOAD_SECONDS = 60
+RANDOM_MOMENT_SECONDS = 0.2
+ON_NEW_PRIMARY_SECONDS = 0.15
+AFTER_RESUME_SECONDS = 1.0
+READ_BACK_SECONDS = 60
+END_SECONDS = 10
+FAILPOINT_WRITES_MAX = 40000  # then the round is ended from outside
+
+# Passages of the failpoint before it fires; a round that it ended too early is played again with
+# more of them.
+FAILPOINT_COUNT_MIN = 100
+FAILPOINT_COUNT_MAX = 300
+ATTEMPTS_MAX = 5
+
+
+@dataclass
+class Plan:
+    """What a round does; everything random in it comes from the seed."""
+
+    number: int
+    seed: int
+    kind: str = "kill"  # or "stop"
+    forced_phase: str = ""  # end it by this failpoint instead of at a random moment
+    provider: str = "tcp"
+    with_benchmark: bool = False
+    with_image: bool = False
+    keep: bool = False
+    attempt: int = 1
+
+
+@dataclass
+class Result:
+    number: int
+    seed: int
+    kind: str
+    forced_phase: str
+    phase: str = ""  # where the primary's engine was when it ended
+    writes_before: int = 0
+    acknowledged_writes: int = 0
+    operations: int = 0
+    lost_writes: int = 0
+    torn_values: int = 0
+    is_linearizable: bool = False
+    late_replies: int = 0
+    answered_after_resume: int = 0
+    failover_ms: float = 0
+    epochs_committed: int = 0
+    transport: str = ""
+    tracker: str = ""
+    is_image_checked: bool = False
+    seconds: float = 0
+    problems: list = field(default_factory=list)
+    directory: str = ""  # of the logs, when they were kept
+
+    @property
+    def is_early(self):
+        """The failpoint fired before there was enough to lose."""
+        return self.writes_before < WRITES_BEFORE
+
+    @property
+    def is_good(self):
+        return not self.problems and not self.is_early
+
+    def as_dict(self):
+        return {**asdict(self), "is_good": self.is_good}
+
+
+def play(plan, programs):
+    """The Result of a round, of its last attempt."""
+    result = Round(plan, programs).run()
+    can_repeat = plan.forced_phase and plan.attempt < ATTEMPTS_MAX
+    if can_repeat and result.is_early and not result.problems:
+        return play(replace(plan, attempt=plan.attempt + 1), programs)
+    return result
+
+
+class Round:
+    def __init__(self, plan, programs):
+        self.plan = plan
+        self.programs = programs
+        self.random = random.Random(plan.seed)
+        self.result = Result(plan.number, plan.seed, plan.kind, plan.forced_phase)
+        self.client = Client(plan.seed, connections_count=8, in_flight_max=8)
+        self.layout = None
+        self.reads = None  # right after the take-over
+        self.last_reads = None
+        self.took_over_at = 0
+
+    def run(self):
+        """The Result; never raises for what the programs under test do."""
+        started = time.monotonic()
+        self.layout = on_loopback(self.plan.number, provider=self.plan.provider)
+        try:
+            with Pair(self.layout, self.programs) as pair:
+                try:
+                    self._play(pair)
+                    self._check_image(pair)
+                finally:
+                    self.result.problems += pair.faults()
+        except (wait.Timeout, OSError, image.ImageError) as error:
+            self.result.problems.append(f"{type(error).__name__}: {error}")
+        self._judge()
+        self._clean_up()
+        self.result.seconds = time.monotonic() - started
+        return self.result
+
+    # ---- the story ----
+
+    def _play(self, pair):
+        pair.start(self._server_environment())
+        stats = pair.wait_pair()
+        self.result.transport, self.result.tracker = stats.transport, stats.tracker
+        pair.wait_serving("a")
+        old = self.client.connect("a", self.layout.nodes["a"].serve_at)
+        benchmark = self._start_benchmark()
+        try:
+            ended_at = self._load_until_end(pair, old)
+        finally:
+            if benchmark:
+                benchmark.kill()
+                benchmark.wait()
+        self._note_end(pair)
+        self.took_over_at = pair.wait_serving("b")
+        self.result.failover_ms = (self.took_over_at - ended_at) / 1e6
+        self._serve_on(pair, old)
+
+    def _server_environment(self):
+        if not self.plan.forced_phase:
+            return None
+        action = "killgroup" if self.plan.kind == "kill" else "stopgroup"
+        count = self.random.randint(FAILPOINT_COUNT_MIN, FAILPOINT_COUNT_MAX)
+        count *= 2 ** (self.plan.attempt - 1)
+        return {"TANDEM_FAILPOINT": f"{self.plan.forced_phase}:{action}:{count}"}
+
+    def _start_benchmark(self):
+        if not self.plan.with_benchmark:
+            return None
+        host, port = self.layout.nodes["a"].serve_at
+        return subprocess.Popen(
+            ["redis-benchmark", "-h", host, "-p", str(port), "-t", "set,get,incr,mset",
+             "-n", "100000000", "-r", "2000", "-d", "64", "-c", "8", "-P", "4", "-q"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+
+    def _load_until_end(self, pair, connections):
+        """Load until the primary is killed or stopped; the monotonic nanoseconds of that."""
+        is_ended = pair.a.has_ended if self.plan.kind == "kill" else pair.a.is_stopped
+        writes_max = FAILPOINT_WRITES_MAX if self.plan.forced_phase else WRITES_BEFORE
+
+        def is_time():
+            return self.client.tally.acknowledged_writes >= writes_max
+
+        def is_over():
+            return is_time() or (self.plan.forced_phase and is_ended())
+
+        is_reached = self.client.load(connections, is_over, LOAD_SECONDS)
+        if is_time() and not is_ended():
+            return self._end_at_random_moment(pair, connections, is_ended)
+        if is_reached or not any(connection.is_open for connection in connections):
+            wait.until(is_ended, END_SECONDS, "the end of node a's programs, but not of its server")
+            return self.client.tally.last_reply_at
+        writes_count = self.client.tally.acknowledged_writes
+        raise wait.Timeout(f"only {writes_count} writes in {LOAD_SECONDS} s")
+
+    def _end_at_random_moment(self, pair, connections, is_ended):
+        """The signal comes from a timer, so that it hits the load anywhere."""
+        number = signal.SIGKILL if self.plan.kind == "kill" else signal.SIGSTOP
+        instants = []
+
+        def strike():
+            pair.a.signal_all(number)
+            instants.append(time.monotonic_ns())
+
+        timer = threading.Timer(self.random.uniform(0, RANDOM_MOMENT_SECONDS), strike)
+        timer.start()
+        self.client.load(connections, lambda: bool(instants), END_SECONDS)
+        timer.join()
+        wait.until(is_ended, END_SECONDS, "the end of node a")
+        return instants[0]
+
+    def _note_end(self, pair):
+        stats = pair.stats()
+        self.result.writes_before = self.client.tally.acknowledged_writes
+        if stats is None:
+            self.result.problems.append("node a left no statistics")
+            return
+        self.result.phase = stats.phase
+        self.result.epochs_committed = stats.epochs_committed
+
+    def _serve_on(self, pair, old):
+        """Reads everything back, loads the new primary, lets the old one go on if it can."""
+        new = self.client.connect("b", self.layout.nodes["b"].serve_at)
+        self.reads = self.client.read_back(new, READ_BACK_SECONDS)
+        self._load_for(new, old, ON_NEW_PRIMARY_SECONDS)
+        if self.plan.kind == "stop":
+            self._resume(pair, old, new)
+        if not self.client.drain(new, 10):
+            self.result.problems.append("the new primary left requests without a reply")
+        self.last_reads = self.client.read_back(new, READ_BACK_SECONDS)
+
+    def _load_for(self, new, old, seconds):
+        """Load on the new primary; what the old one still sends is taken, too."""
+        until = time.monotonic() + seconds
+
+        def is_over():
+            self.client.exchange(old, 0)
+            return time.monotonic() > until
+
+        self.client.load(new, is_over, seconds + 10)
+
+    def _resume(self, pair, old, new):
+        """Requests that wait in the old primary's sockets, and new ones, find no answer."""
+        self._ask_old_primary(old)
+        resumed_at = time.monotonic_ns()
+        pair.a.signal_all(signal.SIGCONT)
+        self._load_for(new, old, AFTER_RESUME_SECONDS / 4)
+        self._ask_old_primary(old)
+        if answers(self.layout.nodes["a"].serve_at):
+            self.result.answered_after_resume += 1
+        self._load_for(new, old, AFTER_RESUME_SECONDS * 3 / 4)
+        self._count_late(resumed_at)
+
+    def _ask_old_primary(self, old):
+        targets = sorted({operation.target for operation in self.client.history})
+        for connection in old:
+            if connection.is_open:
+                self.client.read_object(connection, self.random.choice(targets))
+                connection.flush()
+
+    def _count_late(self, resumed_at):
+        for operation in self.client.history:
+            if operation.node != "a" or operation.returned is None:
+                continue
+            if operation.returned > resumed_at:
+                self.result.late_replies += 1
+            if operation.invoked > self.took_over_at:
+                self.result.answered_after_resume += 1
+
+    # ---- the judgement ----
+
+    def _check_image(self, pair):
+        if not self.plan.with_image or not self.last_reads:
+            return
+        pair.b.kill()
+        found = image.disagreements(self.layout.nodes["b"].image_path, self.last_reads)
+        self.result.problems += found[:10]
+        self.result.is_image_checked = True
+
+    def _judge(self):
+        result, tally = self.result, self.client.tally
+        verdict = Verdict(self.client, self.reads)
+        result.acknowledged_writes = verdict.acknowledged_writes
+        result.operations = verdict.operations
+        result.lost_writes = verdict.lost_writes
+        result.torn_values = verdict.torn_values
+        result.is_linearizable = verdict.is_linearizable
+        result.problems += verdict.explain()
+        if tally.errors:
+            result.problems.append(f"{tally.errors} error replies: {tally.error_texts}")
+        if result.answered_after_resume:
+            result.problems.append(
+                f"the resumed primary answered {result.answered_after_resume} requests"
+            )
+
+    def _clean_up(self):
+        self.client.close()
+        keep = self.plan.keep or bool(self.result.problems)
+        if keep:
+            (self.layout.directory / "problems").write_text("\n".join(self.result.problems) + "\n")
+            self.result.directory = str(self.layout.directory)
+        self.layout.remove(keep_files=keep)

@@ -1,0 +1,47 @@
+"""Which rounds make up a run."""
+
+import random
+
+from kill.round import Plan
+from kill.stats_file import PHASES
+
+FORCED_EACH = 3  # a run of many rounds ends the primary at least so often in every phase
+IMAGE_ONE_IN = 4
+BENCHMARK_ONE_IN = 3
+
+
+def plans(kills_count, stops_count, phase, seed, provider, keep):
+    """phase "auto": a part of the rounds is forced into each phase; "random": none is; else all
+    are forced into that one."""
+    chooser = random.Random(seed)
+    kinds = ["kill"] * kills_count + ["stop"] * stops_count
+    made = []
+    for number, (kind, forced) in enumerate(zip(kinds, _forced(kinds, phase)), 1):
+        made.append(
+            Plan(
+                number=number,
+                seed=chooser.getrandbits(32),
+                kind=kind,
+                forced_phase=forced,
+                provider=provider,
+                with_benchmark=number % BENCHMARK_ONE_IN == 0,
+                with_image=number % IMAGE_ONE_IN == 1,
+                keep=keep,
+            )
+        )
+    return made
+
+
+def _forced(kinds, phase):
+    if phase == "random":
+        return [""] * len(kinds)
+    if phase != "auto":
+        return [phase] * len(kinds)
+    forced = []
+    for kind in ("kill", "stop"):
+        count = kinds.count(kind)
+        each = min(FORCED_EACH, count // (2 * len(PHASES)))
+        few = count // 2 if each == 0 else each * len(PHASES)
+        forced += [PHASES[index % len(PHASES)] for index in range(few)]
+        forced += [""] * (count - few)
+    return forced

@@ -1,0 +1,68 @@
+"""What the engine of a protected program leaves in RUN_DIR/PAIR.stats; it survives its death.
+
+The layout is struct tandem_stats of base/include/tandem/stats_page.h.
+"""
+
+import struct
+from collections import namedtuple
+
+PHASES = ("run", "scan", "push", "seal", "wait", "apply", "reply")
+
+_MAGIC = 0x31737461746E6174
+_FORMAT = struct.Struct("<QQIIII9Q16s128s16s")
+_HISTOGRAM_STEPS = 32
+_HISTOGRAM = struct.Struct("<QQQ%dI" % (_HISTOGRAM_STEPS * 40))
+_HISTOGRAM_NAMES = ("pause", "scan", "push", "commit", "apply")
+
+Stats = namedtuple(
+    "Stats",
+    "incarnation process_id phase is_pair channel_count generation epochs_committed"
+    " epochs_aborted epoch_committed pages_pushed zero_pages bytes_pushed copy_bytes_total"
+    " copy_bytes_done transport transport_detail tracker histograms",
+)
+
+
+class Histogram:
+    """Values in nanoseconds, in buckets of about 3 % width."""
+
+    def __init__(self, data, offset):
+        self.count, self.max, self.sum, *self._buckets = _HISTOGRAM.unpack_from(data, offset)
+
+    def at(self, per_mille):
+        """Upper edge of the bucket that holds it, never above the largest value; 0 when empty."""
+        rank = max(1, (self.count * per_mille + 999) // 1000)
+        seen = 0
+        for bucket, count in enumerate(self._buckets):
+            seen += count
+            if self.count and seen >= rank:
+                return min(self.max, _upper_edge(bucket))
+        return self.max
+
+
+def _upper_edge(bucket):
+    if bucket < _HISTOGRAM_STEPS:
+        return bucket
+    shift = bucket // _HISTOGRAM_STEPS - 1
+    return ((_HISTOGRAM_STEPS + bucket % _HISTOGRAM_STEPS + 1) << shift) - 1
+
+
+def read(path):
+    """The Stats; None when there is no such file yet or it is of another layout."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if len(data) < _FORMAT.size + len(_HISTOGRAM_NAMES) * _HISTOGRAM.size:
+        return None
+    magic, incarnation, process_id, phase, is_pair, channels, *rest = _FORMAT.unpack_from(data)
+    if magic != _MAGIC or phase >= len(PHASES):
+        return None
+    texts = [text.split(b"\0")[0].decode(errors="replace") for text in rest[9:]]
+    histograms = {
+        name: Histogram(data, _FORMAT.size + index * _HISTOGRAM.size)
+        for index, name in enumerate(_HISTOGRAM_NAMES)
+    }
+    return Stats(
+        incarnation, process_id, PHASES[phase], bool(is_pair), channels, *rest[:9], *texts,
+        histograms,
+    )
