@@ -1,0 +1,185 @@
+#include "bench.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <tandem/clock.h>
+#include <tandem/control.h>
+#include <tandem/log.h>
+#include <tandem/memory.h>
+
+struct tandem_bench_controller {
+	struct tandem_control_settings settings;
+	int listener_fd;
+	int program_fd;
+	int standby_fd;
+	uint64_t generation;
+	pthread_t thread;
+	bool has_thread;
+	_Atomic bool is_ending;
+};
+
+static void tell(int fd, struct tandem_control_message *message)
+{
+	uint8_t bytes[TANDEM_CONTROL_BYTES];
+
+	memcpy(message->pair, "bench", sizeof "bench");
+	tandem_control_encode(message, bytes);
+	if (fd >= 0 && send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) < 0)
+		perror("tandem-bench: control socket");
+}
+
+static void tell_lead(struct tandem_bench_controller *controller, bool is_pair)
+{
+	struct tandem_control_message message = {.type = TANDEM_CONTROL_STAND_BY,
+	                                         .generation = controller->generation,
+	                                         .is_pair = is_pair};
+
+	tell(controller->standby_fd, &message);
+	message.type = TANDEM_CONTROL_LEAD;
+	tell(controller->program_fd, &message);
+}
+
+static void answer(struct tandem_bench_controller *controller, int fd,
+                   const struct tandem_control_message *message)
+{
+	struct tandem_control_message welcome = {
+	        .type = TANDEM_CONTROL_WELCOME, .settings = controller->settings, .generation = 1};
+
+	switch ((int)message->type) {
+	case TANDEM_CONTROL_ATTACH:
+		if (message->kind == TANDEM_CONTROL_KIND_PROGRAM)
+			controller->program_fd = fd;
+		else
+			controller->standby_fd = fd;
+		tell(fd, &welcome);
+		return;
+	case TANDEM_CONTROL_READY:
+		controller->generation = 1;
+		tell_lead(controller, false);
+		return;
+	case TANDEM_CONTROL_COPIED:
+		controller->generation++;
+		tell_lead(controller, true);
+		return;
+	case TANDEM_CONTROL_SESSION_LOST:
+		tandem_log(TANDEM_LOG_DEBUG, "session lost: %s", message->text);
+		return;
+	default:
+		return;
+	}
+}
+
+static void serve(struct tandem_bench_controller *controller, int fd)
+{
+	uint8_t bytes[TANDEM_CONTROL_BYTES];
+	struct tandem_control_message message;
+	ssize_t length = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+
+	if (length > 0 && tandem_control_decode(bytes, (size_t)length, &message) == 0)
+		answer(controller, fd, &message);
+}
+
+static void *run(void *argument)
+{
+	struct tandem_bench_controller *controller = argument;
+	struct pollfd descriptors[3] = {{.fd = controller->listener_fd, .events = POLLIN}};
+	nfds_t count = 1;
+
+	while (!atomic_load(&controller->is_ending)) {
+		poll(descriptors, count, 20);
+		for (nfds_t index = 1; index < count; index++)
+			serve(controller, descriptors[index].fd);
+		if ((descriptors[0].revents & POLLIN) != 0 && count < 3) {
+			descriptors[count].fd = accept(controller->listener_fd, NULL, NULL);
+			descriptors[count++].events = POLLIN;
+		}
+	}
+	for (nfds_t index = 1; index < count; index++)
+		close(descriptors[index].fd);
+	return NULL;
+}
+
+static int listen_at(const char *directory, struct tandem_error *reterr_error)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", directory,
+	         TANDEM_CONTROL_SOCKET);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+	    listen(fd, 4) == 0)
+		return fd;
+	tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "listen", "%s",
+	                       address.sun_path);
+	if (fd >= 0)
+		close(fd);
+	return TANDEM_E_SYSTEM;
+}
+
+static void fill_settings(struct tandem_control_settings *settings,
+                          const struct tandem_bench_options *options, uint16_t port)
+{
+	memset(settings, 0, sizeof *settings);
+	snprintf(settings->node, sizeof settings->node, "bench");
+	snprintf(settings->provider, sizeof settings->provider, "%s", options->provider);
+	snprintf(settings->tracker, sizeof settings->tracker, "%s", options->tracker);
+	snprintf(settings->local_address, sizeof settings->local_address, "%s", options->address);
+	snprintf(settings->peer_address, sizeof settings->peer_address, "%s", options->address);
+	settings->peer_port = port;
+	settings->channel_count = (uint16_t)options->channel_count;
+	settings->state_bytes_max = 4096;
+	settings->connect_timeout_ns = 5 * TANDEM_NS_PER_S;
+	settings->commit_timeout_ns = 20 * TANDEM_NS_PER_S;
+	settings->ping_interval_ns = 100 * TANDEM_NS_PER_MS;
+	settings->report_interval_ns = TANDEM_NS_PER_S;
+	settings->reconnect_interval_ns = 20 * TANDEM_NS_PER_MS;
+}
+
+int tandem_bench_controller_new(const char *directory, const struct tandem_bench_options *options,
+                                uint16_t port, struct tandem_bench_controller **ret_controller,
+                                struct tandem_error *reterr_error)
+{
+	struct tandem_bench_controller *controller = tandem_memory_alloc(sizeof *controller);
+	int failure;
+
+	if (controller == NULL)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "bench", "no memory");
+	controller->program_fd = controller->standby_fd = -1;
+	fill_settings(&controller->settings, options, port);
+	controller->listener_fd = listen_at(directory, reterr_error);
+	if (controller->listener_fd < 0) {
+		tandem_bench_controller_free(controller);
+		return TANDEM_E_SYSTEM;
+	}
+	failure = pthread_create(&controller->thread, NULL, run, controller);
+	controller->has_thread = failure == 0;
+	if (failure != 0) {
+		tandem_bench_controller_free(controller);
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, failure,
+		                              "pthread_create", "bench");
+	}
+	*ret_controller = controller;
+	return 0;
+}
+
+struct tandem_bench_controller *tandem_bench_controller_free(
+        struct tandem_bench_controller *controller)
+{
+	if (controller == NULL)
+		return NULL;
+	atomic_store(&controller->is_ending, true);
+	if (controller->has_thread)
+		pthread_join(controller->thread, NULL);
+	if (controller->listener_fd >= 0)
+		close(controller->listener_fd);
+	tandem_memory_free(controller);
+	return NULL;
+}
