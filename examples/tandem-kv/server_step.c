@@ -1,0 +1,207 @@
+#include <event2/listener.h>
+
+#include <tandem/clock.h>
+#include <tandem/failpoint.h>
+#include <tandem/log.h>
+
+#include "server_internal.h"
+
+#define STEP_TURN_BYTES       ((size_t)1 << 20)
+#define STEP_CONNECTION_BYTES ((size_t)256 << 10)
+
+static void step_drop(struct tandem_kv_server *server, struct tandem_kv_connection *connection)
+{
+	if (connection->is_queued)
+		TAILQ_REMOVE(connection->ticket != 0 ? &server->held : &server->ready, connection,
+		             queue);
+	TAILQ_REMOVE(&server->all, connection, all);
+	tandem_kv_connection_free(connection);
+	if (server->facts.clients-- == server->facts.clients_max && !server->is_stopping)
+		evconnlistener_enable(server->listener);
+}
+
+void tandem_kv_server_settle(struct tandem_kv_server *server,
+                             struct tandem_kv_connection *connection)
+{
+	if (tandem_kv_connection_is_over(connection)) {
+		step_drop(server, connection);
+		return;
+	}
+	if (connection->is_queued || !tandem_kv_connection_has_work(connection))
+		return;
+	TAILQ_INSERT_TAIL(&server->ready, connection, queue);
+	connection->is_queued = true;
+}
+
+void tandem_kv_server_drop_stalled(struct tandem_kv_server *server, uint64_t now_ns)
+{
+	struct tandem_kv_connection *connection = TAILQ_FIRST(&server->all);
+
+	while (connection) {
+		struct tandem_kv_connection *next = TAILQ_NEXT(connection, all);
+
+		if (connection->released_bytes > 0 &&
+		    now_ns - connection->progress_ns > server->options->stall_timeout_ns) {
+			tandem_log(TANDEM_LOG_WARNING, "client %s takes no replies, closed",
+			           connection->client.session.peer);
+			step_drop(server, connection);
+		}
+		connection = next;
+	}
+}
+
+/* Reads and takes what one client has. */
+static void step_collect_one(struct tandem_kv_server *server,
+                             struct tandem_kv_connection *connection, size_t *budget_bytes)
+{
+	struct tandem_kv_client *client = &connection->client;
+	size_t limit =
+	        *budget_bytes < STEP_CONNECTION_BYTES ? *budget_bytes : STEP_CONNECTION_BYTES;
+
+	if (client->needs_more)
+		*budget_bytes -= tandem_kv_connection_read(connection, limit);
+	if (connection->is_lost)
+		return;
+	if (tandem_kv_turn_take(server->turn, client) == 0 && connection->is_ended &&
+	    client->needs_more)
+		client->session.is_closing = true;
+}
+
+static void step_collect(struct tandem_kv_server *server)
+{
+	struct tandem_kv_connections again = TAILQ_HEAD_INITIALIZER(again);
+	size_t budget_bytes = STEP_TURN_BYTES;
+
+	while (!TAILQ_EMPTY(&server->ready) && budget_bytes > 0 &&
+	       !tandem_kv_turn_is_full(server->turn)) {
+		struct tandem_kv_connection *connection = TAILQ_FIRST(&server->ready);
+		size_t before = tandem_kv_turn_count(server->turn);
+
+		TAILQ_REMOVE(&server->ready, connection, queue);
+		step_collect_one(server, connection, &budget_bytes);
+		if (tandem_kv_turn_count(server->turn) > before) {
+			connection->is_queued = false;
+		} else if (!tandem_kv_connection_is_over(connection) &&
+		           tandem_kv_connection_has_work(connection)) {
+			TAILQ_INSERT_TAIL(&again, connection, queue);
+		} else {
+			connection->is_queued = false;
+			tandem_kv_server_settle(server, connection);
+		}
+	}
+	TAILQ_CONCAT(&server->ready, &again, queue);
+}
+
+/* After the turn: what the client was answered waits for the turn's ticket. */
+static void step_hold(void *context, struct tandem_kv_client *client)
+{
+	struct tandem_kv_server *server = context;
+	struct tandem_kv_connection *connection = (struct tandem_kv_connection *)client;
+
+	connection->ticket = server->turn_ticket;
+	TAILQ_INSERT_TAIL(&server->held, connection, queue);
+	connection->is_queued = true;
+}
+
+static void step_fail(struct tandem_kv_server *server, int result, const char *detail)
+{
+	if (result == TANDEM_E_NOT_LEADER) {
+		tandem_log(TANDEM_LOG_ERROR, "halted, another node leads: %s", detail);
+		server->exit = TANDEM_KV_EXIT_HALTED;
+		return;
+	}
+	tandem_log(TANDEM_LOG_ERROR, "cannot go on: %s", detail);
+	server->exit = TANDEM_KV_EXIT_FAILED;
+}
+
+static void step_turn(struct tandem_kv_server *server)
+{
+	struct tandem_error error = {0};
+	bool has_written = false;
+	size_t count;
+	int result;
+
+	if (!server->is_stopping)
+		step_collect(server);
+	count = tandem_kv_turn_count(server->turn);
+	if (count == 0 && !server->facts.news.wants_checkpoint)
+		return;
+	result = tandem_kv_turn_run(server->turn, server->store, &server->facts,
+	                            tandem_clock_wall_ns() / TANDEM_NS_PER_MS, &has_written);
+	if (result != 0) {
+		step_fail(server, TANDEM_E_SYSTEM, tandem_kv_store_error(server->store));
+		return;
+	}
+	if (has_written || server->facts.news.wants_checkpoint)
+		result = tandem_kv_gate_checkpoint(server->gate, &server->turn_ticket, &error);
+	else
+		result = tandem_kv_gate_confirm(server->gate, &server->turn_ticket, &error);
+	if (result != 0) {
+		step_fail(server, result, error.detail);
+		return;
+	}
+	tandem_kv_turn_end(server->turn, step_hold, server);
+	server->facts.turns_total += count > 0;
+	server->facts.commands_total += count;
+}
+
+static void step_release(struct tandem_kv_server *server)
+{
+	uint64_t released = server->facts.news.released_ticket;
+	struct tandem_kv_connection *connection = TAILQ_FIRST(&server->held);
+	uint64_t now_ns;
+
+	if (!connection || connection->ticket > released)
+		return;
+	now_ns = tandem_clock_now_ns();
+	tandem_kv_gate_note_reply(server->gate, true);
+	TANDEM_FAILPOINT("reply");
+	while (connection && connection->ticket <= released) {
+		TAILQ_REMOVE(&server->held, connection, queue);
+		connection->is_queued = false;
+		tandem_kv_connection_release(connection);
+		tandem_kv_connection_send(connection, now_ns);
+		tandem_kv_server_settle(server, connection);
+		connection = TAILQ_FIRST(&server->held);
+	}
+	tandem_kv_gate_note_reply(server->gate, false);
+}
+
+static void step_poll(struct tandem_kv_server *server)
+{
+	tandem_kv_gate_poll(server->gate, &server->facts.news);
+	if (server->facts.news.is_halted)
+		step_fail(server, TANDEM_E_NOT_LEADER, "every connection is closed");
+	else
+		step_release(server);
+}
+
+/* Stopping ends when every reply has left. */
+static bool step_is_drained(const struct tandem_kv_server *server)
+{
+	const struct tandem_kv_connection *connection;
+
+	TAILQ_FOREACH(connection, &server->all, all)
+	if (tandem_kv_buffer_length(&connection->client.output) > 0)
+		return false;
+	return true;
+}
+
+void tandem_kv_server_step(struct tandem_kv_server *server)
+{
+	step_poll(server);
+	if (server->exit < 0 && server->facts.news.can_checkpoint &&
+	    (server->facts.news.wants_checkpoint || tandem_kv_server_is_busy(server))) {
+		step_turn(server);
+		if (server->exit < 0)
+			step_poll(server);
+	}
+	if (server->exit < 0 && server->is_stopping && step_is_drained(server))
+		server->exit = TANDEM_KV_EXIT_OK;
+}
+
+bool tandem_kv_server_is_busy(const struct tandem_kv_server *server)
+{
+	return server->facts.news.can_checkpoint && !server->is_stopping &&
+	       !TAILQ_EMPTY(&server->ready);
+}
