@@ -78,11 +78,12 @@ size_t tandem_config_scan_large(const char *text, size_t from, size_t *ret_offse
 
 const char *tandem_config_scan_include(const char *text)
 {
-	for (const char *line = text; line;) {
-		if (strncmp(line + strspn(line, " \t"), "@include", strlen("@include")) == 0)
-			return line;
+	const char *line = text;
+	while (strncmp(line + strspn(line, " \t"), "@include", strlen("@include")) != 0) {
 		line = strchr(line, '\n');
-		line += line != NULL;
+		if (!line)
+			return NULL;
+		line++;
 	}
-	return NULL;
+	return line;
 }

@@ -1,0 +1,50 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "core/form.h"
+
+Test(form, name)
+{
+	cr_assert(tandem_config_is_name("a"));
+	cr_assert(tandem_config_is_name("node-1_b"));
+	cr_assert(tandem_config_is_name("a234567890123456789012345678901"));
+	cr_assert_not(tandem_config_is_name("a2345678901234567890123456789012"));
+	cr_assert_not(tandem_config_is_name(""));
+	cr_assert_not(tandem_config_is_name("A"));
+	cr_assert_not(tandem_config_is_name("a.b"));
+	cr_assert_not(tandem_config_is_name("../x"));
+	cr_assert_not(tandem_config_is_name("\xc3\xa4"));
+}
+
+Test(form, path)
+{
+	cr_assert(tandem_config_is_path("/"));
+	cr_assert(tandem_config_is_path("/run/tandem dir"));
+	cr_assert_not(tandem_config_is_path("run"));
+	cr_assert_not(tandem_config_is_path(""));
+	cr_assert_not(tandem_config_is_path("/run\n/x"));
+}
+
+Test(form, choice)
+{
+	cr_assert(tandem_config_is_choice("tcp", "auto|rdma|tcp"));
+	cr_assert(tandem_config_is_choice("auto", "auto|rdma|tcp"));
+	cr_assert_not(tandem_config_is_choice("", "auto|rdma|tcp"));
+	cr_assert_not(tandem_config_is_choice("aut", "auto|rdma|tcp"));
+	cr_assert_not(tandem_config_is_choice("auto|rdma", "auto|rdma|tcp"));
+	cr_assert_not(tandem_config_is_choice("tcpx", "auto|rdma|tcp"));
+}
+
+Test(form, hex_key)
+{
+	static const uint8_t expected[] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+	                                   0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+	uint8_t key[TANDEM_CONFIG_KEY_BYTES] = {7};
+	cr_assert(tandem_config_hex_read("00112233445566778899aAbBccddeeff", key));
+	cr_assert_arr_eq(key, expected, sizeof(expected));
+	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeef", key));
+	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeefff", key));
+	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeefg", key));
+	cr_assert_not(tandem_config_hex_read("", key));
+	cr_assert_arr_eq(key, expected, sizeof(expected), "set on success only");
+}

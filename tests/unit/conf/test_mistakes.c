@@ -1,0 +1,224 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fixture.h"
+
+#define KV "{ name = \"kv2\"; nodes = [\"a\", \"b\"]; promote = { command = \"x\" }; "
+
+/* One edit makes one mistake, at that line and key, with that text. */
+static const struct row {
+	struct edit edit;
+	unsigned line;
+	const char *where;
+	const char *text;
+} rows[] = {
+        {{.cluster = ""}, 0, "cluster", "is missing"},
+        {{.cluster = "cluster = \"Big\";"}, 1, "cluster", "\"Big\" seen, 1 to 31 characters"},
+        {{.cluster = "cluster = 7;"}, 1, "cluster", "7 seen"},
+        {{.cluster = "cluster = \"c\"; nods = 1;"}, 1, "nods", "did you mean \"nodes\"?"},
+        {{.cluster = "cluster = \"c\"; colour = 1;"}, 1, "colour", "unknown key"},
+        {{.more = "channels = 4;"}, 16, "channels", "it belongs to \"pairs\""},
+        {{.node_a = "prot = 7400;"}, 4, "nodes[0].prot", "did you mean \"port\"?"},
+        {{.node_a = "port = 65536;"}, 4, "nodes[0].port", "65536 seen, a whole number from 1 to"},
+        {{.node_a = "port = 0;"}, 4, "nodes[0].port", "0 seen"},
+        {{.node_a = "port = -1;"}, 4, "nodes[0].port", "-1 seen"},
+        {{.node_a = "port = 7400.0;"}, 4, "nodes[0].port", "7400 seen, a whole number"},
+        {{.node_a = "port = \"7400\";"}, 4, "nodes[0].port", "\"7400\" seen, a whole number"},
+        {{.node_a = "port = 7401;"}, 3, "nodes[0].heartbeat[0].port", "is taken by line 4"},
+        {{.node_b = "run_directory = \"run\";"}, 9, "nodes[1].run_directory", "absolute path"},
+        {{.nodes = "nodes = [\"a\", \"a\"];"}, 12, "pairs[0].nodes", "paired with itself"},
+        {{.nodes = "nodes = [\"a\", \"bb\"];"}, 12, "pairs[0].nodes", "did you mean \"b\"?"},
+        {{.nodes = "nodes = [\"a\"];"}, 12, "pairs[0].nodes", "1 seen, 2 to 2 needed"},
+        {{.nodes = "nodes = \"a\";"}, 12, "pairs[0].nodes", "two names of nodes"},
+        {{.nodes = ""}, 11, "pairs[0].nodes", "is missing"},
+        {{.arbiter = ""}, 11, "pairs[0].arbiter", "type = \"manual\""},
+        {{.arbiter = "arbiter = { type = \"file\" };"},
+         13,
+         "pairs[0].arbiter.path",
+         "is missing: the type \"file\" needs"},
+        {{.arbiter = "arbiter = { type = \"fyle\"; path = \"/x\" };"},
+         13,
+         "pairs[0].arbiter.type",
+         "did you mean \"file\"?"},
+        {{.arbiter = "arbiter = { path = \"/x\" };"},
+         13,
+         "pairs[0].arbiter.type",
+         "is missing: one of file|manual needed"},
+        {{.arbiter = "arbiter = \"file\";"}, 13, "pairs[0].arbiter", "a group: { ... } needed"},
+        {{.arbiter = "arbiter = { type = \"manual\"; path = "
+                     "\"/"
+                     "12345678901234567890123456789012345678901234567890123456789012345678901234"
+                     "567890123456789\" };"},
+         13,
+         "pairs[0].arbiter.path",
+         "at most 91 needed"},
+        {{.pair = "channels = 17;"}, 14, "pairs[0].channels", "17 seen"},
+        {{.pair = "heartbeat_profile = \"lan\"; heartbeat_interval_ms = 20; heartbeat_misses = "
+                  "5;"},
+         14,
+         "pairs[0].heartbeat_profile",
+         "contradicts"},
+        {{.pair = "heartbeat_misses = 5;"}, 11, "pairs[0].heartbeat_interval_ms", "is missing"},
+        {{.pair = "heartbeat_interval_ms = 5;"}, 11, "pairs[0].heartbeat_misses", "is missing"},
+        {{.pair = "ping_interval_ms = 151;"}, 14, "pairs[0].ping_interval_ms", "2 times"},
+        {{.pair = "commit_timeout_ms = 299;"},
+         14,
+         "pairs[0].commit_timeout_ms",
+         "heartbeat_interval_ms x heartbeat_misses (300 ms) must not exceed commit_timeout_ms "
+         "(299 ms)"},
+        {{.pair = "key = \"12\";"}, 14, "pairs[0].key", "2 characters seen, 32 hex digits"},
+        {{.pair = "key = \"00112233445566778899aabbccddeeff\"; key_file = \"/k\";"},
+         14,
+         "pairs[0].key_file",
+         "contradicts key"},
+        {{.more = "@include \"other\""}, 16, "@include", "not supported"},
+        {{.more = "x = 99999999999;"}, 16, "", "99999999999 seen"},
+        {{.more = "= ="}, 16, "", "syntax error"},
+        {{.more = "cluster = \"again\";"}, 16, "", "duplicate setting name"},
+};
+
+static void expect_mistake(const struct tandem_config_mistake *mistake, size_t row)
+{
+	cr_assert_eq(mistake->line, rows[row].line, "row %zu: line %u: %s: %s", row, mistake->line,
+	             mistake->where, mistake->text);
+	cr_assert_str_eq(mistake->where, rows[row].where, "row %zu: %s: %s", row, mistake->where,
+	                 mistake->text);
+	cr_assert_not_null(strstr(mistake->text, rows[row].text), "row %zu: %s", row,
+	                   mistake->text);
+}
+
+Test(mistakes, one_edit_one_mistake)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct tandem_config_mistakes mistakes = TANDEM_CONFIG_MISTAKES_NONE;
+		cr_assert_null(load_edited(&rows[i].edit, &mistakes), "row %zu", i);
+		for (size_t j = 1; j < mistakes.count; j++)
+			cr_log_warn("%s: %s", mistakes.list[j].where, mistakes.list[j].text);
+		cr_assert_eq(mistakes.count, 1, "row %zu: %zu", i, mistakes.count);
+		expect_mistake(&mistakes.list[0], i);
+		tandem_config_mistakes_clear(&mistakes);
+	}
+}
+
+static void expect_text(const char *text, size_t count, const char *needle)
+{
+	struct tandem_config *config = NULL;
+	struct tandem_config_mistakes mistakes = TANDEM_CONFIG_MISTAKES_NONE;
+	struct tandem_error error;
+	cr_assert_eq(
+	        tandem_config_load_text("t.conf", text, strlen(text), &config, &mistakes, &error),
+	        TANDEM_E_CONFIG);
+	cr_assert_eq(mistakes.count, count, "%zu", mistakes.count);
+	bool is_found = false;
+	for (size_t i = 0; i < count; i++) {
+		is_found = is_found || strstr(mistakes.list[i].text, needle);
+		cr_assert(i == 0 || mistakes.list[i - 1].line <= mistakes.list[i].line);
+	}
+	cr_assert(is_found, "%s", needle);
+	tandem_config_mistakes_clear(&mistakes);
+}
+
+/* The two nodes on one machine, and what else only whole files show. */
+Test(mistakes, look_alikes)
+{
+	const char *const head = "cluster = \"c\"; nodes = (\n"
+	                         "{ name = \"a\"; address = \"127.0.0.1\"; port = 1; heartbeat = "
+	                         "( { address = \"127.0.0.1\"; port = 2; } ); },\n";
+	const char *const pair = "pairs = ( { name = \"p\"; nodes = [\"a\", \"b\"]; arbiter = { "
+	                         "type = \"manual\" }; promote = { command = \"x\" } } );\n";
+	static const struct {
+		const char *node;
+		size_t count;
+		const char *text;
+	} nodes[] = {
+	        {"{ name = \"b\"; address = \"127.0.0.1\"; port = 3; heartbeat = ( { address = "
+	         "\"127.0.0.1\"; port = 4; } ); } );\n",
+	         2, "is also that of node \"a\" on the same machine"},
+	        {"{ name = \"b\"; address = \"127.0.0.1\"; port = 2; run_directory = \"/r\"; "
+	         "image_directory = \"/i\"; heartbeat = ( { address = \"127.0.0.1\"; port = 4; } "
+	         "); } );\n",
+	         1, "2 of 127.0.0.1 is taken by line 2 already"},
+	        {"{ name = \"b\"; address = \"10.0.0.1\"; heartbeat = ( { address = "
+	         "\"127.0.0.1\"; port = 4; } ); } );\n",
+	         1, "one is a loopback address"},
+	        {"{ name = \"b\"; address = \"::1\"; heartbeat = ( { address = \"127.0.0.1\"; "
+	         "port = 4; } ); } );\n",
+	         1, "one is IPv4, one is IPv6"},
+	        {"{ name = \"b\"; address = \"127.0.0.2\"; heartbeat = ( { address = "
+	         "\"127.0.0.2\"; }, { address = \"127.0.0.3\"; } ); } );\n",
+	         1, "has 1 heartbeat links and \"b\" has 2"},
+	        {"{ name = \"a\"; address = \"127.0.0.2\"; heartbeat = ( { address = "
+	         "\"127.0.0.2\"; } ); } );\n",
+	         2, "is the node of line 2 already"},
+	};
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+		char text[2048];
+		snprintf(text, sizeof(text), "%s%s%s", head, nodes[i].node, pair);
+		expect_text(text, nodes[i].count, nodes[i].text);
+	}
+}
+
+Test(mistakes, too_many_pairs)
+{
+	char text[16384];
+	int length = snprintf(text, sizeof(text), "cluster = \"c\"; nodes = (); pairs = (");
+	for (int i = 0; i < 65; i++)
+		length += snprintf(text + length, sizeof(text) - (size_t)length,
+		                   "%s{ name = \"p%d\"; }", i > 0 ? "," : "", i);
+	snprintf(text + length, sizeof(text) - (size_t)length, ");");
+	expect_text(text, 2, "65 seen, 1 to 64 needed");
+}
+
+Test(mistakes, same_pair_twice)
+{
+	struct edit edit = {
+	        .pair = "}, " KV "arbiter = { type = \"manual\" } }, " KV
+	                "arbiter = { type = \"manual\" }",
+	};
+	struct tandem_config_mistakes mistakes = TANDEM_CONFIG_MISTAKES_NONE;
+	cr_assert_null(load_edited(&edit, &mistakes));
+	cr_assert_eq(mistakes.count, 1);
+	cr_assert_str_eq(mistakes.list[0].where, "pairs[2].name");
+	cr_assert_not_null(strstr(mistakes.list[0].text, "\"kv2\" is the name of pairs[1]"));
+	tandem_config_mistakes_clear(&mistakes);
+}
+
+Test(mistakes, a_zero_byte)
+{
+	const char text[] = "cluster = \"c\";\n\0nodes = 1;";
+	struct tandem_config *config = NULL;
+	struct tandem_config_mistakes mistakes = TANDEM_CONFIG_MISTAKES_NONE;
+	struct tandem_error error;
+	cr_assert_eq(
+	        tandem_config_load_text("t", text, sizeof(text) - 1, &config, &mistakes, &error),
+	        TANDEM_E_CONFIG);
+	cr_assert_eq(mistakes.list[0].line, 2);
+	cr_assert_not_null(strstr(error.detail, "t:2: a zero byte seen"));
+	tandem_config_mistakes_clear(&mistakes);
+}
+
+/* More than fits the first allocation, and all of them are told. */
+Test(mistakes, all_are_told)
+{
+	char text[16384] = "";
+	size_t length = 0;
+	for (int i = 0; i < 200; i++)
+		length +=
+		        (size_t)snprintf(text + length, sizeof(text) - length, "wrong%d = 1;\n", i);
+	expect_text(text, 203, "unknown key");
+}
+
+Test(mistakes, line_of_text)
+{
+	struct tandem_config_mistake mistake = {.line = 7, .where = "a.b", .text = "is wrong"};
+	char text[64];
+	tandem_config_mistake_format("f", &mistake, text, sizeof(text));
+	cr_assert_str_eq(text, "f:7: a.b: is wrong");
+	mistake.line = 0;
+	mistake.where[0] = '\0';
+	tandem_config_mistake_format("f", &mistake, text, sizeof(text));
+	cr_assert_str_eq(text, "f: is wrong");
+	tandem_config_mistake_format("f", &mistake, text, 4);
+	cr_assert_str_eq(text, "f: ");
+}
