@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Holds output until it may leave (DESIGN R1, R7). A ticket stands for the output of one turn of
- * the program. It is released in order, and in PAIR only by an acknowledgement of the secondary's
- * software in the current generation: of the epoch that the output belongs to or a later one, or,
- * for output that only read, of a ping sent after it. Pure. */
+/* Holds output until it may leave (DESIGN R1, R7; [C19]). A ticket stands for the output of one
+ * turn of the program. It is released in order, and in PAIR only by an acknowledgement of the
+ * secondary's software in the current generation: of the epoch that the output belongs to or a
+ * later one, or, for output that only read, of a ping sent after it. Pure. */
 #define TANDEM_GATE_PENDING_MAX 64u
 
 struct tandem_gate_ticket {

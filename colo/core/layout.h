@@ -8,7 +8,7 @@
 #include <tandem/control.h>
 
 /* What both sides compute from the region table: global page numbers, the channel of a page, and
- * where blob, run lists and trailers lie in the slot memory. docs/protocol.md C10 to C16. */
+ * where blob, run lists and trailers lie in the slot memory. docs/protocol.md [C10], [C11]. */
 #define TANDEM_PAGE_BYTES        4096u
 #define TANDEM_REGIONS_MAX       64u
 #define TANDEM_REGION_PAGES_MAX  (UINT64_C(1) << 32) /* 16 TiB */

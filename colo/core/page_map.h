@@ -19,8 +19,8 @@ struct tandem_page_map {
 void tandem_page_map_record(struct tandem_page_map *map, uint64_t page, enum tandem_run_kind kind);
 void tandem_page_map_clear(struct tandem_page_map *map);
 
-/* Encodes the runs of one channel, ascending, at most one a page, into ret_bytes (layout->runs_max
- * runs). */
+/* [C12]. Encodes the runs of one channel, ascending, at most one a page, into ret_bytes
+ * (layout->runs_max runs). */
 struct tandem_run_list {
 	uint32_t run_count;
 	uint32_t crc;

@@ -78,6 +78,7 @@ static void resume(struct tandem_primary *primary, struct tandem_primary_actions
 	act(actions, TANDEM_PRIMARY_DO_RESUME);
 }
 
+/* [C8] */
 static void ping(struct tandem_primary *primary, struct tandem_primary_actions *actions,
                  uint64_t now_ns)
 {
@@ -89,6 +90,7 @@ static void ping(struct tandem_primary *primary, struct tandem_primary_actions *
 	primary->ping_at_ns = now_ns + primary->options.ping_interval_ns;
 }
 
+/* [C1] */
 static void hello(struct tandem_primary *primary, struct tandem_primary_actions *actions,
                   uint64_t now_ns)
 {
@@ -260,7 +262,8 @@ static void on_session_lost(struct tandem_primary *primary,
 	enter(primary, TANDEM_PRIMARY_DOWN, UINT64_MAX);
 }
 
-/* Whether the peer still holds our copy and only what we know to be missing must travel (4.15). */
+/* [C6]: whether the peer still holds our copy and only what we know to be missing must travel
+ * (4.15). */
 static bool can_resume(const struct tandem_primary *primary,
                        const struct tandem_wire_message *message)
 {
@@ -284,6 +287,7 @@ static void on_welcome(struct tandem_primary *primary, const struct tandem_prima
 		     "the answer to HELLO is of another generation");
 		return;
 	}
+	/* [C5] */
 	if (is_resumed && message->epoch == primary->sealed) {
 		primary->committed = primary->sealed;
 		act(actions, TANDEM_PRIMARY_DO_REPORT_COMMITTED)->epoch = primary->committed;
@@ -304,7 +308,7 @@ static void on_welcome(struct tandem_primary *primary, const struct tandem_prima
 	if (is_resumed && primary->is_pair)
 		open_epoch(primary, actions);
 	else if (primary->is_pair)
-		enter(primary, TANDEM_PRIMARY_HELD, UINT64_MAX);
+		enter(primary, TANDEM_PRIMARY_HELD, UINT64_MAX); /* [C7] */
 	else
 		start_copy(primary, actions, !is_resumed);
 }
@@ -400,7 +404,7 @@ static void on_scanned(struct tandem_primary *primary, const struct tandem_prima
 {
 	if (primary->phase == TANDEM_PRIMARY_SCANNING) {
 		if (primary->is_copying)
-			tandem_gate_hold(&primary->gate);
+			tandem_gate_hold(&primary->gate); /* [C20] */
 		enter(primary, TANDEM_PRIMARY_PUSHING, UINT64_MAX);
 		act(actions, TANDEM_PRIMARY_DO_PUSH);
 	} else if (primary->phase == TANDEM_PRIMARY_COPYING && !primary->is_copy_ready) {
@@ -456,6 +460,7 @@ static void on_settled(struct tandem_primary *primary, const struct tandem_prima
 		      event->now_ns + APPLY_TIMEOUT_FACTOR * timeout_ns);
 }
 
+/* [C9] */
 static void on_tick(struct tandem_primary *primary, const struct tandem_primary_event *event,
                     struct tandem_primary_actions *actions)
 {

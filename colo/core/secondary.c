@@ -62,7 +62,7 @@ static void on_stand_by(struct tandem_secondary *secondary,
 		pong(secondary, actions); /* so that the primary learns at once that we know */
 }
 
-/* NULL, or why the primary of this HELLO is not ours. */
+/* [C2]: NULL, or why the primary of this HELLO is not ours. */
 static const char *identity_fault(const struct tandem_secondary *secondary,
                                   const struct tandem_wire_message *hello)
 {
@@ -127,6 +127,7 @@ static void on_hello(struct tandem_secondary *secondary, const struct tandem_wir
 	act(actions, TANDEM_SECONDARY_DO_PREPARE);
 }
 
+/* [C4] */
 static void on_prepared(struct tandem_secondary *secondary,
                         const struct tandem_secondary_event *event,
                         struct tandem_secondary_actions *actions)
@@ -144,7 +145,7 @@ static void on_prepared(struct tandem_secondary *secondary,
 	act(actions, TANDEM_SECONDARY_DO_REPORT_UP)->incarnation = secondary->session_incarnation;
 }
 
-/* NULL, or what the trailer breaks (3.2). */
+/* [C14]: NULL, or what the trailer breaks (3.2). */
 static const char *seal_fault(const struct tandem_secondary *secondary, unsigned channel,
                               const struct tandem_trailer *trailer)
 {
@@ -178,6 +179,7 @@ static const char *seal_fault(const struct tandem_secondary *secondary, unsigned
 	return NULL;
 }
 
+/* [C15]; when fenced it is committed without a word [C21]. */
 static void commit_if_complete(struct tandem_secondary *secondary,
                                struct tandem_secondary_actions *actions)
 {

@@ -8,7 +8,7 @@
 #include "layout.h"
 
 /* What primary and secondary say to each other: control messages, and what lies in the slots.
- * docs/protocol.md C1 to C16. Pure; any bytes are safe to decode. */
+ * docs/protocol.md, section C. Pure; any bytes are safe to decode. */
 #define TANDEM_WIRE_VERSION  1u
 #define TANDEM_TRAILER_BYTES 96u
 #define TANDEM_REASON_BYTES  160u
@@ -48,7 +48,7 @@ size_t tandem_wire_encode(const struct tandem_wire_message *message, uint8_t *re
 int tandem_wire_decode(const uint8_t *bytes, size_t length,
                        struct tandem_wire_message *ret_message);
 
-/* The last word of a channel on an epoch. */
+/* The last word of a channel on an epoch [C13]. */
 struct tandem_trailer {
 	uint64_t generation;
 	uint64_t epoch;

@@ -74,6 +74,7 @@ static int receive_on(int fd, struct tandem_control_message *ret_message)
 	                                                                     : 1;
 }
 
+/* [L1] */
 static int wait_welcome(int fd, uint64_t deadline_ns, struct tandem_control_message *ret_welcome,
                         struct tandem_error *reterr_error)
 {
@@ -161,6 +162,7 @@ void tandem_control_link_send(struct tandem_control_link *link,
 	pthread_mutex_unlock(&link->lock);
 }
 
+/* [L3] */
 static void reattach(struct tandem_control_link *link)
 {
 	int fd = connect_to(link->path, NULL);
@@ -183,6 +185,7 @@ static void report(struct tandem_control_link *link)
 	tandem_control_link_send(link, &message);
 }
 
+/* [L7] */
 static void read_orders(struct tandem_control_link *link)
 {
 	struct tandem_control_message message;

@@ -175,7 +175,7 @@ static void on_session_event(struct tandem_engine *engine, const struct tandem_s
 
 /* ---- the memory work ---- */
 
-/* A region whose tracker fails is all dirty: slow, and never silently stale. */
+/* [C22]: a region whose tracker fails is all dirty: slow, and never silently stale. */
 static void scan(struct tandem_engine *engine)
 {
 	const struct tandem_layout *layout = &engine->push.layout;
@@ -269,6 +269,7 @@ static bool do_seal(struct tandem_engine *engine, const struct tandem_primary_ac
 	return code == 0;
 }
 
+/* [C17] */
 static void do_settle(struct tandem_engine *engine)
 {
 	int code = tandem_push_settle(&engine->push);
@@ -401,7 +402,7 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		report(engine, TANDEM_CONTROL_SESSION_LOST, 0);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
-		atomic_store(&engine->copied_epoch, action->epoch);
+		atomic_store(&engine->copied_epoch, action->epoch); /* [L4] */
 		report(engine, TANDEM_CONTROL_COPIED, action->epoch);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COMMITTED:

@@ -254,6 +254,7 @@ static void on_report(void *argument, struct tandem_control_message *report)
 	tandem_engine_report(&tandem->engine, report);
 }
 
+/* [L2] */
 static void say_ready(struct tandem *tandem)
 {
 	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};

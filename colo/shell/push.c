@@ -146,8 +146,8 @@ static void extend(struct tandem_push *push, struct lane *lane, unsigned region,
 	};
 }
 
-/* The bit is cleared before the page is read (4.2). The peer's cache and image of a fresh copy are
- * zeros already, unless this copy has written the page before. */
+/* [C18]: the bit is cleared before the page is read (4.2). The peer's cache and image of a fresh
+ * copy are zeros already, unless this copy has written the page before. */
 static void take_page(struct tandem_push *push, struct pass *pass, struct lane *lane, uint64_t page)
 {
 	unsigned region = tandem_layout_region(&push->layout, page);
@@ -167,7 +167,7 @@ static void take_page(struct tandem_push *push, struct pass *pass, struct lane *
 	extend(push, lane, region, page);
 }
 
-/* A data page of an epoch that is not applied must stay in the cache as it is (4.4). */
+/* [C16]: a page of an epoch that is not applied stays in the cache as it is (4.4). */
 static bool must_wait(const struct tandem_push *push, uint64_t page)
 {
 	return push->is_last_kept && tandem_bitmap_get(push->last.recorded, page);

@@ -243,8 +243,8 @@ static void finish_apply(struct tandem_standby *standby)
 		apply_slice(standby);
 }
 
-/* Fence, drain, decide, finish the apply: after this nothing of the old session can change anything
- * (3.5, 4.10). */
+/* [C3]: fence, drain, decide, finish the apply: after this nothing of the old session can change
+ * anything (3.5, 4.10). */
 static void end_session(struct tandem_standby *standby)
 {
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_SESSION_LOST};
@@ -523,6 +523,7 @@ static void on_attached(void *argument)
 		tandem_control_link_send(standby->link, &message);
 }
 
+/* [L5] */
 static void do_fence(struct tandem_standby *standby)
 {
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_FENCE};
@@ -542,6 +543,7 @@ static void do_fence(struct tandem_standby *standby)
 	report_failure(standby, TANDEM_CONTROL_FENCE, &error);
 }
 
+/* [L6] */
 static void do_activate(struct tandem_standby *standby, const struct tandem_control_message *order)
 {
 	char state_file[192];
