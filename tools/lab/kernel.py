@@ -77,13 +77,6 @@ def version_of(name):
     return tuple(int(number) for number in re.findall(r"\d+", match["release"].removesuffix("-amd64")))
 
 
-def parse_wanted(text):
-    match = re.fullmatch(r"(\d+)\.(\d+)", text)
-    if not match:
-        raise LabUnavailable(f"--kernel is '{text}'; it must be MAJOR.MINOR, such as 6.12")
-    return int(match[1]), int(match[2])
-
-
 def default_wanted(system):
     """Debian 12's backports have 6.12; elsewhere None, the oldest at or above OLDEST_DEFAULT."""
     is_debian_12 = (system.get("ID"), system.get("VERSION_ID")) == ("debian", "12")
@@ -124,7 +117,7 @@ def fetch(cache, system, wanted, say):
     package = choose(apt.names("linux-image-"), wanted)
     if not package:
         raise LabUnavailable(f"this computer's mirror has no stock amd64 kernel {label}; "
-                             "try another one with --kernel MAJOR.MINOR")
+                             "ask for another version")
     release = package.removeprefix("linux-image-")
     folder = cache / "kernels" / release
     if not folder.is_dir():
@@ -146,9 +139,9 @@ def unpack(archive, release, folder):
 
 
 def obtain(wanted_text=None, refresh=False, say=print):
-    """The kernel to boot: the cached one of that version unless `refresh` asks for the newest."""
+    """The kernel to boot, by MAJOR.MINOR; the cached one unless `refresh` asks for the newest."""
     system = os_release()
-    wanted = parse_wanted(wanted_text) if wanted_text else default_wanted(system)
+    wanted = tuple(map(int, wanted_text.split("."))) if wanted_text else default_wanted(system)
     cache = cache_folder()
     with locked(cache, say):
         present = [path.name for path in (cache / "kernels").glob("*-amd64")]

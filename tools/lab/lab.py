@@ -4,11 +4,12 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from . import initramfs, kernel
 from .errors import LabError, LabUnavailable
-from .machine import Machine, Settings
+from .machine import BOOT_TIMEOUT_S, Machine, Settings
 from .wire import make_wire
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -74,14 +75,15 @@ class Lab:
             end.close()
         shutil.rmtree(self.state, ignore_errors=True)
 
-    def start(self):
+    def start(self, timeout_s=BOOT_TIMEOUT_S):
         """Boots all machines at the same time and waits until each can run commands."""
+        deadline = time.monotonic() + timeout_s
         if self.options["accelerator"] == "auto":
             self._choose_accelerator()
         for machine in self.machines.values():
             machine.start()
         for machine in self.machines.values():
-            machine.wait_ready()
+            machine.wait_ready(max(0, deadline - time.monotonic()))
             self.say(f"machine {machine.name}: up in {machine.boot_s:.1f} s, kernel "
                      f"{machine.facts['kernel']}, {machine.address}")
 

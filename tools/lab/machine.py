@@ -92,7 +92,7 @@ class Process:
         self.ended.set()
 
     def wait(self, timeout_s):
-        """The Result; LabTimeout leaves the command running, LabError says that the machine is gone."""
+        """The Result. After LabTimeout the command still runs; LabError means that the machine is gone."""
         if not self.ended.wait(timeout_s):
             raise LabTimeout(f"machine {self.machine.name}: command still runs after {timeout_s} s",
                              self.output)
@@ -171,7 +171,7 @@ class Machine:
             if self._gone.is_set() or not self.is_running():
                 raise LabError(f"machine {self.name} ended while it booted" + self.console_tail())
             if time.monotonic() > deadline:
-                raise LabTimeout(f"machine {self.name} did not boot in {timeout_s} s" + self.console_tail())
+                raise LabTimeout(f"machine {self.name} did not boot in {timeout_s:.0f} s" + self.console_tail())
         return self
 
     def is_running(self):
