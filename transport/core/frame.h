@@ -1,0 +1,67 @@
+#ifndef TANDEM_TRANSPORT_FRAME_H
+#define TANDEM_TRANSPORT_FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What follows the hello on a TCP connection: a header of fixed size, then `length` bytes
+ * (docs/protocol.md, section T). Pure codec, little-endian; any bytes are safe to decode. */
+#define TANDEM_FRAME_BYTES 48
+
+enum tandem_frame_type {
+	TANDEM_FRAME_MESSAGE = 1, /* control channel, both ways */
+	TANDEM_FRAME_EXPOSE = 2,  /* control channel, listening to connecting side */
+	TANDEM_FRAME_WRITE = 3,   /* data channels, connecting to listening side */
+	TANDEM_FRAME_NOTIFY = 4,  /* a WRITE that also notifies */
+};
+
+struct tandem_frame {
+	enum tandem_frame_type type;
+	uint32_t memory_id;
+	uint32_t length;
+	uint64_t offset;     /* WRITE, NOTIFY; the memory's whole size in EXPOSE */
+	uint64_t memory_key; /* given by EXPOSE; a write without it is a stranger's or a late one */
+	uint64_t sequence;   /* 0 for a connection's first frame, then one more each */
+	uint32_t immediate;  /* NOTIFY */
+};
+
+#define TANDEM_FRAME_FAULT_TABLE(X)                                                                \
+	X(NONE, "no fault")                                                                        \
+	X(MAGIC, "wrong magic number")                                                             \
+	X(CHECKSUM, "wrong header checksum")                                                       \
+	X(TYPE, "unknown frame type")                                                              \
+	X(FIELD, "a field out of its range")                                                       \
+	X(LENGTH, "wrong length")                                                                  \
+	X(CHANNEL, "a frame type that does not belong on this channel or from this side")          \
+	X(SEQUENCE, "wrong sequence number")                                                       \
+	X(EXPOSED, "a memory that is not exposed, or exposed twice")                               \
+	X(KEY, "wrong memory key")                                                                 \
+	X(RANGE, "a range outside the exposed memory")
+
+enum tandem_frame_fault {
+#define X(name, text) TANDEM_FRAME_FAULT_##name,
+	TANDEM_FRAME_FAULT_TABLE(X)
+#undef X
+	        TANDEM_FRAME_FAULT_COUNT,
+};
+
+/* What a receiver knows about the connection a frame came by. */
+struct tandem_frame_context {
+	bool is_data_channel;
+	bool is_listening_side;
+	uint64_t sequence; /* of the next frame */
+};
+
+void tandem_frame_encode(const struct tandem_frame *frame, uint8_t *ret_bytes);
+/* *ret_frame on NONE only. */
+enum tandem_frame_fault tandem_frame_decode(const uint8_t *bytes, struct tandem_frame *ret_frame);
+/* Whether a sound frame may come here and now. */
+enum tandem_frame_fault tandem_frame_check(const struct tandem_frame *frame,
+                                           const struct tandem_frame_context *context);
+/* Whether a WRITE or NOTIFY may store into a memory of that size and key; size 0: not exposed. */
+enum tandem_frame_fault tandem_frame_check_target(const struct tandem_frame *frame,
+                                                  uint64_t memory_bytes, uint64_t memory_key);
+
+const char *tandem_frame_fault_text(enum tandem_frame_fault fault);
+
+#endif

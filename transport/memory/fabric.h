@@ -1,0 +1,197 @@
+#ifndef TANDEM_MEMORY_FABRIC_H
+#define TANDEM_MEMORY_FABRIC_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/event_queue.h"
+#include "core/range_table.h"
+#include "provider.h"
+
+/* The in-memory provider. A fabric knows its listeners and links; a link is what lies between the
+ * two ends of a session: operations posted and not landed. They land in progress of the end they go
+ * to, and a write's source is read only then, as a device might. */
+
+#define TANDEM_FABRIC_LISTENERS_MAX 16
+#define TANDEM_FABRIC_BACKLOG       64
+#define TANDEM_CONTROLS_MAX         (TANDEM_MESSAGES_MAX + TANDEM_MEMORY_IDS_MAX)
+
+enum tandem_memory_side {
+	TANDEM_SIDE_CONNECTING,
+	TANDEM_SIDE_LISTENING,
+	TANDEM_SIDE_COUNT,
+};
+
+struct tandem_memory_write {
+	struct tandem_write write;
+	bool notifies;
+	uint32_t immediate;
+};
+
+/* Writes of one data channel. */
+struct tandem_memory_channel {
+	struct tandem_memory_write *writes;
+	unsigned capacity;
+	unsigned first;
+	unsigned count;
+	uint64_t moved_at_ns;
+};
+
+struct tandem_memory_control {
+	size_t message_bytes; /* 0: an exposure */
+	unsigned message_slot;
+	unsigned memory_id;
+	uint64_t exposed_bytes;
+};
+
+/* Messages and exposures to one end. */
+struct tandem_memory_controls {
+	struct tandem_memory_control items[TANDEM_CONTROLS_MAX];
+	unsigned first;
+	unsigned count;
+	unsigned message_count;
+	unsigned message_slot;
+	uint64_t moved_at_ns;
+	uint8_t messages[TANDEM_MESSAGES_MAX][TANDEM_MESSAGE_BYTES_MAX];
+};
+
+struct tandem_memory_link {
+	struct tandem_fabric *fabric;
+	struct tandem_memory_link *next; /* of the fabric */
+	unsigned reference_count;        /* its ends, and the listener while it waits there */
+	bool is_dropped;
+	bool is_over[TANDEM_SIDE_COUNT];                       /* that end was lost or freed */
+	struct tandem_memory_session *ends[TANDEM_SIDE_COUNT]; /* NULL: not yet, or freed */
+	struct tandem_transport_options options;
+	struct tandem_memory_channel channels[TANDEM_CHANNELS_MAX];
+	struct tandem_memory_controls *controls[TANDEM_SIDE_COUNT]; /* to that side */
+};
+
+struct tandem_memory_listener {
+	struct tandem_listener head;
+	struct tandem_fabric *fabric;
+	char address[64];
+	uint16_t port;
+	int fd;
+	bool is_awake;
+	unsigned first;
+	unsigned count;
+	struct tandem_memory_link *waiting[TANDEM_FABRIC_BACKLOG];
+};
+
+struct tandem_fabric {
+	bool is_cut;
+	uint64_t operations_left;
+	uint16_t next_port;
+	struct tandem_memory_link *links;
+	struct tandem_memory_listener *listeners[TANDEM_FABRIC_LISTENERS_MAX];
+};
+
+enum tandem_memory_state {
+	TANDEM_MEMORY_JOINING,
+	TANDEM_MEMORY_UP,
+	TANDEM_MEMORY_OVER,
+};
+
+struct tandem_memory_target {
+	uint8_t *base; /* listening side */
+	uint64_t bytes;
+};
+
+struct tandem_memory_session {
+	struct tandem_session head;
+	atomic_bool is_yanked;
+	int fd;
+	bool is_awake;
+	enum tandem_memory_side side;
+	enum tandem_memory_state state;
+	struct tandem_memory_link *link;
+	bool is_offered; /* connecting side: the listener has it */
+	bool has_up_event;
+	bool has_lost_event;
+	bool drains_controls; /* fenced: what had come is still taken */
+	uint64_t join_deadline_ns;
+	struct tandem_error cause;
+	struct tandem_range_table sources;
+	struct tandem_memory_target targets[TANDEM_MEMORY_IDS_MAX];
+	struct tandem_event_queue queue;
+};
+
+/* Nothing moves. */
+bool tandem_fabric_is_held(const struct tandem_fabric *fabric);
+struct tandem_memory_listener *tandem_fabric_find(const struct tandem_fabric *fabric,
+                                                  const char *address, uint16_t port);
+/* Brings every descriptor in line with what may move now. */
+void tandem_fabric_refresh(struct tandem_fabric *fabric);
+
+int tandem_memory_listener_new(struct tandem_fabric *fabric,
+                               const struct tandem_transport_options *options,
+                               struct tandem_listener **ret_listener,
+                               struct tandem_error *reterr_error);
+void tandem_memory_listener_refresh(struct tandem_memory_listener *listener);
+/* Makes an eventfd readable or not. */
+void tandem_memory_set_awake(int fd, bool *is_awake, bool must_be_awake);
+
+/* With one reference, the caller's; NULL when memory is short. */
+struct tandem_memory_link *tandem_memory_link_new(struct tandem_fabric *fabric,
+                                                  const struct tandem_transport_options *options);
+void tandem_memory_link_unref(struct tandem_memory_link *link);
+void tandem_memory_link_refresh(struct tandem_memory_link *link);
+/* The writes end without landing. */
+void tandem_memory_link_clear_writes(struct tandem_memory_link *link);
+bool tandem_memory_link_add_write(struct tandem_memory_link *link, unsigned channel,
+                                  const struct tandem_memory_write *write, uint64_t now_ns);
+bool tandem_memory_link_add_control(struct tandem_memory_link *link, enum tandem_memory_side to,
+                                    const struct tandem_memory_control *control,
+                                    const void *message, uint64_t now_ns);
+/* Something waits for the end on `side`. */
+bool tandem_memory_link_has_work(const struct tandem_memory_link *link,
+                                 enum tandem_memory_side side);
+/* Lands what waits for that end as far as the fabric lets it and the event queue has room. */
+void tandem_memory_link_land_controls(struct tandem_memory_link *link,
+                                      struct tandem_memory_session *session, uint64_t now_ns);
+void tandem_memory_link_land_writes(struct tandem_memory_link *link,
+                                    struct tandem_memory_session *session, uint64_t now_ns);
+
+/* Takes a reference of `link`. */
+int tandem_memory_session_new(struct tandem_memory_link *link, enum tandem_memory_side side,
+                              struct tandem_memory_session **ret_session,
+                              struct tandem_error *reterr_error);
+void tandem_memory_session_refresh(struct tandem_memory_session *session);
+void tandem_memory_session_end(struct tandem_memory_session *session,
+                               const struct tandem_error *cause);
+
+static inline struct tandem_memory_session *tandem_memory_session_of(struct tandem_session *head)
+{
+	return (struct tandem_memory_session *)head;
+}
+
+static inline const struct tandem_memory_session *tandem_memory_session_of_const(
+        const struct tandem_session *head)
+{
+	return (const struct tandem_memory_session *)head;
+}
+
+/* The calls of the ops table that live in session_calls.c. */
+int tandem_memory_session_expose(struct tandem_session *session, unsigned memory_id, void *base,
+                                 size_t length, struct tandem_error *reterr_error);
+int tandem_memory_session_register(struct tandem_session *session, const void *base, size_t length,
+                                   struct tandem_error *reterr_error);
+uint64_t tandem_memory_session_exposed_bytes(const struct tandem_session *session,
+                                             unsigned memory_id);
+int tandem_memory_session_send(struct tandem_session *session, const void *message,
+                               size_t message_bytes);
+int tandem_memory_session_write(struct tandem_session *session, unsigned channel,
+                                const struct tandem_write *writes, unsigned count,
+                                unsigned *ret_taken_count);
+int tandem_memory_session_notify(struct tandem_session *session, unsigned channel,
+                                 const struct tandem_write *write, uint32_t immediate);
+unsigned tandem_memory_session_inflight_count(const struct tandem_session *session,
+                                              unsigned channel);
+int tandem_memory_session_fence(struct tandem_session *session, uint64_t deadline_ns,
+                                struct tandem_error *reterr_error);
+void tandem_memory_session_describe(const struct tandem_session *session, char *text,
+                                    size_t text_bytes);
+
+#endif

@@ -1,0 +1,43 @@
+#ifndef TANDEM_TCP_OUTBOX_H
+#define TANDEM_TCP_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/frame.h"
+
+/* The frames of one connection that the kernel has not taken whole yet. */
+struct tandem_tcp_outbox_entry {
+	uint8_t header[TANDEM_FRAME_BYTES];
+	const uint8_t *payload; /* borrowed until the entry has left */
+	size_t payload_bytes;
+};
+
+struct tandem_tcp_outbox {
+	struct tandem_tcp_outbox_entry *entries;
+	unsigned capacity;
+	unsigned first;
+	unsigned count;
+	unsigned payload_count;  /* entries that have a payload */
+	size_t first_sent_bytes; /* of the first entry, its header counted */
+	uint64_t sequence;       /* of the next frame */
+	uint64_t pending_bytes;
+	uint64_t moved_at_ns; /* when bytes last moved, or were first waited for */
+};
+
+/* Errors: TANDEM_E_MEMORY. */
+int tandem_tcp_outbox_init(struct tandem_tcp_outbox *outbox, unsigned capacity);
+void tandem_tcp_outbox_done(struct tandem_tcp_outbox *outbox);
+
+/* Numbers and queues `frame` with `frame->length` bytes of `payload`; false when full. */
+bool tandem_tcp_outbox_add(struct tandem_tcp_outbox *outbox, struct tandem_frame *frame,
+                           const void *payload, uint64_t now_ns);
+/* Gives the kernel what it takes, about `budget_bytes` at most. 0, or the errno that ended the
+ * connection. */
+int tandem_tcp_outbox_flush(struct tandem_tcp_outbox *outbox, int fd, size_t budget_bytes,
+                            uint64_t now_ns);
+/* Forgets everything queued. */
+void tandem_tcp_outbox_clear(struct tandem_tcp_outbox *outbox);
+
+#endif

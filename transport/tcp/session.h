@@ -1,0 +1,189 @@
+#ifndef TANDEM_TCP_SESSION_H
+#define TANDEM_TCP_SESSION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/event_queue.h"
+#include "core/frame.h"
+#include "core/hello.h"
+#include "core/range_table.h"
+#include "provider.h"
+#include "tcp/address.h"
+#include "tcp/outbox.h"
+
+#define TANDEM_TCP_CONNECTIONS_MAX (1 + TANDEM_CHANNELS_MAX)
+
+/* One call of progress moves about this much, so that a peer that never pauses cannot keep the
+ * owner from its other work. */
+#define TANDEM_TCP_BUDGET_BYTES ((size_t)4 << 20)
+
+/* How far a connection of the connecting side is. The listening side's have all joined. */
+enum tandem_tcp_join_state {
+	TANDEM_TCP_JOIN_IDLE,       /* waits for the control channel's answer */
+	TANDEM_TCP_JOIN_CONNECTING, /* waits for the peer's kernel */
+	TANDEM_TCP_JOIN_HELLO,      /* waits for room to send its hello */
+	TANDEM_TCP_JOIN_ANSWER,     /* waits for the answer */
+	TANDEM_TCP_JOIN_JOINED,
+};
+
+/* The frame that is being received. */
+struct tandem_tcp_inbox {
+	uint8_t header[TANDEM_FRAME_BYTES];
+	size_t header_bytes;
+	bool has_frame;  /* `frame` is valid and was checked */
+	bool is_stalled; /* the frame is whole, but the event queue had no room for it */
+	bool is_closed;  /* nothing is read from this connection any more */
+	bool has_limit;  /* only `limit_bytes` more may be read: the session drains */
+	uint64_t limit_bytes;
+	struct tandem_frame frame;
+	uint8_t *payload; /* where it goes: exposed memory or message */
+	size_t payload_bytes;
+	uint64_t sequence;
+	uint8_t *message; /* control channel: TANDEM_MESSAGE_BYTES_MAX */
+};
+
+struct tandem_tcp_connection {
+	int fd;         /* constant until free, for yank */
+	unsigned index; /* 0 is control, 1 and more are data channels */
+	bool is_polled;
+	uint32_t polled_events;
+	enum tandem_tcp_join_state join_state;
+	uint8_t join_bytes[TANDEM_HELLO_BYTES]; /* hello or answer under way */
+	size_t join_bytes_count;
+	struct tandem_tcp_inbox inbox;
+	struct tandem_tcp_outbox outbox;
+};
+
+enum tandem_tcp_session_state {
+	TANDEM_TCP_JOINING,
+	TANDEM_TCP_UP,
+	TANDEM_TCP_DRAINING, /* lost or fenced; what the kernel had received is still read */
+	TANDEM_TCP_ENDED,    /* nothing is read any more */
+};
+
+struct tandem_tcp_memory {
+	uint8_t *base;  /* NULL for the peer's */
+	uint64_t bytes; /* 0: not exposed */
+	uint64_t key;
+};
+
+struct tandem_tcp_session {
+	struct tandem_session head;
+
+	/* Constant from creation to free, read by yank from any thread. */
+	unsigned connection_count;
+	struct tandem_tcp_connection connections[TANDEM_TCP_CONNECTIONS_MAX];
+	int yank_fd;
+	/* Any thread. */
+	atomic_bool is_yanked;
+
+	/* The owning thread's from here on. */
+	bool is_listening_side;
+	struct tandem_transport_options options;
+	struct tandem_tcp_address peer;
+	char peer_text[TANDEM_TCP_ADDRESS_TEXT_BYTES];
+	int epoll_fd;
+	int wake_fd; /* readable while is_awake: events wait, or more is to be drained */
+	bool is_awake;
+	enum tandem_tcp_session_state state;
+	uint64_t join_deadline_ns;
+	uint64_t key;
+	bool has_up_event;
+	bool has_lost_event;
+	struct tandem_error cause; /* of the end */
+	unsigned turn;             /* who is served first */
+	unsigned expose_count;
+	unsigned message_slot; /* next of message_pool */
+	uint8_t (*message_pool)[TANDEM_MESSAGE_BYTES_MAX];
+	struct tandem_range_table sources;
+	struct tandem_tcp_memory memories[TANDEM_MEMORY_IDS_MAX];
+	struct tandem_event_queue queue;
+};
+
+static inline struct tandem_tcp_session *tandem_tcp_session_of(struct tandem_session *session)
+{
+	return (struct tandem_tcp_session *)session;
+}
+
+static inline const struct tandem_tcp_session *tandem_tcp_session_of_const(
+        const struct tandem_session *session)
+{
+	return (const struct tandem_tcp_session *)session;
+}
+
+/* A session without sockets. Errors: TANDEM_E_MEMORY, TANDEM_E_SYSTEM. */
+TANDEM_MUST_CHECK int tandem_tcp_session_new(const struct tandem_transport_options *options,
+                                             const struct tandem_tcp_address *peer,
+                                             bool is_listening_side,
+                                             struct tandem_tcp_session **ret_session,
+                                             struct tandem_error *reterr_error);
+void tandem_tcp_session_delete(struct tandem_tcp_session *session); /* half-built is allowed */
+
+/* Listening side: takes `fds` (control first) of a join that is complete. On failure they are
+ * closed. */
+TANDEM_MUST_CHECK int tandem_tcp_session_accepted(const struct tandem_transport_options *options,
+                                                  const struct tandem_tcp_address *peer,
+                                                  uint64_t key, const int *fds,
+                                                  struct tandem_session **ret_session,
+                                                  struct tandem_error *reterr_error);
+
+/* Connecting side, joining.c. */
+TANDEM_MUST_CHECK int tandem_tcp_session_connect(const struct tandem_transport_options *options,
+                                                 struct tandem_session **ret_session,
+                                                 struct tandem_error *reterr_error);
+void tandem_tcp_joining_progress(struct tandem_tcp_session *session);
+
+/* "control channel", "data channel 3". */
+void tandem_tcp_connection_name(const struct tandem_tcp_connection *connection, char *text,
+                                size_t text_bytes);
+/* Asks the session's descriptor for `events` of a connection; 0 takes it out. */
+void tandem_tcp_connection_poll(struct tandem_tcp_session *session,
+                                struct tandem_tcp_connection *connection, uint32_t events);
+
+/* Ends the session for `cause` unless it has ended already. With `drains` what the kernel has
+ * received up to now is still delivered. */
+void tandem_tcp_session_end(struct tandem_tcp_session *session, const struct tandem_error *cause,
+                            bool drains);
+/* The same for a connection that failed with `os_errno`, 0 for its end. */
+void tandem_tcp_session_end_connection(struct tandem_tcp_session *session,
+                                       const struct tandem_tcp_connection *connection,
+                                       const char *operation, int os_errno);
+/* The peer sent what it must not: nothing more of it is read. */
+void tandem_tcp_session_end_protocol(struct tandem_tcp_session *session,
+                                     const struct tandem_error *cause);
+
+/* Reads at most about `budget_bytes`; ends the session where that is the outcome. */
+void tandem_tcp_inbox_receive(struct tandem_tcp_session *session,
+                              struct tandem_tcp_connection *connection, size_t budget_bytes);
+/* Sends what is queued; ends the session on failure. */
+void tandem_tcp_connection_flush(struct tandem_tcp_session *session,
+                                 struct tandem_tcp_connection *connection, size_t budget_bytes,
+                                 uint64_t now_ns);
+
+/* Reads on under the limits of the drain; the session has ended when all are reached. */
+void tandem_tcp_session_drain(struct tandem_tcp_session *session);
+/* Makes wake_fd say whether the owner has something to take or to drive. */
+void tandem_tcp_session_wake(struct tandem_tcp_session *session);
+
+/* The calls of the ops table that live in other files. */
+int tandem_tcp_session_fence(struct tandem_session *session, uint64_t deadline_ns,
+                             struct tandem_error *reterr_error);
+void tandem_tcp_session_describe(const struct tandem_session *session, char *text,
+                                 size_t text_bytes);
+int tandem_tcp_session_expose(struct tandem_session *session, unsigned memory_id, void *base,
+                              size_t length, struct tandem_error *reterr_error);
+int tandem_tcp_session_register(struct tandem_session *session, const void *base, size_t length,
+                                struct tandem_error *reterr_error);
+uint64_t tandem_tcp_session_exposed_bytes(const struct tandem_session *session, unsigned memory_id);
+int tandem_tcp_session_send(struct tandem_session *session, const void *message,
+                            size_t message_bytes);
+int tandem_tcp_session_write(struct tandem_session *session, unsigned channel,
+                             const struct tandem_write *writes, unsigned count,
+                             unsigned *ret_taken_count);
+int tandem_tcp_session_notify(struct tandem_session *session, unsigned channel,
+                              const struct tandem_write *write, uint32_t immediate);
+unsigned tandem_tcp_session_inflight_count(const struct tandem_session *session, unsigned channel);
+
+#endif
