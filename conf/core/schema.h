@@ -120,7 +120,7 @@ enum tandem_config_type {
 	NUMBER(PAIR, commit_timeout_ms, MILLISECONDS, commit_timeout_ns, OPTIONAL, 1000, 20,       \
 	       600000, "", "",                                                                     \
 	       "A session whose peer says nothing, or acknowledges nothing, this long is lost.")   \
-	NUMBER(PAIR, ping_interval_ms, MILLISECONDS, ping_interval_ns, OPTIONAL, 10, 1, 60000, "", \
+	NUMBER(PAIR, ping_interval_ms, MILLISECONDS, ping_interval_ns, OPTIONAL, 5, 1, 60000, "",  \
 	       "", "How often an idle session is asked for a sign of life.")                       \
 	NUMBER(PAIR, solo_after_ms, MILLISECONDS, solo_after_ns, OPTIONAL, 300, 1, 600000, "", "", \
 	       "Session lost but the peer's controller alive: after this the primary asks the "    \

@@ -89,5 +89,5 @@ uint64_t tandem_config_report_interval_ns(const struct tandem_config_pair *pair)
 	uint64_t interval_ns = tandem_config_detect_ns(pair) / 4;
 	if (interval_ns > 20 * TANDEM_NS_PER_MS)
 		return 20 * TANDEM_NS_PER_MS;
-	return interval_ns < TANDEM_NS_PER_MS ? TANDEM_NS_PER_MS : interval_ns;
+	return interval_ns;
 }

@@ -26,8 +26,7 @@ enum tandem_config_timer {
 
 /* count * left <= right, or the file contradicts itself. */
 #define TANDEM_CONFIG_TIMER_RULE_TABLE(X)                                                          \
-	X(3, PING, COMMIT, "two lost pings must not lose a session")                               \
-	X(2, PING, DETECT,                                                                         \
+	X(4, PING, DETECT,                                                                         \
 	  "an answered ping is the evidence of life that keeps a pair when heartbeats are cut")    \
 	X(1, DETECT, COMMIT,                                                                       \
 	  "a session must not be given up before heartbeats could tell a dead peer from a slow "   \
@@ -56,7 +55,7 @@ const char *tandem_config_timer_key(enum tandem_config_timer timer);
 /* Fills interval and misses from the profile's name; false when there is no such profile. */
 bool tandem_config_profile_apply(struct tandem_config_pair *pair);
 
-/* How often a data plane reports to its controller: often enough that two reports fit into the
+/* How often a data plane reports to its controller: often enough that four reports fit into the
  * time in which the controller makes up its mind. */
 uint64_t tandem_config_report_interval_ns(const struct tandem_config_pair *pair);
 

@@ -16,7 +16,7 @@
 #define TANDEM_CONFIG_PAIRS_MAX      64
 #define TANDEM_CONFIG_HEARTBEATS_MAX 4
 #define TANDEM_CONFIG_ADDRESS_BYTES  64 /* as in struct tandem_control_settings */
-#define TANDEM_CONFIG_PATH_BYTES     92 /* a socket name must still fit behind a directory */
+#define TANDEM_CONFIG_PATH_BYTES     81 /* a socket name must still fit behind a directory */
 #define TANDEM_CONFIG_COMMAND_BYTES  1024
 #define TANDEM_CONFIG_KEY_BYTES      16
 

@@ -73,7 +73,7 @@ Test(lookup, settings_for_a_data_plane)
 	cr_assert_eq(settings.state_bytes_max, 65536);
 	cr_assert_eq(settings.connect_timeout_ns, 50 * TANDEM_NS_PER_MS);
 	cr_assert_eq(settings.commit_timeout_ns, 1000 * TANDEM_NS_PER_MS);
-	cr_assert_eq(settings.ping_interval_ns, 10 * TANDEM_NS_PER_MS);
+	cr_assert_eq(settings.ping_interval_ns, 5 * TANDEM_NS_PER_MS);
 	cr_assert_eq(settings.report_interval_ns, 20 * TANDEM_NS_PER_MS);
 	cr_assert_eq(settings.reconnect_interval_ns, 100 * TANDEM_NS_PER_MS);
 	struct tandem_config_node stranger = {.name = "c"};

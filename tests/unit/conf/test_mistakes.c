@@ -52,7 +52,7 @@ static const struct row {
                      "567890123456789\" };"},
          13,
          "pairs[0].arbiter.path",
-         "at most 91 needed"},
+         "at most 80 needed"},
         {{.pair = "channels = 17;"}, 14, "pairs[0].channels", "17 seen"},
         {{.pair = "heartbeat_profile = \"lan\"; heartbeat_interval_ms = 20; heartbeat_misses = "
                   "5;"},
@@ -61,7 +61,7 @@ static const struct row {
          "contradicts"},
         {{.pair = "heartbeat_misses = 5;"}, 11, "pairs[0].heartbeat_interval_ms", "is missing"},
         {{.pair = "heartbeat_interval_ms = 5;"}, 11, "pairs[0].heartbeat_misses", "is missing"},
-        {{.pair = "ping_interval_ms = 151;"}, 14, "pairs[0].ping_interval_ms", "2 times"},
+        {{.pair = "ping_interval_ms = 76;"}, 14, "pairs[0].ping_interval_ms", "4 times"},
         {{.pair = "commit_timeout_ms = 299;"},
          14,
          "pairs[0].commit_timeout_ms",
