@@ -15,6 +15,7 @@ from .wire import make_wire
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("qemu-system-x86_64", "busybox", "cpio", "depmod", "modprobe", "rdma", "setpriv")
 KVM_TIMEOUT_S = 20
+STATE_PREFIX = "tandem-lab-"
 
 
 def to_stderr(text):
@@ -28,6 +29,14 @@ def check_programs():
         raise LabUnavailable(f"missing: {' '.join(missing)}; tools/install-dependencies --lab installs "
                              "what the lab needs")
     os.environ["PATH"] = path
+
+
+def remove_left_state():
+    """Folders of labs whose process was killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{STATE_PREFIX}*-*"):
+        owner = folder.name.removeprefix(STATE_PREFIX).split("-")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Lab:
@@ -46,7 +55,8 @@ class Lab:
         self.kernel = kernel.obtain(kernel_version, refresh_kernel, say)
         say(f"kernel {self.kernel.release}")
         self.initramfs = initramfs.build(self.kernel, kernel.cache_folder(), say)
-        self.state = Path(tempfile.mkdtemp(prefix="tandem-lab-"))
+        remove_left_state()
+        self.state = Path(tempfile.mkdtemp(prefix=f"{STATE_PREFIX}{os.getpid()}-"))
         self.options = {
             "kernel": self.kernel, "initramfs": self.initramfs, "accelerator": accelerator,
             "memory_mib": memory_mib, "directory": Path(directory).resolve(),
