@@ -23,18 +23,19 @@ class NodeLayout:
     run_directory: Path
     image_directory: Path
     namespace: str = ""  # network namespace, "" for the caller's
+    listen: str = ""  # where the server listens when that is not where clients reach it
 
     @property
     def serve_at(self):
         return (self.serve_address, self.serve_port)
 
     @property
-    def stats_path(self):
-        return self.run_directory / f"{PAIR}.stats"
+    def listen_at(self):
+        return self.listen or f"{self.serve_address}:{self.serve_port}"
 
     @property
-    def image_path(self):
-        return self.image_directory / PAIR
+    def stats_path(self):
+        return self.run_directory / f"{PAIR}.stats"
 
 
 @dataclass
@@ -53,6 +54,9 @@ class Layout:
     @property
     def configuration_path(self):
         return self.directory / "tandem.conf"
+
+    def log_path(self, name):
+        return self.directory / f"{name}.log"
 
     def write(self):
         self.configuration_path.write_text(self.configuration())
@@ -83,8 +87,7 @@ class Layout:
     def promote_command(self):
         """One command for both nodes, as one file serves both."""
         places = " ".join(
-            f"{node.name}) at={node.serve_address}:{node.serve_port} ;;"
-            for node in self.nodes.values()
+            f"{node.name}) at={node.listen_at} ;;" for node in self.nodes.values()
         )
         return (
             f"case $TANDEM_NODE in {places} esac; "

@@ -19,7 +19,7 @@ class Node:
         self.layout = node_layout
         self._configuration_path = layout.configuration_path
         self._programs = programs
-        self._log_path = layout.directory / f"{self.name}.log"
+        self._log_path = layout.log_path(self.name)
         self._processes = {}
         self._group = None
 
@@ -43,9 +43,8 @@ class Node:
         self._spawn("tandemd", self._where())
 
     def start_server(self, environment=None):
-        host, port = self.layout.serve_at
         arguments = ["--pair", PAIR, "--run-dir", str(self.layout.run_directory)]
-        self._spawn("tandem-kv", [*arguments, "--listen", f"{host}:{port}"], environment)
+        self._spawn("tandem-kv", [*arguments, "--listen", self.layout.listen_at], environment)
 
     def _where(self):
         return ["--config", str(self._configuration_path), "--node", self.name]
@@ -105,10 +104,11 @@ class Node:
         self._processes.clear()
         self._group = None
 
-    def faults(self):
-        """What a sanitizer or an assertion of its programs had to say."""
-        try:
-            lines = self._log_path.read_text(errors="replace").splitlines()
-        except OSError:
-            return []
-        return [f"{self.name}: {line}" for line in lines if any(mark in line for mark in _FAULTS)]
+
+def faults_in(log_path):
+    """Lines in which a sanitizer or a failed assertion speaks."""
+    try:
+        lines = log_path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [f"{log_path.stem}: {line}" for line in lines if any(mark in line for mark in _FAULTS)]

@@ -6,7 +6,8 @@ import subprocess
 import time
 
 from kill import stats_file, wait
-from kill.node import Node
+from kill.layout import PAIR
+from kill.node import Node, faults_in
 from oracle import resp
 
 PAIR_SECONDS = 30
@@ -46,7 +47,7 @@ class Pair:
 
     def faults(self):
         """Sanitizer reports and failed assertions of all programs."""
-        return self.a.faults() + self.b.faults()
+        return [line for name in "ab" for line in faults_in(self.layout.log_path(name))]
 
     def stats(self, name="a"):
         return stats_file.read(self.layout.nodes[name].stats_path)
@@ -71,6 +72,30 @@ class Pair:
             return json.loads(ended.stdout)
         except ValueError:
             return None
+
+
+    def end_and_take_image(self, name):
+        """Ends a node; the directory with its images."""
+        {"a": self.a, "b": self.b}[name].kill()
+        return self.layout.nodes[name].image_directory / PAIR
+
+    def take_over(self, name):
+        """How the node says that it took over: milliseconds by step, or None."""
+        status = self.status(name)
+        return take_over_of(status) if status else None
+
+    def alarms(self, name):
+        """What the node's controller complains about, as texts."""
+        status = self.status(name)
+        return alarms_of(status) if status else []
+
+
+def take_over_of(status):
+    return None
+
+
+def alarms_of(status):
+    return []
 
 
 def answers(address, timeout_seconds=0.25):

@@ -44,6 +44,7 @@ class Plan:
     provider: str = "tcp"
     with_benchmark: bool = False
     with_image: bool = False
+    load_seconds: float = 0  # before the end, at least
     keep: bool = False
     attempt: int = 1
 
@@ -85,33 +86,44 @@ class Result:
         return {**asdict(self), "is_good": self.is_good}
 
 
-def play(plan, programs):
-    """The Result of a round, of its last attempt."""
-    result = Round(plan, programs).run()
+def loopback_pair(plan, programs):
+    """Both nodes on this machine."""
+    return Pair(on_loopback(plan.number, provider=plan.provider), programs)
+
+
+def play(plan, make_pair):
+    """The Result of a round, of its last attempt; make_pair(plan) gives the nodes."""
+    result = Round(plan, make_pair).run()
     can_repeat = plan.forced_phase and plan.attempt < ATTEMPTS_MAX
     if can_repeat and result.is_early and not result.problems:
-        return play(replace(plan, attempt=plan.attempt + 1), programs)
+        return play(replace(plan, attempt=plan.attempt + 1), make_pair)
     return result
 
 
 class Round:
-    def __init__(self, plan, programs):
+    """tell(text) is called with what happens, for those who watch."""
+
+    def __init__(self, plan, make_pair, tell=lambda text: None):
         self.plan = plan
-        self.programs = programs
+        self.tell = tell
         self.random = random.Random(plan.seed)
         self.result = Result(plan.number, plan.seed, plan.kind, plan.forced_phase)
         self.client = Client(plan.seed, connections_count=8, in_flight_max=8)
-        self.layout = None
+        self.stats = None  # of the primary when it ended
+        self.take_over = None  # how the secondary says that it took over
         self.reads = None  # right after the take-over
         self.last_reads = None
         self.took_over_at = 0
+        self._make_pair = make_pair
+        self._told_at = 0.0
 
     def run(self):
         """The Result; never raises for what the programs under test do."""
         started = time.monotonic()
-        self.layout = on_loopback(self.plan.number, provider=self.plan.provider)
+        layout = None
         try:
-            with Pair(self.layout, self.programs) as pair:
+            with self._make_pair(self.plan) as pair:
+                layout = pair.layout
                 try:
                     self._play(pair)
                     self._check_image(pair)
@@ -120,19 +132,23 @@ class Round:
         except (wait.Timeout, OSError, image.ImageError) as error:
             self.result.problems.append(f"{type(error).__name__}: {error}")
         self._judge()
-        self._clean_up()
+        self._clean_up(layout)
         self.result.seconds = time.monotonic() - started
         return self.result
 
     # ---- the story ----
 
     def _play(self, pair):
+        self.tell(f"node b: controller and data plane; node a: the same and tandem-kv on"
+                  f" {pair.layout.nodes['a'].listen_at}")
         pair.start(self._server_environment())
         stats = pair.wait_pair()
         self.result.transport, self.result.tracker = stats.transport, stats.tracker
+        self.tell(f"PAIR: node b holds a full copy, by {stats.transport}, {stats.channel_count}"
+                  f" channels; written pages are found by {stats.tracker}")
         pair.wait_serving("a")
-        old = self.client.connect("a", self.layout.nodes["a"].serve_at)
-        benchmark = self._start_benchmark()
+        old = self.client.connect("a", pair.layout.nodes["a"].serve_at)
+        benchmark = self._start_benchmark(pair)
         try:
             ended_at = self._load_until_end(pair, old)
         finally:
@@ -142,6 +158,8 @@ class Round:
         self._note_end(pair)
         self.took_over_at = pair.wait_serving("b")
         self.result.failover_ms = (self.took_over_at - ended_at) / 1e6
+        self.tell(f"node b answers, {self.result.failover_ms:.0f} ms after the end of node a")
+        self.take_over = pair.take_over("b")
         self._serve_on(pair, old)
 
     def _server_environment(self):
@@ -152,10 +170,11 @@ class Round:
         count *= 2 ** (self.plan.attempt - 1)
         return {"TANDEM_FAILPOINT": f"{self.plan.forced_phase}:{action}:{count}"}
 
-    def _start_benchmark(self):
+    def _start_benchmark(self, pair):
         if not self.plan.with_benchmark:
             return None
-        host, port = self.layout.nodes["a"].serve_at
+        self.tell("load: redis-benchmark and the oracle client, which remembers every reply")
+        host, port = pair.layout.nodes["a"].serve_at
         return subprocess.Popen(
             ["redis-benchmark", "-h", host, "-p", str(port), "-t", "set,get,incr,mset",
              "-n", "100000000", "-r", "2000", "-d", "64", "-c", "8", "-P", "4", "-q"],
@@ -166,9 +185,12 @@ class Round:
         """Load until the primary is killed or stopped; the monotonic nanoseconds of that."""
         is_ended = pair.a.has_ended if self.plan.kind == "kill" else pair.a.is_stopped
         writes_max = FAILPOINT_WRITES_MAX if self.plan.forced_phase else WRITES_BEFORE
+        load_until = time.monotonic() + self.plan.load_seconds
 
         def is_time():
-            return self.client.tally.acknowledged_writes >= writes_max
+            self._tell_progress()
+            has_enough = self.client.tally.acknowledged_writes >= writes_max
+            return has_enough and time.monotonic() >= load_until
 
         def is_over():
             return is_time() or (self.plan.forced_phase and is_ended())
@@ -182,34 +204,43 @@ class Round:
         writes_count = self.client.tally.acknowledged_writes
         raise wait.Timeout(f"only {writes_count} writes in {LOAD_SECONDS} s")
 
+    def _tell_progress(self):
+        if time.monotonic() - self._told_at >= 1:
+            self._told_at = time.monotonic()
+            self.tell(f"  {self.client.tally.acknowledged_writes} writes acknowledged")
+
     def _end_at_random_moment(self, pair, connections, is_ended):
         """The signal comes from a timer, so that it hits the load anywhere."""
         number = signal.SIGKILL if self.plan.kind == "kill" else signal.SIGSTOP
         instants = []
 
         def strike():
+            struck_at = time.monotonic_ns()
             pair.a.signal_all(number)
-            instants.append(time.monotonic_ns())
+            instants.append(struck_at)
 
+        pair.stats()  # the last look that is possible where they die with the host
         timer = threading.Timer(self.random.uniform(0, RANDOM_MOMENT_SECONDS), strike)
         timer.start()
         self.client.load(connections, lambda: bool(instants), END_SECONDS)
         timer.join()
         wait.until(is_ended, END_SECONDS, "the end of node a")
+        self.tell(f"{number.name} to server, data plane and controller of node a, in mid-load")
         return instants[0]
 
     def _note_end(self, pair):
-        stats = pair.stats()
+        self.stats = pair.stats()
         self.result.writes_before = self.client.tally.acknowledged_writes
-        if stats is None:
+        if self.stats is None:
             self.result.problems.append("node a left no statistics")
             return
-        self.result.phase = stats.phase
-        self.result.epochs_committed = stats.epochs_committed
+        self.result.phase = self.stats.phase
+        self.result.epochs_committed = self.stats.epochs_committed
 
     def _serve_on(self, pair, old):
         """Reads everything back, loads the new primary, lets the old one go on if it can."""
-        new = self.client.connect("b", self.layout.nodes["b"].serve_at)
+        new = self.client.connect("b", pair.layout.nodes["b"].serve_at)
+        self.tell("the oracle reads everything back")
         self.reads = self.client.read_back(new, READ_BACK_SECONDS)
         self._load_for(new, old, ON_NEW_PRIMARY_SECONDS)
         if self.plan.kind == "stop":
@@ -235,7 +266,7 @@ class Round:
         pair.a.signal_all(signal.SIGCONT)
         self._load_for(new, old, AFTER_RESUME_SECONDS / 4)
         self._ask_old_primary(old)
-        if answers(self.layout.nodes["a"].serve_at):
+        if answers(pair.layout.nodes["a"].serve_at):
             self.result.answered_after_resume += 1
         self._load_for(new, old, AFTER_RESUME_SECONDS * 3 / 4)
         self._count_late(resumed_at)
@@ -261,8 +292,7 @@ class Round:
     def _check_image(self, pair):
         if not self.plan.with_image or not self.last_reads:
             return
-        pair.b.kill()
-        found = image.disagreements(self.layout.nodes["b"].image_path, self.last_reads)
+        found = image.disagreements(pair.end_and_take_image("b"), self.last_reads)
         self.result.problems += found[:10]
         self.result.is_image_checked = True
 
@@ -282,10 +312,12 @@ class Round:
                 f"the resumed primary answered {result.answered_after_resume} requests"
             )
 
-    def _clean_up(self):
+    def _clean_up(self, layout):
         self.client.close()
+        if layout is None:
+            return
         keep = self.plan.keep or bool(self.result.problems)
         if keep:
-            (self.layout.directory / "problems").write_text("\n".join(self.result.problems) + "\n")
-            self.result.directory = str(self.layout.directory)
-        self.layout.remove(keep_files=keep)
+            (layout.directory / "problems").write_text("\n".join(self.result.problems) + "\n")
+            self.result.directory = str(layout.directory)
+        layout.remove(keep_files=keep)

@@ -47,11 +47,15 @@ def _upper_edge(bucket):
 
 
 def read(path):
-    """The Stats; None when there is no such file yet or it is of another layout."""
+    """The Stats of a file; None when there is none yet."""
     try:
-        data = path.read_bytes()
+        return parse(path.read_bytes())
     except OSError:
         return None
+
+
+def parse(data):
+    """The Stats; None when the bytes are of another layout or not all there."""
     if len(data) < _FORMAT.size + len(_HISTOGRAM_NAMES) * _HISTOGRAM.size:
         return None
     magic, incarnation, process_id, phase, is_pair, channels, *rest = _FORMAT.unpack_from(data)

@@ -1,0 +1,166 @@
+"""Both nodes in a virtual machine each, joined by soft-RoCE, with the clients outside both."""
+
+import base64
+import json
+import shlex
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from kill import stats_file, wait
+from kill.layout import PAIR, Layout, NodeLayout
+from kill.node import faults_in
+from kill.pair import Pair
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CHECKOUT / "tools"))
+
+from lab import Lab  # noqa: E402
+
+_SHARE = Path("/mnt/share")  # the layout's directory, as both machines see it
+_SERVE_PORT = 6379
+_ADDRESSES = {"a": "10.77.0.1", "b": "10.77.0.2"}
+_START_SECONDS = 30
+
+
+class LabLayout(Layout):
+    """Sockets and images are inside the machines, file, logs and arbiter in the shared folder."""
+
+    def __init__(self, serve_ports, provider):
+        nodes = {
+            name: NodeLayout(
+                name=name,
+                address=address,
+                port=7400,
+                heartbeats=[(address, 7401)],
+                serve_address="127.0.0.1",
+                serve_port=serve_ports[name],
+                listen=f"0.0.0.0:{_SERVE_PORT}",
+                run_directory=Path("/run/tandem"),
+                image_directory=Path("/dev/shm/tandem"),
+            )
+            for name, address in _ADDRESSES.items()
+        }
+        directory = Path(tempfile.mkdtemp(prefix="tandem-lab-test-"))
+        images = directory / "images"
+        images.mkdir()
+        super().__init__(directory, images, nodes, _SHARE / "arbiter", provider=provider)
+        self.write()
+
+
+class LabNode:
+    """A machine and the programs in it; what befalls the host befalls the QEMU process."""
+
+    def __init__(self, machine, layout, programs):
+        self._machine = machine
+        self._programs = programs
+        self._processes = {}
+        self.name = machine.name
+        self.layout = layout.nodes[machine.name]
+
+    def start(self, with_server, server_environment=None):
+        where = f"--config {_SHARE}/tandem.conf --node {self.name}"
+        self._spawn("tandem-failoverd", where)
+        self._machine.check(
+            f"timeout {_START_SECONDS} sh -c"
+            f" 'until test -S {self.layout.run_directory}/failoverd.sock; do sleep 0.05; done'"
+        )
+        self._spawn("tandemd", where)
+        if with_server:
+            arguments = f"--pair {PAIR} --run-dir {self.layout.run_directory}"
+            arguments += f" --listen {self.layout.listen_at}"
+            self._spawn("tandem-kv", arguments, server_environment)
+
+    def _spawn(self, program, arguments, environment=None):
+        command = f"exec {shlex.quote(str(self._programs / program))} {arguments}"
+        self._processes[program] = self._machine.spawn(
+            f"{command} >> {_SHARE}/{self.name}.log 2>&1", env=environment
+        )
+
+    def is_running(self, program):
+        process = self._processes.get(program)
+        return process is not None and not process.ended.is_set()
+
+    def has_ended(self):
+        return not self._machine.is_running()
+
+    def is_stopped(self):
+        try:
+            with open(f"/proc/{self._machine.qemu.pid}/stat", encoding="ascii") as stat:
+                return stat.read().rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return False
+
+    def signal_all(self, number):
+        """SIGKILL: power loss; SIGSTOP: the host freezes; SIGCONT: it goes on."""
+        act = {
+            signal.SIGKILL: self._machine.kill,
+            signal.SIGSTOP: self._machine.stop,
+            signal.SIGCONT: self._machine.cont,
+        }
+        act[number]()
+
+    def kill_programs(self):
+        for process in self._processes.values():
+            process.send_signal(signal.SIGKILL)
+        for process in self._processes.values():
+            process.wait(_START_SECONDS)
+
+    def run(self, command):
+        return self._machine.run(command, 20)
+
+
+class LabPair(Pair):
+    """A context manager: the machines run inside the block only."""
+
+    def __init__(self, programs, serve_ports, provider, kernel=None, say=lambda text: None):
+        self.layout = LabLayout(serve_ports, provider)
+        self.programs = programs
+        forwards = [(name, serve_ports[name], _SERVE_PORT) for name in "ab"]
+        self.lab = Lab(2, kernel, share=self.layout.directory, forwards=forwards, say=say)
+        machines = self.lab.machines
+        self.a = LabNode(machines["a"], self.layout, programs)
+        self.b = LabNode(machines["b"], self.layout, programs)
+        self._last_stats = None
+
+    def __enter__(self):
+        try:
+            self.lab.start()
+        except BaseException:
+            self.lab.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.lab.close()
+
+    def wait_pair(self, timeout_seconds=60):
+        return super().wait_pair(timeout_seconds)
+
+    def stats(self, name="a"):
+        """While the machine runs; afterwards the last that was seen, without its phase."""
+        node = {"a": self.a, "b": self.b}[name]
+        if node.has_ended() or node.is_stopped():
+            return self._last_stats and self._last_stats._replace(phase="")
+        result = node.run(f"base64 -w0 {node.layout.stats_path} 2>&1")
+        if result.status == 0:
+            self._last_stats = stats_file.parse(base64.b64decode(result.output)) or self._last_stats
+        return self._last_stats
+
+    def status(self, name):
+        node = {"a": self.a, "b": self.b}[name]
+        command = f"{self.programs / 'tandemctl'} --config {_SHARE}/tandem.conf --node {name}"
+        try:
+            return json.loads(node.run(f"{command} status --json").output)
+        except ValueError:
+            return None
+
+    def end_and_take_image(self, name):
+        node = {"a": self.a, "b": self.b}[name]
+        node.kill_programs()
+        node.run(f"cp {node.layout.image_directory}/{PAIR}/* {_SHARE}/images/")
+        return self.layout.images
+
+    def faults(self):
+        return [line for name in "ab" for line in faults_in(self.layout.log_path(name))]
