@@ -18,5 +18,6 @@ target_compile_options(
             -Wno-sign-conversion
             -Wswitch-enum
             -fno-common
+            $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> # texts of fixed size are cut on purpose
             $<$<BOOL:${TANDEM_WERROR}>:-Werror>)
 target_compile_definitions(tandem_warnings INTERFACE _GNU_SOURCE)
