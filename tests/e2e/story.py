@@ -31,9 +31,10 @@ LOG_LINES = 15
 class Stage:
     """Where the nodes run: reason says which transport and why, make_pair(plan) gives them."""
 
-    def __init__(self, reason, make_pair, load_seconds=LOAD_SECONDS):
+    def __init__(self, reason, make_pair, is_one_clock=True, load_seconds=LOAD_SECONDS):
         self.reason = reason
         self.make_pair = make_pair
+        self.is_one_clock = is_one_clock
         self.load_seconds = load_seconds
 
 
@@ -58,7 +59,7 @@ def in_two_machines(reason, programs, timeline):
         timeline.tell("booting two virtual machines, joined by a link with soft-RoCE")
         return LabPair(programs, LAB_PORTS, "rdma", say=lambda text: timeline.tell("  " + text))
 
-    return Stage(reason, make_pair, LAB_LOAD_SECONDS)
+    return Stage(reason, make_pair, is_one_clock=False, load_seconds=LAB_LOAD_SECONDS)
 
 
 @contextlib.contextmanager
@@ -95,7 +96,7 @@ def tell(options, timeline):
         )
         played = Round(plan, chosen.make_pair, timeline.tell)
         result = played.run()
-    report = story_report.make(played, chosen.reason)
+    report = story_report.make(played, chosen.reason, chosen.is_one_clock)
     report["seconds"] = round(timeline.seconds, 1)
     timeline.tell("report")
     print("\n".join("            " + line for line in story_report.lines(report)))

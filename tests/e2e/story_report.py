@@ -1,6 +1,7 @@
 """The report of a story: one dictionary for JSON and some lines for people."""
 
 import json
+import time
 
 # What a take-over consists of, in the order in which it happens.
 PARTS = (
@@ -11,11 +12,13 @@ PARTS = (
 )
 
 
-def make(played, transport_reason):
-    """played: the Round after run()."""
+def make(played, transport_reason, is_one_clock):
+    """played: the Round after run(); is_one_clock: the nodes ran on this machine."""
     result, stats = played.result, played.stats
     pauses = stats.histograms["pause"] if stats else None
-    take_over = played.take_over or {}
+    take_over = dict(played.take_over or {})
+    if is_one_clock and take_over:
+        take_over["detect_ms"] = _detect_ms(played.ended_at, take_over["suspected_wall_ns"])
     return {
         "transport": result.transport,
         "transport_reason": transport_reason,
@@ -36,6 +39,12 @@ def make(played, transport_reason):
         **{name: take_over.get(name) for name, _ in PARTS},
         "problems": result.problems,
     }
+
+
+def _detect_ms(ended_at, suspected_wall_ns):
+    """The controller counts from the last sign of life; who killed it knows better."""
+    ended_wall_ns = time.time_ns() - (time.monotonic_ns() - ended_at)
+    return round((suspected_wall_ns - ended_wall_ns) / 1e6, 3)
 
 
 def _microseconds(nanoseconds):

@@ -80,22 +80,16 @@ class Pair:
         return self.layout.nodes[name].image_directory / PAIR
 
     def take_over(self, name):
-        """How the node says that it took over: milliseconds by step, or None."""
-        status = self.status(name)
-        return take_over_of(status) if status else None
+        """How the node's controller says that it took over: its "last_failover", or None."""
+        return (self._pair_status(name) or {}).get("last_failover")
 
     def alarms(self, name):
         """What the node's controller complains about, as texts."""
-        status = self.status(name)
-        return alarms_of(status) if status else []
+        return (self._pair_status(name) or {}).get("alarms", [])
 
-
-def take_over_of(status):
-    return None
-
-
-def alarms_of(status):
-    return []
+    def _pair_status(self, name):
+        status = self.status(name) or {}
+        return next((each for each in status.get("pairs", []) if each["pair"] == PAIR), None)
 
 
 def answers(address, timeout_seconds=0.25):

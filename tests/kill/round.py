@@ -113,6 +113,7 @@ class Round:
         self.take_over = None  # how the secondary says that it took over
         self.reads = None  # right after the take-over
         self.last_reads = None
+        self.ended_at = 0  # monotonic nanoseconds, as took_over_at: its first reply
         self.took_over_at = 0
         self._make_pair = make_pair
         self._told_at = 0.0
@@ -150,14 +151,14 @@ class Round:
         old = self.client.connect("a", pair.layout.nodes["a"].serve_at)
         benchmark = self._start_benchmark(pair)
         try:
-            ended_at = self._load_until_end(pair, old)
+            self.ended_at = self._load_until_end(pair, old)
         finally:
             if benchmark:
                 benchmark.kill()
                 benchmark.wait()
         self._note_end(pair)
         self.took_over_at = pair.wait_serving("b")
-        self.result.failover_ms = (self.took_over_at - ended_at) / 1e6
+        self.result.failover_ms = (self.took_over_at - self.ended_at) / 1e6
         self.tell(f"node b answers, {self.result.failover_ms:.0f} ms after the end of node a")
         self.take_over = pair.take_over("b")
         self._serve_on(pair, old)

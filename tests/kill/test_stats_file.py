@@ -1,0 +1,86 @@
+"""The statistics as the C side writes them are what the harness reads."""
+
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from kill import stats_file
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+WRITER = r"""
+#include <stdio.h>
+#include <string.h>
+#include <tandem/stats_page.h>
+
+static struct tandem_stats stats;
+
+int main(void)
+{
+	stats.magic = TANDEM_STATS_MAGIC;
+	stats.incarnation = 11;
+	stats.process_id = 12;
+	stats.phase = TANDEM_PHASE_SEAL;
+	stats.is_pair = 1;
+	stats.channel_count = 4;
+	stats.generation = 13;
+	stats.epochs_committed = 14;
+	stats.epochs_aborted = 15;
+	stats.epoch_committed = 16;
+	stats.copy_bytes_done = 17;
+	strcpy(stats.transport, "tcp");
+	strcpy(stats.transport_detail, "detail");
+	strcpy(stats.tracker, "compare");
+	for (unsigned i = 1; i <= 1000; i++)
+		tandem_histogram_add(&stats.pause_ns, i * 1000);
+	tandem_histogram_add(&stats.apply_ns, 77);
+	for (unsigned i = 0; i <= 1000; i += 10)
+		fprintf(stderr, "%llu ", (unsigned long long)tandem_histogram_at(&stats.pause_ns, i));
+	return fwrite(&stats, sizeof(stats), 1, stdout) == 1 ? 0 : 1;
+}
+"""
+
+
+class Layout(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.TemporaryDirectory() as scratch:
+            program = Path(scratch) / "writer"
+            source = program.with_suffix(".c")
+            source.write_text(WRITER)
+            base = CHECKOUT / "base"
+            subprocess.run(
+                ["cc", "-std=c11", "-D_GNU_SOURCE", "-I", str(base / "include"), str(source),
+                 str(base / "core/histogram.c"), "-o", str(program)],
+                check=True,
+            )
+            ended = subprocess.run([program], capture_output=True, check=True)
+        cls.data = ended.stdout
+        cls.per_mille = [int(text) for text in ended.stderr.split()]
+
+    def test_fields(self):
+        stats = stats_file.parse(self.data)
+        self.assertEqual((stats.incarnation, stats.process_id), (11, 12))
+        self.assertEqual((stats.phase, stats.is_pair, stats.channel_count), ("seal", True, 4))
+        self.assertEqual(stats.generation, 13)
+        self.assertEqual((stats.epochs_committed, stats.epochs_aborted), (14, 15))
+        self.assertEqual((stats.epoch_committed, stats.copy_bytes_done), (16, 17))
+        self.assertEqual((stats.transport, stats.transport_detail), ("tcp", "detail"))
+        self.assertEqual(stats.tracker, "compare")
+
+    def test_histograms(self):
+        stats = stats_file.parse(self.data)
+        read = [stats.histograms["pause"].at(per_mille) for per_mille in range(0, 1001, 10)]
+        self.assertEqual(read, self.per_mille)
+        self.assertEqual(stats.histograms["apply"].max, 77)
+        self.assertEqual(stats.histograms["scan"].at(500), 0)
+
+    def test_other_bytes(self):
+        self.assertIsNone(stats_file.parse(b""))
+        self.assertIsNone(stats_file.parse(self.data[:-1]))
+        self.assertIsNone(stats_file.parse(bytes(len(self.data))))
+
+
+if __name__ == "__main__":
+    unittest.main()
