@@ -9,7 +9,7 @@
 
 extern char **environ;
 
-#define VARIABLES_MAX   8
+#define VARIABLES_MAX   9
 #define VARIABLE_BYTES  320
 #define ENVIRONMENT_MAX 512
 
@@ -27,8 +27,9 @@ struct environment {
 	size_t count;
 };
 
-static void fill_variables(struct environment *environment, const char *run_directory,
-                           const char *bin_directory, const struct tandem_activation *activation)
+static void fill_variables(struct environment *environment, const char *node,
+                           const char *run_directory, const char *bin_directory,
+                           const struct tandem_activation *activation)
 {
 	char(*variables)[VARIABLE_BYTES] = environment->variables;
 
@@ -43,6 +44,7 @@ static void fill_variables(struct environment *environment, const char *run_dire
 	snprintf(variables[5], VARIABLE_BYTES, "TANDEM_STATE_FILE=%s", activation->state_file);
 	snprintf(variables[6], VARIABLE_BYTES, "TANDEM_RUN_DIR=%s", run_directory);
 	snprintf(variables[7], VARIABLE_BYTES, "TANDEM_BIN_DIR=%s", bin_directory);
+	snprintf(variables[8], VARIABLE_BYTES, "TANDEM_NODE=%s", node);
 }
 
 static void fill_environment(struct environment *environment)
@@ -84,15 +86,15 @@ static struct child *free_slot(void)
 	return NULL;
 }
 
-int tandem_children_start(const char *command, const char *run_directory, const char *bin_directory,
-                          const struct tandem_activation *activation,
+int tandem_children_start(const char *command, const char *node, const char *run_directory,
+                          const char *bin_directory, const struct tandem_activation *activation,
                           struct tandem_standby *standby, struct tandem_error *reterr_error)
 {
 	struct environment environment = {.count = 0};
 	struct child *slot;
 	int failure = 0;
 
-	fill_variables(&environment, run_directory, bin_directory, activation);
+	fill_variables(&environment, node, run_directory, bin_directory, activation);
 	fill_environment(&environment);
 	pthread_mutex_lock(&lock);
 	slot = free_slot();

@@ -11,8 +11,8 @@
 
 /* Runs `command` by /bin/sh -c with the TANDEM_* variables of the activation, TANDEM_RUN_DIR and
  * TANDEM_BIN_DIR, and remembers it for `standby`. Errors: TANDEM_E_SYSTEM. */
-TANDEM_MUST_CHECK int tandem_children_start(const char *command, const char *run_directory,
-                                            const char *bin_directory,
+TANDEM_MUST_CHECK int tandem_children_start(const char *command, const char *node,
+                                            const char *run_directory, const char *bin_directory,
                                             const struct tandem_activation *activation,
                                             struct tandem_standby *standby,
                                             struct tandem_error *reterr_error);

@@ -71,9 +71,9 @@ static int activate(void *argument, const struct tandem_activation *activation,
 	           "pair %s: promoted at epoch %llu, generation %llu; starting: %s",
 	           activation->pair, (unsigned long long)activation->epoch,
 	           (unsigned long long)activation->generation, place->pair->promote.command);
-	return tandem_children_start(place->pair->promote.command, daemon->node->run_directory,
-	                             daemon->bin_directory, activation, place->standby,
-	                             reterr_error);
+	return tandem_children_start(place->pair->promote.command, daemon->node->name,
+	                             daemon->node->run_directory, daemon->bin_directory, activation,
+	                             place->standby, reterr_error);
 }
 
 static struct tandem_standby *find(void *argument, const char *pair)

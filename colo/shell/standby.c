@@ -31,7 +31,8 @@
 struct standby_mail {
 	bool has_stand_by, has_fence, has_activate, has_renew;
 	uint64_t generation; /* STAND_BY */
-	uint64_t owner;      /* STAND_BY */
+	uint64_t fence_generation;
+	uint64_t owner; /* STAND_BY */
 	struct tandem_control_message activate;
 	struct tandem_session *offered; /* owned */
 	size_t hello_bytes;
@@ -103,7 +104,8 @@ static void wake(struct tandem_standby *standby)
 
 static void report(struct tandem_standby *standby, struct tandem_control_message *message)
 {
-	message->generation = standby->core.generation;
+	if (message->generation == 0)
+		message->generation = standby->core.generation;
 	message->epoch = standby->core.committed;
 	message->peer_incarnation = atomic_load(&standby->session_incarnation);
 	tandem_control_link_send(standby->link, message);
@@ -489,6 +491,7 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 		standby->mail.owner = message->peer_incarnation;
 	} else if (message->type == TANDEM_CONTROL_FENCE) {
 		standby->mail.has_fence = true;
+		standby->mail.fence_generation = message->generation;
 	} else if (message->type == TANDEM_CONTROL_ACTIVATE) {
 		standby->mail.has_activate = true;
 		standby->mail.activate = *message;
@@ -524,10 +527,11 @@ static void on_attached(void *argument)
 }
 
 /* [L5] */
-static void do_fence(struct tandem_standby *standby)
+static void do_fence(struct tandem_standby *standby, uint64_t generation)
 {
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_FENCE};
-	struct tandem_control_message message = {.type = TANDEM_CONTROL_FENCED};
+	struct tandem_control_message message = {.type = TANDEM_CONTROL_FENCED,
+	                                         .generation = generation};
 	struct tandem_error error;
 
 	step(standby, &event);
@@ -690,7 +694,7 @@ static void read_mail(struct tandem_standby *standby)
 		step(standby, &event);
 	}
 	if (mail.has_fence)
-		do_fence(standby);
+		do_fence(standby, mail.fence_generation);
 	if (mail.has_activate)
 		do_activate(standby, &mail.activate);
 	if (mail.offered != NULL)
