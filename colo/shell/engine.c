@@ -50,7 +50,8 @@ static void report(struct tandem_engine *engine, enum tandem_control_type type, 
 	        .epoch = epoch,
 	};
 
-	memcpy(message.text, engine->lost.detail, sizeof message.text - 1);
+	if (type == TANDEM_CONTROL_SESSION_LOST)
+		memcpy(message.text, engine->lost.detail, sizeof message.text - 1);
 	tandem_control_link_send(engine->link, &message);
 }
 
