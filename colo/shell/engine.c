@@ -641,15 +641,19 @@ void tandem_engine_checkpoint(struct tandem_engine *engine, const void *state, u
 {
 	pthread_mutex_lock(&engine->lock);
 	*ret_ticket = tandem_primary_checkpoint_ticket(&engine->core);
-	if (!tandem_primary_skips_checkpoint(&engine->core)) {
-		engine->is_program_free = false;
-		engine->mail.has_checkpoint = true;
-		engine->mail.state = state;
-		engine->mail.state_bytes = state_bytes;
-		wake(engine->wake_fd);
-		while (!engine->is_program_free)
-			pthread_cond_wait(&engine->changed, &engine->lock);
+	if (tandem_primary_skips_checkpoint(&engine->core)) {
+		pthread_cond_broadcast(&engine->changed); /* the ticket may be free already */
+		wake(engine->news_fd);
+		pthread_mutex_unlock(&engine->lock);
+		return;
 	}
+	engine->is_program_free = false;
+	engine->mail.has_checkpoint = true;
+	engine->mail.state = state;
+	engine->mail.state_bytes = state_bytes;
+	wake(engine->wake_fd);
+	while (!engine->is_program_free)
+		pthread_cond_wait(&engine->changed, &engine->lock);
 	pthread_mutex_unlock(&engine->lock);
 }
 
