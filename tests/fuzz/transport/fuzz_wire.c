@@ -1,0 +1,106 @@
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <tandem/assert.h>
+#include <tandem/control.h>
+#include <tandem/crc32c.h>
+#include <tandem/transport.h>
+
+#include "core/frame.h"
+#include "core/hello.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+#define CHECKSUM_BYTES 4
+
+/* What decodes must encode to the same bytes: no field is ignored, none has two spellings. */
+
+static void try_frame(const uint8_t *bytes)
+{
+	struct tandem_frame frame;
+	uint8_t again[TANDEM_FRAME_BYTES];
+	enum tandem_frame_fault fault = tandem_frame_decode(bytes, &frame);
+	TANDEM_ASSERT(tandem_frame_fault_text(fault)[0]);
+	if (fault != TANDEM_FRAME_FAULT_NONE)
+		return;
+	tandem_frame_encode(&frame, again);
+	TANDEM_ASSERT(memcmp(bytes, again, sizeof(again)) == 0);
+	TANDEM_ASSERT(frame.memory_id < TANDEM_MEMORY_IDS_MAX);
+	TANDEM_ASSERT(frame.length <= TANDEM_WRITE_BYTES_MAX);
+	const uint64_t memory_bytes = 1u << 16;
+	if (tandem_frame_check_target(&frame, memory_bytes, frame.memory_key) ==
+	    TANDEM_FRAME_FAULT_NONE) {
+		TANDEM_ASSERT(frame.offset <= memory_bytes);
+		TANDEM_ASSERT(frame.length <= memory_bytes - frame.offset);
+	}
+}
+
+static void try_hello(const uint8_t *bytes)
+{
+	struct tandem_hello hello;
+	unsigned version = TANDEM_HELLO_VERSION;
+	uint8_t again[TANDEM_HELLO_BYTES];
+	enum tandem_hello_fault fault = tandem_hello_decode(bytes, &hello, &version);
+	TANDEM_ASSERT(tandem_hello_fault_text(fault)[0]);
+	TANDEM_ASSERT((fault == TANDEM_HELLO_FAULT_VERSION) == (version != TANDEM_HELLO_VERSION));
+	if (fault != TANDEM_HELLO_FAULT_NONE)
+		return;
+	tandem_hello_encode(&hello, again);
+	TANDEM_ASSERT(memcmp(bytes, again, sizeof(again)) == 0);
+	TANDEM_ASSERT(hello.channel < hello.channel_count);
+	TANDEM_ASSERT(hello.channel_count <= TANDEM_CHANNELS_MAX);
+}
+
+static void try_answer(const uint8_t *bytes)
+{
+	struct tandem_answer answer;
+	uint8_t again[TANDEM_ANSWER_BYTES];
+	if (tandem_answer_decode(bytes, &answer) != TANDEM_HELLO_FAULT_NONE)
+		return;
+	TANDEM_ASSERT(tandem_verdict_text(answer.verdict)[0]);
+	tandem_answer_encode(&answer, again);
+	TANDEM_ASSERT(memcmp(bytes, again, sizeof(again)) == 0);
+}
+
+static void try_control(const uint8_t *bytes, size_t length)
+{
+	struct tandem_control_message message;
+	if (tandem_control_decode(bytes, length, &message) != 0)
+		return;
+	TANDEM_ASSERT(strcmp(tandem_control_type_name(message.type), "unknown") != 0);
+	TANDEM_ASSERT(memchr(message.pair, 0, sizeof(message.pair)));
+	TANDEM_ASSERT(memchr(message.text, 0, sizeof(message.text)));
+}
+
+static void try_all(const uint8_t *bytes, size_t length)
+{
+	if (length >= TANDEM_FRAME_BYTES)
+		try_frame(bytes);
+	if (length >= TANDEM_HELLO_BYTES)
+		try_hello(bytes);
+	if (length >= TANDEM_ANSWER_BYTES)
+		try_answer(bytes);
+	try_control(bytes, length);
+}
+
+/* A fuzzer does not guess checksums: the same bytes once more with a right one at `size`. */
+static void try_repaired(const uint8_t *bytes, size_t length, size_t size)
+{
+	uint8_t repaired[TANDEM_FRAME_BYTES];
+	if (length < size)
+		return;
+	memcpy(repaired, bytes, size);
+	uint32_t crc = tandem_crc32c(0, repaired, size - CHECKSUM_BYTES);
+	for (unsigned i = 0; i < CHECKSUM_BYTES; i++)
+		repaired[size - CHECKSUM_BYTES + i] = (uint8_t)(crc >> (8 * i));
+	try_all(repaired, size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+	try_all(bytes, length);
+	try_repaired(bytes, length, TANDEM_FRAME_BYTES);
+	try_repaired(bytes, length, TANDEM_HELLO_BYTES);
+	return 0;
+}

@@ -1,0 +1,58 @@
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "core/event_queue.h"
+
+static struct tandem_event_queue queue;
+static struct tandem_session_event event;
+
+Test(event_queue, empty_gives_nothing)
+{
+	cr_assert(tandem_event_queue_is_empty(&queue));
+	cr_assert(!tandem_event_queue_take(&queue, &event));
+}
+
+Test(event_queue, order_is_kept_over_the_wrap)
+{
+	unsigned taken = 0;
+	for (unsigned i = 0; i < 3 * TANDEM_NOTICES_MAX; i++) {
+		cr_assert(tandem_event_queue_add_notice(&queue, i % 16, i));
+		if (i % 2 == 0 || i > TANDEM_NOTICES_MAX) {
+			cr_assert(tandem_event_queue_take(&queue, &event));
+			cr_assert_eq(event.immediate, taken);
+			cr_assert_eq(event.channel, taken % 16);
+			taken++;
+		}
+	}
+}
+
+Test(event_queue, full_is_said_and_nothing_is_overwritten)
+{
+	char text[2] = "a";
+	for (unsigned i = 0; i < TANDEM_NOTICES_MAX; i++)
+		cr_assert(tandem_event_queue_add_notice(&queue, 0, i));
+	cr_assert(!tandem_event_queue_add_notice(&queue, 0, 99));
+	for (unsigned i = 0; i < TANDEM_MESSAGES_MAX; i++)
+		cr_assert(tandem_event_queue_add_message(&queue, text, 1 + i % 2));
+	cr_assert(!tandem_event_queue_add_message(&queue, "b", 1));
+	for (unsigned i = 0; i < TANDEM_NOTICES_MAX; i++) {
+		cr_assert(tandem_event_queue_take(&queue, &event));
+		cr_assert(event.type == TANDEM_SESSION_NOTIFIED && event.immediate == i);
+	}
+	for (unsigned i = 0; i < TANDEM_MESSAGES_MAX; i++) {
+		cr_assert(tandem_event_queue_take(&queue, &event));
+		cr_assert(event.type == TANDEM_SESSION_MESSAGE && event.message_bytes == 1 + i % 2);
+		cr_assert_eq(event.message[0], 'a');
+	}
+	cr_assert(tandem_event_queue_is_empty(&queue));
+}
+
+Test(event_queue, a_message_that_is_too_long_is_not_taken)
+{
+	static uint8_t message[TANDEM_MESSAGE_BYTES_MAX + 1];
+	cr_assert(!tandem_event_queue_add_message(&queue, message, sizeof(message)));
+	cr_assert(tandem_event_queue_add_message(&queue, message, sizeof(message) - 1));
+	cr_assert(tandem_event_queue_take(&queue, &event));
+	cr_assert_eq(event.message_bytes, TANDEM_MESSAGE_BYTES_MAX);
+}
