@@ -1,0 +1,39 @@
+#ifndef TANDEM_FAILOVER_ARBITER_H
+#define TANDEM_FAILOVER_ARBITER_H
+
+#include <tandem/controller.h>
+
+#include "core/machine.h"
+#include "core/record.h"
+
+/* The register of one pair, asked by a thread of its own, so that storage that hangs never stops
+ * the loop. Requests are carried out in the order asked; an answer comes on the loop, or never when
+ * the storage never answers. */
+struct event_base;
+struct tandem_arbiter;
+
+struct tandem_arbiter_answer {
+	enum tandem_event_type type; /* RECORD, READ_FAILED, CAS_... */
+	uint64_t request;
+	struct tandem_record record; /* RECORD, CAS_LOST */
+	struct tandem_error error;   /* READ_FAILED, CAS_FAILED, CAS_DOUBT */
+};
+
+typedef void (*tandem_arbiter_answer_fn)(void *context, const struct tandem_arbiter_answer *answer);
+
+/* Records are in PATH/PAIR/. `base` is borrowed until tandem_arbiter_free(). */
+TANDEM_MUST_CHECK int tandem_arbiter_new(struct event_base *base,
+                                         const struct tandem_controller_pair *pair,
+                                         tandem_arbiter_answer_fn on_answer, void *context,
+                                         struct tandem_arbiter **ret_arbiter,
+                                         struct tandem_error *reterr_error);
+void tandem_arbiter_read(struct tandem_arbiter *arbiter, uint64_t request);
+void tandem_arbiter_cas(struct tandem_arbiter *arbiter, uint64_t request,
+                        const struct tandem_record *expected, const struct tandem_record *desired);
+/* Arbiter `manual`: the peer says that it wrote this. No answer. */
+void tandem_arbiter_adopt(struct tandem_arbiter *arbiter, const struct tandem_record *record);
+/* Returns at once: a thread that hangs in storage frees what it holds when the storage returns.
+ * NULL is allowed. */
+void tandem_arbiter_free(struct tandem_arbiter *arbiter);
+
+#endif

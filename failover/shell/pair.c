@@ -1,0 +1,170 @@
+#include "shell/service.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <tandem/clock.h>
+#include <tandem/random.h>
+
+static void record_note(struct tandem_pair *pair, const struct tandem_note *note)
+{
+	struct tandem_controller *controller = pair->controller;
+	const char *detail = pair->plane_detail;
+	char line[800];
+	if (note->is_alarm)
+		detail = note->alarm == TANDEM_ALARM_ARBITER_UNREACHABLE && note->is_raised
+		                 ? pair->arbiter_detail
+		                 : NULL;
+	const struct tandem_history_entry *entry = tandem_history_add(
+	        &controller->history, pair->machine.config.pair.name, note, detail);
+	tandem_history_spell(entry, line, sizeof(line));
+	if (controller->options.on_decision)
+		controller->options.on_decision(controller->options.context,
+		                                note->is_alarm && note->is_raised, line);
+}
+
+static void refuse(struct tandem_pair *pair, const struct tandem_action *action)
+{
+	struct tandem_control_message message = {.type = TANDEM_CONTROL_HALT};
+	char line[400];
+	memcpy(message.pair, pair->machine.config.pair.name, sizeof(message.pair));
+	snprintf(message.text, sizeof(message.text), "%s", action->text);
+	tandem_planes_send(pair, action->connection, &message);
+	tandem_planes_drop(pair->controller, action->connection);
+	pair->was_refused = true;
+	snprintf(line, sizeof(line), "pair %s: a data plane was refused: %s", message.pair,
+	         action->text);
+	tandem_service_complain(pair->controller, line);
+}
+
+static void send_message(struct tandem_pair *pair, const struct tandem_action *action)
+{
+	struct tandem_control_message message = action->message;
+	if (message.type == TANDEM_CONTROL_WELCOME) {
+		message.settings = pair->machine.config.pair.settings;
+		memcpy(message.settings.node, pair->machine.config.node,
+		       sizeof(message.settings.node));
+	}
+	tandem_planes_send(pair, action->connection, &message);
+}
+
+static void carry_out(struct tandem_pair *pair, const struct tandem_action *action)
+{
+	switch (action->type) {
+	case TANDEM_ACTION_SEND:
+		send_message(pair, action);
+		return;
+	case TANDEM_ACTION_REFUSE:
+		refuse(pair, action);
+		return;
+	case TANDEM_ACTION_CLOSE:
+		tandem_planes_drop(pair->controller, action->connection);
+		return;
+	case TANDEM_ACTION_READ:
+		tandem_arbiter_read(pair->arbiter, action->request);
+		return;
+	case TANDEM_ACTION_CAS:
+		tandem_arbiter_cas(pair->arbiter, action->request, &action->expected,
+		                   &action->desired);
+		return;
+	case TANDEM_ACTION_BEAT:
+		tandem_links_beat(pair);
+		return;
+	case TANDEM_ACTION_REPLY:
+		pair->reply_status = action->status;
+		pair->reply_text = action->text;
+		return;
+	case TANDEM_ACTION_NOTE:
+		record_note(pair, &action->note);
+		return;
+	}
+}
+
+static void arm_timer(struct tandem_pair *pair)
+{
+	uint64_t now_ns = tandem_clock_now_ns();
+	uint64_t at_ns = tandem_machine_deadline_ns(&pair->machine, now_ns);
+	if (pair->beat_next_ns < at_ns)
+		at_ns = pair->beat_next_ns;
+	uint64_t wait_ns = at_ns > now_ns ? at_ns - now_ns : 0;
+	struct timeval wait = {
+	        .tv_sec = (time_t)(wait_ns / TANDEM_NS_PER_S),
+	        .tv_usec = (suseconds_t)(wait_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US) + 1};
+	if (wait.tv_usec >= 1000000)
+		wait = (struct timeval){.tv_sec = wait.tv_sec + 1, .tv_usec = 0};
+	evtimer_add(pair->timer, &wait);
+}
+
+void tandem_pair_feed(struct tandem_pair *pair, struct tandem_event *event)
+{
+	struct tandem_actions *actions = &pair->controller->actions;
+	event->now_ns = tandem_clock_now_ns();
+	event->wall_ns = tandem_clock_wall_ns();
+	pair->was_refused = false;
+	pair->reply_text = NULL;
+	snprintf(pair->plane_detail, sizeof(pair->plane_detail), "%.199s", event->message.text);
+	tandem_machine_step(&pair->machine, event, actions);
+	for (size_t i = 0; i < actions->count; i++)
+		carry_out(pair, &actions->list[i]);
+	arm_timer(pair);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct tandem_pair *pair = context;
+	struct tandem_event event = {.type = TANDEM_EVENT_TICK};
+	(void)fd;
+	(void)what;
+	tandem_pair_feed(pair, &event);
+	if (tandem_clock_now_ns() < pair->beat_next_ns)
+		return;
+	tandem_links_beat(pair);
+	arm_timer(pair);
+}
+
+static void on_answer(void *context, const struct tandem_arbiter_answer *answer)
+{
+	struct tandem_pair *pair = context;
+	struct tandem_event event = {
+	        .type = answer->type, .request = answer->request, .record = answer->record};
+	bool has_failed = answer->type == TANDEM_EVENT_READ_FAILED ||
+	                  answer->type == TANDEM_EVENT_CAS_FAILED ||
+	                  answer->type == TANDEM_EVENT_CAS_DOUBT;
+	snprintf(pair->arbiter_detail, sizeof(pair->arbiter_detail), "%.199s",
+	         has_failed ? answer->error.detail : "");
+	tandem_pair_feed(pair, &event);
+}
+
+int tandem_pair_open(struct tandem_pair *pair, struct tandem_controller *controller,
+                     const struct tandem_controller_pair *options,
+                     struct tandem_error *reterr_error)
+{
+	struct tandem_machine_config config = {.pair = *options};
+	memcpy(config.node, controller->options.node, sizeof(config.node));
+	pair->controller = controller;
+	pair->filter.local_instance = controller->instance;
+	tandem_machine_init(&pair->machine, &config, tandem_random_unique(), tandem_clock_now_ns());
+	pair->timer = evtimer_new(controller->base, on_timer, pair);
+	struct timeval at_once = {0};
+	if (!pair->timer || evtimer_add(pair->timer, &at_once) != 0)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "timer", "pair '%s'",
+		                        options->name);
+	return tandem_arbiter_new(controller->base, options, on_answer, pair, &pair->arbiter,
+	                          reterr_error);
+}
+
+void tandem_pair_close(struct tandem_pair *pair)
+{
+	tandem_watch_close(pair);
+	if (pair->timer)
+		event_free(pair->timer);
+	tandem_arbiter_free(pair->arbiter);
+}
+
+struct tandem_pair *tandem_pair_find(struct tandem_controller *controller, const char *name)
+{
+	for (size_t i = 0; i < controller->pair_count; i++) {
+		if (strcmp(controller->pairs[i].machine.config.pair.name, name) == 0)
+			return &controller->pairs[i];
+	}
+	return NULL;
+}

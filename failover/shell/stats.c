@@ -1,0 +1,79 @@
+#include "shell/status.h"
+
+#include <stdio.h>
+#include <tandem/clock.h>
+#include <tandem/stats_page.h>
+
+static void add_times(struct json_object *object, const char *key,
+                      const struct tandem_histogram *histogram)
+{
+	static const struct {
+		const char *key;
+		unsigned per_mille;
+	} points[] = {{"p50", 500}, {"p99", 990}};
+	struct json_object *times = json_object_new_object();
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+		json_object_object_add(
+		        times, points[i].key,
+		        tandem_status_number(tandem_histogram_at(histogram, points[i].per_mille),
+		                             TANDEM_NS_PER_US));
+	json_object_object_add(times, "max",
+	                       tandem_status_number(histogram->max, TANDEM_NS_PER_US));
+	json_object_object_add(times, "count", json_object_new_uint64(histogram->count));
+	json_object_object_add(object, key, times);
+}
+
+/* The page is written by the protected program: its texts may have no end. */
+static void add_text(struct json_object *object, const char *key, const char *text, size_t size)
+{
+	char copy[128];
+	snprintf(copy, sizeof(copy), "%.*s", (int)size, text);
+	json_object_object_add(object, key, json_object_new_string(copy));
+}
+
+static void add_counts(struct json_object *object, const struct tandem_stats *stats)
+{
+	const struct {
+		const char *key;
+		uint64_t value;
+	} rows[] = {
+	        {"process_id", stats->process_id},
+	        {"channels", stats->channel_count},
+	        {"generation", stats->generation},
+	        {"epochs_committed", stats->epochs_committed},
+	        {"epochs_aborted", stats->epochs_aborted},
+	        {"epoch_committed", stats->epoch_committed},
+	        {"pages_pushed", stats->pages_pushed},
+	        {"zero_pages", stats->zero_pages},
+	        {"bytes_pushed", stats->bytes_pushed},
+	        {"copy_bytes_total", stats->copy_bytes_total},
+	        {"copy_bytes_done", stats->copy_bytes_done},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		json_object_object_add(object, rows[i].key, json_object_new_uint64(rows[i].value));
+}
+
+struct json_object *tandem_status_of_stats(const char *directory, const char *pair)
+{
+	const struct tandem_stats *stats = NULL;
+	if (tandem_stats_open(directory, pair, &stats, NULL) != 0)
+		return NULL;
+	struct json_object *object = json_object_new_object();
+	add_text(object, "transport", stats->transport, sizeof(stats->transport));
+	add_text(object, "transport_detail", stats->transport_detail,
+	         sizeof(stats->transport_detail));
+	add_text(object, "tracker", stats->tracker, sizeof(stats->tracker));
+	add_counts(object, stats);
+	json_object_object_add(object, "incarnation", tandem_status_name(stats->incarnation));
+	json_object_object_add(
+	        object, "phase",
+	        json_object_new_string(tandem_phase_name((enum tandem_phase)stats->phase)));
+	json_object_object_add(object, "is_pair", json_object_new_boolean(stats->is_pair != 0));
+	add_times(object, "pause_us", &stats->pause_ns);
+	add_times(object, "scan_us", &stats->scan_ns);
+	add_times(object, "push_us", &stats->push_ns);
+	add_times(object, "commit_us", &stats->commit_ns);
+	add_times(object, "apply_us", &stats->apply_ns);
+	tandem_stats_close(stats);
+	return object;
+}

@@ -1,0 +1,298 @@
+#include "shell/status.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <tandem/clock.h>
+#include <time.h>
+
+static void add(struct json_object *object, const char *key, struct json_object *value)
+{
+	json_object_object_add(object, key, value);
+}
+
+static void add_text(struct json_object *object, const char *key, const char *text)
+{
+	add(object, key, json_object_new_string(text));
+}
+
+static void add_count(struct json_object *object, const char *key, uint64_t value)
+{
+	add(object, key, json_object_new_uint64(value));
+}
+
+static void add_flag(struct json_object *object, const char *key, bool value)
+{
+	add(object, key, json_object_new_boolean(value));
+}
+
+struct json_object *tandem_status_number(uint64_t value, uint64_t unit)
+{
+	char text[40];
+	snprintf(text, sizeof(text), "%" PRIu64 ".%03" PRIu64, value / unit,
+	         value % unit * 1000 / unit);
+	return json_object_new_double_s((double)value / (double)unit, text);
+}
+
+struct json_object *tandem_status_time(uint64_t wall_ns)
+{
+	time_t seconds = (time_t)(wall_ns / TANDEM_NS_PER_S);
+	struct tm parts;
+	char text[64];
+	char whole[40];
+	gmtime_r(&seconds, &parts);
+	strftime(whole, sizeof(whole), "%Y-%m-%dT%H:%M:%S", &parts);
+	snprintf(text, sizeof(text), "%s.%03uZ", whole,
+	         (unsigned)(wall_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_MS));
+	return json_object_new_string(text);
+}
+
+struct json_object *tandem_status_name(uint64_t number)
+{
+	char text[20];
+	snprintf(text, sizeof(text), "%016" PRIx64, number);
+	return json_object_new_string(text);
+}
+
+/* null when it was never. */
+static void add_age(struct json_object *object, const char *key, uint64_t at_ns, uint64_t now_ns)
+{
+	struct json_object *age = NULL;
+	if (at_ns != 0)
+		age = tandem_status_number(now_ns > at_ns ? now_ns - at_ns : 0, TANDEM_NS_PER_MS);
+	add(object, key, age);
+}
+
+static void add_span(struct json_object *object, const char *key, uint64_t from_ns, uint64_t to_ns)
+{
+	bool is_known = from_ns != 0 && to_ns >= from_ns;
+	add(object, key, is_known ? tandem_status_number(to_ns - from_ns, TANDEM_NS_PER_MS) : NULL);
+}
+
+static const char *protection_of(enum tandem_state state)
+{
+	switch (state) {
+	case TANDEM_STATE_SECONDARY:
+	case TANDEM_STATE_PRIMARY_PAIR:
+		return "PROTECTED";
+	case TANDEM_STATE_PRIMARY_SOLO:
+		return "UNPROTECTED";
+	case TANDEM_STATE_GATED:
+	case TANDEM_STATE_TAKING_OVER:
+		return "DECIDING";
+	case TANDEM_STATE_HALTED:
+		return "HALTED";
+	case TANDEM_STATE_MAINTENANCE:
+		return "MAINTENANCE";
+	case TANDEM_STATE_INIT:
+	case TANDEM_STATE_JOINING:
+	case TANDEM_STATE_COUNT:
+		break;
+	}
+	return "WAITING";
+}
+
+static void spell_headline(const struct tandem_machine *machine, char *ret_text, size_t size)
+{
+	const struct tandem_record *record = &machine->view.record;
+	const char *word = protection_of(machine->state);
+	const char *owner = record->owner;
+	const char *other = strcmp(owner, machine->config.node) == 0
+	                            ? machine->config.pair.peer_node
+	                            : machine->config.node;
+	bool is_protected = machine->state == TANDEM_STATE_PRIMARY_PAIR ||
+	                    machine->state == TANDEM_STATE_SECONDARY;
+	if (record->generation == 0)
+		snprintf(ret_text, size, "%s - no node has led yet", word);
+	else if (is_protected)
+		snprintf(ret_text, size,
+		         "%s - node %s leads (generation %" PRIu64 "), node %s in sync", word,
+		         owner, record->generation, other);
+	else if (machine->state == TANDEM_STATE_PRIMARY_SOLO)
+		snprintf(ret_text, size,
+		         "%s - node %s leads alone (generation %" PRIu64 "), node %s has no copy",
+		         word, owner, record->generation, other);
+	else
+		snprintf(ret_text, size,
+		         "%s - node %s is %s; the register names node %s (generation %" PRIu64
+		         ", %s)",
+		         word, machine->config.node, tandem_state_name(machine->state), owner,
+		         record->generation, record->is_pair ? "PAIR" : "SOLO");
+}
+
+static void add_advice(struct json_object *object, const struct tandem_machine *machine,
+                       uint64_t now_ns)
+{
+	const char *command = tandem_machine_unblock(machine, now_ns);
+	char text[160] = "";
+	add_text(object, "waiting_for", tandem_machine_waiting_for(machine, now_ns));
+	const char *pair = machine->config.pair.name;
+	uint64_t generation = machine->view.record.generation;
+	if (strcmp(command, "promote") == 0)
+		snprintf(text, sizeof(text), "tandemctl promote %s --generation %" PRIu64, pair,
+		         generation);
+	else if (strcmp(command, "force-primary") == 0)
+		snprintf(text, sizeof(text), "tandemctl force-primary %s --accept-data-loss", pair);
+	else if (command[0])
+		snprintf(text, sizeof(text), "tandemctl %s %s", command, pair);
+	add_text(object, "unblock", text);
+}
+
+static struct json_object *list_alarms(const struct tandem_machine *machine)
+{
+	struct json_object *list = json_object_new_array();
+	for (enum tandem_alarm alarm = 0; alarm < TANDEM_ALARM_COUNT; alarm++) {
+		if (machine->alarms & UINT32_C(1) << alarm)
+			json_object_array_add(list,
+			                      json_object_new_string(tandem_alarm_text(alarm)));
+	}
+	return list;
+}
+
+static struct json_object *list_links(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	struct json_object *list = json_object_new_array();
+	for (size_t i = 0; i < machine->config.pair.link_count; i++) {
+		const struct tandem_controller_link *link = &machine->config.pair.links[i];
+		struct json_object *entry = json_object_new_object();
+		add_text(entry, "address", link->peer_address);
+		add_count(entry, "port", link->peer_port);
+		add_age(entry, "heard_ms", machine->detector.heard_ns[i], now_ns);
+		add_flag(entry, "up", tandem_detector_link_is_up(&machine->detector, i, now_ns));
+		json_object_array_add(list, entry);
+	}
+	return list;
+}
+
+static struct json_object *describe_peer(const struct tandem_pair *pair, uint64_t now_ns)
+{
+	const struct tandem_machine *machine = &pair->machine;
+	struct json_object *peer = json_object_new_object();
+	uint64_t heard_ns = tandem_detector_heard_ns(&machine->detector);
+	add_text(peer, "node", machine->config.pair.peer_node);
+	add_age(peer, "heard_ms", heard_ns, now_ns);
+	add_text(peer, "state",
+	         heard_ns != 0 ? tandem_state_name((enum tandem_state)machine->peer.state)
+	                       : "unknown");
+	add_count(peer, "refused_heartbeats", pair->refused_count);
+	add(peer, "links", list_links(machine, now_ns));
+	return peer;
+}
+
+static struct json_object *describe_plane(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	bool is_program = machine->program.connection != 0;
+	const struct tandem_plane *plane = is_program ? &machine->program : &machine->standby;
+	bool is_attached = plane->connection != 0;
+	struct json_object *object = json_object_new_object();
+	add(object, "kind",
+	    is_attached ? json_object_new_string(is_program ? "program" : "standby") : NULL);
+	add_flag(object, "attached", is_attached);
+	add(object, "incarnation", is_attached ? tandem_status_name(plane->incarnation) : NULL);
+	add_count(object, "process_id", plane->process_id);
+	add_flag(object, "session", plane->has_session);
+	add_count(object, "epoch_committed", plane->epoch);
+	add_age(object, "heard_ms", plane->report_ns, now_ns);
+	add_age(object, "session_heard_ms", plane->session_heard_ns, now_ns);
+	add_flag(object, "standby_attached", machine->standby.connection != 0);
+	return object;
+}
+
+static struct json_object *describe_arbiter(const struct tandem_pair *pair)
+{
+	const struct tandem_machine *machine = &pair->machine;
+	bool is_file = machine->config.pair.arbiter_type == TANDEM_ARBITER_FILE;
+	bool is_lost = machine->alarms & UINT32_C(1) << TANDEM_ALARM_ARBITER_UNREACHABLE;
+	struct json_object *object = json_object_new_object();
+	add_text(object, "type", is_file ? "file" : "manual");
+	add_text(object, "path", machine->config.pair.arbiter_path);
+	add_flag(object, "reachable", machine->view.is_known && !is_lost);
+	add_text(object, "detail", pair->arbiter_detail);
+	return object;
+}
+
+static struct json_object *describe_failover(const struct tandem_failover_times *times)
+{
+	if (times->decided_ns == 0)
+		return NULL;
+	struct json_object *object = json_object_new_object();
+	add(object, "at", tandem_status_time(times->decided_wall_ns));
+	add_span(object, "detect_ms", times->life_ns, times->suspected_ns);
+	add_span(object, "decide_ms", times->suspected_ns, times->decided_ns);
+	add_span(object, "fence_ms", times->decided_ns, times->fenced_ns);
+	add_span(object, "activate_ms", times->fenced_ns, times->activated_ns);
+	add_count(object, "suspected_wall_ns", times->suspected_wall_ns);
+	add_count(object, "decided_wall_ns", times->decided_wall_ns);
+	add_count(object, "fenced_wall_ns", times->fenced_wall_ns);
+	add_count(object, "activated_wall_ns", times->activated_wall_ns);
+	return object;
+}
+
+struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
+{
+	const struct tandem_machine *machine = &pair->machine;
+	const struct tandem_record *record = &machine->view.record;
+	uint64_t now_ns = tandem_clock_now_ns();
+	char headline[200];
+	struct json_object *object = json_object_new_object();
+	bool has_record = record->generation > 0;
+	spell_headline(machine, headline, sizeof(headline));
+	add_text(object, "pair", machine->config.pair.name);
+	add_text(object, "node", machine->config.node);
+	add_text(object, "state", tandem_state_name(machine->state));
+	add_text(object, "headline", headline);
+	add_count(object, "generation", record->generation);
+	add(object, "owner", has_record ? json_object_new_string(record->owner) : NULL);
+	add(object, "mode",
+	    has_record ? json_object_new_string(record->is_pair ? "PAIR" : "SOLO") : NULL);
+	add_advice(object, machine, now_ns);
+	add_age(object, "in_state_ms", machine->state_ns, now_ns);
+	add(object, "alarms", list_alarms(machine));
+	add(object, "peer", describe_peer(pair, now_ns));
+	add(object, "data_plane", describe_plane(machine, now_ns));
+	add(object, "arbiter", describe_arbiter(pair));
+	add(object, "stats",
+	    tandem_status_of_stats(pair->controller->options.run_directory,
+	                           machine->config.pair.name));
+	add(object, "last_failover", describe_failover(&machine->times));
+	return object;
+}
+
+static struct json_object *describe_entry(const struct tandem_history_entry *entry)
+{
+	const struct tandem_note *note = &entry->note;
+	struct json_object *object = json_object_new_object();
+	struct json_object *evidence = json_object_new_object();
+	add(object, "at", tandem_status_time(note->wall_ns));
+	add_count(object, "wall_ns", note->wall_ns);
+	add_count(object, "monotonic_ns", note->now_ns);
+	add_text(object, "pair", entry->pair);
+	add_text(object, "from", tandem_state_name(note->from));
+	add_text(object, "to", tandem_state_name(note->to));
+	add_text(object, "reason", note->reason);
+	add_text(object, "detail", entry->detail);
+	add(object, "alarm",
+	    note->is_alarm ? json_object_new_string(note->is_raised ? "raised" : "cleared") : NULL);
+	add_count(evidence, "generation", note->generation);
+	add(evidence, "silent_ms", tandem_status_number(note->silent_ns, TANDEM_NS_PER_MS));
+	add(evidence, "session_silent_ms",
+	    tandem_status_number(note->session_silent_ns, TANDEM_NS_PER_MS));
+	if (note->unscheduled_ns != 0)
+		add(evidence, "not_scheduled_ms",
+		    tandem_status_number(note->unscheduled_ns, TANDEM_NS_PER_MS));
+	add(object, "evidence", evidence);
+	return object;
+}
+
+struct json_object *tandem_status_of_history(const struct tandem_history *history, const char *pair)
+{
+	struct json_object *list = json_object_new_array();
+	size_t count = tandem_history_count(history);
+	for (size_t i = 0; i < count; i++) {
+		const struct tandem_history_entry *entry = tandem_history_at(history, i);
+		if (!pair || strcmp(entry->pair, pair) == 0)
+			json_object_array_add(list, describe_entry(entry));
+	}
+	return list;
+}

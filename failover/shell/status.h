@@ -1,0 +1,22 @@
+#ifndef TANDEM_FAILOVER_STATUS_H
+#define TANDEM_FAILOVER_STATUS_H
+
+#include <json-c/json.h>
+
+#include "shell/service.h"
+
+/* What the operator sees; the caller owns what is returned, NULL when there is no memory. */
+struct json_object *tandem_status_of_pair(const struct tandem_pair *pair);
+/* `pair` NULL: of all. */
+struct json_object *tandem_status_of_history(const struct tandem_history *history,
+                                             const char *pair);
+/* stats.c: PAIR.stats of the run directory, or NULL. */
+struct json_object *tandem_status_of_stats(const char *directory, const char *pair);
+/* Milliseconds and so on with three digits behind the point. */
+struct json_object *tandem_status_number(uint64_t value, uint64_t unit);
+/* "2026-11-21T06:40:00.123Z" */
+struct json_object *tandem_status_time(uint64_t wall_ns);
+/* Incarnations as 16 hex digits: JSON numbers of readers lose bits above 2^53. */
+struct json_object *tandem_status_name(uint64_t number);
+
+#endif
