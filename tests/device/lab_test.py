@@ -12,18 +12,19 @@ from device_test import CHECKOUT, expect, main, until
 
 from lab import Lab, LabError, LabTimeout, LabUnavailable
 
+TOOL = CHECKOUT / "tools/softroce-lab"
 PING_COUNT = 5
 RPING_SERVER = f"rping -s -a 10.77.0.1 -C {PING_COUNT} -v"
 RPING_CLIENT = f"rping -c -a 10.77.0.1 -C {PING_COUNT} -v"
 # Ends with 0 when machine a answers on the link between the machines.
-REACH_A = ("/usr/bin/python3 -c \"import socket; socket.create_connection(('10.77.0.1', 8000), timeout=3)\""
-           " 2>/dev/null")
+REACH_A = ("/usr/bin/python3 -c \"import socket;"
+           "socket.create_connection(('10.77.0.1', 8000), timeout=3)\" 2>/dev/null")
+DEVICE_INFO = "ibv_devinfo -d rxe0"
 SENT_PACKETS = "cat /sys/class/infiniband/rxe0/ports/1/hw_counters/sent_pkts"
 
 
 def run_tool(*arguments):
-    done = subprocess.run([CHECKOUT / "tools/softroce-lab", *arguments], capture_output=True, text=True,
-                          timeout=280, check=False)
+    done = subprocess.run([TOOL, *arguments], capture_output=True, text=True, check=False)
     if done.returncode in (77, 125):
         raise LabUnavailable(done.stderr) if done.returncode == 77 else SystemExit(done.stderr)
     return done
@@ -34,7 +35,7 @@ def one_machine(*options):
                     'echo "$WORD"; pwd; uname -r; ulimit -l; ibv_devinfo -d rxe0; exit 7')
     expect(done.returncode == 7, "the command's exit status comes back", done)
     lines = done.stdout.splitlines()
-    expect(lines[:2] == ["two words", str(CHECKOUT)], "environment and folder are as asked", done.stdout)
+    expect(lines[:2] == ["two words", str(CHECKOUT)], "environment and folder are as asked", lines)
     expect(lines[3] == "unlimited", "memory may be locked", done.stdout)
     expect("PORT_ACTIVE" in done.stdout, "rxe0 is active", done.stdout)
     expect("active_mtu:\t\t4096" in done.stdout, "the path takes 4096 bytes", done.stdout)
@@ -58,17 +59,30 @@ def children_of(pid):
 def story_command():
     done = run_tool("--two", "--timeout", "200", "--", "hostname", "---", "hostname; exit 5")
     expect(done.returncode == 5, "of two commands the failed one's status comes back", done)
-    expect(sorted(done.stdout.splitlines()) == ["a| a", "b| b"], "lines carry the machine's name", done)
-    command = [CHECKOUT / "tools/softroce-lab", "--two", "--", "sleep 300", "---", "sleep 300"]
+    lines = sorted(done.stdout.splitlines())
+    expect(lines == ["a| a", "b| b"], "lines carry the machine's name", lines)
+
+
+def end_tool_by(number):
+    """Ends a tool whose machines boot; returns its status and the machines' process ids."""
+    command = [TOOL, "--two", "--", "sleep 300", "---", "sleep 300"]
     with subprocess.Popen(command) as tool:
-        machines = until(lambda: len(children_of(tool.pid)) == 2 and children_of(tool.pid), "it boots two")
-        tool.send_signal(signal.SIGKILL)
-    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in machines), "none outlives a killed tool")
-    with subprocess.Popen(command) as tool:
-        machines = until(lambda: len(children_of(tool.pid)) == 2 and children_of(tool.pid), "it boots two")
-        tool.terminate()
-    expect(tool.returncode == 128 + signal.SIGTERM, "an ended tool says so", tool.returncode)
-    expect(not any(os.path.exists(f"/proc/{pid}") for pid in machines), "and leaves no machine")
+        until(lambda: len(children_of(tool.pid)) == 2, "two machines boot")
+        machines = children_of(tool.pid)
+        tool.send_signal(number)
+    return tool.returncode, machines
+
+
+def any_runs(pids):
+    return any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+def story_end():
+    _, machines = end_tool_by(signal.SIGKILL)
+    until(lambda: not any_runs(machines), "no machine outlives a killed tool")
+    status, machines = end_tool_by(signal.SIGTERM)
+    expect(status == 128 + signal.SIGTERM, "an ended tool says so", status)
+    expect(not any_runs(machines), "and leaves no machine")
 
 
 def free_port():
@@ -86,7 +100,8 @@ def read_page(port):
 
 
 def serve_page(machine):
-    machine.spawn("mkdir -p /tmp/page && cd /tmp/page && hostname > name && exec python3 -m http.server 8000")
+    machine.check("mkdir /tmp/page && hostname > /tmp/page/name")
+    machine.spawn("exec /usr/bin/python3 -m http.server 8000", directory="/tmp/page")
 
 
 def check_rdma(a, b):
@@ -120,16 +135,16 @@ def check_command_timeout(a):
 def check_link(a, b):
     expect(b.run(REACH_A).status == 0, "b reaches a")
     a.set_link(False)
-    until(lambda: "PORT_DOWN" in a.check("ibv_devinfo -d rxe0"), "a pulled cable takes the port down")
-    expect("PORT_ACTIVE" in b.check("ibv_devinfo -d rxe0"), "at that end only")
+    until(lambda: "PORT_DOWN" in a.check(DEVICE_INFO), "a pulled cable takes the port down")
+    expect("PORT_ACTIVE" in b.check(DEVICE_INFO), "at that end only")
     expect(b.run(REACH_A).status != 0, "and b does not reach a")
     a.set_link(True)
-    until(lambda: "PORT_ACTIVE" in a.check("ibv_devinfo -d rxe0"), "plugged in, the port is active")
+    until(lambda: "PORT_ACTIVE" in a.check(DEVICE_INFO), "plugged in, the port is active")
     until(lambda: b.run(REACH_A).status == 0, "and b reaches a")
 
 
 def check_freeze(a, b, ports):
-    """The frozen machine's peer is in mid-stream: it must still be able to tear its queue pair down."""
+    """The frozen machine's peer is in mid-stream: it has to be able to end its queue pair."""
     server = a.spawn("exec ib_write_bw -R -D 120")
     streams = []
 
@@ -140,9 +155,11 @@ def check_freeze(a, b, ports):
 
     until(stream_runs, "b streams to a", 60)
     a.stop()
-    expect(b.run(REACH_A).status != 0 and read_page(ports["a"]) is None, "a frozen machine answers nobody")
+    is_silent = b.run(REACH_A).status != 0 and read_page(ports["a"]) is None
+    expect(is_silent, "a frozen machine answers nobody")
     streams[-1].send_signal(signal.SIGKILL)
-    expect(streams[-1].wait(60).status == 128 + signal.SIGKILL, "its peer's queue pair can be destroyed")
+    status = streams[-1].wait(60).status
+    expect(status == 128 + signal.SIGKILL, "its peer's queue pair can be destroyed", status)
     try:
         a.run("true", 2)
         expect(False, "a frozen machine runs nothing")
@@ -185,8 +202,8 @@ def story_two():
         check_power_loss(a, b)
         pids = [machine.qemu.pid for machine in (a, b)]
         lab.power_off()
-    expect(not any(os.path.exists(f"/proc/{pid}") for pid in pids), "no machine is left")
+    expect(not any_runs(pids), "no machine is left")
 
 
 main({"one": story_one, "one_linux_6_1": story_one_linux_6_1, "command": story_command,
-      "two": story_two})
+      "end": story_end, "two": story_two})

@@ -1,4 +1,4 @@
-"""Virtual machines with soft-RoCE for tests: see Lab and Machine; tools/softroce-lab is the command."""
+"""Virtual machines with soft-RoCE: see Lab and Machine; tools/softroce-lab is the command."""
 
 from .errors import LabError, LabTimeout, LabUnavailable
 from .lab import Lab

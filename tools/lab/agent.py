@@ -50,8 +50,9 @@ class Agent:
         threading.Thread(target=self.follow, args=(number, process), daemon=True).start()
 
     def follow(self, number, process):
-        """Output ends with the command, not with the last background process that holds the pipe."""
-        copier = threading.Thread(target=self.copy_output, args=(number, process.stdout), daemon=True)
+        """Output ends with the command, not with a background process that still holds the pipe."""
+        arguments = (number, process.stdout)
+        copier = threading.Thread(target=self.copy_output, args=arguments, daemon=True)
         copier.start()
         status = process.wait()
         copier.join(timeout=1)
@@ -84,7 +85,7 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     port = os.open(find_port(), os.O_RDWR)
     agent = Agent(port)
-    agent.tell(ready={"kernel": os.uname().release, "uptime": Path("/proc/uptime").read_text().split()[0]})
+    agent.tell(ready={"kernel": os.uname().release})
     with os.fdopen(os.dup(port), "rb") as lines:
         agent.serve(lines)
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from .errors import LabUnavailable
 
@@ -53,7 +54,8 @@ def parse_deb822(text):
         yield Source(fields.get("Uris", ""), suites, fields.get("Components", ""), kept)
 
 
-ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<rest>.*)$")
+ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?"
+                      r"(?P<uri>\S+)\s+(?P<suite>\S+)(?P<rest>.*)")
 
 
 def parse_list(text):
@@ -70,8 +72,6 @@ def parse_list(text):
 
 def machine_sources():
     """What this computer's own apt configuration names, in its order."""
-    from pathlib import Path
-
     script = "apt-config shell LIST Dir::Etc::sourcelist/f PARTS Dir::Etc::sourceparts/d"
     command = f'eval "$({script})"; printf "%s\\n" "$LIST" "$PARTS"'
     try:

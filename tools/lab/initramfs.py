@@ -12,6 +12,7 @@ from .errors import LabUnavailable
 from .kernel import locked
 
 FIRST_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
+DYNAMIC_LOADER = b"/lib64/ld-linux"
 FOLDERS = ("bin", "dev", "host", "proc", "root", "sys", "upper")
 INIT = Path(__file__).with_name("init")
 
@@ -20,6 +21,9 @@ def busybox():
     path = shutil.which("busybox")
     if not path:
         raise LabUnavailable("busybox is missing; tools/install-dependencies --lab installs it")
+    if DYNAMIC_LOADER in Path(path).read_bytes():
+        raise LabUnavailable(f"{path} is not a static one; "
+                             "tools/install-dependencies --lab installs it")
     return Path(path)
 
 
@@ -48,9 +52,11 @@ def fill(root, kernel):
     names = []
     for number, file in enumerate(module_files(kernel)):
         content = file.read_bytes()
-        names.append(f"/{number:02}-{file.name.removesuffix('.xz')}")
-        (root / names[-1][1:]).write_bytes(lzma.decompress(content) if file.suffix == ".xz" else content)
-    (root / "modules").write_text("".join(f"{name}\n" for name in names))
+        if file.suffix == ".xz":
+            content = lzma.decompress(content)
+        names.append(f"{number:02}-{file.name.removesuffix('.xz')}")
+        (root / names[-1]).write_bytes(content)
+    (root / "modules").write_text("".join(f"/{name}\n" for name in names))
 
 
 def pack(root):

@@ -14,7 +14,7 @@ from .errors import LabUnavailable
 
 # PAGEMAP_SCAN, which the default dirty tracker uses, came with this version.
 OLDEST_DEFAULT = (6, 7)
-STOCK_NAME = re.compile(r"linux-image-(?P<release>(?P<major>\d+)\.(?P<minor>\d+)[\d.+~a-z-]*-amd64)")
+STOCK_NAME = re.compile(r"linux-image-(?P<release>\d+\.\d+[\d.+~a-z-]*-amd64)")
 OTHER_FLAVOUR = re.compile(r"-(cloud|rt|dbg)\b|-unsigned")
 
 
@@ -74,7 +74,8 @@ def version_of(name):
     match = STOCK_NAME.fullmatch(name)
     if not match or OTHER_FLAVOUR.search(name):
         return None
-    return tuple(int(number) for number in re.findall(r"\d+", match["release"].removesuffix("-amd64")))
+    numbers = re.findall(r"\d+", match["release"].removesuffix("-amd64"))
+    return tuple(map(int, numbers))
 
 
 def default_wanted(system):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from . import initramfs, kernel
 from .errors import LabError, LabUnavailable
-from .machine import BOOT_TIMEOUT_S, Machine, Settings
+from .machine import BOOT_TIMEOUT_S, Machine
+from .qemu import Settings
 from .wire import make_wire
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -26,8 +27,8 @@ def check_programs():
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     missing = [name for name in PROGRAMS if not shutil.which(name, path=path)]
     if missing:
-        raise LabUnavailable(f"missing: {' '.join(missing)}; tools/install-dependencies --lab installs "
-                             "what the lab needs")
+        raise LabUnavailable(f"missing: {' '.join(missing)}; tools/install-dependencies --lab "
+                             "installs what the lab needs")
     os.environ["PATH"] = path
 
 

@@ -2,22 +2,17 @@
 
 import itertools
 import json
-import os
-import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from .errors import LabError, LabTimeout, LabUnavailable
+from . import qemu
+from .errors import LabError, LabTimeout
 from .qmp import Qmp
 
-TOOLS = Path(__file__).resolve().parent
-PORT_NAME = "tandem.lab"
 BOOT_TIMEOUT_S = 120
 POWER_OFF_TIMEOUT_S = 15
 
@@ -32,39 +27,6 @@ class Result:
     @property
     def text(self):
         return self.output.decode("utf-8", "replace")
-
-
-@dataclass
-class Settings:
-    """What a machine is made of."""
-
-    name: str
-    kernel: object
-    initramfs: Path
-    state: Path
-    directory: Path
-    wire: object = None
-    accelerator: str = "tcg"
-    cpu_count: int = 2
-    memory_mib: int = 1024
-    share: Path = None
-    forwards: list = field(default_factory=list)
-
-    @property
-    def number(self):
-        return {"a": 1, "b": 2}[self.name]
-
-    @property
-    def address(self):
-        return f"10.77.0.{self.number}"
-
-    @property
-    def rdma_mac(self):
-        return f"52:54:00:77:00:{self.number:02}" if self.wire else ""
-
-    @property
-    def user_mac(self):
-        return f"52:54:00:77:01:{self.number:02}"
 
 
 class Process:
@@ -92,7 +54,7 @@ class Process:
         self.ended.set()
 
     def wait(self, timeout_s):
-        """The Result. After LabTimeout the command still runs; LabError means that the machine is gone."""
+        """Result. After LabTimeout the command still runs, after LabError the machine is gone."""
         if not self.ended.wait(timeout_s):
             raise LabTimeout(f"machine {self.machine.name}: command still runs after {timeout_s} s",
                              self.output)
@@ -104,18 +66,6 @@ class Process:
     def send_signal(self, number=signal.SIGTERM):
         """To the command and all of its process group."""
         self.machine.send({"signal": self.number, "number": int(number)})
-
-
-def qemu_program():
-    path = shutil.which("qemu-system-x86_64")
-    if not path:
-        raise LabUnavailable("qemu-system-x86_64 is missing; tools/install-dependencies --lab installs it")
-    return path
-
-
-def plain_path(path):
-    """QEMU's option syntax doubles commas."""
-    return str(path).replace(",", ",,")
 
 
 class Machine:
@@ -141,13 +91,13 @@ class Machine:
     # -- life -------------------------------------------------------------------------------
 
     def start(self):
-        """Boots; also after kill() or power_off(). The thread that calls must outlive the machine."""
+        """Boots, also after kill() or power_off(). The calling thread must outlive the machine."""
         if self.is_running():
             raise LabError(f"machine {self.name} runs already")
         self.state.mkdir(exist_ok=True)
         for name in ("agent", "qmp"):
             (self.state / name).unlink(missing_ok=True)
-        self._write_guest_settings()
+        (self.state / "settings").write_text(qemu.guest_settings(self.settings))
         self._ready.clear()
         self._gone.clear()
         self._processes.clear()
@@ -157,10 +107,10 @@ class Machine:
             wire.keep()
         with open(self.state / "qemu.log", "wb") as log:
             # The kernel ends QEMU when this process ends, however that happens.
-            self.qemu = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *self._command_line()],
-                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                         pass_fds=[wire.fileno()] if wire else [],
-                                         start_new_session=True)
+            self.qemu = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *qemu.command_line(self.settings)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=[wire.fileno()] if wire else [], start_new_session=True)
         self._socket = self._connect()
         threading.Thread(target=self._read, args=(self._socket,), daemon=True).start()
 
@@ -171,7 +121,8 @@ class Machine:
             if self._gone.is_set() or not self.is_running():
                 raise LabError(f"machine {self.name} ended while it booted" + self.console_tail())
             if time.monotonic() > deadline:
-                raise LabTimeout(f"machine {self.name} did not boot in {timeout_s:.0f} s" + self.console_tail())
+                raise LabTimeout(f"machine {self.name} did not boot in {timeout_s:.0f} s"
+                                 + self.console_tail())
         return self
 
     def is_running(self):
@@ -265,65 +216,6 @@ class Machine:
                 tail += path.read_text(errors="replace").splitlines()[-lines_count:]
         return ":\n  " + "\n  ".join(tail) if tail else ""
 
-    def _write_guest_settings(self):
-        settings = self.settings
-        values = {
-            "LAB_NAME": settings.name,
-            "LAB_TOOLS": TOOLS,
-            "LAB_DIRECTORY": settings.directory,
-            "LAB_MODULES": settings.kernel.modules,
-            "LAB_ADDRESS": settings.address,
-            "LAB_RDMA_MAC": settings.rdma_mac,
-            "LAB_USER_MAC": settings.user_mac,
-            "LAB_SHARE": settings.share or "",
-        }
-        text = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
-        (self.state / "settings").write_text(text)
-
-    def _command_line(self):
-        settings = self.settings
-        is_tcg = settings.accelerator == "tcg"
-        append = (f"console=ttyS0 loglevel=4 panic=-1 oops=panic mitigations=off "
-                  f"lab.settings={self.state / 'settings'}")
-        return [
-            qemu_program(), "-name", f"lab-{self.name}",
-            "-accel", "tcg,thread=multi" if is_tcg else "kvm",
-            "-cpu", "max" if is_tcg else "host",
-            "-smp", str(settings.cpu_count), "-m", str(settings.memory_mib),
-            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-kernel", str(settings.kernel.image), "-initrd", str(settings.initramfs),
-            "-append", append,
-            "-serial", f"file:{plain_path(self.state / 'console.log')}",
-            "-qmp", f"unix:{plain_path(self.state / 'qmp')},server=on,wait=off",
-            *self._agent_options(), *self._file_system_options("hostroot", "/", "host", True),
-            *(self._file_system_options("shared", settings.share, "share", False)
-              if settings.share else []),
-            *self._user_network_options(), *(self._rdma_options() if settings.wire else []),
-        ]
-
-    def _agent_options(self):
-        return ["-device", "virtio-serial-pci",
-                "-chardev", f"socket,id=agent,path={plain_path(self.state / 'agent')},server=on,wait=off",
-                "-device", f"virtserialport,chardev=agent,name={PORT_NAME}"]
-
-    @staticmethod
-    def _file_system_options(identity, path, tag, is_readonly):
-        readonly = ",readonly=on" if is_readonly else ""
-        return ["-fsdev", f"local,id={identity},path={plain_path(path)},security_model=none,"
-                          f"multidevs=remap{readonly}",
-                "-device", f"virtio-9p-pci,fsdev={identity},mount_tag={tag}"]
-
-    def _user_network_options(self):
-        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}"
-                           for host, guest in self.settings.forwards)
-        return ["-netdev", f"user,id=user{forwards}",
-                "-device", f"virtio-net-pci,id=user-card,netdev=user,mac={self.settings.user_mac}"]
-
-    def _rdma_options(self):
-        return ["-netdev", f"dgram,id=rdma,local.type=fd,local.str={self.settings.wire.fileno()}",
-                "-device", f"virtio-net-pci,id=rdma-card,netdev=rdma,mac={self.settings.rdma_mac},"
-                           "host_mtu=4500"]
-
     def _connect(self):
         deadline = time.monotonic() + 10
         while True:
@@ -335,8 +227,8 @@ class Machine:
                 connection.close()
                 if not self.is_running() or time.monotonic() > deadline:
                     self.kill()
-                    raise LabError(f"QEMU of machine {self.name} did not start" + self.console_tail()
-                                   ) from error
+                    raise LabError(f"QEMU of machine {self.name} did not start"
+                                   + self.console_tail()) from error
                 time.sleep(0.02)
 
     def _read(self, connection):

@@ -41,5 +41,6 @@ class Qmp:
                 if "error" in answer:
                     raise LabError(f"QEMU refused {command}: {answer['error']['desc']}")
         except OSError as error:
-            raise LabError(f"QEMU does not answer {command} ({error}); is the machine stopped?") from error
+            raise LabError(f"QEMU does not answer {command}: {error}; "
+                           "is the machine stopped?") from error
         raise LabError(f"QEMU ended before it answered {command}")
