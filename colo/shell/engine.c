@@ -291,7 +291,6 @@ static void do_resume(struct tandem_engine *engine)
 {
 	tandem_histogram_add(&engine->stats->pause_ns,
 	                     tandem_clock_now_ns() - engine->held_since_ns);
-	engine->push.state_bytes = 0;
 	pthread_mutex_lock(&engine->lock);
 	engine->is_program_free = true;
 	pthread_cond_broadcast(&engine->changed);
@@ -373,6 +372,8 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 			engine->is_scan_due = true;
 		} else {
 			set_phase(engine, TANDEM_PHASE_SCAN);
+			tandem_push_state(&engine->push, engine->core.captured, engine->held_state,
+			                  engine->held_state_bytes);
 			do_scan(engine);
 		}
 		return true;
@@ -466,8 +467,8 @@ static void read_mail(struct tandem_engine *engine)
 	}
 	if (mail.has_checkpoint) {
 		engine->held_since_ns = event.now_ns;
-		engine->push.state = mail.state;
-		engine->push.state_bytes = mail.state_bytes;
+		engine->held_state = mail.state;
+		engine->held_state_bytes = mail.state_bytes;
 		TANDEM_FAILPOINT("run");
 		step_simple(engine, TANDEM_PRIMARY_ON_CHECKPOINT);
 	}

@@ -416,6 +416,16 @@ static void swap_maps(struct tandem_push *push)
 	push->posted_mask = 0;
 }
 
+/* No write still reads the slot: the capture before this one settled after the slot's last seal. */
+void tandem_push_state(struct tandem_push *push, uint64_t epoch, const void *state,
+                       uint32_t state_bytes)
+{
+	if (state_bytes > 0)
+		memcpy(push->slots + tandem_layout_state_offset(&push->layout, epoch), state,
+		       state_bytes);
+	push->state_bytes = state_bytes;
+}
+
 int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base, uint64_t generation)
 {
 	struct tandem_trailer trailer = {.generation = generation, .epoch = epoch, .base = base};
@@ -424,9 +434,9 @@ int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base, ui
 
 	trailer.mask = seal_mask(push);
 	if (push->state_bytes > 0) {
-		memcpy(push->slots + state_offset, push->state, push->state_bytes);
 		trailer.state_bytes = push->state_bytes;
-		trailer.state_crc = tandem_crc32c(0, push->state, push->state_bytes);
+		trailer.state_crc =
+		        tandem_crc32c(0, push->slots + state_offset, push->state_bytes);
 		code = write_slot(push, 0, state_offset, push->state_bytes);
 	}
 	for (unsigned channel = 0; code == 0 && channel < push->layout.channel_count; channel++) {

@@ -25,8 +25,7 @@ struct tandem_push {
 	uint32_t posted_mask; /* channels posted to since the last committed epoch (3.2) */
 	uint8_t *slots;       /* mirror of the peer's slot memory */
 	size_t slots_bytes;
-	const void *state; /* blob of the epoch being captured; borrowed until SEAL */
-	uint32_t state_bytes;
+	uint32_t state_bytes; /* blob of the captured epoch, in its slot of the mirror */
 	uint64_t data_pages; /* counters of this incarnation */
 	uint64_t zero_pages;
 	struct tandem_session *session;     /* borrowed */
@@ -55,6 +54,10 @@ TANDEM_MUST_CHECK int tandem_push_pages(struct tandem_push *push, uint64_t pages
                                         bool *ret_is_done, bool *ret_is_blocked);
 /* Waits until every posted write is locally complete. */
 TANDEM_MUST_CHECK int tandem_push_settle(struct tandem_push *push);
+/* The blob of the epoch that is captured, copied: the program may go on before the seal, and may
+ * hand over the next blob while it waits. */
+void tandem_push_state(struct tandem_push *push, uint64_t epoch, const void *state,
+                       uint32_t state_bytes);
 /* Posts blob, run lists and trailers of the open map, which becomes the last one. */
 TANDEM_MUST_CHECK int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base,
                                        uint64_t generation);
