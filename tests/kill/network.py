@@ -17,7 +17,7 @@ def _run(*command, check=True):
 
 
 class Network:
-    """A context manager: namespaces, links and filters are gone after the block.
+    """add() makes it, remove() takes all of it away.
 
     between["a"], between["b"]   addresses of the link between the nodes
     outside["a"], outside["b"]   addresses at which the caller reaches a node
@@ -32,7 +32,7 @@ class Network:
         self._here = {"a": f"{prefix}.5", "b": f"{prefix}.9"}
         self._links = {name: f"tdm{name}{tag}" for name in "ab"}  # at most 15 characters
 
-    def __enter__(self):
+    def add(self):
         try:
             for namespace in self.namespaces.values():
                 _run("ip", "netns", "add", namespace)
@@ -40,12 +40,8 @@ class Network:
             for name in "ab":
                 self._join_outside(name)
         except (NetworkError, OSError):
-            self._remove()
+            self.remove()
             raise
-        return self
-
-    def __exit__(self, *_):
-        self._remove()
 
     def _join_nodes(self):
         first, second = self.namespaces["a"], self.namespaces["b"]
@@ -70,8 +66,8 @@ class Network:
 
     def cut(self, what=""):
         """Silently drops what comes over the link between the nodes, both ways; `what` narrows it
-        down, in nft's words."""
-        for namespace in self.namespaces.values():
+        down, in nft's words. First what node a sends: for a moment it still hears the other one."""
+        for namespace in reversed(self.namespaces.values()):
             rules = (
                 "table inet cut { chain input { type filter hook input priority 0;"
                 f' iifname "between" {what} drop; }}; }}'
@@ -82,7 +78,7 @@ class Network:
         for namespace in self.namespaces.values():
             _run("ip", "netns", "exec", namespace, "nft", "delete", "table", "inet", "cut")
 
-    def _remove(self):
+    def remove(self):
         for name, namespace in self.namespaces.items():
             _run("ip", "link", "delete", self._links[name], check=False)
             _run("ip", "netns", "delete", namespace, check=False)

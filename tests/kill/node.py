@@ -89,9 +89,8 @@ class Node:
         except ProcessLookupError:
             pass
 
-    def kill_program(self, program):
-        self._processes[program].kill()
-        self._processes[program].wait()
+    def signal_program(self, program, number):
+        self._processes[program].send_signal(number)
 
     def kill(self):
         """Ends everything at once and reaps it; also the program that tandemd promoted, which is

@@ -1,6 +1,7 @@
 """Both nodes of a test, and what it asks them."""
 
 import json
+import signal
 import socket
 import subprocess
 import time
@@ -33,6 +34,17 @@ class Pair:
     def start(self, server_environment=None):
         self.b.start(with_server=False)
         self.a.start(with_server=True, server_environment=server_environment)
+
+    def end_primary(self, number):
+        """The signal that ends or stops a host's programs, at once."""
+        self.a.signal_all(number)
+
+    def resume_primary(self):
+        self.a.signal_all(signal.SIGCONT)
+
+    def resume_server(self):
+        """Only the server of the primary: a scheduler may well run its controller much later."""
+        self.a.signal_program("tandem-kv", signal.SIGCONT)
 
     def wait_pair(self, timeout_seconds=PAIR_SECONDS):
         """Until the primary is protected; its Stats."""

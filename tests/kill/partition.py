@@ -4,20 +4,24 @@ import time
 
 from kill import wait
 from kill.pair import answers
-from kill.separated import Separated
+from kill.scenario import Scenario
+from kill.separated import SeparatedPair
 
 DECISION_SECONDS = 20
 WATCH_SECONDS = 3
 PAIR_AGAIN_SECONDS = 30
 
 
-class Partition(Separated):
+class Partition(Scenario):
     name = "partition"
 
-    def play(self, pair, network):
+    def make_pair(self):
+        return SeparatedPair(self.programs, self.provider)
+
+    def play(self, pair):
         connections = self.connect(pair, "a")
         self.load_for(connections, 1)
-        network.cut()
+        pair.network.cut()
         self.tell("the link between the nodes is cut")
         cut_at = time.monotonic_ns()
         winner = self._wait_winner(pair, connections, cut_at)
@@ -27,8 +31,9 @@ class Partition(Separated):
         if winner == "b":
             self.client.drain(connections, 1)
             connections = self.connect(pair, "b")
+        self.read_back(connections)
         self._watch(pair, connections, loser)
-        network.heal()
+        pair.network.heal()
         self.tell("the link is healed")
         self._watch(pair, connections, loser)
         if winner == "a":

@@ -31,9 +31,9 @@ class Report:
         state = "ok" if result.is_good else "FAILED"
         if result.is_early:
             state += f" (only {result.writes_before} writes before the end)"
-        forced = "forced" if result.forced_phase else "random"
+        forced = "forced" if result.forced_phase else "cut" if result.with_cut else "random"
         parts = [
-            f"[{len(self.results):3}/{total}] {result.kind} in {result.phase or '?':5} ({forced})",
+            f"[{len(self.results):3}/{total}] {result.kind} in {result.phase or '?':5} ({forced:6})",
             f"{result.acknowledged_writes:6} writes, {result.lost_writes} lost,"
             f" {result.torn_values} torn,",
             f"{result.late_replies} late," if result.kind == "stop" else "",

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 from kill import image, wait
 from kill.layout import on_loopback
+from kill.network import NetworkError
 from kill.pair import Pair, answers
+from kill.separated import SeparatedPair
 from oracle.client import Client
 from oracle.verdict import Verdict
 
@@ -22,6 +24,8 @@ LOAD_SECONDS = 60
 RANDOM_MOMENT_SECONDS = 0.2
 ON_NEW_PRIMARY_SECONDS = 0.15
 AFTER_RESUME_SECONDS = 1.0
+SERVER_FIRST_SHARE = 0.5
+SERVER_FIRST_SECONDS = 0.05
 READ_BACK_SECONDS = 60
 END_SECONDS = 10
 FAILPOINT_WRITES_MAX = 40000  # then the round is ended from outside
@@ -42,6 +46,8 @@ class Plan:
     kind: str = "kill"  # or "stop"
     forced_phase: str = ""  # end it by this failpoint instead of at a random moment
     provider: str = "tcp"
+    with_cut: bool = False  # the link to the secondary is cut at the same instant
+    with_reads_only: bool = False  # at the end the load only reads, so that its turns only read
     with_benchmark: bool = False
     with_image: bool = False
     load_seconds: float = 0  # before the end, at least
@@ -55,6 +61,7 @@ class Result:
     seed: int
     kind: str
     forced_phase: str
+    with_cut: bool = False
     phase: str = ""  # where the primary's engine was when it ended
     writes_before: int = 0
     acknowledged_writes: int = 0
@@ -87,7 +94,9 @@ class Result:
 
 
 def loopback_pair(plan, programs):
-    """Both nodes on this machine."""
+    """Both nodes on this machine, in network namespaces when their link is to be cut."""
+    if plan.with_cut:
+        return SeparatedPair(programs, plan.provider)
     return Pair(on_loopback(plan.number, provider=plan.provider), programs)
 
 
@@ -107,7 +116,9 @@ class Round:
         self.plan = plan
         self.tell = tell
         self.random = random.Random(plan.seed)
-        self.result = Result(plan.number, plan.seed, plan.kind, plan.forced_phase)
+        self.result = Result(
+            plan.number, plan.seed, plan.kind, plan.forced_phase, plan.with_cut
+        )
         self.client = Client(plan.seed, connections_count=8, in_flight_max=8)
         self.stats = None  # of the primary when it ended
         self.take_over = None  # how the secondary says that it took over
@@ -130,7 +141,7 @@ class Round:
                     self._check_image(pair)
                 finally:
                     self.result.problems += pair.faults()
-        except (wait.Timeout, OSError, image.ImageError) as error:
+        except (wait.Timeout, NetworkError, OSError, image.ImageError) as error:
             self.result.problems.append(f"{type(error).__name__}: {error}")
         self._judge()
         self._clean_up(layout)
@@ -217,10 +228,12 @@ class Round:
 
         def strike():
             struck_at = time.monotonic_ns()
-            pair.a.signal_all(number)
+            pair.end_primary(number)
             instants.append(struck_at)
 
         pair.stats()  # the last look that is possible where they die with the host
+        if self.plan.with_reads_only:
+            self._turn_to_reads(connections)
         timer = threading.Timer(self.random.uniform(0, RANDOM_MOMENT_SECONDS), strike)
         timer.start()
         self.client.load(connections, lambda: bool(instants), END_SECONDS)
@@ -228,6 +241,12 @@ class Round:
         wait.until(is_ended, END_SECONDS, "the end of node a")
         self.tell(f"{number.name} to server, data plane and controller of node a, in mid-load")
         return instants[0]
+
+    def _turn_to_reads(self, connections):
+        """No write is in flight any more when the primary ends."""
+        if not self.client.drain(connections, END_SECONDS):
+            raise wait.Timeout("a reply to every request")
+        self.client.workload.reads_only = True
 
     def _note_end(self, pair):
         self.stats = pair.stats()
@@ -243,6 +262,7 @@ class Round:
         new = self.client.connect("b", pair.layout.nodes["b"].serve_at)
         self.tell("the oracle reads everything back")
         self.reads = self.client.read_back(new, READ_BACK_SECONDS)
+        self.client.workload.reads_only = False
         self._load_for(new, old, ON_NEW_PRIMARY_SECONDS)
         if self.plan.kind == "stop":
             self._resume(pair, old, new)
@@ -264,7 +284,10 @@ class Round:
         """Requests that wait in the old primary's sockets, and new ones, find no answer."""
         self._ask_old_primary(old)
         resumed_at = time.monotonic_ns()
-        pair.a.signal_all(signal.SIGCONT)
+        if self.random.random() < SERVER_FIRST_SHARE:
+            pair.resume_server()
+            self._load_for(new, old, SERVER_FIRST_SECONDS)
+        pair.resume_primary()
         self._load_for(new, old, AFTER_RESUME_SECONDS / 4)
         self._ask_old_primary(old)
         if answers(pair.layout.nodes["a"].serve_at):
@@ -299,7 +322,7 @@ class Round:
 
     def _judge(self):
         result, tally = self.result, self.client.tally
-        verdict = Verdict(self.client, self.reads)
+        verdict = Verdict(self.client, [self.reads, self.last_reads])
         result.acknowledged_writes = verdict.acknowledged_writes
         result.operations = verdict.operations
         result.lost_writes = verdict.lost_writes

@@ -6,7 +6,6 @@ import time
 
 from kill import wait
 from kill.network import NetworkError
-from kill.pair import Pair
 from oracle.client import Client
 from oracle.verdict import Verdict
 
@@ -25,7 +24,7 @@ class Scenario:
         self.client = Client(self.seed, connections_count=8, in_flight_max=8)
         self.problems = []
         self.facts = {}
-        self.reads = None
+        self.reads = []  # of every read_back()
         self._started = time.monotonic()
 
     def run(self):
@@ -33,28 +32,24 @@ class Scenario:
         self.tell(f"{self.name}, seed {self.seed}")
         layout = None
         try:
-            with self.surroundings() as surroundings:
-                layout = self.lay_out(surroundings)
-                with Pair(layout, self.programs) as pair:
-                    try:
-                        self._start(pair)
-                        self.play(pair, surroundings)
-                    finally:
-                        self.problems += pair.faults()
+            with self.make_pair() as pair:
+                layout = pair.layout
+                try:
+                    self._start(pair)
+                    self.play(pair)
+                finally:
+                    self.problems += pair.faults()
         except (wait.Timeout, NetworkError, OSError) as error:
             self.problems.append(f"{type(error).__name__}: {error}")
         self._judge()
         self._finish(layout)
         return not self.problems
 
-    def surroundings(self):
-        """A context manager for what must be there before the nodes."""
+    def make_pair(self):
+        """The nodes: a Pair."""
         raise NotImplementedError
 
-    def lay_out(self, surroundings):
-        raise NotImplementedError
-
-    def play(self, pair, surroundings):
+    def play(self, pair):
         raise NotImplementedError
 
     # ---- for play() ----
@@ -103,9 +98,9 @@ class Scenario:
         return max(longest, time.monotonic_ns() - seen)
 
     def read_back(self, connections):
-        """Ends the load: every request has its reply, then everything is read."""
+        """Every request has its reply, then everything is read."""
         self.check(self.client.drain(connections, 10), "every request got its reply")
-        self.reads = self.client.read_back(connections, 60)
+        self.reads.append(self.client.read_back(connections, 60))
 
     # ---- the frame ----
 

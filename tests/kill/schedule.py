@@ -7,12 +7,14 @@ from kill.stats_file import PHASES
 
 FORCED_EACH = 3  # a run of many rounds ends the primary at least so often in every phase
 IMAGE_ONE_IN = 4
+CUT_ONE_IN = 3  # of those that are left to chance
+READS_ONE_IN = 4
 BENCHMARK_ONE_IN = 3
 
 
-def plans(kills_count, stops_count, phase, seed, provider, keep):
+def plans(kills_count, stops_count, phase, seed, provider, keep, can_cut=False):
     """phase "auto": a part of the rounds is forced into each phase; "random": none is; else all
-    are forced into that one."""
+    are forced into that one. can_cut: some of those left to chance end with their link cut."""
     chooser = random.Random(seed)
     kinds = ["kill"] * kills_count + ["stop"] * stops_count
     made = []
@@ -24,6 +26,8 @@ def plans(kills_count, stops_count, phase, seed, provider, keep):
                 kind=kind,
                 forced_phase=forced,
                 provider=provider,
+                with_cut=can_cut and not forced and number % CUT_ONE_IN == 0,
+                with_reads_only=kind == "stop" and number % READS_ONE_IN == 0,
                 with_benchmark=number % BENCHMARK_ONE_IN == 0,
                 with_image=number % IMAGE_ONE_IN == 1,
                 keep=keep,

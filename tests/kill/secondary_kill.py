@@ -1,11 +1,11 @@
 """The secondary dies under load: the primary goes on alone within a second and loses no reply; the
 secondary comes back: it is synchronised, and it can take over."""
 
-import contextlib
 import signal
 import time
 
 from kill.layout import on_loopback
+from kill.pair import Pair
 from kill.scenario import Scenario
 
 SILENCE_MAX_MS = 1000
@@ -16,13 +16,10 @@ PAIR_AGAIN_SECONDS = 30
 class SecondaryKill(Scenario):
     name = "secondary-kill"
 
-    def surroundings(self):
-        return contextlib.nullcontext()
+    def make_pair(self):
+        return Pair(on_loopback(self.seed, provider=self.provider), self.programs)
 
-    def lay_out(self, surroundings):
-        return on_loopback(self.seed, provider=self.provider)
-
-    def play(self, pair, surroundings):
+    def play(self, pair):
         connections = self.connect(pair, "a")
         self.load_for(connections, 1)
         generation = pair.stats().generation

@@ -2,33 +2,58 @@
 
 from kill.layout import Layout, NodeLayout, new_directories
 from kill.network import Network
-from kill.scenario import Scenario
+from kill.pair import Pair
 
 PORT = 7400
 HEARTBEAT_PORT = 7401
 SERVE_PORT = 6379
 
 
-class Separated(Scenario):
-    def surroundings(self):
-        return Network()
+class SeparatedPair(Pair):
+    """The primary's end cuts the link first, as when a host dies: what its kernel still held for
+    the peer never arrives. A stopped one gets the link back when it goes on."""
 
-    def lay_out(self, surroundings):
-        directory, images = new_directories()
-        nodes = {
-            name: NodeLayout(
-                name=name,
-                address=surroundings.between[name],
-                port=PORT,
-                heartbeats=[(surroundings.between[name], HEARTBEAT_PORT)],
-                serve_address=surroundings.outside[name],
-                serve_port=SERVE_PORT,
-                run_directory=directory / name,
-                image_directory=images / name,
-                namespace=surroundings.namespaces[name],
-            )
-            for name in "ab"
-        }
-        layout = Layout(directory, images, nodes, directory / "arbiter", provider=self.provider)
-        layout.write()
-        return layout
+    def __init__(self, programs, provider):
+        self.network = Network()
+        super().__init__(_lay_out(self.network, provider), programs)
+
+    def __enter__(self):
+        try:
+            self.network.add()
+        except BaseException:
+            self.layout.remove()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        super().__exit__(*exception)
+        self.network.remove()
+
+    def end_primary(self, number):
+        self.network.cut()
+        super().end_primary(number)
+
+    def resume_primary(self):
+        self.network.heal()
+        super().resume_primary()
+
+
+def _lay_out(network, provider):
+    directory, images = new_directories()
+    nodes = {
+        name: NodeLayout(
+            name=name,
+            address=network.between[name],
+            port=PORT,
+            heartbeats=[(network.between[name], HEARTBEAT_PORT)],
+            serve_address=network.outside[name],
+            serve_port=SERVE_PORT,
+            run_directory=directory / name,
+            image_directory=images / name,
+            namespace=network.namespaces[name],
+        )
+        for name in "ab"
+    }
+    layout = Layout(directory, images, nodes, directory / "arbiter", provider=provider)
+    layout.write()
+    return layout

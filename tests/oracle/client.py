@@ -19,7 +19,7 @@ class Client:
         self.tally = Tally()
         self._connections_count = connections_count
         self._in_flight_max = in_flight_max
-        self._workload = Workload(seed, connections_count, **workload_options)
+        self.workload = Workload(seed, connections_count, **workload_options)
         self._numbers_used = 0
         self._connections = []
 
@@ -54,7 +54,7 @@ class Client:
         if not connection.is_open or missing < self._in_flight_max // 2:
             return
         for _ in range(missing):
-            operation, command = self._workload.next(connection, writer)
+            operation, command = self.workload.next(connection, writer)
             self.history.append(operation)
             connection.ask(operation, command)
 

@@ -22,16 +22,17 @@ class Workload:
         self._groups_count = groups_count
         self._shared_count = shared_count
         self._counters_count = counters_count
+        self.reads_only = False  # may be changed at any time
         self._sequences = defaultdict(int)
-        self._makers = (
-            [self._set] * 11 + [self._get] * 4 + [self._mget] * 2 + [self._mset] * 3
-        )
+        self._readers = [self._get] * 2 + [self._mget]
+        self._makers = self._readers * 2 + [self._set] * 11 + [self._mset] * 3
 
     def next(self, connection, writer):
         """An operation for the connection (it is the writer of that number) and its command."""
         if self._random.random() * self.COUNTER_ONE_IN < 1:
             return self._count(connection)
-        maker = self._makers[int(self._random.random() * len(self._makers))]
+        makers = self._readers if self.reads_only else self._makers
+        maker = makers[self._below(len(makers))]
         return maker(connection, self._target(writer))
 
     def _target(self, writer):
@@ -45,7 +46,8 @@ class Workload:
 
     def _count(self, connection):
         number = self._below(self._counters_count)
-        kind = Kind.INCR if self._random.random() < 0.8 else Kind.COUNT
+        is_increment = not self.reads_only and self._random.random() < 0.8
+        kind = Kind.INCR if is_increment else Kind.COUNT
         command = resp.encode(b"INCR" if kind is Kind.INCR else b"GET", keys.counter(number))
         return self._operation(kind, ("counter", number), (0,), None, connection), command
 
