@@ -80,15 +80,45 @@ static int options_set_number(const char *option, const char *value, uint64_t lo
 	return 0;
 }
 
+/* ADDRESS:PORT or [ADDRESS]:PORT. Port 0, which takes any free one, is allowed. */
+static bool options_parse_address(struct tandem_kv_options *options, const char *text)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&options->listen_address;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&options->listen_address;
+	const char *colon = strrchr(text, ':');
+	size_t length = colon ? (size_t)(colon - text) : 0;
+	char host[INET6_ADDRSTRLEN];
+	uint64_t port;
+
+	if (!colon || !tandem_kv_number_parse_unsigned(colon + 1, strlen(colon + 1), &port) ||
+	    port > UINT16_MAX)
+		return false;
+	bool is_bracketed = length > 2 && text[0] == '[' && text[length - 1] == ']';
+	if (is_bracketed) {
+		text++;
+		length -= 2;
+	}
+	if (length >= sizeof(host))
+		return false;
+	memcpy(host, text, length);
+	host[length] = '\0';
+	if (is_bracketed) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons((uint16_t)port);
+		options->listen_address_bytes = (int)sizeof(*in6);
+		return evutil_inet_pton(AF_INET6, host, &in6->sin6_addr) == 1;
+	}
+	in->sin_family = AF_INET;
+	in->sin_port = htons((uint16_t)port);
+	options->listen_address_bytes = (int)sizeof(*in);
+	return evutil_inet_pton(AF_INET, host, &in->sin_addr) == 1;
+}
+
 static int options_set_listen(struct tandem_kv_options *options, const char *value,
                               struct tandem_error *reterr_error)
 {
 	options->listen_text = value;
-	options->listen_address_bytes = (int)sizeof(options->listen_address);
-	/* A missing port parses as port 0; ":0" itself is wanted by tests that take any port. */
-	if (!strrchr(value, ':') ||
-	    evutil_parse_sockaddr_port(value, (struct sockaddr *)&options->listen_address,
-	                               &options->listen_address_bytes) != 0)
+	if (!options_parse_address(options, value))
 		return options_wrong(reterr_error, "--listen", value,
 		                     "must be ADDRESS:PORT, numeric, as 127.0.0.1:6379");
 	return 0;

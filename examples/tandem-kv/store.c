@@ -363,6 +363,7 @@ int tandem_kv_store_room(struct tandem_kv_store *store, struct tandem_kv_room *r
 	size_t map_pages = info.me_mapsize / stat.ms_psize;
 	size_t used_pages = info.me_last_pgno + 1;
 	room.page_bytes = stat.ms_psize;
+	room.recent_pages = room.freed_pages - usable;
 	room.pages = usable + (map_pages > used_pages ? map_pages - used_pages : 0);
 	room.reserve = map_pages / STORE_RESERVE_FRACTION;
 	if (room.reserve < STORE_RESERVE_PAGES_MIN)
@@ -372,4 +373,36 @@ int tandem_kv_store_room(struct tandem_kv_store *store, struct tandem_kv_room *r
 	room.depth = stat.ms_depth;
 	*ret_room = room;
 	return 0;
+}
+
+/* A key that no record has. */
+static int store_find_unused(struct tandem_kv_store *store, uint64_t *ret_key)
+{
+	struct tandem_kv_record record;
+	bool is_found = true;
+	int result = 0;
+
+	for (*ret_key = 0; is_found && result == 0; ++*ret_key)
+		result = tandem_kv_store_get(store, ret_key, sizeof(*ret_key), &is_found, &record);
+	--*ret_key;
+	return result;
+}
+
+int tandem_kv_store_age(struct tandem_kv_store *store)
+{
+	uint64_t key;
+	int result = tandem_kv_store_begin_write(store);
+
+	/* LMDB counts only transactions that wrote something. */
+	if (result == 0)
+		result = store_find_unused(store, &key);
+	if (result == 0)
+		result = tandem_kv_store_put(store, &key, sizeof(key), NULL, 0,
+		                             TANDEM_KV_EXPIRY_NEVER);
+	if (result == 0)
+		result = tandem_kv_store_delete(store, &key, sizeof(key));
+	if (result == 0)
+		return tandem_kv_store_commit(store);
+	tandem_kv_store_end(store);
+	return result;
 }

@@ -64,15 +64,18 @@ TANDEM_MUST_CHECK int tandem_kv_store_scan(struct tandem_kv_store *store, uint64
 /* What the next write transaction can take, in pages. */
 struct tandem_kv_room {
 	size_t page_bytes;
-	size_t pages;       /* free for the next transaction: never used, or freed long enough */
-	size_t reserve;     /* of those, kept for commands that make room */
-	size_t tree_pages;  /* in the tree of keys, without long values */
-	size_t value_pages; /* in long values */
-	size_t freed_pages; /* waiting in the list of freed pages */
-	size_t depth;       /* of the tree of keys */
+	size_t pages;        /* free for the next transaction: never used, or freed long enough */
+	size_t reserve;      /* of those, kept for commands that make room */
+	size_t tree_pages;   /* in the tree of keys, without long values */
+	size_t value_pages;  /* in long values */
+	size_t freed_pages;  /* in the list of freed pages, usable or not */
+	size_t recent_pages; /* of those, freed by the last transaction: usable after one more */
+	size_t depth;        /* of the tree of keys */
 };
-/* Outside a transaction. */
+/* Both outside a transaction. */
 TANDEM_MUST_CHECK int tandem_kv_store_room(struct tandem_kv_store *store,
                                            struct tandem_kv_room *ret_room);
+/* Makes a transaction that changes no record, so that recent pages become usable. */
+TANDEM_MUST_CHECK int tandem_kv_store_age(struct tandem_kv_store *store);
 
 #endif

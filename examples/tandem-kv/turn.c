@@ -289,14 +289,33 @@ static size_t turn_fit(const struct tandem_kv_turn *turn, size_t first,
 	return last - first;
 }
 
-static bool turn_must_refuse(const struct turn_entry *entry, const struct tandem_kv_room *room)
+/* Pages that a command would need beyond what there is, 0 when it may run. */
+static size_t turn_missing_pages(const struct turn_entry *entry, const struct tandem_kv_room *room)
 {
 	struct turn_need need = {0};
 
 	if (!(entry->command->flags & TANDEM_KV_COMMAND_GROWS))
-		return false;
+		return 0;
 	turn_need_add(&need, entry, room);
-	return turn_need_pages(&need, room) + room->reserve > room->pages;
+	size_t pages = turn_need_pages(&need, room) + room->reserve;
+	return pages > room->pages ? pages - room->pages : 0;
+}
+
+/* The room for entry `index`; when that is what it takes, pages freed just now count, too. */
+static int turn_find_room(struct tandem_kv_turn *turn, size_t index,
+                          struct tandem_kv_room *ret_room)
+{
+	int result = tandem_kv_store_room(turn->store, ret_room);
+
+	if (result != 0)
+		return result;
+	size_t missing = turn_missing_pages(&turn->entries[index], ret_room);
+	if (missing == 0 || missing > ret_room->recent_pages)
+		return 0;
+	result = tandem_kv_store_age(turn->store);
+	if (result != 0)
+		return result == TANDEM_E_MEMORY ? 0 : result;
+	return tandem_kv_store_room(turn->store, ret_room);
 }
 
 static int turn_run_refused(struct tandem_kv_call *call)
@@ -384,12 +403,12 @@ static int turn_run_some(struct tandem_kv_turn *turn, size_t *first)
 {
 	struct tandem_kv_room room;
 	size_t output_bytes = turn->output_bytes;
-	int result = tandem_kv_store_room(turn->store, &room);
+	int result = turn_find_room(turn, *first, &room);
 
 	if (result != 0)
 		return result;
 	size_t count = turn_fit(turn, *first, &room);
-	if (count == 0 && turn_must_refuse(&turn->entries[*first], &room))
+	if (count == 0 && turn_missing_pages(&turn->entries[*first], &room) > 0)
 		return turn_refuse(turn, (*first)++);
 	size_t last = *first + (count > 0 ? count : 1);
 	turn_mark(turn, *first, last);

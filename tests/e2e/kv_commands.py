@@ -224,6 +224,8 @@ class Bounds(unittest.TestCase):
             for client in clients[:30]:
                 client.socket.close()
             clients[39].ask("PING\r\n", "+PONG\r\n")
+            for client in clients[30:]:
+                client.socket.close()
             self.assertIn("accept: ", server.stop()[1])
 
     def test_full_map(self):

@@ -31,7 +31,7 @@ class Gate:
         """Returns once it is obeyed: counts of checkpoints, confirms and regions before."""
         with open(self.path, "wb", buffering=0) as pipe:
             pipe.write(letter.encode())
-        line = server.process.stderr.readline()
+        line = server.process.stderr.readline().decode()
         found = re.match(
             rf"fake: {letter} checkpoints=(\d+) confirms=(\d+) regions=(\d+)\n", line
         )

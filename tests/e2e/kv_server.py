@@ -21,11 +21,11 @@ class Server:
             [*command, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,
             env={**os.environ, **(environment or {})},
             preexec_fn=preexec,
         )
-        self.line = self.process.stdout.readline()
+        self.line = self.process.stdout.readline().decode()
         found = re.search(r"on 127\.0\.0\.1:(\d+) ", self.line)
         self.port = int(found.group(1)) if found else None
 
@@ -39,7 +39,7 @@ class Server:
 
     def end(self):
         """Waits for the end; its status and what it said on standard error."""
-        errors = self.process.communicate(timeout=DEADLINE_SECONDS)[1]
+        errors = self.process.communicate(timeout=DEADLINE_SECONDS)[1].decode()
         if "Sanitizer:" in errors or "runtime error:" in errors:
             raise AssertionError(errors)
         return self.process.returncode, errors
