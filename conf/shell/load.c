@@ -66,10 +66,9 @@ static unsigned line_at(const char *text, size_t offset)
 }
 
 /* What the library would take in ways that surprise: a zero byte ends its input early, an include
- * makes two files of one, a large number loses its high bits. */
+ * makes two files of one. */
 static bool text_is_plain(const char *text, size_t length, struct tandem_config_mistakes *mistakes)
 {
-	size_t before = mistakes->count, offset = 0, number_length;
 	const char *zero = memchr(text, '\0', length);
 	const char *include = tandem_config_scan_include(text);
 	if (zero)
@@ -80,14 +79,19 @@ static bool text_is_plain(const char *text, size_t length, struct tandem_config_
 		                          "@include",
 		                          "not supported: the configuration is one file, the same "
 		                          "on every node");
-	while ((number_length = tandem_config_scan_large(text, offset, &offset)) > 0) {
+	return !zero && !include;
+}
+
+/* A large number loses its high bits in the library, and may then look right. */
+static void find_large_numbers(const char *text, struct tandem_config_mistakes *mistakes)
+{
+	size_t offset = 0, length;
+	while ((length = tandem_config_scan_large(text, offset, &offset)) > 0) {
 		tandem_config_mistake_add(mistakes, line_at(text, offset), "",
 		                          "%.*s seen, no number here is larger than 2147483647",
-		                          (int)(number_length < 80 ? number_length : 80),
-		                          text + offset);
-		offset += number_length;
+		                          (int)(length < 80 ? length : 80), text + offset);
+		offset += length;
 	}
-	return mistakes->count == before && mistakes->lost_count == 0;
 }
 
 static void syntax_mistake(const config_t *tree, struct tandem_config_mistakes *mistakes)
@@ -109,6 +113,7 @@ static void text_read(const char *text, size_t length, struct tandem_config *con
 	        .tree = &tree, .config = config, .mistakes = mistakes};
 	if (!text_is_plain(text, length, mistakes))
 		return;
+	find_large_numbers(text, mistakes);
 	config_init(&tree);
 	if (config_read_string(&tree, text) == CONFIG_TRUE) {
 		tandem_config_read(&reader);

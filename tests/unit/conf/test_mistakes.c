@@ -73,7 +73,7 @@ static const struct row {
          "pairs[0].key_file",
          "contradicts key"},
         {{.more = "@include \"other\""}, 16, "@include", "not supported"},
-        {{.more = "x = 99999999999;"}, 16, "", "99999999999 seen"},
+        {{.node_a = "port = 4294967297;"}, 4, "", "4294967297 seen"},
         {{.more = "= ="}, 16, "", "syntax error"},
         {{.more = "cluster = \"again\";"}, 16, "", "duplicate setting name"},
 };

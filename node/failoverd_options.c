@@ -1,0 +1,95 @@
+#include "failoverd_options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(TANDEM_CONFIG_PAIRS_MAX == TANDEM_CONTROLLER_PAIRS_MAX, "pairs of a node");
+_Static_assert(TANDEM_CONFIG_HEARTBEATS_MAX == TANDEM_CONTROLLER_LINKS_MAX, "links of a pair");
+_Static_assert(TANDEM_CONFIG_KEY_BYTES == TANDEM_CONTROLLER_KEY_BYTES, "heartbeat key");
+_Static_assert(TANDEM_CONFIG_PATH_BYTES <= TANDEM_CONTROLLER_PATH_BYTES, "directories");
+
+static void fill_links(const struct tandem_config_node *node, const struct tandem_config_node *peer,
+                       struct tandem_controller_pair *pair)
+{
+	pair->link_count = node->heartbeat_count;
+	for (size_t i = 0; i < pair->link_count; i++) {
+		struct tandem_controller_link *link = &pair->links[i];
+		snprintf(link->local_address, sizeof(link->local_address), "%s",
+		         node->heartbeats[i].address);
+		snprintf(link->peer_address, sizeof(link->peer_address), "%s",
+		         peer->heartbeats[i].address);
+		link->local_port = node->heartbeats[i].port;
+		link->peer_port = peer->heartbeats[i].port;
+	}
+}
+
+static void fill_timers(const struct tandem_config_pair *from, struct tandem_controller_pair *pair)
+{
+	pair->heartbeat_interval_ns = from->heartbeat_interval_ns;
+	pair->heartbeat_miss_count = from->heartbeat_miss_count;
+	pair->solo_after_ns = from->solo_after_ns;
+	pair->arbiter_timeout_ns = from->arbiter.timeout_ns;
+	pair->arbiter_poll_ns = from->arbiter.poll_interval_ns;
+	pair->fence_timeout_ns = from->fence_timeout_ns;
+	pair->activate_timeout_ns = from->promote.timeout_ns;
+	pair->damper_window_ns = from->take_over_window_ns;
+	pair->damper_take_over_count = from->take_over_count_max;
+}
+
+int tandem_failoverd_pair(const struct tandem_config *config, const struct tandem_config_node *node,
+                          const struct tandem_config_pair *from,
+                          struct tandem_controller_pair *ret_pair,
+                          struct tandem_error *reterr_error)
+{
+	struct tandem_controller_pair pair = TANDEM_CONTROLLER_PAIR_DEFAULT;
+	const struct tandem_config_node *peer = tandem_config_peer(config, node, from);
+	int rc = tandem_config_settings(config, node, from, &pair.settings, reterr_error);
+	if (rc < 0)
+		return rc;
+	rc = tandem_config_arbiter_path(node, from, pair.arbiter_path, sizeof(pair.arbiter_path),
+	                                reterr_error);
+	if (rc < 0)
+		return rc;
+	rc = tandem_config_key(from, pair.key, reterr_error);
+	if (rc < 0)
+		return rc;
+	snprintf(pair.name, sizeof(pair.name), "%s", from->name);
+	snprintf(pair.peer_node, sizeof(pair.peer_node), "%s", peer->name);
+	snprintf(pair.first_owner, sizeof(pair.first_owner), "%s", from->nodes[0]);
+	pair.arbiter_type = strcmp(from->arbiter.type, "manual") == 0 ? TANDEM_ARBITER_MANUAL
+	                                                              : TANDEM_ARBITER_FILE;
+	fill_links(node, peer, &pair);
+	fill_timers(from, &pair);
+	*ret_pair = pair;
+	return 0;
+}
+
+int tandem_failoverd_options(const struct tandem_config *config,
+                             const struct tandem_config_node *node,
+                             struct tandem_controller_pair *pairs,
+                             struct tandem_controller_options *ret_options,
+                             struct tandem_error *reterr_error)
+{
+	struct tandem_controller_options options = TANDEM_CONTROLLER_OPTIONS_DEFAULT;
+	snprintf(options.node, sizeof(options.node), "%s", node->name);
+	snprintf(options.run_directory, sizeof(options.run_directory), "%s", node->run_directory);
+	options.pairs = pairs;
+	for (size_t i = 0; i < config->pair_count; i++) {
+		const struct tandem_config_pair *pair = &config->pairs[i];
+		if (!tandem_config_serves(node, pair))
+			continue;
+		int rc = tandem_failoverd_pair(config, node, pair, &pairs[options.pair_count],
+		                               reterr_error);
+		if (rc < 0)
+			return tandem_error_wrap(reterr_error, rc, "pair %s", pair->name);
+		options.pair_count++;
+	}
+	if (options.pair_count == 0)
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "options",
+		                        "%s: no pair names node \"%s\"", config->path, node->name);
+	int rc = tandem_controller_options_validate(&options, reterr_error);
+	if (rc < 0)
+		return rc;
+	*ret_options = options;
+	return 0;
+}

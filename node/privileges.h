@@ -1,0 +1,15 @@
+#ifndef TANDEM_NODE_PRIVILEGES_H
+#define TANDEM_NODE_PRIVILEGES_H
+
+#include <stdbool.h>
+
+/* What a controller wants of the system so that its heartbeats leave on time, and what it got. */
+struct tandem_privileges {
+	bool is_real_time; /* SCHED_RR */
+	bool is_locked;    /* its memory cannot be swapped out */
+};
+
+/* Takes what it can get; nothing here is an error. Before threads start. */
+void tandem_privileges_take(struct tandem_privileges *ret_privileges);
+
+#endif

@@ -1,0 +1,81 @@
+#ifndef TANDEM_NODE_TANDEMCTL_H
+#define TANDEM_NODE_TANDEMCTL_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <tandem/config.h>
+
+/* The operator's tool. Each sub-command is a row of this table: its function, what follows its name
+ * and the options that it takes; help, the check of the options and the nearest name come from it.
+ */
+#define TANDEMCTL_COMMAND_TABLE(X)                                                                 \
+	X(status, "status", "", "pair watch json",                                                 \
+	  "who leads, who is in sync, what is waited for")                                         \
+	X(events, "events", "", "pair json", "every decision with its reason and evidence")        \
+	X(yank, "yank", "PAIR", "json", "end everything that is blocked on the pair's session")    \
+	X(promote, "promote", "PAIR", "generation json",                                           \
+	  "the operator's word that this node leads")                                              \
+	X(force, "force-primary", "PAIR", "accept-data-loss json",                                 \
+	  "lead with what this node has, whatever the other one held")                             \
+	X(maintenance, "maintenance", "on|off PAIR", "json",                                       \
+	  "stop and resume automatic take-over")                                                   \
+	X(check, "check", "[FILE]", "json", "test a configuration and tell what each node needs")  \
+	X(config, "config", "", "example reference", "print the annotated example or the keys")
+
+enum tandemctl_status {
+	TANDEMCTL_OK = 0,
+	TANDEMCTL_FAILED = 1,
+	TANDEMCTL_USAGE = 2,
+};
+
+struct tandemctl {
+	const char *path;          /* NULL: the default configuration */
+	const char *node;          /* NULL: the host name */
+	const char *run_directory; /* NULL: the node's */
+	const char *pair;          /* --pair, or the argument */
+	const char *file;          /* check */
+	bool is_json;
+	bool is_watch;
+	bool is_example;
+	bool is_reference;
+	bool accepts_data_loss;
+	bool has_generation;
+	bool is_on;
+	uint64_t generation;
+};
+
+/* The sub-commands: an exit status. */
+#define X(function, name, follows, options, purpose) int tandemctl_##function(struct tandemctl *);
+TANDEMCTL_COMMAND_TABLE(X)
+#undef X
+
+/* tandemctl_help.c: `name` NULL for all of it. */
+void tandemctl_help(const char *name, FILE *stream);
+
+/* tandemctl_client.c: one request to the local controller. *ret_answer is the caller's
+ * (json_object_put). Errors: TANDEM_E_SYSTEM (no controller), TANDEM_E_TIMEOUT, TANDEM_E_PROTOCOL
+ * (no JSON), TANDEM_E_CONFIG (where the controller is is not known), TANDEM_E_REFUSED (it answers
+ * that it will not; the reason is the detail). */
+TANDEM_MUST_CHECK int tandemctl_ask(const struct tandemctl *tandemctl, struct json_object *request,
+                                    struct json_object **ret_answer,
+                                    struct tandem_error *reterr_error);
+/* Says an error as text or, with --json, as an object; gives the exit status. */
+int tandemctl_fail(const struct tandemctl *tandemctl, const struct tandem_error *error);
+
+/* tandemctl_show.c: the answers for people. */
+void tandemctl_show_status(struct json_object *answer);
+void tandemctl_show_events(struct json_object *answer);
+
+/* tandemctl_needs.c: what a node needs, as lines. */
+void tandemctl_needs(const struct tandem_config *config, const struct tandem_config_node *node,
+                     void (*emit)(void *context, const char *line), void *context);
+/* What is not wrong, but worth a thought. */
+void tandemctl_notes(const struct tandem_config *config,
+                     void (*emit)(void *context, const char *line), void *context);
+/* This machine, as far as it matters: kernel, limits. */
+void tandemctl_machine(void (*emit)(void *context, const char *line), void *context);
+
+#endif

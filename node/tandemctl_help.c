@@ -1,0 +1,105 @@
+#include <string.h>
+
+#include "tandemctl.h"
+
+static const struct {
+	const char *name;
+	const char *text;
+} examples[] = {
+        {"status", "tandemctl status\n"
+                   "tandemctl status --pair kv --watch\n"
+                   "tandemctl --config conf/quickstart.conf --node b status --json\n"},
+        {"events", "tandemctl events\n"
+                   "tandemctl events --pair kv --json\n"},
+        {"yank", "tandemctl yank kv\n"},
+        {"promote", "tandemctl promote kv --generation 7     # the generation that status shows\n"},
+        {"force-primary", "tandemctl force-primary kv --i-accept-data-loss\n"},
+        {"maintenance", "tandemctl maintenance on kv\n"
+                        "tandemctl maintenance off kv\n"},
+        {"check", "tandemctl check                         # /etc/tandem/tandem.conf\n"
+                  "tandemctl check conf/quickstart.conf\n"
+                  "tandemctl check my.conf --node a --json # with what node a itself needs\n"},
+        {"config", "tandemctl config --example > tandem.conf\n"
+                   "tandemctl config --reference\n"},
+};
+
+static const char common[] =
+        "\n"
+        "with every command:\n"
+        "  --config FILE  the cluster's configuration (default " TANDEM_CONFIG_PATH_DEFAULT ")\n"
+        "  --node NAME    which node of the file this is (default: the host name)\n"
+        "  --run-dir DIR  the controller's directory, instead of the file's\n"
+        "  --help         this text, or the command's\n";
+
+static const char exits[] =
+        "\n"
+        "exit status: 0 done, 1 failed or refused, 2 wrong use; check: 0 no mistakes, 1 mistakes, "
+        "2 cannot be read\n";
+
+static void examples_write(const char *name, FILE *stream)
+{
+	fputs("\nexamples:\n", stream);
+	for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]); i++) {
+		const char *line = examples[i].text;
+		if (name && strcmp(examples[i].name, name) != 0)
+			continue;
+		while (*line) {
+			int length = (int)strcspn(line, "\n");
+			fprintf(stream, "  %.*s\n", length, line);
+			line += length + 1;
+		}
+	}
+}
+
+/* "pair json" as " [--pair NAME] [--json]" */
+static void options_write(const char *list, FILE *stream)
+{
+	while (*list) {
+		int length = (int)strcspn(list, " ");
+		const char *value = "";
+		if (strncmp(list, "pair", (size_t)length) == 0)
+			value = " NAME";
+		else if (strncmp(list, "generation", (size_t)length) == 0)
+			value = " NUMBER";
+		fprintf(stream, " [--%.*s%s]", length, list, value);
+		list += length;
+		list += *list == ' ';
+	}
+}
+
+static void command_write(const char *name, FILE *stream)
+{
+#define X(function, command, follows, options, purpose)                                            \
+	if (strcmp(command, name) == 0) {                                                          \
+		fprintf(stream, "usage: tandemctl %s%s%s", command, follows[0] ? " " : "",         \
+		        follows);                                                                  \
+		options_write(options, stream);                                                    \
+		fprintf(stream, "\n\n%s\n", purpose);                                              \
+	}
+	TANDEMCTL_COMMAND_TABLE(X)
+#undef X
+}
+
+static void summary_write(FILE *stream)
+{
+	fputs("usage: tandemctl COMMAND [options]\n"
+	      "\n"
+	      "Talks to the controller of this node.\n"
+	      "\n",
+	      stream);
+#define X(function, command, follows, options, purpose)                                            \
+	fprintf(stream, "  %-14s%-13s%s\n", command, follows, purpose);
+	TANDEMCTL_COMMAND_TABLE(X)
+#undef X
+}
+
+void tandemctl_help(const char *name, FILE *stream)
+{
+	if (name)
+		command_write(name, stream);
+	else
+		summary_write(stream);
+	fputs(common, stream);
+	examples_write(name, stream);
+	fputs(exits, stream);
+}

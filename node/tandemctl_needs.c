@@ -1,0 +1,143 @@
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <tandem/clock.h>
+
+#include "tandemctl.h"
+
+#define SLOTS_PER_STATE 2 /* double-buffered by epoch parity, on both sides */
+
+struct lines {
+	void (*emit)(void *context, const char *line);
+	void *context;
+};
+
+static void TANDEM_PRINTF(2, 3) say(const struct lines *lines, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	lines->emit(lines->context, line);
+}
+
+static bool is_text(const char *text, const char *word)
+{
+	return strcmp(text, word) == 0;
+}
+
+static void say_pair(const struct lines *lines, const struct tandem_config *config,
+                     const struct tandem_config_node *node, const struct tandem_config_pair *pair)
+{
+	const struct tandem_config_node *peer = tandem_config_peer(config, node, pair);
+	say(lines,
+	    "pair %s with node %s: %s; a silent peer is suspect after %" PRIu64
+	    " ms; arbiter %s, %s",
+	    pair->name, peer->name,
+	    is_text(pair->nodes[0], node->name) ? "leads first" : "standby first",
+	    tandem_config_detect_ns(pair) / TANDEM_NS_PER_MS, pair->arbiter.type,
+	    pair->arbiter.path);
+}
+
+static void say_memory(const struct lines *lines, const struct tandem_config_node *node,
+                       size_t pair_count, uint64_t state_bytes)
+{
+	say(lines,
+	    "memory: as standby the regions of each of its %zu pair%s twice: as cache, and as "
+	    "image "
+	    "in %s (a tmpfs with room for it); %" PRIu64 " KiB for state blobs",
+	    pair_count, pair_count == 1 ? "" : "s", node->image_directory,
+	    SLOTS_PER_STATE * state_bytes / 1024);
+}
+
+static void say_limits(const struct lines *lines, size_t rdma_count)
+{
+	if (rdma_count > 0)
+		say(lines,
+		    "memory lock: RDMA pins the caches in tandemd and the regions in the protected "
+		    "program: LimitMEMLOCK=infinity (or CAP_IPC_LOCK) for both");
+	else
+		say(lines, "memory lock: none for the data, no pair here uses RDMA");
+	say(lines, "tandem-failoverd: CAP_SYS_NICE or LimitRTPRIO=10 for real-time scheduling, "
+	           "CAP_IPC_LOCK or LimitMEMLOCK=infinity to stay in memory; it starts without, "
+	           "and says so");
+	say(lines, "trackers: none needs a privilege; pagemap needs Linux 6.7 or newer");
+}
+
+void tandemctl_needs(const struct tandem_config *config, const struct tandem_config_node *node,
+                     void (*emit)(void *context, const char *line), void *context)
+{
+	struct lines lines = {emit, context};
+	size_t pair_count = 0, rdma_count = 0;
+	uint64_t state_bytes = 0;
+	for (size_t i = 0; i < config->pair_count; i++) {
+		const struct tandem_config_pair *pair = &config->pairs[i];
+		if (!tandem_config_serves(node, pair))
+			continue;
+		say_pair(&lines, config, node, pair);
+		pair_count++;
+		rdma_count += !is_text(pair->provider, "tcp");
+		state_bytes += pair->state_bytes_max;
+	}
+	if (pair_count == 0) {
+		say(&lines, "serves no pair");
+		return;
+	}
+	say(&lines, "ports: %s port %u for data", node->address, node->port);
+	for (size_t i = 0; i < node->heartbeat_count; i++)
+		say(&lines, "ports: %s UDP port %u for heartbeats", node->heartbeats[i].address,
+		    node->heartbeats[i].port);
+	say_memory(&lines, node, pair_count, state_bytes);
+	say_limits(&lines, rdma_count);
+}
+
+static void note_node(const struct lines *lines, const struct tandem_config_node *node)
+{
+	size_t shared_count = 0;
+	for (size_t i = 0; i < node->heartbeat_count; i++)
+		shared_count += is_text(node->heartbeats[i].address, node->address);
+	if (shared_count == node->heartbeat_count)
+		say(lines,
+		    "node %s: all heartbeats take the data's network; one that fails silences both",
+		    node->name);
+}
+
+void tandemctl_notes(const struct tandem_config *config,
+                     void (*emit)(void *context, const char *line), void *context)
+{
+	struct lines lines = {emit, context};
+	for (size_t i = 0; i < config->node_count; i++)
+		note_node(&lines, &config->nodes[i]);
+	for (size_t i = 0; i < config->pair_count; i++) {
+		const struct tandem_config_pair *pair = &config->pairs[i];
+		if (!pair->key[0] && !pair->key_file[0])
+			say(&lines,
+			    "pair %s: no key or key_file, heartbeats are protected against "
+			    "accidents "
+			    "only",
+			    pair->name);
+		if (is_text(pair->arbiter.type, "manual"))
+			say(&lines, "pair %s: manual arbiter, nothing is promoted by itself",
+			    pair->name);
+	}
+}
+
+void tandemctl_machine(void (*emit)(void *context, const char *line), void *context)
+{
+	struct lines lines = {emit, context};
+	struct utsname kernel;
+	struct rlimit limit;
+	if (uname(&kernel) == 0)
+		say(&lines, "kernel %s", kernel.release);
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return;
+	if (limit.rlim_max == RLIM_INFINITY)
+		say(&lines, "memory lock limit: unlimited");
+	else
+		say(&lines, "memory lock limit: %llu KiB (ulimit -H -l)",
+		    (unsigned long long)limit.rlim_max / 1024);
+}

@@ -1,0 +1,182 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "tandemctl.h"
+
+/* Answers for people. Every key may be missing or null: an older or newer controller is no reason
+ * to crash. */
+
+static struct json_object *get(struct json_object *object, const char *key)
+{
+	struct json_object *value = NULL;
+	if (json_object_is_type(object, json_type_object))
+		json_object_object_get_ex(object, key, &value);
+	return value;
+}
+
+static const char *text_of(struct json_object *object, const char *key, const char *fallback)
+{
+	struct json_object *value = get(object, key);
+	return json_object_is_type(value, json_type_string) ? json_object_get_string(value)
+	                                                    : fallback;
+}
+
+static uint64_t count_of(struct json_object *object, const char *key)
+{
+	return json_object_get_uint64(get(object, key));
+}
+
+static bool flag_of(struct json_object *object, const char *key)
+{
+	return json_object_get_boolean(get(object, key));
+}
+
+static size_t length_of(struct json_object *object, const char *key)
+{
+	struct json_object *list = get(object, key);
+	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+}
+
+static struct json_object *element(struct json_object *object, const char *key, size_t index)
+{
+	return json_object_array_get_idx(get(object, key), index);
+}
+
+/* "3.0 ms", "12.3 s" or "never" */
+static const char *span(struct json_object *object, const char *key, char text[32])
+{
+	struct json_object *value = get(object, key);
+	double milliseconds = json_object_get_double(value);
+	if (!value)
+		snprintf(text, 32, "never");
+	else if (milliseconds < 10000)
+		snprintf(text, 32, "%.1f ms", milliseconds);
+	else
+		snprintf(text, 32, "%.1f s", milliseconds / 1000);
+	return text;
+}
+
+static void show_advice(struct json_object *pair)
+{
+	const char *waiting_for = text_of(pair, "waiting_for", "");
+	const char *unblock = text_of(pair, "unblock", "");
+	char text[32];
+	printf("  waiting for: %s (in this state for %s)\n", waiting_for,
+	       span(pair, "in_state_ms", text));
+	if (unblock[0])
+		printf("  unblock:     %s\n", unblock);
+	for (size_t i = 0; i < length_of(pair, "alarms"); i++)
+		printf("  ALARM:       %s\n", json_object_get_string(element(pair, "alarms", i)));
+}
+
+static void show_peer(struct json_object *pair)
+{
+	struct json_object *peer = get(pair, "peer");
+	char text[32];
+	printf("  peer:        node %s is %s, heard %s ago;", text_of(peer, "node", "?"),
+	       text_of(peer, "state", "unknown"), span(peer, "heard_ms", text));
+	for (size_t i = 0; i < length_of(peer, "links"); i++) {
+		struct json_object *link = element(peer, "links", i);
+		printf("%s %s port %" PRIu64 " %s", i > 0 ? "," : "", text_of(link, "address", "?"),
+		       count_of(link, "port"), flag_of(link, "up") ? "up" : "DOWN");
+	}
+	putchar('\n');
+}
+
+static void show_data_plane(struct json_object *pair)
+{
+	struct json_object *plane = get(pair, "data_plane"), *stats = get(pair, "stats");
+	struct json_object *pause = get(stats, "pause_us");
+	if (!flag_of(plane, "attached")) {
+		printf("  data plane:  none is attached\n");
+		return;
+	}
+	printf("  data plane:  %s, process %" PRIu64 ", session %s, epoch %" PRIu64 "\n",
+	       text_of(plane, "kind", "?"), count_of(plane, "process_id"),
+	       flag_of(plane, "session") ? "up" : "down", count_of(plane, "epoch_committed"));
+	if (!stats || strcmp(text_of(plane, "kind", ""), "program") != 0)
+		return;
+	printf("  transport:   %s, %" PRIu64 " channels, tracker %s\n",
+	       text_of(stats, "transport_detail", "?"), count_of(stats, "channels"),
+	       text_of(stats, "tracker", "?"));
+	printf("  pause:       p50 %.0f us, p99 %.0f us, max %.0f us of %" PRIu64 " checkpoints\n",
+	       json_object_get_double(get(pause, "p50")), json_object_get_double(get(pause, "p99")),
+	       json_object_get_double(get(pause, "max")), count_of(pause, "count"));
+}
+
+static void show_arbiter(struct json_object *pair)
+{
+	struct json_object *arbiter = get(pair, "arbiter");
+	const char *detail = text_of(arbiter, "detail", "");
+	printf("  arbiter:     %s, %s, %s%s%s\n", text_of(arbiter, "type", "?"),
+	       text_of(arbiter, "path", "?"),
+	       flag_of(arbiter, "reachable") ? "reachable" : "NOT REACHABLE", detail[0] ? ": " : "",
+	       detail);
+}
+
+static void show_last_failover(struct json_object *pair)
+{
+	struct json_object *last = get(pair, "last_failover");
+	char detect[32], decide[32], fence[32], activate[32];
+	if (!last)
+		return;
+	printf("  take-over:   at %s: detect %s, decide %s, fence %s, activate %s\n",
+	       text_of(last, "at", "?"), span(last, "detect_ms", detect),
+	       span(last, "decide_ms", decide), span(last, "fence_ms", fence),
+	       span(last, "activate_ms", activate));
+}
+
+static void show_pair(struct json_object *pair)
+{
+	printf("%s\n", text_of(pair, "headline", "unknown"));
+	printf("  pair:        %s on node %s: %s\n", text_of(pair, "pair", "?"),
+	       text_of(pair, "node", "?"), text_of(pair, "state", "?"));
+	show_advice(pair);
+	show_peer(pair);
+	show_data_plane(pair);
+	show_arbiter(pair);
+	show_last_failover(pair);
+}
+
+void tandemctl_show_status(struct json_object *answer)
+{
+	for (size_t i = 0; i < length_of(answer, "pairs"); i++) {
+		if (i > 0)
+			putchar('\n');
+		show_pair(element(answer, "pairs", i));
+	}
+}
+
+/* "SECONDARY -> TAKING_OVER", "JOINING" or "ALARM raised" */
+static void show_change(struct json_object *event)
+{
+	const char *alarm = text_of(event, "alarm", "");
+	const char *from = text_of(event, "from", "?"), *to = text_of(event, "to", "?");
+	if (alarm[0])
+		printf("ALARM %s: ", alarm);
+	else if (strcmp(from, to) == 0)
+		printf("%s: ", to);
+	else
+		printf("%s -> %s: ", from, to);
+}
+
+static void show_event(struct json_object *event)
+{
+	struct json_object *evidence = get(event, "evidence");
+	const char *detail = text_of(event, "detail", "");
+	char silent[32];
+	printf("%s %s ", text_of(event, "at", "?"), text_of(event, "pair", "?"));
+	show_change(event);
+	printf("%s%s%s%s; generation %" PRIu64 ", heartbeats silent for %s",
+	       text_of(event, "reason", "?"), detail[0] ? " (" : "", detail, detail[0] ? ")" : "",
+	       count_of(evidence, "generation"), span(evidence, "silent_ms", silent));
+	if (json_object_get_double(get(evidence, "session_silent_ms")) > 0)
+		printf(", session for %s", span(evidence, "session_silent_ms", silent));
+	putchar('\n');
+}
+
+void tandemctl_show_events(struct json_object *answer)
+{
+	for (size_t i = 0; i < length_of(answer, "events"); i++)
+		show_event(element(answer, "events", i));
+}
