@@ -1,0 +1,270 @@
+#include "rdma/channel.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <tandem/memory.h>
+
+#include "rdma/session.h"
+#include "rdma/verbs.h"
+
+/* IB specification, table 45: 20 is 10.24 ms, so that six tries are about 70 ms. Credits make sure
+ * that a receive is posted; this is for a peer that does not count. */
+#define RECEIVER_TIMER 20
+
+const char *tandem_rdma_channel_name(const struct tandem_rdma_channel *channel, char text[24])
+{
+	if (channel->index == 0)
+		snprintf(text, 24, "control channel");
+	else
+		snprintf(text, 24, "data channel %u", channel->index - 1);
+	return text;
+}
+
+const char *tandem_rdma_join_state_text(enum tandem_rdma_join_state state)
+{
+	switch (state) {
+	case TANDEM_RDMA_CHANNEL_IDLE:
+		return "not begun";
+	case TANDEM_RDMA_CHANNEL_RESOLVING_ADDRESS:
+		return "resolving the address";
+	case TANDEM_RDMA_CHANNEL_RESOLVING_ROUTE:
+		return "resolving the route";
+	case TANDEM_RDMA_CHANNEL_CONNECTING:
+		return "connecting";
+	case TANDEM_RDMA_CHANNEL_JOINED:
+		return "joined";
+	}
+	return "unknown";
+}
+
+static unsigned send_capacity(const struct tandem_rdma_channel *channel)
+{
+	if (channel->index == 0)
+		return TANDEM_RDMA_SEND_SLOTS;
+	return channel->session->is_listening_side ? 0 : channel->session->options.write_depth;
+}
+
+static unsigned receive_capacity(const struct tandem_rdma_channel *channel)
+{
+	if (channel->index == 0)
+		return TANDEM_RDMA_RECEIVE_SLOTS;
+	return channel->session->is_listening_side ? TANDEM_RDMA_NOTIFIES_UNTAKEN_MAX : 0;
+}
+
+int tandem_rdma_queue_open(struct tandem_rdma_session *session, struct tandem_rdma_queue *queue,
+                           unsigned capacity, struct tandem_error *reterr_error)
+{
+	const struct tandem_rdma_device *device = &session->device;
+	int rc;
+
+	if (capacity > (unsigned)device->limits.max_cqe)
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "ibv_create_cq",
+		                        "%s completes at most %d requests a queue, %u are needed: "
+		                        "lower write_depth",
+		                        ibv_get_device_name(device->context->device),
+		                        device->limits.max_cqe, capacity);
+	queue->cq = ibv_create_cq(device->context, (int)capacity, &session->watcher,
+	                          session->completion_channel, 0);
+	rc = tandem_rdma_errno_of_object(queue->cq);
+	if (rc != 0)
+		return tandem_rdma_error(reterr_error, rc, (size_t)capacity * 64, "ibv_create_cq",
+		                         "queue of %u completions", capacity);
+	return 0;
+}
+
+void tandem_rdma_queue_close(struct tandem_rdma_queue *queue)
+{
+	if (queue->cq == NULL)
+		return;
+	if (queue->unacknowledged_count > 0)
+		ibv_ack_cq_events(queue->cq, queue->unacknowledged_count);
+	queue->unacknowledged_count = 0;
+	ibv_destroy_cq(queue->cq);
+	queue->cq = NULL;
+}
+
+/* Requests the device may hold at once: credits overtake messages, so that they come on top. */
+static unsigned send_depth(const struct tandem_rdma_channel *channel)
+{
+	return channel->index == 0 ? channel->sends.capacity + TANDEM_RDMA_CREDIT_SLOTS
+	                           : channel->sends.capacity;
+}
+
+static int allocate_requests(struct tandem_rdma_channel *channel, unsigned capacity)
+{
+	if (channel->index == 0)
+		return 0;
+	channel->requests = tandem_memory_alloc_array(capacity, sizeof(*channel->requests));
+	channel->sources = tandem_memory_alloc_array(capacity, sizeof(*channel->sources));
+	return channel->requests != NULL && channel->sources != NULL ? 0 : TANDEM_E_MEMORY;
+}
+
+static int allocate_sends(struct tandem_rdma_channel *channel, unsigned capacity,
+                          struct tandem_error *reterr_error)
+{
+	const enum tandem_rdma_tag_kind kind =
+	        channel->index == 0 ? TANDEM_RDMA_TAG_MESSAGE : TANDEM_RDMA_TAG_WRITE;
+
+	if (capacity == 0)
+		return 0;
+	channel->sent_entries = tandem_memory_alloc_array(capacity, sizeof(*channel->sent_entries));
+	channel->send_tags = tandem_memory_alloc_array(capacity, sizeof(*channel->send_tags));
+	if (channel->sent_entries == NULL || channel->send_tags == NULL ||
+	    allocate_requests(channel, capacity) != 0)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "join",
+		                        "no memory for %u requests", capacity);
+	for (unsigned i = 0; i < capacity; i++)
+		channel->send_tags[i] = (struct tandem_rdma_tag){kind, i, channel};
+	channel->sends = tandem_rdma_send_ring_over(channel->sent_entries, capacity);
+	return tandem_rdma_queue_open(channel->session, &channel->send_queue, send_depth(channel),
+	                              reterr_error);
+}
+
+static int allocate_receives(struct tandem_rdma_channel *channel, unsigned capacity,
+                             struct tandem_error *reterr_error)
+{
+	const enum tandem_rdma_tag_kind kind = channel->index == 0 ? TANDEM_RDMA_TAG_RECEIVE_MESSAGE
+	                                                           : TANDEM_RDMA_TAG_RECEIVE_NOTIFY;
+
+	channel->receive_capacity = capacity;
+	if (capacity == 0)
+		return 0;
+	channel->receive_tags = tandem_memory_alloc_array(capacity, sizeof(*channel->receive_tags));
+	if (channel->receive_tags == NULL)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "join",
+		                        "no memory for %u receives", capacity);
+	for (unsigned i = 0; i < capacity; i++)
+		channel->receive_tags[i] = (struct tandem_rdma_tag){kind, i, channel};
+	return 0;
+}
+
+static int create_queue_pair(struct tandem_rdma_channel *channel, struct tandem_error *reterr_error)
+{
+	struct tandem_rdma_session *session = channel->session;
+	const unsigned sends = send_depth(channel);
+	const unsigned receives = channel->receive_capacity;
+	const bool has_queue = channel->send_queue.cq != NULL;
+	struct ibv_qp_init_attr attributes = {
+	        .qp_context = &session->watcher,
+	        .send_cq = has_queue ? channel->send_queue.cq : session->receive_queue.cq,
+	        .recv_cq = session->receive_queue.cq,
+	        .cap = {.max_send_wr = sends > 0 ? sends : 1,
+	                .max_recv_wr = receives > 0 ? receives : 1,
+	                .max_send_sge = 1,
+	                .max_recv_sge = 1},
+	        .qp_type = IBV_QPT_RC,
+	};
+	char name[24];
+	int rc;
+
+	if (sends > (unsigned)session->device.limits.max_qp_wr)
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "rdma_create_qp",
+		                        "%s takes at most %d requests a queue pair, write_depth is "
+		                        "%u",
+		                        ibv_get_device_name(session->device.context->device),
+		                        session->device.limits.max_qp_wr, sends);
+	rc = tandem_rdma_errno_of(rdma_create_qp(channel->id, session->pd, &attributes));
+	if (rc != 0)
+		return tandem_rdma_error(reterr_error, rc, (size_t)(sends + receives) * 128,
+		                         "rdma_create_qp", "%s, depth %u",
+		                         tandem_rdma_channel_name(channel, name), sends);
+	atomic_store(&session->queue_pairs[channel->index], channel->id->qp);
+	/* A yank that came before it was published did not see it. */
+	if (atomic_load(&session->is_yanked))
+		tandem_rdma_session_stop(session);
+	return 0;
+}
+
+int tandem_rdma_channel_post_receive(struct tandem_rdma_channel *channel, uint32_t index)
+{
+	const struct tandem_rdma_session *session = channel->session;
+	struct ibv_sge sge;
+	struct ibv_recv_wr request = {.wr_id = (uintptr_t)&channel->receive_tags[index]};
+	struct ibv_recv_wr *bad;
+	int rc;
+
+	if (channel->index == 0) {
+		sge.addr = (uintptr_t)tandem_rdma_slot(session, index);
+		sge.length = TANDEM_RDMA_SLOT_BYTES;
+		sge.lkey = session->slots_mr->lkey;
+		request.sg_list = &sge;
+		request.num_sge = 1;
+	}
+	rc = tandem_rdma_errno_of(ibv_post_recv(channel->id->qp, &request, &bad));
+	if (rc == 0)
+		channel->receive_posted_count++;
+	return rc;
+}
+
+int tandem_rdma_channel_open(struct tandem_rdma_channel *channel, struct tandem_error *reterr_error)
+{
+	int rc = allocate_sends(channel, send_capacity(channel), reterr_error);
+
+	if (rc == 0)
+		rc = allocate_receives(channel, receive_capacity(channel), reterr_error);
+	if (rc == 0)
+		rc = create_queue_pair(channel, reterr_error);
+	if (rc != 0)
+		return rc;
+	for (uint32_t i = 0; i < channel->receive_capacity; i++) {
+		rc = tandem_rdma_channel_post_receive(channel, i);
+		if (rc != 0)
+			return tandem_rdma_error(reterr_error, rc, 0, "ibv_post_recv",
+			                         "receive %u of %u", i + 1,
+			                         channel->receive_capacity);
+	}
+	return 0;
+}
+
+int tandem_rdma_channel_set_receiver_timer(struct tandem_rdma_channel *channel,
+                                           struct tandem_error *reterr_error)
+{
+	struct ibv_qp_attr attributes = {.min_rnr_timer = RECEIVER_TIMER};
+	char name[24];
+	const int rc = tandem_rdma_errno_of(
+	        ibv_modify_qp(channel->id->qp, &attributes, IBV_QP_MIN_RNR_TIMER));
+
+	if (rc != 0)
+		return tandem_rdma_error(reterr_error, rc, 0, "ibv_modify_qp",
+		                         "receiver timer of the %s",
+		                         tandem_rdma_channel_name(channel, name));
+	return 0;
+}
+
+bool tandem_rdma_channel_is_quiet(const struct tandem_rdma_channel *channel)
+{
+	return tandem_rdma_send_ring_inflight_count(&channel->sends) == 0 &&
+	       channel->receive_posted_count == 0;
+}
+
+void tandem_rdma_channel_destroy_queue_pair(struct tandem_rdma_channel *channel)
+{
+	if (channel->id == NULL || channel->id->qp == NULL)
+		return;
+	atomic_store(&channel->session->queue_pairs[channel->index], NULL);
+	rdma_destroy_qp(channel->id);
+}
+
+void tandem_rdma_channel_destroy_queue(struct tandem_rdma_channel *channel)
+{
+	tandem_rdma_queue_close(&channel->send_queue);
+	tandem_memory_free(channel->sent_entries);
+	tandem_memory_free(channel->send_tags);
+	tandem_memory_free(channel->receive_tags);
+	tandem_memory_free(channel->requests);
+	tandem_memory_free(channel->sources);
+	channel->requests = NULL;
+	channel->sources = NULL;
+	channel->sent_entries = NULL;
+	channel->send_tags = NULL;
+	channel->receive_tags = NULL;
+}
+
+void tandem_rdma_channel_destroy_id(struct tandem_rdma_channel *channel)
+{
+	if (channel->id == NULL)
+		return;
+	rdma_destroy_id(channel->id);
+	channel->id = NULL;
+}

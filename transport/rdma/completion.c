@@ -1,0 +1,242 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include <tandem/clock.h>
+
+#include "rdma/session.h"
+#include "rdma/verbs.h"
+
+#define BATCH             32
+#define BATCHES_PER_CALL  64 /* a peer that never pauses must not keep the owner here */
+#define ACKNOWLEDGE_BATCH 64
+
+static const char *purpose_of(enum tandem_rdma_tag_kind kind)
+{
+	switch (kind) {
+	case TANDEM_RDMA_TAG_MESSAGE:
+		return "message";
+	case TANDEM_RDMA_TAG_CREDIT:
+		return "credit";
+	case TANDEM_RDMA_TAG_WRITE:
+		return "write";
+	case TANDEM_RDMA_TAG_RECEIVE_MESSAGE:
+	case TANDEM_RDMA_TAG_RECEIVE_NOTIFY:
+		return "receive";
+	}
+	return "request";
+}
+
+static bool is_receive(const struct tandem_rdma_tag *tag)
+{
+	return tag->kind == TANDEM_RDMA_TAG_RECEIVE_MESSAGE ||
+	       tag->kind == TANDEM_RDMA_TAG_RECEIVE_NOTIFY;
+}
+
+static struct tandem_rdma_send_ring *ring_of(const struct tandem_rdma_tag *tag)
+{
+	return tag->kind == TANDEM_RDMA_TAG_CREDIT ? &tag->channel->session->credits
+	                                           : &tag->channel->sends;
+}
+
+static void age_text(const struct tandem_rdma_tag *tag, uint64_t now_ns, char *text,
+                     size_t text_bytes)
+{
+	const uint64_t posted_ns =
+	        is_receive(tag) ? now_ns : ring_of(tag)->entries[tag->index].taken_ns;
+
+	if (is_receive(tag))
+		text[0] = '\0';
+	else
+		snprintf(text, text_bytes, " after %llu ms",
+		         (unsigned long long)((now_ns - posted_ns) / TANDEM_NS_PER_MS));
+}
+
+/* Of a failed completion only wr_id, status, qp_num and vendor_err are defined (ibv_poll_cq(3)). */
+static void lose_for(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
+                     const struct ibv_wc *wc, uint64_t now_ns)
+{
+	const struct tandem_rdma_verdict verdict =
+	        tandem_rdma_verdict_of_status(wc->status, is_receive(tag));
+	struct tandem_error cause;
+	char name[24];
+	char age[40];
+
+	age_text(tag, now_ns, age, sizeof(age));
+	tandem_error_set(&cause, verdict.code, "ibv_poll_cq",
+	                 "%s on %s (queue pair %u) with %s failed%s: %s, vendor error 0x%x; %s",
+	                 purpose_of(tag->kind), tandem_rdma_channel_name(tag->channel, name),
+	                 wc->qp_num, session->peer_text, age, ibv_wc_status_str(wc->status),
+	                 wc->vendor_err, verdict.advice);
+	cause.wc_status = (int)wc->status;
+	cause.vendor_error = wc->vendor_err;
+	tandem_rdma_session_lose(session, &cause);
+}
+
+static void lose_for_device(struct tandem_rdma_session *session, const char *what, int os_errno)
+{
+	struct tandem_error cause;
+
+	if (os_errno != 0)
+		tandem_rdma_error(&cause, os_errno, 0, "ibv_poll_cq", "%s", what);
+	else
+		tandem_error_set(&cause, TANDEM_E_DEVICE, "ibv_poll_cq", "%s", what);
+	tandem_rdma_session_lose(session, &cause);
+}
+
+static void sent(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
+                 uint64_t now_ns)
+{
+	if (!tandem_rdma_send_ring_complete(ring_of(tag), tag->index, now_ns))
+		lose_for_device(session, "the device completed a request that was not posted", 0);
+}
+
+static void notify_arrived(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
+                           const struct ibv_wc *wc)
+{
+	struct tandem_error cause;
+	char name[24];
+
+	if (wc->opcode == IBV_WC_RECV_RDMA_WITH_IMM && (wc->wc_flags & IBV_WC_WITH_IMM) != 0) {
+		tandem_rdma_arrival_add(session, tag->channel, tag->index, ntohl(wc->imm_data), 0);
+		return;
+	}
+	tandem_error_set(&cause, TANDEM_E_PROTOCOL, "ibv_poll_cq",
+	                 "%s sent a message on %s, where only writes belong", session->peer_text,
+	                 tandem_rdma_channel_name(tag->channel, name));
+	tandem_rdma_session_lose(session, &cause);
+}
+
+static void message_arrived(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
+                            const struct ibv_wc *wc)
+{
+	struct tandem_error cause;
+
+	if (wc->opcode == IBV_WC_RECV && wc->byte_len <= TANDEM_RDMA_SLOT_BYTES) {
+		tandem_rdma_control_arrived(session, tag->index, wc->byte_len);
+		return;
+	}
+	tandem_error_set(&cause, TANDEM_E_PROTOCOL, "ibv_poll_cq",
+	                 "%s wrote on the control channel, where only messages belong",
+	                 session->peer_text);
+	tandem_rdma_session_lose(session, &cause);
+}
+
+static void failed(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
+                   const struct ibv_wc *wc, uint64_t now_ns)
+{
+	/* A flushed request only says that the queue pair had failed before. */
+	if (wc->status == IBV_WC_WR_FLUSH_ERR)
+		session->has_flushed = true;
+	else
+		lose_for(session, tag, wc, now_ns);
+	if (!is_receive(tag))
+		sent(session, tag, now_ns);
+}
+
+static void completed(struct tandem_rdma_session *session, const struct ibv_wc *wc, uint64_t now_ns)
+{
+	const struct tandem_rdma_tag *tag = (const struct tandem_rdma_tag *)(uintptr_t)wc->wr_id;
+
+	if (is_receive(tag))
+		tag->channel->receive_posted_count--;
+	if (wc->status != IBV_WC_SUCCESS) {
+		failed(session, tag, wc, now_ns);
+		return;
+	}
+	switch (tag->kind) {
+	case TANDEM_RDMA_TAG_MESSAGE:
+	case TANDEM_RDMA_TAG_CREDIT:
+	case TANDEM_RDMA_TAG_WRITE:
+		sent(session, tag, now_ns);
+		break;
+	case TANDEM_RDMA_TAG_RECEIVE_MESSAGE:
+		message_arrived(session, tag, wc);
+		break;
+	case TANDEM_RDMA_TAG_RECEIVE_NOTIFY:
+		notify_arrived(session, tag, wc);
+		break;
+	}
+}
+
+static void take_queue(struct tandem_rdma_session *session, const struct tandem_rdma_queue *queue,
+                       uint64_t now_ns)
+{
+	struct ibv_wc completions[BATCH];
+
+	for (unsigned batch = 0; batch < BATCHES_PER_CALL; batch++) {
+		const int count = ibv_poll_cq(queue->cq, BATCH, completions);
+
+		if (count < 0) {
+			lose_for_device(session, "a completion queue could not be read",
+			                tandem_rdma_errno_of(count));
+			return;
+		}
+		for (int i = 0; i < count; i++)
+			completed(session, &completions[i], now_ns);
+		if (count < BATCH)
+			return;
+	}
+	tandem_rdma_session_wake(session);
+}
+
+/* A completion between the last poll and the arming raises no event: hence the second poll. */
+static void take_and_arm(struct tandem_rdma_session *session, struct tandem_rdma_queue *queue,
+                         bool arms, uint64_t now_ns)
+{
+	int rc;
+
+	if (queue->cq == NULL)
+		return;
+	take_queue(session, queue, now_ns);
+	if (!arms || queue->is_armed)
+		return;
+	rc = tandem_rdma_errno_of(ibv_req_notify_cq(queue->cq, 0));
+	if (rc != 0) {
+		lose_for_device(session, "a completion queue could not be armed", rc);
+		return;
+	}
+	queue->is_armed = true;
+	take_queue(session, queue, now_ns);
+}
+
+void tandem_rdma_completions_take(struct tandem_rdma_session *session, bool arms)
+{
+	const uint64_t now_ns = tandem_clock_now_ns();
+
+	take_and_arm(session, &session->receive_queue, arms, now_ns);
+	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++)
+		take_and_arm(session, &session->channels[i].send_queue, arms, now_ns);
+}
+
+static struct tandem_rdma_queue *queue_of(struct tandem_rdma_session *session,
+                                          const struct ibv_cq *cq)
+{
+	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++) {
+		if (session->channels[i].send_queue.cq == cq)
+			return &session->channels[i].send_queue;
+	}
+	return &session->receive_queue;
+}
+
+/* Acknowledging takes a lock of libibverbs, so it is done for many at once. */
+static void woken(struct tandem_rdma_queue *queue)
+{
+	queue->is_armed = false;
+	queue->unacknowledged_count++;
+	if (queue->unacknowledged_count < ACKNOWLEDGE_BATCH)
+		return;
+	ibv_ack_cq_events(queue->cq, queue->unacknowledged_count);
+	queue->unacknowledged_count = 0;
+}
+
+void tandem_rdma_completions_woken(struct tandem_rdma_session *session)
+{
+	struct ibv_cq *cq;
+	void *context;
+
+	if (session->completion_channel == NULL)
+		return;
+	while (ibv_get_cq_event(session->completion_channel, &cq, &context) == 0)
+		woken(queue_of(session, cq));
+}

@@ -1,0 +1,74 @@
+#ifndef TANDEM_RDMA_MESSAGE_H
+#define TANDEM_RDMA_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/transport.h>
+
+/* Messages of the control channel: a header, then the payload. Pure. */
+#define TANDEM_RDMA_HEADER_BYTES 24
+#define TANDEM_RDMA_SLOT_BYTES   (TANDEM_RDMA_HEADER_BYTES + TANDEM_MESSAGE_BYTES_MAX)
+
+/* Where the device puts what the peer writes: at most this many pieces a memory (4 TiB). */
+#define TANDEM_RDMA_PIECES_MAX 16384
+/* Pieces that one message names. */
+#define TANDEM_RDMA_EXPOSE_PIECES_MAX 680
+
+enum tandem_rdma_message_kind {
+	TANDEM_RDMA_MESSAGE_USER = 1, /* for the caller */
+	TANDEM_RDMA_MESSAGE_EXPOSE,   /* pieces of a memory that the receiver may write */
+	TANDEM_RDMA_MESSAGE_CREDIT,   /* what the sender of this has taken so far */
+};
+
+struct tandem_rdma_header {
+	enum tandem_rdma_message_kind kind;
+	uint64_t sequence; /* 1, 2, 3 of this direction */
+	uint32_t payload_bytes;
+};
+
+/* Writes the header before a payload that already stands at slot + TANDEM_RDMA_HEADER_BYTES and
+ * gives the length of both. */
+size_t tandem_rdma_message_seal(uint8_t *slot, const struct tandem_rdma_header *header);
+
+/* NULL and *ret_header filled, or what is wrong with the `length` bytes that arrived. */
+const char *tandem_rdma_message_open(const uint8_t *slot, size_t length, uint64_t expected_sequence,
+                                     struct tandem_rdma_header *ret_header);
+
+/* A memory is pieces of `piece_bytes`, the last may be shorter; they are named in order. */
+struct tandem_rdma_expose {
+	unsigned memory_id;
+	uint32_t first_piece;
+	uint32_t piece_count;
+	uint64_t total_bytes;
+	uint64_t piece_bytes;
+};
+
+struct tandem_rdma_piece {
+	uint64_t address;
+	uint32_t key;
+};
+
+/* Payload bytes written. `pieces` has expose->piece_count entries. */
+size_t tandem_rdma_expose_encode(const struct tandem_rdma_expose *expose,
+                                 const struct tandem_rdma_piece *pieces, uint8_t *ret_payload);
+/* NULL, or what is wrong. */
+const char *tandem_rdma_expose_decode(const uint8_t *payload, size_t length,
+                                      struct tandem_rdma_expose *ret_expose);
+/* Piece number `index` of this message; the payload has passed tandem_rdma_expose_decode. */
+struct tandem_rdma_piece tandem_rdma_expose_piece(const uint8_t *payload, uint32_t index);
+/* How many pieces `total_bytes` make; 0 where that is not allowed. */
+uint32_t tandem_rdma_expose_piece_count(uint64_t total_bytes, uint64_t piece_bytes);
+
+/* Totals since the session began, so that a credit says all and none depends on another. */
+struct tandem_rdma_credit {
+	uint64_t message_count; /* USER and EXPOSE messages taken */
+	unsigned channel_count;
+	uint64_t notify_counts[TANDEM_CHANNELS_MAX];
+};
+
+size_t tandem_rdma_credit_encode(const struct tandem_rdma_credit *credit, uint8_t *ret_payload);
+const char *tandem_rdma_credit_decode(const uint8_t *payload, size_t length, unsigned channel_count,
+                                      struct tandem_rdma_credit *ret_credit);
+
+#endif

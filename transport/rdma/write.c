@@ -1,0 +1,233 @@
+#include <arpa/inet.h>
+
+#include <tandem/clock.h>
+
+#include "rdma/core/split.h"
+#include "rdma/session.h"
+#include "rdma/verbs.h"
+
+#define BATCH           32
+#define SIGNAL_INTERVAL 16
+
+/* Where a write reads and where it goes. */
+struct route {
+	const struct tandem_rdma_registration *source;
+	const struct tandem_rdma_peer_memory *target;
+	uint64_t source_offset;
+	uint64_t target_offset;
+};
+
+/* False where the peer did not expose it or the source is not registered. */
+static bool find_route(struct tandem_rdma_session *session, const struct tandem_write *write,
+                       struct route *ret_route)
+{
+	const struct tandem_rdma_peer_memory *target;
+	const struct tandem_rdma_registration *source;
+	uint64_t bytes;
+
+	if (write->memory_id >= TANDEM_MEMORY_IDS_MAX || write->length == 0 ||
+	    write->length > TANDEM_WRITE_BYTES_MAX)
+		return false;
+	target = &session->peer_memories[write->memory_id];
+	bytes = tandem_rdma_peer_memory_bytes(target);
+	if (write->offset > bytes || write->length > bytes - write->offset)
+		return false;
+	source = tandem_rdma_sources_find(&session->sources, write->source, write->length);
+	if (source == NULL)
+		return false;
+	*ret_route = (struct route){
+	        source, target, (uintptr_t)write->source - (uintptr_t)source->base, write->offset};
+	return true;
+}
+
+/* ---- taking ---- */
+
+static void take_part(struct tandem_rdma_channel *channel, const struct route *route,
+                      uint64_t done_bytes, uint32_t length, unsigned index)
+{
+	const uint64_t source_offset = route->source_offset + done_bytes;
+	const uint64_t target_offset = route->target_offset + done_bytes;
+	const uint64_t source_piece = source_offset / route->source->piece_bytes;
+	const struct tandem_rdma_piece target =
+	        route->target->pieces[target_offset / route->target->piece_bytes];
+	struct ibv_sge *sge = &channel->sources[index];
+	struct ibv_send_wr *request = &channel->requests[index];
+
+	*sge = (struct ibv_sge){.addr = (uintptr_t)route->source->base + source_offset,
+	                        .length = length,
+	                        .lkey = route->source->pieces[source_piece]->lkey};
+	*request = (struct ibv_send_wr){.wr_id = (uintptr_t)&channel->send_tags[index],
+	                                .sg_list = sge,
+	                                .num_sge = 1,
+	                                .opcode = IBV_WR_RDMA_WRITE};
+	request->wr.rdma.remote_addr = target.address + target_offset % route->target->piece_bytes;
+	request->wr.rdma.rkey = target.key;
+}
+
+/* A part for each pair of pieces that it crosses. The request of the last part, or NULL, and
+ * nothing taken, where they do not fit the queue. */
+static struct ibv_send_wr *take(struct tandem_rdma_channel *channel, const struct route *route,
+                                uint32_t length, uint64_t now_ns)
+{
+	uint32_t lengths[TANDEM_RDMA_PARTS_MAX];
+	const unsigned part_count = tandem_rdma_split(
+	        route->source_offset, route->source->piece_bytes, route->target_offset,
+	        route->target->piece_bytes, length, lengths);
+	uint64_t done_bytes = 0;
+	unsigned index = 0;
+
+	if (part_count > tandem_rdma_send_ring_free_count(&channel->sends))
+		return NULL;
+	for (unsigned i = 0; i < part_count; i++) {
+		index = tandem_rdma_send_ring_take(&channel->sends, now_ns, i + 1 == part_count);
+		take_part(channel, route, done_bytes, lengths[i], index);
+		done_bytes += lengths[i];
+	}
+	return &channel->requests[index];
+}
+
+/* ---- posting ---- */
+
+static bool may_post(const struct tandem_rdma_channel *channel, const struct ibv_send_wr *request,
+                     unsigned notify_count)
+{
+	const uint64_t untaken_count =
+	        channel->notify_sent_count + notify_count - channel->notify_credited_count;
+
+	return request->opcode != IBV_WR_RDMA_WRITE_WITH_IMM ||
+	       untaken_count < TANDEM_RDMA_NOTIFIES_UNTAKEN_MAX;
+}
+
+/* Links what may go now; how many. The last is signalled, so that all completes without a further
+ * post. */
+static unsigned link_batch(struct tandem_rdma_channel *channel, unsigned *ret_notify_count)
+{
+	const unsigned unposted_count = tandem_rdma_send_ring_unposted_count(&channel->sends);
+	struct ibv_send_wr *last = NULL;
+	unsigned count = 0;
+
+	*ret_notify_count = 0;
+	while (count < BATCH && count < unposted_count) {
+		struct ibv_send_wr *request =
+		        &channel->requests[tandem_rdma_send_ring_unposted(&channel->sends, count)];
+
+		if (!may_post(channel, request, *ret_notify_count))
+			break;
+		*ret_notify_count += request->opcode == IBV_WR_RDMA_WRITE_WITH_IMM;
+		if (tandem_rdma_send_ring_wants_signal(&channel->sends, SIGNAL_INTERVAL, false))
+			request->send_flags = IBV_SEND_SIGNALED;
+		if (last != NULL)
+			last->next = request;
+		last = request;
+		count++;
+	}
+	if (last != NULL && last->send_flags == 0 &&
+	    tandem_rdma_send_ring_wants_signal(&channel->sends, SIGNAL_INTERVAL, true))
+		last->send_flags = IBV_SEND_SIGNALED;
+	return count;
+}
+
+static unsigned count_until(const struct ibv_send_wr *first, const struct ibv_send_wr *end)
+{
+	unsigned count = 0;
+
+	for (; first != end && first != NULL; first = first->next)
+		count++;
+	return count;
+}
+
+static void lose_for_post(struct tandem_rdma_channel *channel, int os_errno)
+{
+	struct tandem_error cause;
+	char name[24];
+
+	tandem_rdma_error(&cause, os_errno, 0, "ibv_post_send", "%s to %s",
+	                  tandem_rdma_channel_name(channel, name), channel->session->peer_text);
+	tandem_rdma_session_lose(channel->session, &cause);
+}
+
+void tandem_rdma_channel_flush(struct tandem_rdma_channel *channel, uint64_t now_ns)
+{
+	while (channel->session->state == TANDEM_RDMA_UP) {
+		struct ibv_send_wr *first =
+		        &channel->requests[tandem_rdma_send_ring_unposted(&channel->sends, 0)];
+		struct ibv_send_wr *bad = first;
+		unsigned notify_count;
+		unsigned count = link_batch(channel, &notify_count);
+		int rc;
+
+		if (count == 0)
+			return;
+		rc = tandem_rdma_errno_of(ibv_post_send(channel->id->qp, first, &bad));
+		/* What the device took before it failed comes back flushed. */
+		if (rc != 0)
+			count = count_until(first, bad);
+		tandem_rdma_send_ring_post(&channel->sends, count, now_ns);
+		channel->notify_sent_count += notify_count;
+		if (rc != 0)
+			lose_for_post(channel, rc);
+	}
+}
+
+/* ---- the calls ---- */
+
+static int check_state(const struct tandem_rdma_session *session, unsigned channel)
+{
+	if (channel >= session->channel_count || session->state == TANDEM_RDMA_JOINING)
+		return TANDEM_E_USAGE;
+	if (session->is_listening_side)
+		return TANDEM_E_USAGE;
+	return session->state == TANDEM_RDMA_UP ? 0 : TANDEM_E_PEER_LOST;
+}
+
+int tandem_rdma_session_write(struct tandem_session *head, unsigned channel_number,
+                              const struct tandem_write *writes, unsigned count,
+                              unsigned *ret_taken_count)
+{
+	struct tandem_rdma_session *session = tandem_rdma_session_of(head);
+	const uint64_t now_ns = tandem_clock_now_ns();
+	struct tandem_rdma_channel *channel;
+	struct route route;
+	unsigned taken = 0;
+	int rc;
+
+	rc = check_state(session, channel_number);
+	/* A wrong one among them posts none. */
+	for (unsigned i = 0; i < count && rc == 0; i++)
+		rc = find_route(session, &writes[i], &route) ? 0 : TANDEM_E_USAGE;
+	if (rc != 0)
+		return rc;
+	channel = &session->channels[channel_number + 1];
+	while (taken < count && find_route(session, &writes[taken], &route) &&
+	       take(channel, &route, writes[taken].length, now_ns) != NULL)
+		taken++;
+	tandem_rdma_channel_flush(channel, now_ns);
+	if (session->state != TANDEM_RDMA_UP)
+		return TANDEM_E_PEER_LOST;
+	*ret_taken_count = taken;
+	return 0;
+}
+
+int tandem_rdma_session_notify(struct tandem_session *head, unsigned channel_number,
+                               const struct tandem_write *write, uint32_t immediate)
+{
+	struct tandem_rdma_session *session = tandem_rdma_session_of(head);
+	const uint64_t now_ns = tandem_clock_now_ns();
+	struct tandem_rdma_channel *channel;
+	struct ibv_send_wr *last;
+	struct route route;
+	const int rc = check_state(session, channel_number);
+
+	if (rc != 0)
+		return rc;
+	if (!find_route(session, write, &route))
+		return TANDEM_E_USAGE;
+	channel = &session->channels[channel_number + 1];
+	last = take(channel, &route, write->length, now_ns);
+	if (last == NULL)
+		return TANDEM_E_AGAIN;
+	last->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+	last->imm_data = htonl(immediate);
+	tandem_rdma_channel_flush(channel, now_ns);
+	return session->state == TANDEM_RDMA_UP ? 0 : TANDEM_E_PEER_LOST;
+}
