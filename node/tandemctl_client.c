@@ -143,7 +143,7 @@ static int parse(const char *text, size_t length, struct json_object **ret_answe
 	}
 	json_object_put(answer);
 	return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "answer",
-	                        "no JSON object in the controller's answer: %.80s", text);
+	                        "no JSON object in the controller's answer of %zu bytes", length);
 }
 
 static int converse(struct exchange *exchange, struct json_object *request,

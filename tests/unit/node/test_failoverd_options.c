@@ -1,0 +1,142 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tandem/clock.h>
+
+#include "failoverd_options.h"
+
+static struct tandem_config *load(const char *extra)
+{
+	char text[2048];
+	struct tandem_config *config = NULL;
+	struct tandem_error error = {.code = 0};
+	snprintf(text, sizeof(text),
+	         "cluster = \"c\"; nodes = (\n"
+	         "{ name = \"a\"; address = \"10.0.0.1\"; port = 1; run_directory = \"/run/a\";\n"
+	         "  heartbeat = ( { address = \"10.1.0.1\"; port = 2; }, { address = "
+	         "\"10.2.0.1\"; port = 3; } ); },\n"
+	         "{ name = \"b\"; address = \"10.0.0.2\"; port = 4;\n"
+	         "  heartbeat = ( { address = \"10.1.0.2\"; port = 5; }, { address = "
+	         "\"10.2.0.2\"; port = 6; } ); },\n"
+	         "{ name = \"c\"; address = \"10.0.0.3\"; heartbeat = ( { address = "
+	         "\"10.1.0.3\"; } ); } );\n"
+	         "pairs = ( { name = \"one\"; nodes = [\"b\", \"a\"]; promote = { command = "
+	         "\"x\"; timeout_ms = 5000; };\n"
+	         "arbiter = { type = \"manual\"; path = \"/var/t\"; timeout_ms = 250; "
+	         "poll_interval_ms = 125; };\n"
+	         "%s } );\n",
+	         extra);
+	cr_assert_eq(tandem_config_load_text("t", text, strlen(text), &config, NULL, &error), 0,
+	             "%s", error.detail);
+	return config;
+}
+
+Test(failoverd_options, everything_arrives)
+{
+	struct tandem_config *config =
+	        load("heartbeat_interval_ms = 30; heartbeat_misses = 5; solo_after_ms = 400; "
+	             "fence_timeout_ms = 700; take_overs_max = 2; take_over_window_ms = 9000; "
+	             "key = \"000102030405060708090a0b0c0d0e0f\"; channels = 3;");
+	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
+	struct tandem_controller_options options;
+	struct tandem_error error = {.code = 0};
+	cr_assert_eq(tandem_failoverd_options(config, &config->nodes[0], pairs, &options, &error),
+	             0, "%s", error.detail);
+	cr_assert_str_eq(options.node, "a");
+	cr_assert_str_eq(options.run_directory, "/run/a");
+	cr_assert_eq(options.pair_count, 1);
+	cr_assert_eq(options.pairs, pairs);
+	cr_assert_str_eq(pairs[0].name, "one");
+	cr_assert_str_eq(pairs[0].peer_node, "b");
+	cr_assert_str_eq(pairs[0].first_owner, "b");
+	cr_assert_eq(pairs[0].link_count, 2);
+	cr_assert_str_eq(pairs[0].links[1].local_address, "10.2.0.1");
+	cr_assert_str_eq(pairs[0].links[1].peer_address, "10.2.0.2");
+	cr_assert_eq(pairs[0].links[1].local_port, 3);
+	cr_assert_eq(pairs[0].links[1].peer_port, 6);
+	cr_assert_eq(pairs[0].heartbeat_interval_ns, 30 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pairs[0].heartbeat_miss_count, 5);
+	cr_assert_eq(pairs[0].solo_after_ns, 400 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pairs[0].arbiter_type, TANDEM_ARBITER_MANUAL);
+	cr_assert_str_eq(pairs[0].arbiter_path, "/var/t/a");
+	cr_assert_eq(pairs[0].arbiter_timeout_ns, 250 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pairs[0].arbiter_poll_ns, 125 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pairs[0].fence_timeout_ns, 700 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pairs[0].activate_timeout_ns, 5000 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pairs[0].damper_window_ns, 9000 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pairs[0].damper_take_over_count, 2);
+	for (unsigned i = 0; i < sizeof(pairs[0].key); i++)
+		cr_assert_eq(pairs[0].key[i], i);
+	cr_assert_str_eq(pairs[0].settings.peer_address, "10.0.0.2");
+	cr_assert_eq(pairs[0].settings.peer_port, 4);
+	cr_assert_eq(pairs[0].settings.channel_count, 3);
+	tandem_config_free(config);
+}
+
+Test(failoverd_options, a_node_without_pairs)
+{
+	struct tandem_config *config = load("");
+	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
+	struct tandem_controller_options options = {.pair_count = 77};
+	struct tandem_error error = {.code = 0};
+	cr_assert_eq(tandem_failoverd_options(config, &config->nodes[2], pairs, &options, &error),
+	             TANDEM_E_CONFIG);
+	cr_assert_not_null(strstr(error.detail, "no pair names node \"c\""));
+	cr_assert_eq(options.pair_count, 77, "set on success only");
+	tandem_config_free(config);
+}
+
+Test(failoverd_options, a_missing_key_file_is_named_with_its_pair)
+{
+	struct tandem_config *config = load("key_file = \"/nonexistent/key\";");
+	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
+	struct tandem_controller_options options;
+	struct tandem_error error = {.code = 0};
+	cr_assert_eq(tandem_failoverd_options(config, &config->nodes[0], pairs, &options, &error),
+	             TANDEM_E_CONFIG);
+	cr_assert_not_null(strstr(error.detail, "pair one: key_file /nonexistent/key"));
+	tandem_config_free(config);
+}
+
+/* What the reader lets through, the controller takes: the limits of both agree at the edges. */
+Test(failoverd_options, the_controller_takes_what_the_reader_does)
+{
+	static const char *const edges[] = {
+	        "heartbeat_profile = \"lan-rt\";",
+	        "heartbeat_profile = \"lan\";",
+	        "heartbeat_interval_ms = 1; heartbeat_misses = 4; ping_interval_ms = 1;",
+	        "heartbeat_interval_ms = 10000; heartbeat_misses = 60; commit_timeout_ms = 600000; "
+	        "solo_after_ms = 600000;",
+	        "take_overs_max = 16; take_over_window_ms = 86400000; fence_timeout_ms = 600000;",
+	        "take_overs_max = 1; ping_interval_ms = 75;",
+	        "connect_timeout_ms = 10; reconnect_interval_ms = 10; state_bytes_max = "
+	        "1073741824;",
+	};
+	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
+	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
+		struct tandem_config *config = load(edges[i]);
+		struct tandem_controller_options options;
+		struct tandem_error error = {.code = 0};
+		cr_assert_eq(tandem_failoverd_options(config, &config->nodes[1], pairs, &options,
+		                                      &error),
+		             0, "%s: %s", edges[i], error.detail);
+		tandem_config_free(config);
+	}
+}
+
+/* As long as the reader allows. */
+Test(failoverd_options, the_longest_directories)
+{
+	struct tandem_config *config = load("");
+	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
+	struct tandem_controller_options options;
+	struct tandem_error error = {.code = 0};
+	char *directory = config->nodes[0].run_directory;
+	memset(directory, '/', sizeof(config->nodes[0].run_directory) - 1);
+	cr_assert_eq(strlen(directory), TANDEM_CONFIG_PATH_BYTES - 1);
+	memset(config->pairs[0].arbiter.path, '/', TANDEM_CONFIG_PATH_BYTES - 1 - 2);
+	cr_assert_eq(tandem_failoverd_options(config, &config->nodes[0], pairs, &options, &error),
+	             0, "%s", error.detail);
+	tandem_config_free(config);
+}

@@ -1,0 +1,398 @@
+#!/usr/bin/env python3
+"""tandemctl against a controller that it starts, against one that lies, and alone."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+PROGRAM, CONTROLLER, SOURCE = sys.argv[1:4]
+NAMES = ("status", "events", "yank", "promote", "force-primary", "maintenance", "check", "config")
+
+
+def run(*words):
+    return subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=30)
+
+
+def free_ports(count):
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def configuration(directory):
+    ports = free_ports(4)
+    nodes = ",\n".join(
+        f'{{ name = "{name}"; address = "127.0.0.1"; port = {ports[2 * i]};'
+        f' heartbeat = ( {{ address = "127.0.0.1"; port = {ports[2 * i + 1]}; }} );'
+        f' run_directory = "{directory}/{name}"; image_directory = "{directory}/{name}/i"; }}'
+        for i, name in enumerate("ab")
+    )
+    return (
+        f'cluster = "test"; nodes = (\n{nodes} );\n'
+        f'pairs = ( {{ name = "kv"; nodes = ["a", "b"]; promote = {{ command = "true"; }};'
+        f' arbiter = {{ type = "file"; path = "{directory}/arbiter"; }}; }} );\n'
+    )
+
+
+class Alone(unittest.TestCase):
+    def test_help_has_every_command_and_examples(self):
+        ended = run("--help")
+        self.assertEqual(ended.returncode, 0)
+        for name in NAMES:
+            self.assertIn(f"  {name} ", ended.stdout)
+            of_one = run(name, "--help")
+            self.assertEqual(of_one.returncode, 0)
+            self.assertIn(f"usage: tandemctl {name}", of_one.stdout)
+            self.assertIn(f"  tandemctl {name}", of_one.stdout.split("examples:")[1])
+
+    def test_wrong_use(self):
+        for words, needle in (
+            ((), "usage: tandemctl COMMAND"),
+            (("statsu",), "did you mean 'status'?"),
+            (("frobnicate",), "unknown command 'frobnicate'"),
+            (("status", "--jsno"), "did you mean --json?"),
+            (("status", "--pair"), "--pair needs a value"),
+            (("status", "--generation", "1"), "status does not take --generation"),
+            (("status", "kv"), "unexpected 'kv'"),
+            (("yank",), "yank needs PAIR"),
+            (("yank", "kv", "kw"), "unexpected 'kw'"),
+            (("maintenance", "kv"), "maintenance needs on|off PAIR"),
+            (("maintenance", "on"), "maintenance needs on|off PAIR"),
+            (("promote", "kv", "--generation", "-1"), "a number needed"),
+            (("promote", "kv", "--generation", "99999999999999999999"), "a number needed"),
+            (("force-primary", "kv"), "say --i-accept-data-loss"),
+            (("config",), "--example or --reference"),
+            (("config", "--example", "--reference"), "--example or --reference"),
+        ):
+            with self.subTest(words=words):
+                ended = run(*words)
+                self.assertEqual(ended.returncode, 2, ended.stderr)
+                self.assertIn(needle, ended.stderr)
+                self.assertEqual(ended.stdout, "")
+
+    def test_version(self):
+        self.assertRegex(run("--version").stdout, r"^tandemctl \d+\.\d+\.\d+\n$")
+
+    def test_config_prints_what_is_in_git(self):
+        for option, path in (
+            ("--example", "conf/tandem.conf.example"),
+            ("--reference", "docs/configuration.md"),
+        ):
+            ended = run("config", option)
+            self.assertEqual(ended.returncode, 0)
+            self.assertEqual(ended.stdout, (Path(SOURCE) / path).read_text())
+
+    def test_no_controller(self):
+        with tempfile.TemporaryDirectory() as directory:
+            ended = run("--run-dir", directory, "status")
+            self.assertEqual(ended.returncode, 1)
+            self.assertIn("no controller answers", ended.stderr)
+            ended = run("--run-dir", directory, "status", "--json")
+            self.assertEqual(ended.returncode, 1)
+            answer = json.loads(ended.stdout)
+            self.assertFalse(answer["ok"])
+            self.assertEqual(answer["code"], "SYSTEM")
+            self.assertEqual(run("--run-dir", "/" + "x" * 120, "status").returncode, 1)
+
+    def test_no_configuration(self):
+        ended = run("--config", "/nonexistent", "status")
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("/nonexistent: No such file", ended.stderr)
+
+
+class Check(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.path = Path(self.directory.name) / "tandem.conf"
+        self.path.write_text(configuration(self.directory.name))
+
+    def break_it(self):
+        text = self.path.read_text().replace("cluster", "cluser").replace('"true"', "7")
+        self.path.write_text(text)
+
+    def test_a_good_file(self):
+        ended = run("check", self.path)
+        self.assertEqual(ended.returncode, 0, ended.stdout)
+        self.assertTrue(ended.stdout.startswith(f"{self.path}: ok: cluster test, 2 nodes, 1 pair"))
+        for needle in ("memory:", "memory lock:", "CAP_SYS_NICE", "note: pair kv: no key"):
+            self.assertIn(needle, ended.stdout)
+
+    def test_a_good_file_as_json(self):
+        ended = run("check", self.path, "--json", "--node", "b")
+        self.assertEqual(ended.returncode, 0)
+        answer = json.loads(ended.stdout)
+        self.assertTrue(answer["ok"])
+        self.assertEqual(answer["mistakes"], [])
+        self.assertEqual([node["is_this_one"] for node in answer["nodes"]], [False, True])
+
+    def test_all_mistakes_with_their_lines(self):
+        self.break_it()
+        ended = run("check", self.path)
+        self.assertEqual(ended.returncode, 1)
+        lines = ended.stdout.splitlines()
+        self.assertEqual(lines[-1], f"{self.path}: 3 mistakes")
+        self.assertIn(f'{self.path}:1: cluser: unknown key; did you mean "cluster"?', lines)
+        answer = json.loads(run("check", self.path, "--json").stdout)
+        self.assertFalse(answer["ok"])
+        self.assertEqual(
+            {mistake["where"] for mistake in answer["mistakes"]},
+            {"cluster", "cluser", "pairs[0].promote.command"},
+        )
+
+    def test_the_controller_says_the_same_at_start(self):
+        self.break_it()
+        told = [line.split(":", 1)[1] for line in run("check", self.path).stdout.splitlines()[:-1]]
+        ended = subprocess.run(
+            [CONTROLLER, "--config", self.path, "--node", "a"],
+            capture_output=True, text=True, timeout=30, check=False,
+        )
+        self.assertEqual(ended.returncode, 1)
+        for text in told:
+            self.assertIn(text, ended.stderr)
+
+    def test_what_cannot_be_read(self):
+        ended = run("check", "/nonexistent")
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("/nonexistent: No such file", ended.stderr)
+        ended = run("check", "/", "--json")
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("not a regular file", json.loads(ended.stdout)["error"])
+
+    def test_an_unknown_node(self):
+        ended = run("check", self.path, "--node", "z")
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn('no node "z"; its nodes are: a, b', ended.stdout)
+
+    def test_a_key_file_that_would_stop_the_controller(self):
+        text = self.path.read_text().replace('name = "kv";', 'name = "kv"; key_file = "/none";')
+        self.path.write_text(text)
+        self.assertEqual(run("check", self.path).returncode, 0, "not on a node of its own")
+        ended = run("check", self.path, "--node", "a")
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("key_file /none", ended.stdout)
+
+
+class Liar:
+    """Answers one connection with fixed bytes, then closes."""
+
+    def __init__(self, directory, answer):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(f"{directory}/admin.sock")
+        self.socket.listen()
+        self.request = b""
+        self.thread = threading.Thread(target=self.serve, args=(answer,))
+        self.thread.start()
+
+    def serve(self, answer):
+        connection, _ = self.socket.accept()
+        with connection:
+            self.request = connection.makefile("rb").readline()
+            try:
+                connection.sendall(answer)
+            except OSError:
+                pass  # it had read enough
+
+    def close(self):
+        self.thread.join(30)
+        self.socket.close()
+
+
+class Lies(unittest.TestCase):
+    def ask(self, answer, *words):
+        with tempfile.TemporaryDirectory() as directory:
+            liar = Liar(directory, answer)
+            try:
+                ended = run("--run-dir", directory, *words)
+            finally:
+                liar.close()
+            return ended, json.loads(liar.request)
+
+    def test_answers_that_are_none(self):
+        for answer, needle in (
+            (b"", "closed the connection"),
+            (b'{"ok":true}', "closed the connection"),
+            (b"\n", "no JSON object"),
+            (b"[1]\n", "no JSON object"),
+            (b"{\xff\xfe\x00\n", "no JSON object"),
+            (b'{"ok":true\n', "no JSON object"),
+            (b"[" * 100 + b"\n", "no JSON object"),
+            (b"x" * (9 << 20), "more than 8388608 bytes"),
+            (b'{"ok":false}\n', "refused without a reason"),
+            (b'{"ok":false,"error":"because"}\n', "because"),
+        ):
+            with self.subTest(answer=answer[:40]):
+                ended, _ = self.ask(answer, "status")
+                self.assertEqual(ended.returncode, 1, ended.stderr)
+                self.assertIn(needle, ended.stderr)
+
+    def test_answers_with_holes(self):
+        for answer in (
+            b'{"ok":true}\n',
+            b'{"ok":true,"pairs":7,"events":{}}\n',
+            b'{"ok":true,"pairs":[null,3,{}],"events":[null,"x",{}]}\n',
+            b'{"ok":true,"pairs":[{"peer":{"links":[4]},"alarms":[null,1],"stats":[]}]}\n',
+            b'{"ok":true,"pairs":[{"data_plane":{"attached":true,"kind":"program"},'
+            b'"stats":{"pause_us":3},"last_failover":{}}],"events":[{"evidence":1}]}\n',
+        ):
+            for name in ("status", "events"):
+                with self.subTest(answer=answer, name=name):
+                    ended, _ = self.ask(answer, name)
+                    self.assertEqual(ended.returncode, 0, ended.stderr)
+
+    def test_requests(self):
+        for words, expected in (
+            (("status",), {"command": "status"}),
+            (("status", "--pair", "kv"), {"command": "status", "pair": "kv"}),
+            (("events",), {"command": "events"}),
+            (("yank", "kv"), {"command": "yank", "pair": "kv"}),
+            (("promote", "kv"), {"command": "promote", "pair": "kv"}),
+            (
+                ("promote", "kv", "--generation", "7"),
+                {"command": "promote", "pair": "kv", "generation": 7},
+            ),
+            (
+                ("force-primary", "kv", "--i-accept-data-loss"),
+                {"command": "force-primary", "pair": "kv", "accept_data_loss": True},
+            ),
+            (
+                ("force-primary", "kv", "--accept-data-loss"),
+                {"command": "force-primary", "pair": "kv", "accept_data_loss": True},
+            ),
+            (
+                ("maintenance", "off", "kv"),
+                {"command": "maintenance", "pair": "kv", "on": False},
+            ),
+        ):
+            with self.subTest(words=words):
+                ended, request = self.ask(b'{"ok":true,"text":"very well"}\n', *words)
+                self.assertEqual(ended.returncode, 0, ended.stderr)
+                self.assertEqual(request, expected)
+                if words[0] not in ("status", "events"):
+                    self.assertEqual(ended.stdout, "very well\n")
+
+    def test_status_for_people(self):
+        pair = {
+            "pair": "kv", "node": "a", "state": "PRIMARY_PAIR",
+            "headline": "PROTECTED - node a leads (generation 7), node b in sync",
+            "waiting_for": "nothing: the pair is in sync", "unblock": "tandemctl frob kv",
+            "in_state_ms": 12345.6, "alarms": ["a heartbeat link is silent"],
+            "peer": {"node": "b", "state": "SECONDARY", "heard_ms": 3.25,
+                     "links": [{"address": "10.0.0.2", "port": 7401, "up": False}]},
+            "last_failover": {"at": "then", "detect_ms": 1.0, "decide_ms": None},
+        }
+        ended, _ = self.ask(json.dumps({"ok": True, "pairs": [pair]}).encode() + b"\n", "status")
+        lines = ended.stdout.splitlines()
+        self.assertEqual(lines[0], pair["headline"])
+        self.assertEqual(lines[1], "  pair:        kv on node a: PRIMARY_PAIR")
+        self.assertIn("nothing: the pair is in sync (in this state for 12.3 s)", lines[2])
+        self.assertEqual(lines[3], "  unblock:     tandemctl frob kv")
+        self.assertEqual(lines[4], "  ALARM:       a heartbeat link is silent")
+        self.assertIn("heard 3.2 ms ago; 10.0.0.2 port 7401 DOWN", lines[5])
+        self.assertIn("detect 1.0 ms, decide never", lines[-1])
+
+
+class Live(unittest.TestCase):
+    """One controller of a pair whose other node is off."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.path = Path(self.directory.name) / "tandem.conf"
+        self.path.write_text(configuration(self.directory.name))
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.manager.close)
+        self.manager.bind(f"{self.directory.name}/notify")
+        self.manager.settimeout(30)
+        self.controller = subprocess.Popen(
+            [CONTROLLER, "--config", self.path, "--node", "a"],
+            stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "NOTIFY_SOCKET": f"{self.directory.name}/notify"},
+        )
+        self.addCleanup(self.end)
+        self.assertIn(b"READY=1\nSTATUS=node a watches 1 pair", self.manager.recv(256))
+
+    def end(self):
+        if self.controller.poll() is None:
+            self.controller.kill()
+        self.controller.wait()
+        self.controller.stderr.close()
+
+    def ask(self, *words):
+        return run("--config", self.path, "--node", "a", *words)
+
+    def test_status_and_events(self):
+        answer = json.loads(self.ask("status", "--json").stdout)
+        self.assertTrue(answer["ok"])
+        self.assertEqual(answer["node"], "a")
+        self.assertEqual(answer["pairs"][0]["pair"], "kv")
+        self.assertIn(" - ", self.ask("status").stdout.splitlines()[0])
+        self.assertEqual(self.ask("status", "--pair", "nope").returncode, 1)
+        self.assertTrue(json.loads(self.ask("events", "--json").stdout)["ok"])
+        self.assertEqual(self.ask("events").returncode, 0)
+
+    def test_yank_without_a_session_is_refused(self):
+        ended = self.ask("yank", "kv")
+        self.assertEqual(ended.returncode, 1)
+        self.assertNotEqual(ended.stderr, "")
+
+    def test_watch_goes_on_and_ends_with_its_reader(self):
+        watch = subprocess.Popen(
+            [PROGRAM, "--config", self.path, "--node", "a", "status", "--watch", "--json"],
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2):
+            self.assertTrue(select.select([watch.stdout], [], [], 30)[0])
+            self.assertTrue(json.loads(watch.stdout.readline())["ok"])
+        watch.stdout.close()
+        self.assertEqual(watch.wait(30), 0)
+
+    def test_a_second_controller_is_refused(self):
+        ended = subprocess.run(
+            [CONTROLLER, "--config", self.path, "--node", "a"],
+            capture_output=True, text=True, timeout=30, check=False,
+        )
+        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(self.ask("status").returncode, 0, "the first one goes on")
+
+    def test_ends_cleanly(self):
+        self.controller.send_signal(signal.SIGTERM)
+        self.assertEqual(self.controller.wait(30), 0)
+        self.assertEqual(self.manager.recv(256), b"STOPPING=1")
+        log = self.controller.stderr.read()
+        self.assertIn("node a of cluster test: 1 pair, 1 heartbeat link; real-time: ", log)
+        self.assertIn("ending on signal 15", log)
+
+
+class Controller(unittest.TestCase):
+    def run_it(self, *words):
+        return subprocess.run(
+            [CONTROLLER, *map(str, words)], capture_output=True, text=True, timeout=30, check=False
+        )
+
+    def test_check_and_wrong_use(self):
+        path = f"{SOURCE}/conf/quickstart.conf"
+        ended = self.run_it("--config", path, "--node", "b", "--check")
+        self.assertEqual((ended.returncode, ended.stdout), (0, f"{path}: node b: ok\n"))
+        self.assertEqual(self.run_it("--config", path, "--node", "z", "--check").returncode, 1)
+        self.assertEqual(self.run_it("--frob").returncode, 2)
+        self.assertEqual(self.run_it("word").returncode, 2)
+        ended = self.run_it("--help")
+        self.assertEqual(ended.returncode, 0)
+        self.assertIn("examples:", ended.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=1)
