@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* What follows the hello on a TCP connection: a header of fixed size, then `length` bytes
- * (docs/protocol.md, section T). Pure codec, little-endian; any bytes are safe to decode. */
+ * (docs/protocol.md, T5 to T7). Pure codec, little-endian; any bytes are safe to decode. */
 #define TANDEM_FRAME_BYTES 48
 
 enum tandem_frame_type {

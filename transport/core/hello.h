@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* The first bytes of each TCP connection, and the answer to them (docs/protocol.md, section T).
+/* The first bytes of each TCP connection, and the answer to them: docs/protocol.md, T2 and T3.
  * Pure codec, little-endian, fixed sizes; any bytes are safe to decode. */
 #define TANDEM_HELLO_VERSION 1
 #define TANDEM_HELLO_BYTES   32

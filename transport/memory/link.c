@@ -174,7 +174,7 @@ static bool land_write(struct tandem_memory_link *link, unsigned index,
 	return true;
 }
 
-/* One write a channel in turn: the worst order between channels that is still fair. */
+/* T5. One write a channel in turn: the worst order between channels that is still fair. */
 void tandem_memory_link_land_writes(struct tandem_memory_link *link,
                                     struct tandem_memory_session *session, uint64_t now_ns)
 {

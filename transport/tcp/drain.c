@@ -4,7 +4,7 @@
 
 #include "tcp/session.h"
 
-/* Docs/protocol.md, section T: fence. A TCP peer stores nothing itself: our reads do. So when no
+/* T11, T12, T14. A TCP peer stores nothing itself: our reads do. So when no
  * connection is ever read again, no write can land, and that needs nobody's answer. */
 
 static void finish(struct tandem_tcp_session *session)
@@ -29,6 +29,13 @@ void tandem_tcp_session_drain(struct tandem_tcp_session *session)
 	size_t share_bytes = TANDEM_TCP_BUDGET_BYTES / session->connection_count;
 	for (unsigned i = 0; i < session->connection_count; i++)
 		tandem_tcp_inbox_receive(session, &session->connections[i], share_bytes);
+	/* A peer that closed some connections and not the others is not waited for. */
+	if (tandem_clock_now_ns() >= session->drain_deadline_ns)
+		tandem_tcp_session_limit(session);
+	for (unsigned i = 0; i < session->connection_count; i++) {
+		if (session->connections[i].inbox.is_closed)
+			tandem_tcp_connection_poll(session, &session->connections[i], 0);
+	}
 	if (!is_any_open(session, 0))
 		finish(session);
 }
@@ -79,7 +86,8 @@ int tandem_tcp_session_fence(struct tandem_session *head, uint64_t deadline_ns,
 		                        "only the listening side exposes memory");
 	tandem_error_set(&cause, TANDEM_E_YANKED, "fence", "%s: fenced by this side",
 	                 session->peer_text);
-	tandem_tcp_session_end(session, &cause, true);
+	tandem_tcp_session_end(session, &cause, TANDEM_TCP_DRAIN_RECEIVED);
+	tandem_tcp_session_limit(session);
 	while (is_any_open(session, 1) && tandem_clock_now_ns() < deadline_ns) {
 		if (!drain_data_once(session))
 			break;

@@ -84,7 +84,7 @@ static enum tandem_frame_fault check(const struct tandem_tcp_session *session,
 	return tandem_frame_check_target(frame, memory->bytes, memory->key);
 }
 
-/* Judges the header that is whole; only after that a byte of its payload is read. */
+/* T6, T7: judges the header that is whole; only after that a byte of its payload is read. */
 static bool open_frame(struct tandem_tcp_session *session, struct tandem_tcp_connection *connection)
 {
 	struct tandem_tcp_inbox *inbox = &connection->inbox;
@@ -198,12 +198,13 @@ static ssize_t read_some(struct tandem_tcp_connection *connection, size_t budget
 static void stop_reading(struct tandem_tcp_session *session,
                          struct tandem_tcp_connection *connection, ssize_t got, int os_errno)
 {
+	bool is_empty = got < 0 && os_errno == EAGAIN;
+	if (is_empty && !connection->inbox.has_limit)
+		return;
 	if (session->state >= TANDEM_TCP_DRAINING) {
 		connection->inbox.is_closed = true;
 		return;
 	}
-	if (got < 0 && os_errno == EAGAIN)
-		return;
 	tandem_tcp_session_end_connection(session, connection, "receive", got < 0 ? os_errno : 0);
 }
 

@@ -8,8 +8,8 @@
 #include "tcp/session.h"
 #include "tcp/socket.h"
 
-/* The connecting side's way into a session: the control channel asks, its answer gives the key, the
- * data channels join under that key. */
+/* T1 to T3. The connecting side's way into a session: the control channel asks, its answer gives
+ * the key, the data channels join under that key. */
 
 static void start_connecting(struct tandem_tcp_session *session,
                              struct tandem_tcp_connection *connection)
@@ -154,7 +154,7 @@ static void take_answer(struct tandem_tcp_session *session,
 	if (status != 0) {
 		tandem_tcp_connection_name(connection, name, sizeof(name));
 		tandem_error_wrap(&cause, status, "%s, %s", session->peer_text, name);
-		tandem_tcp_session_end(session, &cause, false);
+		tandem_tcp_session_end(session, &cause, TANDEM_TCP_DRAIN_NOTHING);
 		return;
 	}
 	connection->join_state = TANDEM_TCP_JOIN_JOINED;
@@ -215,7 +215,7 @@ static void check_join_deadline(struct tandem_tcp_session *session)
 	        &cause, TANDEM_E_TIMEOUT, "join", "%s: %u of %u channels joined in %llu ms",
 	        session->peer_text, joined_count(session), session->connection_count,
 	        (unsigned long long)(session->options.connect_timeout_ns / TANDEM_NS_PER_MS));
-	tandem_tcp_session_end(session, &cause, false);
+	tandem_tcp_session_end(session, &cause, TANDEM_TCP_DRAIN_NOTHING);
 }
 
 void tandem_tcp_joining_progress(struct tandem_tcp_session *session)

@@ -21,7 +21,7 @@
 /* How long a machine without descriptors is left alone, so that accept does not spin. */
 #define PAUSE_NS (UINT64_C(100) * TANDEM_NS_PER_MS)
 
-/* A connection whose hello is not whole yet; fd -1: the place is free. */
+/* T2, T4: a connection whose hello is not whole yet; fd -1: the place is free. */
 struct stranger {
 	int fd;
 	uint64_t deadline_ns;
@@ -30,7 +30,7 @@ struct stranger {
 	size_t hello_bytes;
 };
 
-/* A session whose channels have not all joined; key 0: the place is free. */
+/* T3, T4: a session whose channels have not all joined; key 0: the place is free. */
 struct join {
 	uint64_t key;
 	uint64_t deadline_ns;

@@ -7,7 +7,7 @@
 
 #include "core/frame.h"
 
-/* The frames of one connection that the kernel has not taken whole yet. */
+/* The frames of one connection that the kernel has not taken whole yet: T8. */
 struct tandem_tcp_outbox_entry {
 	uint8_t header[TANDEM_FRAME_BYTES];
 	const uint8_t *payload; /* borrowed until the entry has left */

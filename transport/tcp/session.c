@@ -171,7 +171,7 @@ static bool is_any_stalled(const struct tandem_tcp_session *session)
 static bool has_work(const struct tandem_tcp_session *session)
 {
 	return session->has_up_event || session->has_lost_event ||
-	       session->state == TANDEM_TCP_DRAINING ||
+	       (session->state == TANDEM_TCP_DRAINING && !session->awaits_ends) ||
 	       !tandem_event_queue_is_empty(&session->queue) || is_any_stalled(session);
 }
 
@@ -191,15 +191,25 @@ void tandem_tcp_session_wake(struct tandem_tcp_session *session)
 
 /* ---- its end ---- */
 
+void tandem_tcp_session_limit(struct tandem_tcp_session *session)
+{
+	session->awaits_ends = false;
+	for (unsigned i = 0; i < session->connection_count; i++) {
+		struct tandem_tcp_connection *connection = &session->connections[i];
+		tandem_tcp_connection_poll(session, connection, 0);
+		if (connection->inbox.has_limit)
+			continue;
+		connection->inbox.has_limit = true;
+		connection->inbox.limit_bytes = tandem_tcp_socket_received_bytes(connection->fd);
+	}
+}
+
 static void stop_connection(struct tandem_tcp_session *session,
                             struct tandem_tcp_connection *connection, bool drains)
 {
 	tandem_tcp_outbox_clear(&connection->outbox);
-	tandem_tcp_connection_poll(session, connection, 0);
-	if (drains) {
-		connection->inbox.has_limit = true;
-		connection->inbox.limit_bytes = tandem_tcp_socket_received_bytes(connection->fd);
-	} else {
+	tandem_tcp_connection_poll(session, connection, drains ? EPOLLIN : 0);
+	if (!drains) {
 		connection->inbox.is_closed = true;
 		connection->inbox.is_stalled = false;
 	}
@@ -207,24 +217,47 @@ static void stop_connection(struct tandem_tcp_session *session,
 }
 
 void tandem_tcp_session_end(struct tandem_tcp_session *session, const struct tandem_error *cause,
-                            bool drains)
+                            enum tandem_tcp_drain drain)
 {
 	if (session->state >= TANDEM_TCP_DRAINING)
 		return;
-	drains = drains && session->state == TANDEM_TCP_UP;
+	if (session->state == TANDEM_TCP_JOINING)
+		drain = TANDEM_TCP_DRAIN_NOTHING;
 	session->state = TANDEM_TCP_DRAINING;
 	session->cause = *cause;
 	if (atomic_load(&session->is_yanked)) {
-		/* Whatever failed, failed because yank shut the sockets down. */
+		/* T10: whatever failed, failed because yank shut the sockets down. */
 		tandem_error_set(&session->cause, TANDEM_E_YANKED, "yank",
 		                 "%s: yanked by this side", session->peer_text);
-		drains = false;
+		drain = TANDEM_TCP_DRAIN_NOTHING;
 	}
 	for (unsigned i = 0; i < session->connection_count; i++)
-		stop_connection(session, &session->connections[i], drains);
+		stop_connection(session, &session->connections[i],
+		                drain != TANDEM_TCP_DRAIN_NOTHING);
+	session->awaits_ends = true;
+	session->drain_deadline_ns = tandem_clock_now_ns() + session->options.peer_timeout_ns;
+	if (drain != TANDEM_TCP_DRAIN_SENT)
+		tandem_tcp_session_limit(session);
 	/* Left in, it would keep the descriptor readable for ever. */
 	epoll_ctl(session->epoll_fd, EPOLL_CTL_DEL, session->yank_fd, NULL);
 	tandem_tcp_session_wake(session);
+}
+
+/* T9: the cause names the channel, what is pending and its age. */
+static void end_for_silence(struct tandem_tcp_session *session,
+                            const struct tandem_tcp_connection *connection, uint64_t age_ns)
+{
+	struct tandem_error cause;
+	char name[32];
+	tandem_tcp_connection_name(connection, name, sizeof(name));
+	tandem_error_set(
+	        &cause, TANDEM_E_TIMEOUT, "send",
+	        "%s, %s: %u frames (%llu bytes) pending besides what the kernel holds, and "
+	        "the peer took no byte for %llu ms",
+	        session->peer_text, name, connection->outbox.count,
+	        (unsigned long long)connection->outbox.pending_bytes,
+	        (unsigned long long)(age_ns / TANDEM_NS_PER_MS));
+	tandem_tcp_session_end(session, &cause, TANDEM_TCP_DRAIN_RECEIVED);
 }
 
 void tandem_tcp_session_end_connection(struct tandem_tcp_session *session,
@@ -233,6 +266,10 @@ void tandem_tcp_session_end_connection(struct tandem_tcp_session *session,
 {
 	struct tandem_error cause;
 	char name[32];
+	if (os_errno == ETIMEDOUT) {
+		end_for_silence(session, connection, session->options.peer_timeout_ns);
+		return;
+	}
 	tandem_tcp_connection_name(connection, name, sizeof(name));
 	if (os_errno != 0)
 		tandem_error_set_errno(&cause, tandem_tcp_socket_error_code(os_errno), os_errno,
@@ -243,7 +280,9 @@ void tandem_tcp_session_end_connection(struct tandem_tcp_session *session,
 		                 connection->inbox.has_frame || connection->inbox.header_bytes > 0
 		                         ? " in the middle of a frame"
 		                         : "");
-	tandem_tcp_session_end(session, &cause, true);
+	bool is_closed = cause.code == TANDEM_E_PEER_LOST;
+	tandem_tcp_session_end(session, &cause,
+	                       is_closed ? TANDEM_TCP_DRAIN_SENT : TANDEM_TCP_DRAIN_RECEIVED);
 }
 
 void tandem_tcp_session_end_protocol(struct tandem_tcp_session *session,
@@ -252,7 +291,7 @@ void tandem_tcp_session_end_protocol(struct tandem_tcp_session *session,
 	/* Found while draining, it says more than the end that began the drain. */
 	if (session->state == TANDEM_TCP_DRAINING)
 		session->cause = *cause;
-	tandem_tcp_session_end(session, cause, false);
+	tandem_tcp_session_end(session, cause, TANDEM_TCP_DRAIN_NOTHING);
 	for (unsigned i = 0; i < session->connection_count; i++) {
 		session->connections[i].inbox.is_closed = true;
 		session->connections[i].inbox.is_stalled = false;
@@ -311,20 +350,10 @@ static void check_deadlines(struct tandem_tcp_session *session)
 {
 	uint64_t now_ns = tandem_clock_now_ns();
 	for (unsigned i = 0; i < session->connection_count; i++) {
-		struct tandem_tcp_connection *connection = &session->connections[i];
-		struct tandem_error cause;
-		char name[32];
+		const struct tandem_tcp_connection *connection = &session->connections[i];
 		if (now_ns < outbox_deadline_ns(session, connection))
 			continue;
-		tandem_tcp_connection_name(connection, name, sizeof(name));
-		tandem_error_set(
-		        &cause, TANDEM_E_TIMEOUT, "send",
-		        "%s, %s: %u frames (%llu bytes) pending and no byte moved for %llu ms",
-		        session->peer_text, name, connection->outbox.count,
-		        (unsigned long long)connection->outbox.pending_bytes,
-		        (unsigned long long)((now_ns - connection->outbox.moved_at_ns) /
-		                             TANDEM_NS_PER_MS));
-		tandem_tcp_session_end(session, &cause, true);
+		end_for_silence(session, connection, now_ns - connection->outbox.moved_at_ns);
 		return;
 	}
 }
@@ -334,7 +363,7 @@ static void progress(struct tandem_session *head)
 	struct tandem_tcp_session *session = tandem_tcp_session_of(head);
 	const struct tandem_error yanked = {.code = TANDEM_E_YANKED};
 	if (atomic_load(&session->is_yanked))
-		tandem_tcp_session_end(session, &yanked, false);
+		tandem_tcp_session_end(session, &yanked, TANDEM_TCP_DRAIN_NOTHING);
 	if (session->state == TANDEM_TCP_JOINING)
 		tandem_tcp_joining_progress(session);
 	if (session->state == TANDEM_TCP_UP) {
@@ -377,8 +406,8 @@ static void yank(struct tandem_session *head)
 {
 	struct tandem_tcp_session *session = tandem_tcp_session_of(head);
 	atomic_store(&session->is_yanked, true);
-	/* Shutting down needs no lock that a blocked call could hold; descriptors stay open until
-	 * free, so none of these numbers can be somebody else's. */
+	/* T10. Shutting down needs no lock that a blocked call could hold; descriptors stay open
+	 * until free, so none of these numbers can be somebody else's. */
 	eventfd_write(session->yank_fd, 1);
 	for (unsigned i = 0; i < session->connection_count; i++)
 		shutdown(session->connections[i].fd, SHUT_RDWR);
@@ -407,6 +436,8 @@ static uint64_t deadline_ns(const struct tandem_session *head)
 	uint64_t deadline = UINT64_MAX;
 	if (session->state == TANDEM_TCP_JOINING)
 		return session->join_deadline_ns;
+	if (session->state == TANDEM_TCP_DRAINING)
+		return session->drain_deadline_ns;
 	for (unsigned i = 0; i < session->connection_count; i++) {
 		uint64_t own = outbox_deadline_ns(session, &session->connections[i]);
 		deadline = own < deadline ? own : deadline;

@@ -59,7 +59,7 @@ struct tandem_tcp_connection {
 enum tandem_tcp_session_state {
 	TANDEM_TCP_JOINING,
 	TANDEM_TCP_UP,
-	TANDEM_TCP_DRAINING, /* lost or fenced; what the kernel had received is still read */
+	TANDEM_TCP_DRAINING, /* lost or fenced; what had arrived is still read */
 	TANDEM_TCP_ENDED,    /* nothing is read any more */
 };
 
@@ -93,7 +93,9 @@ struct tandem_tcp_session {
 	bool has_up_event;
 	bool has_lost_event;
 	struct tandem_error cause; /* of the end */
-	unsigned turn;             /* who is served first */
+	bool awaits_ends; /* DRAINING: until each connection has ended, not what is there now */
+	uint64_t drain_deadline_ns;
+	unsigned turn; /* who is served first */
 	unsigned expose_count;
 	unsigned message_slot; /* next of message_pool */
 	uint8_t (*message_pool)[TANDEM_MESSAGE_BYTES_MAX];
@@ -142,10 +144,18 @@ void tandem_tcp_connection_name(const struct tandem_tcp_connection *connection, 
 void tandem_tcp_connection_poll(struct tandem_tcp_session *session,
                                 struct tandem_tcp_connection *connection, uint32_t events);
 
-/* Ends the session for `cause` unless it has ended already. With `drains` what the kernel has
- * received up to now is still delivered. */
+/* What is still delivered when a session ends. */
+enum tandem_tcp_drain {
+	TANDEM_TCP_DRAIN_NOTHING,
+	TANDEM_TCP_DRAIN_RECEIVED, /* what the kernel has received up to now */
+	TANDEM_TCP_DRAIN_SENT,     /* all that the peer had sent before it closed: T14 */
+};
+
+/* Ends the session for `cause` unless it has ended already. */
 void tandem_tcp_session_end(struct tandem_tcp_session *session, const struct tandem_error *cause,
-                            bool drains);
+                            enum tandem_tcp_drain drain);
+/* Nothing that arrives later is read. */
+void tandem_tcp_session_limit(struct tandem_tcp_session *session);
 /* The same for a connection that failed with `os_errno`, 0 for its end. */
 void tandem_tcp_session_end_connection(struct tandem_tcp_session *session,
                                        const struct tandem_tcp_connection *connection,

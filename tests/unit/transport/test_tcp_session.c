@@ -60,7 +60,8 @@ Test(tcp_session, everything_before_the_end_is_delivered_first)
 	send_notify(1, 0, 2);
 	send_message(0, 'a');
 	send_message(1, 'b');
-	shutdown(peer.fds[0], SHUT_WR);
+	for (unsigned i = 0; i < 3; i++)
+		shutdown(peer.fds[i], SHUT_WR);
 	for (bool is_lost = false; !is_lost;) {
 		tandem_session_progress(peer.session);
 		while (tandem_session_next_event(peer.session, &event)) {
@@ -74,6 +75,52 @@ Test(tcp_session, everything_before_the_end_is_delivered_first)
 	cr_assert_eq(message_count, 2);
 	cr_assert_eq(event.error.code, TANDEM_E_PEER_LOST);
 	cr_assert(!is_readable(), "nothing is left, so the descriptor must be quiet");
+}
+
+/* Connections end in any order; what another one still carries counts: T14. */
+Test(tcp_session, a_connection_that_ends_later_is_waited_for)
+{
+	struct tandem_error error;
+	shutdown(peer.fds[0], SHUT_WR);
+	cr_assert(is_readable_within(20000));
+	tandem_session_progress(peer.session);
+	cr_assert(!tandem_session_next_event(peer.session, &event));
+	cr_assert(!is_readable(), "waiting must not spin");
+	cr_assert_neq(tandem_session_deadline_ns(peer.session), UINT64_MAX);
+	cr_assert_eq(tandem_session_send(peer.session, "x", 1), TANDEM_E_PEER_LOST);
+	send_notify(0, 0, 1);
+	send_notify(1, 0, 2);
+	for (unsigned i = 1; i < 3; i++)
+		shutdown(peer.fds[i], SHUT_WR);
+	cr_assert_eq(raw_peer_wait_lost(&peer, &error), 2);
+	cr_assert_eq(error.code, TANDEM_E_PEER_LOST);
+}
+
+Test(tcp_session, a_connection_that_never_ends_is_not_waited_for_longer_than_the_peer_timeout)
+{
+	struct tandem_error error;
+	uint64_t begin_ns = tandem_clock_now_ns();
+	shutdown(peer.fds[1], SHUT_WR);
+	raw_peer_wait_lost(&peer, &error);
+	uint64_t took_ns = tandem_clock_now_ns() - begin_ns;
+	cr_assert_eq(error.code, TANDEM_E_PEER_LOST);
+	cr_assert(took_ns >= UINT64_C(1) * TANDEM_NS_PER_S &&
+	          took_ns < UINT64_C(15) * TANDEM_NS_PER_S);
+}
+
+Test(tcp_session, fence_does_not_wait_for_connections_to_end)
+{
+	struct tandem_error error;
+	const uint64_t deadline_ns = tandem_clock_now_ns() + UINT64_C(20) * TANDEM_NS_PER_S;
+	shutdown(peer.fds[0], SHUT_WR);
+	cr_assert(is_readable_within(20000));
+	tandem_session_progress(peer.session);
+	cr_assert_eq(tandem_session_fence(peer.session, deadline_ns, NULL), 0);
+	cr_assert_lt(tandem_clock_now_ns(), deadline_ns);
+	memset(peer.memory, 0x3c, RAW_MEMORY_BYTES);
+	send_notify(0, 0, 1);
+	cr_assert_eq(raw_peer_wait_lost(&peer, &error), 0);
+	cr_assert(raw_peer_is_untouched_but(&peer, 0, 0));
 }
 
 Test(tcp_session, an_idle_session_is_quiet)
