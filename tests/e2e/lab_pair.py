@@ -22,6 +22,15 @@ _SHARE = Path("/mnt/share")  # the layout's directory, as both machines see it
 _SERVE_PORT = 6379
 _ADDRESSES = {"a": "10.77.0.1", "b": "10.77.0.2"}
 _START_SECONDS = 30
+# An emulated machine, of two on as many cores, is often not scheduled for longer than heartbeats
+# may be silent where machines are real.
+_PAIR_OPTIONS = {
+    "heartbeat_interval_ms": "50",
+    "heartbeat_misses": "30",
+    "solo_after_ms": "2000",
+    "connect_timeout_ms": "5000",
+    "commit_timeout_ms": "3000",
+}
 
 
 class LabLayout(Layout):
@@ -45,7 +54,10 @@ class LabLayout(Layout):
         directory = Path(tempfile.mkdtemp(prefix="tandem-lab-test-"))
         images = directory / "images"
         images.mkdir()
-        super().__init__(directory, images, nodes, _SHARE / "arbiter", provider=provider)
+        super().__init__(
+            directory, images, nodes, _SHARE / "arbiter", provider=provider,
+            pair_options=_PAIR_OPTIONS,
+        )
         self.write()
 
 
@@ -113,6 +125,8 @@ class LabNode:
 
 class LabPair(Pair):
     """A context manager: the machines run inside the block only."""
+
+    end_words = "the machine of node a (its QEMU process)"
 
     def __init__(self, programs, serve_ports, provider, kernel=None, say=lambda text: None):
         self.layout = LabLayout(serve_ports, provider)

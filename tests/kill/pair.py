@@ -18,6 +18,8 @@ TAKE_OVER_SECONDS = 30
 class Pair:
     """A context manager: nothing of it runs after the block."""
 
+    end_words = "server, data plane and controller of node a"  # what the end befalls
+
     def __init__(self, layout, programs):
         self.layout = layout
         self.programs = programs

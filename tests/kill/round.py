@@ -239,7 +239,7 @@ class Round:
         self.client.load(connections, lambda: bool(instants), END_SECONDS)
         timer.join()
         wait.until(is_ended, END_SECONDS, "the end of node a")
-        self.tell(f"{number.name} to server, data plane and controller of node a, in mid-load")
+        self.tell(f"{number.name} to {pair.end_words}, in mid-load")
         return instants[0]
 
     def _turn_to_reads(self, connections):

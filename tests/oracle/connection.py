@@ -13,7 +13,7 @@ _RECV_BYTES = 1 << 18
 class Connection:
     """Non-blocking; is_open turns False when the server went away, why_closed says how."""
 
-    def __init__(self, number, node, address, tally, timeout_seconds=1.0):
+    def __init__(self, number, node, address, tally, timeout_seconds=10.0):
         self.number = number
         self.node = node
         self.is_open = True
