@@ -1,89 +1,26 @@
-#include <tandem/standby.h>
+#include "standby_internal.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <tandem/clock.h>
-#include <tandem/failpoint.h>
 #include <tandem/memory.h>
 #include <tandem/random.h>
 
-#include "../core/secondary.h"
-#include "control_link.h"
-#include "image.h"
-#include "inbox.h"
-
-#define FENCE_TIMEOUT_NS       (5 * TANDEM_NS_PER_S)
 #define ATTACH_TIMEOUT_NS      (2 * TANDEM_NS_PER_S)
-#define REFUSAL_TIMEOUT_NS     (50 * TANDEM_NS_PER_MS)
 #define ATTACH_INTERVAL_MS     200
-#define SLICE_PAGES            4096u /* applied between two looks at the session */
 #define REPORT_INTERVAL_MIN_NS TANDEM_NS_PER_MS
+#define REFUSALS_MAX           16u /* lines a second */
 
-struct standby_mail {
-	bool has_stand_by, has_fence, has_activate, has_renew;
-	uint64_t generation; /* STAND_BY */
-	uint64_t fence_generation;
-	uint64_t owner; /* STAND_BY */
-	struct tandem_control_message activate;
-	struct tandem_session *offered; /* owned */
-	size_t hello_bytes;
-	uint8_t hello[TANDEM_MESSAGE_BYTES_MAX];
-};
-
-struct tandem_standby {
-	/* written at creation */
-	struct tandem_standby_options options;
-	char pair[TANDEM_NAME_BYTES];
-	char run_directory[96];
-	char image_directory[128];
-
-	/* under `lock` */
-	pthread_mutex_t lock;
-	struct standby_mail mail;
-	struct tandem_session *yankable;
-
-	/* the thread's */
-	pthread_t thread;
-	bool has_thread;
-	struct tandem_control_link *link;
-	struct tandem_secondary core;
-	struct tandem_image image;
-	struct tandem_inbox inbox;
-	bool has_inbox;
-	bool is_fresh;     /* nothing was applied to the image */
-	bool is_activated; /* a program runs on the image */
-	struct tandem_session *session;
-	struct tandem_error lost;
-	uint8_t *state; /* blob of the last committed epoch */
-	uint32_t state_bytes;
-	uint32_t state_bytes_max;
-	char last_refusal[TANDEM_REASON_BYTES]; /* so that a peer that tries again is told of once
-	                                         */
-
-	/* any thread */
-	int wake_fd;
-	_Atomic bool is_ending;
-	_Atomic uint64_t heard_ns;
-	_Atomic uint64_t committed;
-	_Atomic uint64_t generation;
-	_Atomic uint64_t session_incarnation; /* 0: no session */
-	_Atomic bool has_copy;
-};
-
-static void step(struct tandem_standby *standby, const struct tandem_secondary_event *event);
-
-static void say(struct tandem_standby *standby, bool is_error, const char *format, ...)
+void tandem_standby_say(struct tandem_standby *standby, bool is_error, const char *format, ...)
         TANDEM_PRINTF(3, 4);
-static void say(struct tandem_standby *standby, bool is_error, const char *format, ...)
+void tandem_standby_say(struct tandem_standby *standby, bool is_error, const char *format, ...)
 {
 	char line[512];
 	va_list arguments;
@@ -102,7 +39,7 @@ static void wake(struct tandem_standby *standby)
 	(void)written; /* a full eventfd is awake already */
 }
 
-static void report(struct tandem_standby *standby, struct tandem_control_message *message)
+void tandem_standby_report(struct tandem_standby *standby, struct tandem_control_message *message)
 {
 	if (message->generation == 0)
 		message->generation = standby->core.generation;
@@ -118,364 +55,18 @@ static void report_failure(struct tandem_standby *standby, enum tandem_control_t
 	        .type = TANDEM_CONTROL_FAILED, .answers = order, .status = error->code};
 
 	memcpy(message.text, error->detail, sizeof message.text - 1);
-	say(standby, true, "pair %s: %s failed: %s", standby->pair, tandem_control_type_name(order),
-	    error->detail);
-	report(standby, &message);
+	tandem_standby_say(standby, true, "pair %s: %s failed: %s", standby->pair,
+	                   tandem_control_type_name(order), error->detail);
+	tandem_standby_report(standby, &message);
 }
 
-static void publish(struct tandem_standby *standby)
+void tandem_standby_publish(struct tandem_standby *standby)
 {
 	const struct tandem_secondary *core = &standby->core;
 
 	atomic_store(&standby->committed, core->committed);
 	atomic_store(&standby->generation, core->generation);
 	atomic_store(&standby->has_copy, core->copy_incarnation != 0 && !core->is_void);
-}
-
-/* ---- the session ---- */
-
-static void set_session(struct tandem_standby *standby, struct tandem_session *session)
-{
-	pthread_mutex_lock(&standby->lock);
-	standby->yankable = session;
-	pthread_mutex_unlock(&standby->lock);
-	standby->session = session;
-}
-
-static void send_message(struct tandem_standby *standby, const struct tandem_wire_message *message)
-{
-	uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
-	size_t length = tandem_wire_encode(message, bytes);
-
-	/* The answers in flight are few; a peer that leaves no room for one takes nothing any more.
-	 */
-	if (standby->session != NULL &&
-	    tandem_session_send(standby->session, bytes, length) == TANDEM_E_AGAIN)
-		tandem_session_yank(standby->session);
-}
-
-static void on_notified(struct tandem_standby *standby, const struct tandem_session_event *event)
-{
-	struct tandem_trailer trailer;
-	struct tandem_secondary_event step_event = {
-	        .type = TANDEM_SECONDARY_ON_SEAL, .channel = event->channel, .trailer = &trailer};
-	struct tandem_error error;
-
-	if (!standby->has_inbox || tandem_inbox_take(&standby->inbox, event->channel,
-	                                             event->immediate, &trailer, &error) < 0) {
-		if (standby->has_inbox)
-			standby->lost = error;
-		else
-			tandem_error_set(&standby->lost, TANDEM_E_PROTOCOL, "seal",
-			                 "a seal before WELCOME");
-		tandem_session_yank(standby->session);
-		return;
-	}
-	step(standby, &step_event);
-}
-
-static void on_message(struct tandem_standby *standby, const struct tandem_session_event *event)
-{
-	struct tandem_wire_message message;
-	struct tandem_secondary_event step_event = {.type = TANDEM_SECONDARY_ON_MESSAGE,
-	                                            .message = &message};
-
-	if (tandem_wire_decode(event->message, event->message_bytes, &message) < 0) {
-		tandem_error_set(&standby->lost, TANDEM_E_PROTOCOL, "message",
-		                 "%zu bytes that are no message of version %u",
-		                 event->message_bytes, TANDEM_WIRE_VERSION);
-		tandem_session_yank(standby->session);
-		return;
-	}
-	step(standby, &step_event);
-}
-
-/* The copy can not be trusted: whoever held a key to the cache may still write to it. */
-static void make_void(struct tandem_standby *standby, const struct tandem_error *error)
-{
-	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_VOID};
-
-	say(standby, true, "pair %s: fence failed, this copy is void: %s", standby->pair,
-	    error->detail);
-	tandem_image_abandon_caches(&standby->image);
-	if (standby->has_inbox)
-		tandem_inbox_done(&standby->inbox, true);
-	standby->has_inbox = false;
-	step(standby, &event);
-}
-
-static void drain(struct tandem_standby *standby)
-{
-	static _Thread_local struct tandem_session_event event;
-
-	while (tandem_session_next_event(standby->session, &event)) {
-		if (event.type == TANDEM_SESSION_NOTIFIED)
-			on_notified(standby, &event);
-		if (event.type == TANDEM_SESSION_LOST)
-			return;
-	}
-}
-
-static void apply_slice(struct tandem_standby *standby)
-{
-	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_APPLIED};
-	uint32_t pages = 0;
-
-	while (pages < SLICE_PAGES) {
-		const struct tandem_run *run = tandem_inbox_next_run(&standby->inbox);
-
-		if (run == NULL) {
-			event.is_done = true;
-			break;
-		}
-		tandem_image_apply(&standby->image, run);
-		pages += run->page_count;
-	}
-	step(standby, &event);
-}
-
-static bool has_to_apply(const struct tandem_standby *standby)
-{
-	return standby->has_inbox && !standby->core.is_applied && !standby->core.is_void;
-}
-
-static void finish_apply(struct tandem_standby *standby)
-{
-	while (has_to_apply(standby))
-		apply_slice(standby);
-}
-
-/* [C3]: fence, drain, decide, finish the apply: after this nothing of the old session can change
- * anything (3.5, 4.10). */
-static void end_session(struct tandem_standby *standby)
-{
-	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_SESSION_LOST};
-	struct tandem_control_message message = {.type = TANDEM_CONTROL_SESSION_LOST};
-	struct tandem_error error;
-
-	if (standby->session == NULL)
-		return;
-	if (tandem_session_fence(standby->session, tandem_clock_now_ns() + FENCE_TIMEOUT_NS,
-	                         &error) < 0)
-		make_void(standby, &error);
-	drain(standby);
-	finish_apply(standby);
-	if (standby->has_inbox)
-		tandem_inbox_forget(&standby->inbox);
-	step(standby, &event);
-	struct tandem_session *session = standby->session;
-	set_session(standby, NULL);
-	tandem_session_free(session);
-	memcpy(message.text, standby->lost.detail, sizeof message.text - 1);
-	if (atomic_load(&standby->session_incarnation) != 0) {
-		say(standby, false, "pair %s: session lost at epoch %llu: %s", standby->pair,
-		    (unsigned long long)standby->core.committed, standby->lost.detail);
-		report(standby, &message);
-	}
-	atomic_store(&standby->session_incarnation, 0);
-	memset(&standby->lost, 0, sizeof standby->lost);
-	publish(standby);
-}
-
-static void read_session(struct tandem_standby *standby)
-{
-	static _Thread_local struct tandem_session_event event;
-
-	if (standby->session == NULL)
-		return;
-	tandem_session_progress(standby->session);
-	while (standby->session != NULL && tandem_session_next_event(standby->session, &event)) {
-		atomic_store(&standby->heard_ns, tandem_clock_now_ns());
-		if (event.type == TANDEM_SESSION_NOTIFIED) {
-			on_notified(standby, &event);
-		} else if (event.type == TANDEM_SESSION_MESSAGE) {
-			on_message(standby, &event);
-		} else if (event.type == TANDEM_SESSION_LOST) {
-			if (standby->lost.code == 0)
-				standby->lost = event.error;
-			end_session(standby);
-		}
-	}
-}
-
-/* ---- actions ---- */
-
-static int expose(struct tandem_standby *standby, struct tandem_error *reterr_error)
-{
-	const struct tandem_region_table *regions = &standby->core.layout.regions;
-	int code = tandem_session_expose(standby->session, TANDEM_SLOTS_MEMORY_ID,
-	                                 standby->inbox.slots, standby->inbox.slots_bytes,
-	                                 reterr_error);
-
-	for (unsigned region = 0; code == 0 && region < regions->count; region++) {
-		code = tandem_session_expose(
-		        standby->session, region, standby->image.caches[region],
-		        regions->entries[region].page_count * TANDEM_PAGE_BYTES, reterr_error);
-		if (code < 0)
-			tandem_error_wrap(reterr_error, code, "region %s",
-			                  regions->entries[region].name);
-	}
-	return code;
-}
-
-static int reserve_state(struct tandem_standby *standby, struct tandem_error *reterr_error)
-{
-	uint32_t state_bytes_max = standby->core.layout.state_bytes_max;
-	uint8_t *state;
-
-	if (standby->state != NULL && standby->state_bytes_max >= state_bytes_max)
-		return 0;
-	state = tandem_memory_alloc((size_t)state_bytes_max + 1);
-	if (state == NULL)
-		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "state",
-		                        "no memory for a state blob of %u bytes", state_bytes_max);
-	if (standby->state != NULL)
-		memcpy(state, standby->state, standby->state_bytes);
-	tandem_memory_free(standby->state);
-	standby->state = state;
-	standby->state_bytes_max = state_bytes_max;
-	return 0;
-}
-
-static int prepare(struct tandem_standby *standby, struct tandem_error *reterr_error)
-{
-	const struct tandem_layout *layout = &standby->core.layout;
-	int code = reserve_state(standby, reterr_error);
-
-	if (code == 0 && !standby->image.is_made) {
-		code = tandem_image_make(&standby->image, layout, reterr_error);
-		standby->is_fresh = code == 0;
-	}
-	if (standby->has_inbox && memcmp(&standby->inbox.layout, layout, sizeof *layout) != 0) {
-		tandem_inbox_done(&standby->inbox, false);
-		standby->has_inbox = false;
-	}
-	if (code == 0 && !standby->has_inbox) {
-		code = tandem_inbox_init(&standby->inbox, layout, reterr_error);
-		standby->has_inbox = code == 0;
-	}
-	return code < 0 ? code : expose(standby, reterr_error);
-}
-
-/* Answers and ends a session that exposes nothing. The wait lets the reason arrive; the peer ends
- * it sooner. */
-static void refuse_session(struct tandem_session *session, uint64_t generation, int code,
-                           const char *reason)
-{
-	static _Thread_local struct tandem_session_event event;
-	struct tandem_wire_message message = {
-	        .type = TANDEM_WIRE_REFUSED, .generation = generation, .code = code};
-	uint64_t deadline_ns = tandem_clock_now_ns() + REFUSAL_TIMEOUT_NS;
-	uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
-	bool is_lost = false;
-
-	snprintf(message.reason, sizeof message.reason, "%.*s", (int)sizeof message.reason - 1,
-	         reason);
-	if (tandem_session_send(session, bytes, tandem_wire_encode(&message, bytes)) < 0)
-		is_lost = true;
-	while (!is_lost && tandem_clock_now_ns() < deadline_ns) {
-		struct pollfd descriptor = {.fd = tandem_session_fd(session), .events = POLLIN};
-
-		poll(&descriptor, 1, 5);
-		tandem_session_progress(session);
-		while (tandem_session_next_event(session, &event))
-			is_lost = is_lost || event.type == TANDEM_SESSION_LOST;
-	}
-	tandem_session_free(session);
-}
-
-static void say_refusal(struct tandem_standby *standby, struct tandem_session *session,
-                        const char *reason)
-{
-	if (strncmp(standby->last_refusal, reason, sizeof standby->last_refusal - 1) == 0)
-		return;
-	snprintf(standby->last_refusal, sizeof standby->last_refusal, "%s", reason);
-	say(standby, true, "pair %s: session of %s refused: %s", standby->pair,
-	    tandem_session_peer_address(session), reason);
-}
-
-static void do_prepare(struct tandem_standby *standby)
-{
-	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_PREPARED};
-	struct tandem_session *session = standby->session;
-	struct tandem_error error;
-
-	if (prepare(standby, &error) == 0) {
-		event.is_fresh = standby->is_fresh;
-		step(standby, &event);
-		return;
-	}
-	say_refusal(standby, session, error.detail);
-	if (tandem_session_fence(session, tandem_clock_now_ns() + FENCE_TIMEOUT_NS, &error) < 0)
-		make_void(standby, &error);
-	set_session(standby, NULL);
-	event.type = TANDEM_SECONDARY_ON_SESSION_LOST;
-	step(standby, &event);
-	refuse_session(session, standby->core.generation, TANDEM_E_REFUSED, standby->last_refusal);
-}
-
-static void do_commit(struct tandem_standby *standby)
-{
-	const struct tandem_inbox_epoch *epoch = &standby->inbox.committed;
-
-	tandem_inbox_commit(&standby->inbox);
-	standby->is_fresh = false;
-	standby->state_bytes = epoch->state_bytes;
-	memcpy(standby->state, epoch->state, epoch->state_bytes);
-	publish(standby);
-}
-
-static void do_report_up(struct tandem_standby *standby, uint64_t incarnation)
-{
-	struct tandem_control_message message = {.type = TANDEM_CONTROL_SESSION_UP};
-
-	atomic_store(&standby->session_incarnation, incarnation);
-	say(standby, false,
-	    "pair %s: session with %s up, %u channels, generation %llu, copy of epoch %llu",
-	    standby->pair, tandem_session_peer_address(standby->session),
-	    standby->core.layout.channel_count,
-	    (unsigned long long)standby->core.session_generation,
-	    (unsigned long long)standby->core.committed);
-	report(standby, &message);
-}
-
-static void execute(struct tandem_standby *standby, const struct tandem_secondary_action *action)
-{
-	switch (action->type) {
-	case TANDEM_SECONDARY_DO_SEND:
-		send_message(standby, &action->message);
-		return;
-	case TANDEM_SECONDARY_DO_DROP:
-		tandem_error_set(&standby->lost, action->code, "session", "%s", action->reason);
-		if (standby->session != NULL)
-			tandem_session_yank(standby->session);
-		return;
-	case TANDEM_SECONDARY_DO_RENEW:
-		tandem_image_done(&standby->image, true);
-		return;
-	case TANDEM_SECONDARY_DO_PREPARE:
-		do_prepare(standby);
-		return;
-	case TANDEM_SECONDARY_DO_COMMIT:
-		do_commit(standby);
-		return;
-	case TANDEM_SECONDARY_DO_APPLY:
-		return; /* the loop applies slice after slice while the core says that it is not
-		           applied */
-	case TANDEM_SECONDARY_DO_REPORT_UP:
-		do_report_up(standby, action->incarnation);
-		return;
-	}
-}
-
-static void step(struct tandem_standby *standby, const struct tandem_secondary_event *event)
-{
-	struct tandem_secondary_actions actions;
-
-	tandem_secondary_step(&standby->core, event, &actions);
-	for (unsigned index = 0; index < actions.count; index++)
-		execute(standby, &actions.items[index]);
-	publish(standby);
 }
 
 /* ---- the controller's orders ---- */
@@ -534,11 +125,11 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	                                         .generation = generation};
 	struct tandem_error error;
 
-	step(standby, &event);
-	end_session(standby);
-	finish_apply(standby);
+	tandem_standby_step(standby, &event);
+	tandem_standby_end_session(standby);
+	tandem_standby_finish_apply(standby);
 	if (tandem_secondary_is_promotable(&standby->core)) {
-		report(standby, &message);
+		tandem_standby_report(standby, &message);
 		return;
 	}
 	tandem_error_set(&error, TANDEM_E_FENCE, "fence", "%s",
@@ -582,33 +173,6 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 		report_failure(standby, TANDEM_CONTROL_ACTIVATE, &error);
 }
 
-static void greet(struct tandem_standby *standby, struct tandem_session *session,
-                  const uint8_t *hello, size_t hello_bytes)
-{
-	struct tandem_wire_message message;
-	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_HELLO,
-	                                       .message = &message};
-	const char *reason;
-	int code;
-
-	if (tandem_wire_decode(hello, hello_bytes, &message) < 0 ||
-	    message.type != TANDEM_WIRE_HELLO) {
-		tandem_session_free(session);
-		return;
-	}
-	reason = tandem_secondary_objection(&standby->core, &message, &code);
-	if (reason != NULL) {
-		say_refusal(standby, session, reason);
-		refuse_session(session, standby->core.generation, code, reason);
-		return;
-	}
-	standby->last_refusal[0] = '\0';
-	end_session(standby);
-	set_session(standby, session);
-	atomic_store(&standby->heard_ns, tandem_clock_now_ns());
-	step(standby, &event);
-}
-
 /* ---- the thread ---- */
 
 static bool attach(struct tandem_standby *standby, struct tandem_error *reterr_error)
@@ -643,27 +207,28 @@ static void begin_life(struct tandem_standby *standby)
 
 	tandem_secondary_init(&standby->core, standby->pair, tandem_random_unique());
 	standby->is_activated = false;
-	publish(standby);
+	tandem_standby_publish(standby);
 	while (!atomic_load(&standby->is_ending)) {
 		if (attach(standby, &error))
 			break;
 		standby->link = tandem_control_link_free(standby->link);
 		if (!has_told)
-			say(standby, false, "pair %s: waiting for the controller: %s",
-			    standby->pair, error.detail);
+			tandem_standby_say(standby, false,
+			                   "pair %s: waiting for the controller: %s", standby->pair,
+			                   error.detail);
 		has_told = true;
 		poll(&descriptor, 1, ATTACH_INTERVAL_MS);
 	}
 	if (standby->link != NULL)
-		say(standby, false, "pair %s: standing by, incarnation %016llx", standby->pair,
-		    (unsigned long long)standby->core.incarnation);
+		tandem_standby_say(standby, false, "pair %s: standing by, incarnation %016llx",
+		                   standby->pair, (unsigned long long)standby->core.incarnation);
 }
 
 static void end_life(struct tandem_standby *standby)
 {
-	struct standby_mail mail;
+	struct tandem_standby_mail mail;
 
-	end_session(standby);
+	tandem_standby_end_session(standby);
 	standby->link = tandem_control_link_free(standby->link);
 	pthread_mutex_lock(&standby->lock);
 	mail = standby->mail;
@@ -681,7 +246,7 @@ static void end_life(struct tandem_standby *standby)
 
 static void read_mail(struct tandem_standby *standby)
 {
-	static _Thread_local struct standby_mail mail;
+	static _Thread_local struct tandem_standby_mail mail;
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_STAND_BY};
 
 	pthread_mutex_lock(&standby->lock);
@@ -691,14 +256,14 @@ static void read_mail(struct tandem_standby *standby)
 	if (mail.has_stand_by) {
 		event.generation = mail.generation;
 		event.incarnation = mail.owner;
-		step(standby, &event);
+		tandem_standby_step(standby, &event);
 	}
 	if (mail.has_fence)
 		do_fence(standby, mail.fence_generation);
 	if (mail.has_activate)
 		do_activate(standby, &mail.activate);
 	if (mail.offered != NULL)
-		greet(standby, mail.offered, mail.hello, mail.hello_bytes);
+		tandem_standby_greet(standby, mail.offered, mail.hello, mail.hello_bytes);
 	if (mail.has_renew) {
 		end_life(standby);
 		begin_life(standby);
@@ -709,7 +274,7 @@ static int wait_ms(const struct tandem_standby *standby)
 {
 	uint64_t now_ns = tandem_clock_now_ns(), deadline_ns;
 
-	if (has_to_apply(standby))
+	if (tandem_standby_has_to_apply(standby))
 		return 0;
 	if (standby->session == NULL)
 		return 1000;
@@ -741,10 +306,10 @@ static void *run_standby(void *argument)
 	begin_life(standby);
 	while (!atomic_load(&standby->is_ending)) {
 		wait_for_work(standby);
-		read_session(standby);
+		tandem_standby_read_session(standby);
 		read_mail(standby);
-		if (has_to_apply(standby))
-			apply_slice(standby);
+		if (tandem_standby_has_to_apply(standby))
+			tandem_standby_apply_slice(standby);
 	}
 	end_life(standby);
 	return NULL;
@@ -832,7 +397,7 @@ void tandem_standby_offer(struct tandem_standby *standby, struct tandem_session 
 
 void tandem_standby_refuse(struct tandem_session *session, const char *reason)
 {
-	refuse_session(session, 0, TANDEM_E_REFUSED, reason);
+	tandem_standby_refuse_session(session, 0, TANDEM_E_REFUSED, reason);
 }
 
 void tandem_standby_renew(struct tandem_standby *standby)

@@ -1,0 +1,104 @@
+#ifndef TANDEM_STANDBY_INTERNAL_H
+#define TANDEM_STANDBY_INTERNAL_H
+
+#include <tandem/standby.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../core/secondary.h"
+#include "control_link.h"
+#include "image.h"
+#include "inbox.h"
+
+/* The standby in three files: standby.c (its life, the controller's orders, other threads),
+ * standby_session.c (a session from HELLO to fence) and standby_step.c (what the core's actions
+ * do). All run on the standby's thread. */
+
+#define TANDEM_STANDBY_FENCE_TIMEOUT_NS (5 * TANDEM_NS_PER_S)
+
+struct tandem_standby_mail {
+	bool has_stand_by, has_fence, has_activate, has_renew;
+	uint64_t generation; /* STAND_BY */
+	uint64_t fence_generation;
+	uint64_t owner; /* STAND_BY */
+	struct tandem_control_message activate;
+	struct tandem_session *offered; /* owned */
+	size_t hello_bytes;
+	uint8_t hello[TANDEM_MESSAGE_BYTES_MAX];
+};
+
+struct tandem_standby {
+	/* written at creation */
+	struct tandem_standby_options options;
+	char pair[TANDEM_NAME_BYTES];
+	char run_directory[96];
+	char image_directory[128];
+
+	/* under `lock` */
+	pthread_mutex_t lock;
+	struct tandem_standby_mail mail;
+	struct tandem_session *yankable;
+
+	/* the thread's */
+	pthread_t thread;
+	bool has_thread;
+	struct tandem_control_link *link;
+	struct tandem_secondary core;
+	struct tandem_image image;
+	struct tandem_inbox inbox;
+	bool has_inbox;
+	bool is_fresh;     /* nothing was applied to the image */
+	bool is_activated; /* a program runs on the image */
+	struct tandem_session *session;
+	struct tandem_error lost;
+	uint8_t *state; /* blob of the last committed epoch */
+	uint32_t state_bytes;
+	uint32_t state_bytes_max;
+	char last_refusal[TANDEM_REASON_BYTES]; /* so that a peer that tries again is told of once
+	                                         */
+
+	/* any thread */
+	int wake_fd;
+	_Atomic bool is_ending;
+	_Atomic uint64_t heard_ns;
+	_Atomic uint64_t committed;
+	_Atomic uint64_t generation;
+	_Atomic uint64_t session_incarnation; /* 0: no session */
+	_Atomic bool has_copy;
+};
+
+void tandem_standby_say(struct tandem_standby *standby, bool is_error, const char *format, ...)
+        TANDEM_PRINTF(3, 4);
+/* To the controller, with what it must know of this standby. */
+void tandem_standby_report(struct tandem_standby *standby, struct tandem_control_message *message);
+/* What other threads see of the core. */
+void tandem_standby_publish(struct tandem_standby *standby);
+void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_session *session);
+void tandem_standby_send(struct tandem_standby *standby, const struct tandem_wire_message *message);
+/* The copy can not be trusted: whoever held a key to the cache may still write to it. */
+void tandem_standby_make_void(struct tandem_standby *standby, const struct tandem_error *error);
+/* [C3]: fence, drain, decide, finish the apply: after this nothing of the old session can change
+ * anything (3.5, 4.10). */
+void tandem_standby_end_session(struct tandem_standby *standby);
+void tandem_standby_read_session(struct tandem_standby *standby);
+bool tandem_standby_has_to_apply(const struct tandem_standby *standby);
+void tandem_standby_finish_apply(struct tandem_standby *standby);
+void tandem_standby_apply_slice(struct tandem_standby *standby);
+/* Answers and ends a session that exposes nothing. The wait lets the reason arrive; the peer ends
+ * it sooner. */
+void tandem_standby_refuse_session(struct tandem_session *session, uint64_t generation, int code,
+                                   const char *reason);
+/* Once for a peer that tries again and again. */
+void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_session *session,
+                                const char *reason);
+void tandem_standby_step(struct tandem_standby *standby,
+                         const struct tandem_secondary_event *event);
+/* A session whose first message is `hello`: taken, or refused without touching the one that is up.
+ */
+void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session *session,
+                          const uint8_t *hello, size_t hello_bytes);
+
+#endif

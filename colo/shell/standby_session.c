@@ -1,0 +1,235 @@
+#include "standby_internal.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tandem/clock.h>
+
+#define SLICE_PAGES        4096u /* applied between two looks at the session */
+#define REFUSAL_TIMEOUT_NS (50 * TANDEM_NS_PER_MS)
+
+void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_session *session)
+{
+	pthread_mutex_lock(&standby->lock);
+	standby->yankable = session;
+	pthread_mutex_unlock(&standby->lock);
+	standby->session = session;
+}
+
+void tandem_standby_send(struct tandem_standby *standby, const struct tandem_wire_message *message)
+{
+	uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
+	size_t length = tandem_wire_encode(message, bytes);
+
+	/* The answers in flight are few; a peer that leaves no room for one takes nothing any more.
+	 */
+	if (standby->session != NULL &&
+	    tandem_session_send(standby->session, bytes, length) == TANDEM_E_AGAIN)
+		tandem_session_yank(standby->session);
+}
+
+static void on_notified(struct tandem_standby *standby, const struct tandem_session_event *event)
+{
+	struct tandem_trailer trailer;
+	struct tandem_secondary_event step_event = {
+	        .type = TANDEM_SECONDARY_ON_SEAL, .channel = event->channel, .trailer = &trailer};
+	struct tandem_error error;
+
+	if (!standby->has_inbox || tandem_inbox_take(&standby->inbox, event->channel,
+	                                             event->immediate, &trailer, &error) < 0) {
+		if (standby->has_inbox)
+			standby->lost = error;
+		else
+			tandem_error_set(&standby->lost, TANDEM_E_PROTOCOL, "seal",
+			                 "a seal before WELCOME");
+		tandem_session_yank(standby->session);
+		return;
+	}
+	tandem_standby_step(standby, &step_event);
+}
+
+static void on_message(struct tandem_standby *standby, const struct tandem_session_event *event)
+{
+	struct tandem_wire_message message;
+	struct tandem_secondary_event step_event = {.type = TANDEM_SECONDARY_ON_MESSAGE,
+	                                            .message = &message};
+
+	if (tandem_wire_decode(event->message, event->message_bytes, &message) < 0) {
+		tandem_error_set(&standby->lost, TANDEM_E_PROTOCOL, "message",
+		                 "%zu bytes that are no message of version %u",
+		                 event->message_bytes, TANDEM_WIRE_VERSION);
+		tandem_session_yank(standby->session);
+		return;
+	}
+	tandem_standby_step(standby, &step_event);
+}
+
+void tandem_standby_make_void(struct tandem_standby *standby, const struct tandem_error *error)
+{
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_VOID};
+
+	tandem_standby_say(standby, true, "pair %s: fence failed, this copy is void: %s",
+	                   standby->pair, error->detail);
+	tandem_image_abandon_caches(&standby->image);
+	if (standby->has_inbox)
+		tandem_inbox_done(&standby->inbox, true);
+	standby->has_inbox = false;
+	tandem_standby_step(standby, &event);
+}
+
+static void drain(struct tandem_standby *standby)
+{
+	static _Thread_local struct tandem_session_event event;
+
+	while (tandem_session_next_event(standby->session, &event)) {
+		if (event.type == TANDEM_SESSION_NOTIFIED)
+			on_notified(standby, &event);
+		if (event.type == TANDEM_SESSION_LOST)
+			return;
+	}
+}
+
+void tandem_standby_apply_slice(struct tandem_standby *standby)
+{
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_APPLIED};
+	uint32_t pages = 0;
+
+	while (pages < SLICE_PAGES) {
+		const struct tandem_run *run = tandem_inbox_next_run(&standby->inbox);
+
+		if (run == NULL) {
+			event.is_done = true;
+			break;
+		}
+		tandem_image_apply(&standby->image, run);
+		pages += run->page_count;
+	}
+	tandem_standby_step(standby, &event);
+}
+
+bool tandem_standby_has_to_apply(const struct tandem_standby *standby)
+{
+	return standby->has_inbox && !standby->core.is_applied && !standby->core.is_void;
+}
+
+void tandem_standby_finish_apply(struct tandem_standby *standby)
+{
+	while (tandem_standby_has_to_apply(standby))
+		tandem_standby_apply_slice(standby);
+}
+
+void tandem_standby_end_session(struct tandem_standby *standby)
+{
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_SESSION_LOST};
+	struct tandem_control_message message = {.type = TANDEM_CONTROL_SESSION_LOST};
+	struct tandem_error error;
+
+	if (standby->session == NULL)
+		return;
+	if (tandem_session_fence(standby->session,
+	                         tandem_clock_now_ns() + TANDEM_STANDBY_FENCE_TIMEOUT_NS,
+	                         &error) < 0)
+		tandem_standby_make_void(standby, &error);
+	drain(standby);
+	tandem_standby_finish_apply(standby);
+	if (standby->has_inbox)
+		tandem_inbox_forget(&standby->inbox);
+	tandem_standby_step(standby, &event);
+	struct tandem_session *session = standby->session;
+	tandem_standby_set_session(standby, NULL);
+	tandem_session_free(session);
+	memcpy(message.text, standby->lost.detail, sizeof message.text - 1);
+	if (atomic_load(&standby->session_incarnation) != 0) {
+		tandem_standby_say(standby, false, "pair %s: session lost at epoch %llu: %s",
+		                   standby->pair, (unsigned long long)standby->core.committed,
+		                   standby->lost.detail);
+		tandem_standby_report(standby, &message);
+	}
+	atomic_store(&standby->session_incarnation, 0);
+	memset(&standby->lost, 0, sizeof standby->lost);
+	tandem_standby_publish(standby);
+}
+
+void tandem_standby_read_session(struct tandem_standby *standby)
+{
+	static _Thread_local struct tandem_session_event event;
+
+	if (standby->session == NULL)
+		return;
+	tandem_session_progress(standby->session);
+	while (standby->session != NULL && tandem_session_next_event(standby->session, &event)) {
+		atomic_store(&standby->heard_ns, tandem_clock_now_ns());
+		if (event.type == TANDEM_SESSION_NOTIFIED) {
+			on_notified(standby, &event);
+		} else if (event.type == TANDEM_SESSION_MESSAGE) {
+			on_message(standby, &event);
+		} else if (event.type == TANDEM_SESSION_LOST) {
+			if (standby->lost.code == 0)
+				standby->lost = event.error;
+			tandem_standby_end_session(standby);
+		}
+	}
+}
+
+void tandem_standby_refuse_session(struct tandem_session *session, uint64_t generation, int code,
+                                   const char *reason)
+{
+	static _Thread_local struct tandem_session_event event;
+	struct tandem_wire_message message = {
+	        .type = TANDEM_WIRE_REFUSED, .generation = generation, .code = code};
+	uint64_t deadline_ns = tandem_clock_now_ns() + REFUSAL_TIMEOUT_NS;
+	uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
+	bool is_lost = false;
+
+	snprintf(message.reason, sizeof message.reason, "%.*s", (int)sizeof message.reason - 1,
+	         reason);
+	if (tandem_session_send(session, bytes, tandem_wire_encode(&message, bytes)) < 0)
+		is_lost = true;
+	while (!is_lost && tandem_clock_now_ns() < deadline_ns) {
+		struct pollfd descriptor = {.fd = tandem_session_fd(session), .events = POLLIN};
+
+		poll(&descriptor, 1, 5);
+		tandem_session_progress(session);
+		while (tandem_session_next_event(session, &event))
+			is_lost = is_lost || event.type == TANDEM_SESSION_LOST;
+	}
+	tandem_session_free(session);
+}
+
+void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_session *session,
+                                const char *reason)
+{
+	if (strncmp(standby->last_refusal, reason, sizeof standby->last_refusal - 1) == 0)
+		return;
+	snprintf(standby->last_refusal, sizeof standby->last_refusal, "%s", reason);
+	tandem_standby_say(standby, true, "pair %s: session of %s refused: %s", standby->pair,
+	                   tandem_session_peer_address(session), reason);
+}
+
+void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session *session,
+                          const uint8_t *hello, size_t hello_bytes)
+{
+	struct tandem_wire_message message;
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_HELLO,
+	                                       .message = &message};
+	const char *reason;
+	int code;
+
+	if (tandem_wire_decode(hello, hello_bytes, &message) < 0 ||
+	    message.type != TANDEM_WIRE_HELLO) {
+		tandem_session_free(session);
+		return;
+	}
+	reason = tandem_secondary_objection(&standby->core, &message, &code);
+	if (reason != NULL) {
+		tandem_standby_say_refusal(standby, session, reason);
+		tandem_standby_refuse_session(session, standby->core.generation, code, reason);
+		return;
+	}
+	standby->last_refusal[0] = '\0';
+	tandem_standby_end_session(standby);
+	tandem_standby_set_session(standby, session);
+	atomic_store(&standby->heard_ns, tandem_clock_now_ns());
+	tandem_standby_step(standby, &event);
+}

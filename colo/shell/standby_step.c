@@ -1,0 +1,151 @@
+#include "standby_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <tandem/clock.h>
+#include <tandem/memory.h>
+
+static int expose(struct tandem_standby *standby, struct tandem_error *reterr_error)
+{
+	const struct tandem_region_table *regions = &standby->core.layout.regions;
+	int code = tandem_session_expose(standby->session, TANDEM_SLOTS_MEMORY_ID,
+	                                 standby->inbox.slots, standby->inbox.slots_bytes,
+	                                 reterr_error);
+
+	for (unsigned region = 0; code == 0 && region < regions->count; region++) {
+		code = tandem_session_expose(
+		        standby->session, region, standby->image.caches[region],
+		        regions->entries[region].page_count * TANDEM_PAGE_BYTES, reterr_error);
+		if (code < 0)
+			tandem_error_wrap(reterr_error, code, "region %s",
+			                  regions->entries[region].name);
+	}
+	return code;
+}
+
+static int reserve_state(struct tandem_standby *standby, struct tandem_error *reterr_error)
+{
+	uint32_t state_bytes_max = standby->core.layout.state_bytes_max;
+	uint8_t *state;
+
+	if (standby->state != NULL && standby->state_bytes_max >= state_bytes_max)
+		return 0;
+	state = tandem_memory_alloc((size_t)state_bytes_max + 1);
+	if (state == NULL)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "state",
+		                        "no memory for a state blob of %u bytes", state_bytes_max);
+	if (standby->state != NULL)
+		memcpy(state, standby->state, standby->state_bytes);
+	tandem_memory_free(standby->state);
+	standby->state = state;
+	standby->state_bytes_max = state_bytes_max;
+	return 0;
+}
+
+static int prepare(struct tandem_standby *standby, struct tandem_error *reterr_error)
+{
+	const struct tandem_layout *layout = &standby->core.layout;
+	int code = reserve_state(standby, reterr_error);
+
+	if (code == 0 && !standby->image.is_made) {
+		code = tandem_image_make(&standby->image, layout, reterr_error);
+		standby->is_fresh = code == 0;
+	}
+	if (standby->has_inbox && memcmp(&standby->inbox.layout, layout, sizeof *layout) != 0) {
+		tandem_inbox_done(&standby->inbox, false);
+		standby->has_inbox = false;
+	}
+	if (code == 0 && !standby->has_inbox) {
+		code = tandem_inbox_init(&standby->inbox, layout, reterr_error);
+		standby->has_inbox = code == 0;
+	}
+	return code < 0 ? code : expose(standby, reterr_error);
+}
+
+static void do_prepare(struct tandem_standby *standby)
+{
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_PREPARED};
+	struct tandem_session *session = standby->session;
+	struct tandem_error error;
+
+	if (prepare(standby, &error) == 0) {
+		event.is_fresh = standby->is_fresh;
+		tandem_standby_step(standby, &event);
+		return;
+	}
+	tandem_standby_say_refusal(standby, session, error.detail);
+	if (tandem_session_fence(session, tandem_clock_now_ns() + TANDEM_STANDBY_FENCE_TIMEOUT_NS,
+	                         &error) < 0)
+		tandem_standby_make_void(standby, &error);
+	tandem_standby_set_session(standby, NULL);
+	event.type = TANDEM_SECONDARY_ON_SESSION_LOST;
+	tandem_standby_step(standby, &event);
+	tandem_standby_refuse_session(session, standby->core.generation, TANDEM_E_REFUSED,
+	                              standby->last_refusal);
+}
+
+static void do_commit(struct tandem_standby *standby)
+{
+	const struct tandem_inbox_epoch *epoch = &standby->inbox.committed;
+
+	tandem_inbox_commit(&standby->inbox);
+	standby->is_fresh = false;
+	standby->state_bytes = epoch->state_bytes;
+	memcpy(standby->state, epoch->state, epoch->state_bytes);
+	tandem_standby_publish(standby);
+}
+
+static void do_report_up(struct tandem_standby *standby, uint64_t incarnation)
+{
+	struct tandem_control_message message = {.type = TANDEM_CONTROL_SESSION_UP};
+
+	atomic_store(&standby->session_incarnation, incarnation);
+	tandem_standby_say(
+	        standby, false,
+	        "pair %s: session with %s up, %u channels, generation %llu, copy of epoch %llu",
+	        standby->pair, tandem_session_peer_address(standby->session),
+	        standby->core.layout.channel_count,
+	        (unsigned long long)standby->core.session_generation,
+	        (unsigned long long)standby->core.committed);
+	tandem_standby_report(standby, &message);
+}
+
+static void execute(struct tandem_standby *standby, const struct tandem_secondary_action *action)
+{
+	switch (action->type) {
+	case TANDEM_SECONDARY_DO_SEND:
+		tandem_standby_send(standby, &action->message);
+		return;
+	case TANDEM_SECONDARY_DO_DROP:
+		tandem_error_set(&standby->lost, action->code, "session", "%s", action->reason);
+		if (standby->session != NULL)
+			tandem_session_yank(standby->session);
+		return;
+	case TANDEM_SECONDARY_DO_RENEW:
+		tandem_image_done(&standby->image, true);
+		return;
+	case TANDEM_SECONDARY_DO_PREPARE:
+		do_prepare(standby);
+		return;
+	case TANDEM_SECONDARY_DO_COMMIT:
+		do_commit(standby);
+		return;
+	case TANDEM_SECONDARY_DO_APPLY:
+		return; /* the loop applies slice after slice while the core says that it is not
+		           applied */
+	case TANDEM_SECONDARY_DO_REPORT_UP:
+		do_report_up(standby, action->incarnation);
+		return;
+	}
+}
+
+void tandem_standby_step(struct tandem_standby *standby, const struct tandem_secondary_event *event)
+{
+	struct tandem_secondary_actions actions;
+
+	tandem_secondary_step(&standby->core, event, &actions);
+	for (unsigned index = 0; index < actions.count; index++)
+		execute(standby, &actions.items[index]);
+	tandem_standby_publish(standby);
+}
