@@ -1,15 +1,19 @@
 #include "greeter.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <tandem/clock.h>
 #include <tandem/control.h>
 #include <tandem/log.h>
 #include <tandem/memory.h>
+#include <tandem/rate.h>
 
 #define GUESTS_MAX       64
 #define HELLO_TIMEOUT_NS (2 * TANDEM_NS_PER_S)
 #define DOORS_MAX        2
+#define COMPLAINTS_MAX   16 /* lines a second about strangers */
 
 /* A session that has not yet said which pair it is for. */
 struct guest {
@@ -34,7 +38,32 @@ struct tandem_greeter {
 	size_t door_count;
 	struct guest guests[GUESTS_MAX];
 	struct event *timer;
+	struct tandem_rate complaints;
 };
+
+static void tell_left_out(struct tandem_greeter *greeter)
+{
+	unsigned count = tandem_rate_refused(&greeter->complaints, tandem_clock_now_ns());
+
+	if (count > 0)
+		tandem_log(TANDEM_LOG_WARNING, "%u more sessions or connections were refused",
+		           count);
+}
+
+static void complain(struct tandem_greeter *greeter, const char *format, ...) TANDEM_PRINTF(2, 3);
+static void complain(struct tandem_greeter *greeter, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+
+	tell_left_out(greeter);
+	if (!tandem_rate_take(&greeter->complaints, COMPLAINTS_MAX, tandem_clock_now_ns()))
+		return;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	tandem_log(TANDEM_LOG_WARNING, "%s", line);
+}
 
 /* The place is free again; the session is the caller's. */
 static struct tandem_session *see_off(struct guest *guest)
@@ -55,9 +84,9 @@ static void hand_over(struct guest *guest, const struct tandem_session_event *he
 	struct tandem_standby *standby;
 
 	if (tandem_standby_hello_pair(hello->message, hello->message_bytes, pair) == NULL) {
-		tandem_log(TANDEM_LOG_WARNING,
-		           "session of %s refused: its first message is no HELLO of this version",
-		           tandem_session_peer_address(session));
+		complain(greeter,
+		         "session of %s refused: its first message is no HELLO of this version",
+		         tandem_session_peer_address(session));
 		tandem_session_free(session);
 		return;
 	}
@@ -66,8 +95,8 @@ static void hand_over(struct guest *guest, const struct tandem_session_event *he
 		tandem_standby_offer(standby, session, hello->message, hello->message_bytes);
 		return;
 	}
-	tandem_log(TANDEM_LOG_WARNING, "session of %s refused: this node does not serve pair %s",
-	           tandem_session_peer_address(session), pair);
+	complain(greeter, "session of %s refused: this node does not serve pair %s",
+	         tandem_session_peer_address(session), pair);
 	tandem_standby_refuse(session, "this node does not serve that pair");
 }
 
@@ -85,10 +114,10 @@ static void on_guest(evutil_socket_t fd, short what, void *argument)
 		hand_over(guest, &event);
 		return;
 	}
-	tandem_log(TANDEM_LOG_WARNING, "session of %s ended before HELLO: %s",
-	           tandem_session_peer_address(guest->session),
-	           event.type == TANDEM_SESSION_LOST ? event.error.detail
-	                                             : "it wrote before it was welcome");
+	complain(guest->greeter, "session of %s ended before HELLO: %s",
+	         tandem_session_peer_address(guest->session),
+	         event.type == TANDEM_SESSION_LOST ? event.error.detail
+	                                           : "it wrote before it was welcome");
 	tandem_session_free(see_off(guest));
 }
 
@@ -109,8 +138,8 @@ static void seat(struct tandem_greeter *greeter, struct tandem_session *session)
 		on_guest(-1, 0, guest); /* the HELLO may be here already */
 		return;
 	}
-	tandem_log(TANDEM_LOG_WARNING, "session of %s refused: %d others wait for their HELLO",
-	           tandem_session_peer_address(session), GUESTS_MAX);
+	complain(greeter, "session of %s refused: %d others wait for their HELLO",
+	         tandem_session_peer_address(session), GUESTS_MAX);
 	tandem_session_free(session);
 }
 
@@ -130,7 +159,7 @@ static void on_door(evutil_socket_t fd, short what, void *argument)
 		if (code == 0)
 			seat(door->greeter, session);
 		else
-			tandem_log(TANDEM_LOG_WARNING, "connection refused: %s", error.detail);
+			complain(door->greeter, "connection refused: %s", error.detail);
 	}
 }
 
@@ -141,6 +170,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 
 	(void)fd;
 	(void)what;
+	tell_left_out(greeter);
 	for (size_t index = 0; index < greeter->door_count; index++)
 		on_door(-1, 0, &greeter->doors[index]);
 	for (size_t index = 0; index < GUESTS_MAX; index++) {
@@ -148,9 +178,9 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 
 		if (guest->session == NULL || now_ns < guest->deadline_ns)
 			continue;
-		tandem_log(TANDEM_LOG_WARNING, "session of %s ended: no HELLO within %llu ms",
-		           tandem_session_peer_address(guest->session),
-		           (unsigned long long)(HELLO_TIMEOUT_NS / TANDEM_NS_PER_MS));
+		complain(greeter, "session of %s ended: no HELLO within %llu ms",
+		         tandem_session_peer_address(guest->session),
+		         (unsigned long long)(HELLO_TIMEOUT_NS / TANDEM_NS_PER_MS));
 		tandem_session_free(see_off(guest));
 	}
 }
