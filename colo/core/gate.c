@@ -54,11 +54,11 @@ uint64_t tandem_gate_ticket(struct tandem_gate *gate, uint64_t epoch, uint64_t p
 	return ticket;
 }
 
-void tandem_gate_lead(struct tandem_gate *gate, uint64_t generation, bool is_pair)
+void tandem_gate_lead(struct tandem_gate *gate, uint64_t generation, enum tandem_gate_mode mode)
 {
 	if (gate->mode == TANDEM_GATE_SHUT)
 		return;
-	gate->mode = is_pair ? TANDEM_GATE_PAIR : TANDEM_GATE_OPEN;
+	gate->mode = mode;
 	if (gate->generation != generation) {
 		gate->acked_epoch = 0;
 		gate->acked_ping = 0;

@@ -38,8 +38,9 @@ void tandem_gate_init(struct tandem_gate *gate);
 /* The number of a new ticket. When the table is full it shares the last entry, under the stricter
  * of both demands. */
 uint64_t tandem_gate_ticket(struct tandem_gate *gate, uint64_t epoch, uint64_t ping);
-/* A new word of the controller: acknowledgements of other generations count no more. */
-void tandem_gate_lead(struct tandem_gate *gate, uint64_t generation, bool is_pair);
+/* A new word of the controller: acknowledgements of other generations count no more. `mode` is PAIR
+ * or OPEN, or HOLD where SOLO must not open the gate (R7). */
+void tandem_gate_lead(struct tandem_gate *gate, uint64_t generation, enum tandem_gate_mode mode);
 void tandem_gate_hold(struct tandem_gate *gate);
 void tandem_gate_shut(struct tandem_gate *gate);
 /* The secondary, in `generation`, holds `epoch` and has answered `ping` (0: no ping). Others'

@@ -59,6 +59,12 @@ static bool is_capturing(const struct tandem_primary *primary)
 	       primary->phase <= TANDEM_PRIMARY_SETTLING;
 }
 
+/* R7: output of later epochs is held from the capture of a copy until the register's word. */
+static bool is_copy_captured(const struct tandem_primary *primary)
+{
+	return primary->is_copying && primary->phase > TANDEM_PRIMARY_COPYING;
+}
+
 static void drop(struct tandem_primary *primary, struct tandem_primary_actions *actions, int code,
                  const char *reason)
 {
@@ -184,13 +190,19 @@ static void on_lead(struct tandem_primary *primary, const struct tandem_primary_
 		return;
 	primary->generation = event->generation;
 	primary->is_pair = event->is_pair;
-	tandem_gate_lead(&primary->gate, event->generation, event->is_pair);
+	primary->is_copy_told = false;
+	tandem_gate_lead(&primary->gate, event->generation,
+	                 event->is_pair              ? TANDEM_GATE_PAIR
+	                 : is_copy_captured(primary) ? TANDEM_GATE_HOLD
+	                                             : TANDEM_GATE_OPEN);
 	if (primary->phase == TANDEM_PRIMARY_IDLE) {
 		enter(primary, TANDEM_PRIMARY_DOWN, UINT64_MAX);
 		primary->reconnect_at_ns = event->now_ns;
 	} else if (!event->is_pair && primary->phase == TANDEM_PRIMARY_HELD) {
-		primary->session_generation = event->generation;
 		start_copy(primary, actions, true);
+	} else if (event->is_pair && primary->is_copying) {
+		drop(primary, actions, TANDEM_E_PEER_LOST,
+		     "the register says PAIR: the copy of another session counts");
 	} else if (!event->is_pair && has_session(primary) && (was_pair || primary->has_copied)) {
 		drop(primary, actions, TANDEM_E_PEER_LOST,
 		     "the register says SOLO: the peer's copy counts no more");
@@ -249,6 +261,9 @@ static void on_session_lost(struct tandem_primary *primary,
 
 	if (primary->phase == TANDEM_PRIMARY_HALTED)
 		return;
+	/* Nobody was told of the copy that closed the gate, so nobody will speak to open it. */
+	if (is_copy_captured(primary) && !primary->is_copy_told && !primary->is_pair)
+		tandem_gate_lead(&primary->gate, primary->generation, TANDEM_GATE_OPEN);
 	act(actions, TANDEM_PRIMARY_DO_MERGE_MAPS);
 	resume(primary, actions);
 	if (was_up)
@@ -338,6 +353,7 @@ static void copy_is_applied(struct tandem_primary *primary, struct tandem_primar
 	action->peer_incarnation = primary->session_incarnation;
 	primary->is_copying = false;
 	primary->has_copied = true;
+	primary->is_copy_told = true;
 	primary->peer_incarnation = primary->session_incarnation;
 }
 

@@ -131,7 +131,9 @@ struct tandem_primary {
 	bool is_copying;    /* the next commit completes a copy */
 	bool is_copy_ready; /* what is left is for the capture */
 	bool is_fresh;
-	bool has_copied; /* COPIED reported for this session */
+	bool has_copied;   /* COPIED reported for this session */
+	bool is_copy_told; /* COPIED reported since the last LEAD: only the next LEAD opens the
+	                      gate, whatever happens to the session */
 	unsigned copy_pass;
 	/* the program */
 	bool is_held;    /* between CHECKPOINT and RESUME */
