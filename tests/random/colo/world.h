@@ -1,0 +1,400 @@
+#ifndef TANDEM_TEST_WORLD_H
+#define TANDEM_TEST_WORLD_H
+
+/* One pair in a box: the real cores, maps, run lists and slots of both sides, over a network, a
+ * register and controllers that a seeded scheduler drives. Pages are read when a write LANDS, as a
+ * device does. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tandem/transport.h>
+
+#include "core/bitmap.h"
+#include "core/primary.h"
+#include "core/secondary.h"
+#include "provider.h"
+#include "shell/image.h"
+#include "shell/inbox.h"
+#include "shell/push.h"
+
+#define REGIONS        3u
+#define PAGES          6u
+#define CHANNELS       2u
+#define QUEUE_MAX      4u
+#define MESSAGES_MAX   24u
+#define MESSAGE_BYTES  224u
+#define WIRES_MAX      400u
+#define EPOCHS_MAX     512u
+#define TICKETS_MAX    4096u
+#define REPORTS_MAX    128u
+#define STATE_BYTES    64u
+#define HEAL_STEPS_MAX 60000u
+#define P_INCARNATION  UINT64_C(0x1001)
+
+/* Mistakes that the shells of a careless engine could make; the checkers must find each. Not among
+ * them, because in mode `stop` with two slots nothing can come of them: a slice that does not wait
+ * for its writes (the capture does), run lists read when applied, a fence that forgets seals which
+ * were not acknowledged. */
+#define BUG_TABLE(X)                                                                               \
+	X(NONE)                                                                                    \
+	X(RESUME_BEFORE_SETTLE)    /* 4.6: the program goes on while the device reads */           \
+	X(CLEAN_AFTER_PUSH)        /* 4.2: the dirty bit is cleared after the page was read */     \
+	X(NO_MERGE_ON_LOSS)        /* 4.7: an aborted epoch's pages are forgotten */               \
+	X(NO_WAIT_FOR_APPLIED)     /* 4.4: pages of an unapplied epoch are overwritten */          \
+	X(STATE_FROM_NEXT)         /* 4.5: a waiting checkpoint's blob replaces the sealed one */  \
+	X(FRESH_ALWAYS)            /* 4.12: zero pages are skipped though the image is not new */  \
+	X(LOCAL_IS_COMMIT)         /* 3.3: a local completion counts as COMMITTED */               \
+	X(OLD_GENERATION_COUNTS)   /* R1: acknowledgements of an old generation release */         \
+	X(READS_DO_NOT_WAIT)       /* reads leave under an acknowledgement older than they */      \
+	X(GATE_OPEN_WHILE_PAIRING) /* R7: output leaves between the copy and the register */       \
+	X(COPIED_AT_COMMIT)        /* 4.12: COPIED before the copy was applied */                  \
+	X(COMMIT_ON_FIRST_SEAL)    /* 3.3: one channel's seal stands for all */                    \
+	X(NO_FENCE)                /* 3.5: writes of the old session land later */                 \
+	X(ACK_WHEN_FENCED)         /* R2: a fenced standby goes on acknowledging */                \
+	X(APPLY_HALF_AT_PROMOTION) /* 4.10: a promoted program meets a half-applied epoch */       \
+	X(NO_RENEW)                /* 4.15: another copy's image is taken for fresh zeros */       \
+	X(ZERO_RUNS_FORGOTTEN)     /* 4.10: zero runs are not applied */                           \
+	X(STALE_INCARNATION)       /* R8: the copy is recorded for whoever is there */             \
+	X(OLD_COPIED_COUNTS)       /* a COPIED that crossed a later LEAD is believed */            \
+	X(LEAD_TWICE)              /* SOLO is led again in a generation that was led before */
+
+enum bug {
+#define X(name) BUG_##name,
+	BUG_TABLE(X)
+#undef X
+	        BUG_COUNT,
+};
+
+/* What a run of many schedules must have met. */
+#define MET_TABLE(X)                                                                               \
+	X(LANDED)                                                                                  \
+	X(CUT)                                                                                     \
+	X(LOST_IN_PUSH)                                                                            \
+	X(DOUBT_COMMITTED)                                                                         \
+	X(DOUBT_ABORTED)                                                                           \
+	X(COMMIT_IN_DRAIN)                                                                         \
+	X(HALF_APPLIED_AT_END)                                                                     \
+	X(COPY_FULL_FRESH)                                                                         \
+	X(COPY_FULL_STALE)                                                                         \
+	X(COPY_DELTA)                                                                              \
+	X(PUSH_BLOCKED)                                                                            \
+	X(CHECKPOINT_WAITS)                                                                        \
+	X(CHECKPOINT_SKIPPED)                                                                      \
+	X(RELEASED_BY_COMMIT)                                                                      \
+	X(RELEASED_BY_PING)                                                                        \
+	X(RELEASED_SOLO)                                                                           \
+	X(PROMOTED_AFTER_CRASH)                                                                    \
+	X(PROMOTED_FALSELY)                                                                        \
+	X(HALTED_BY_CONTROLLER)                                                                    \
+	X(SECONDARY_CRASHED)                                                                       \
+	X(CONTROLLER_RESTARTED)                                                                    \
+	X(CAS_PAIR)                                                                                \
+	X(CAS_SOLO)                                                                                \
+	X(CAS_LOST)                                                                                \
+	X(TIMED_OUT)                                                                               \
+	X(REFUSED)                                                                                 \
+	X(NEW_GENERATION_IN_SESSION)                                                               \
+	X(ENDED_PAIRED)
+
+enum met {
+#define X(name) MET_##name,
+	MET_TABLE(X)
+#undef X
+	        MET_COUNT,
+};
+
+const char *met_name(enum met met);
+const char *primary_action_name(unsigned type);
+
+struct counts {
+	uint64_t schedules;
+	uint64_t steps;
+	uint64_t met[MET_COUNT];
+	uint64_t phase[TANDEM_PRIMARY_HALTED + 1];
+	uint64_t crash[TANDEM_PRIMARY_HALTED + 1];
+	uint64_t primary_action[TANDEM_PRIMARY_DO_REPORT_COMMITTED + 1];
+	uint64_t secondary_action[TANDEM_SECONDARY_DO_REPORT_UP + 1];
+};
+
+/* ---- network ---- */
+
+struct entry {
+	struct tandem_write write;
+	uint8_t *copy; /* what was on its way when the primary's end closed; owned */
+	bool is_notify;
+	uint32_t immediate;
+};
+
+struct message {
+	size_t length;
+	uint8_t bytes[MESSAGE_BYTES];
+};
+
+struct message_queue {
+	unsigned count;
+	struct message items[MESSAGES_MAX];
+};
+
+struct arrival { /* what the standby will read next */
+	bool is_notify;
+	unsigned channel;
+	uint32_t immediate;
+	struct message message;
+};
+
+struct wire {
+	struct tandem_session head;
+	struct world *world;
+	bool is_open_primary;   /* the primary has not freed it */
+	bool is_open_secondary; /* the standby has not fenced it */
+	bool is_up_due;         /* UP is to be read */
+	bool is_cut;            /* nothing moves any more */
+	bool is_broken;         /* the primary knows */
+	bool is_fenced;
+	unsigned queued[CHANNELS], landed[CHANNELS];
+	struct entry queue[CHANNELS][QUEUE_MAX];
+	struct message_queue to_primary, to_secondary;
+	unsigned arrival_count;
+	struct arrival arrivals[MESSAGES_MAX];
+};
+
+/* ---- the register and the controllers ---- */
+
+struct record {
+	uint64_t generation;
+	bool is_owner_primary;
+	bool is_pair;
+	uint64_t copy_incarnation;
+};
+
+enum report_type { REPORT_UP, REPORT_LOST, REPORT_COPIED };
+
+struct report {
+	enum report_type type;
+	uint64_t incarnation;
+	uint64_t generation; /* that the program was led in when it said so */
+};
+
+enum cas_state { CAS_NONE, CAS_SENT, CAS_DONE };
+
+struct cas {
+	enum cas_state state;
+	bool is_won;
+	struct record expected, wanted;
+};
+
+struct primary_controller {
+	bool is_halted;
+	bool is_gated;
+	bool is_joining; /* restarted: has not led the program yet */
+	struct record known;
+	uint64_t led_generation;
+	struct cas cas, orphan;
+	bool has_session;
+	uint64_t session_incarnation, copied_incarnation;
+	unsigned report_count;
+	struct report reports[REPORTS_MAX];
+};
+
+/* ---- the two sides ---- */
+
+struct program {
+	bool is_held;
+	uint64_t turn; /* ended turns */
+	uint64_t counter;
+	uint8_t state[STATE_BYTES];
+	uint32_t state_bytes;
+	uint64_t dirty; /* tracker: pages stored to since the last scan */
+};
+
+struct primary_mail {
+	bool has_lead, has_halt, has_checkpoint;
+	uint64_t generation;
+	bool is_pair;
+};
+
+struct primary_side {
+	bool is_dead;
+	struct tandem_primary core;
+	struct tandem_push push;
+	struct wire *session;
+	struct primary_mail mail;
+	bool is_scan_due, is_slice_due;
+	bool is_copy_told; /* COPIED since the last LEAD: the controller's word is awaited */
+	uint64_t copied_incarnation, copied_generation;
+	uint64_t session_incarnation;
+	bool has_session;
+	uint8_t next_state[STATE_BYTES];
+};
+
+struct secondary_side {
+	bool is_dead;
+	uint64_t incarnation;
+	uint64_t told_generation;
+	bool has_order_stand_by, has_order_fence;
+	struct record order; /* STAND_BY */
+	struct tandem_secondary core;
+	struct tandem_inbox inbox;
+	struct tandem_image image;
+	bool has_inbox, is_made, is_fresh;
+	struct wire *session;
+	uint8_t state[STATE_BYTES];
+	uint32_t state_bytes;
+};
+
+struct truth {
+	bool is_set;
+	uint64_t turn;
+	uint64_t sequence;
+	uint64_t values[PAGES];
+	uint32_t state_bytes;
+	uint8_t state[STATE_BYTES];
+};
+
+struct ticket {
+	uint64_t turn;
+	uint64_t sequence;
+	uint64_t ping; /* reads: a pong of this number or later is younger */
+	bool is_read;
+};
+
+/* What the primary heard in the generation that it leads: written apart from the gate, to judge it.
+ */
+struct heard {
+	uint64_t generation;
+	uint64_t turn;     /* of the newest epoch acknowledged */
+	uint64_t sequence; /* when that epoch was captured */
+	uint64_t ping;
+};
+
+enum pace {
+	PACE_SESSION, /* the primary's thread: session, mail, copy, tick */
+	PACE_MAIL,
+	PACE_COPY,
+	PACE_TICK,
+	PACE_LAND,
+	PACE_COMPLETE,
+	PACE_ARRIVE,
+	PACE_READ, /* the standby's thread: session, apply, orders */
+	PACE_APPLY,
+	PACE_OBEY,
+	PACE_CONTROLLER,
+	PACE_REGISTER,
+	PACE_STORE,
+	PACE_CHECKPOINT,
+	PACE_CONFIRM,
+	PACE_COUNT,
+};
+
+struct world {
+	uint64_t random;
+	enum bug bug;
+	struct counts *counts;
+	uint64_t now_ns, sequence;
+	bool has_faults;
+	unsigned pace[PACE_COUNT]; /* how slow each part of this schedule's world is */
+	unsigned cuts_left, crashes_left, restarts_left;
+	bool may_suspect, may_crash;
+
+	struct record reg;
+	struct primary_controller controller;
+	bool is_taken_over, is_activated;
+	uint64_t activated_turn, activated_sequence;
+	uint64_t released_turn; /* the newest turn whose output has left */
+
+	struct program program;
+	struct primary_side primary;
+	struct secondary_side secondary;
+	unsigned wire_count;
+	struct wire *wires[WIRES_MAX];
+
+	struct truth truths[EPOCHS_MAX];
+	struct ticket tickets[TICKETS_MAX];
+	uint64_t checked_ticket;
+	struct heard heard;
+	bool is_pairing; /* a copy was captured and the controller has not spoken since (R7) */
+	uint64_t pairing_turn;
+
+	bool is_tracing; /* kept over a reset */
+	bool has_failed;
+	char failure[256];
+};
+
+extern uint8_t world_live[REGIONS][3 * 4096];
+
+/* world.c */
+void world_reset(struct world *world, uint64_t seed, enum bug bug, struct counts *counts);
+void world_done(struct world *world);
+unsigned world_pick(struct world *world, unsigned count);
+bool world_chance(struct world *world, unsigned one_in);
+/* Whether that part of the world moves now. */
+bool world_paces(struct world *world, enum pace pace);
+void world_fail(struct world *world, const char *format, ...) TANDEM_PRINTF(2, 3);
+void world_met(struct world *world, enum met met);
+void world_trace(const struct world *world, const char *format, ...) TANDEM_PRINTF(2, 3);
+const struct tandem_region_table *world_regions(void);
+/* Everything but the primary's own thread moves by one step. */
+void world_outside(struct world *world);
+bool world_is_at_rest(const struct world *world);
+uint8_t *page_live(unsigned page);
+unsigned page_region(unsigned page);
+unsigned page_index(unsigned page); /* in its region */
+
+/* network.c */
+struct wire *wire_connect(struct world *world);
+void wire_break(struct wire *wire);
+void wire_close_primary(struct wire *wire);
+void wire_fence(struct wire *wire);
+void wire_cut(struct wire *wire);
+void wire_drop(struct wire *wire);
+bool wire_land(struct world *world);
+bool wire_complete(struct world *world);
+bool wire_arrive(struct world *world);
+bool wire_send(struct message_queue *queue, const struct tandem_wire_message *message);
+struct message message_pop(struct message_queue *queue);
+
+/* primary_side.c */
+void primary_begin(struct world *world);
+void primary_done(struct world *world);
+void primary_crash(struct world *world);
+void primary_order(struct world *world, bool is_halt, uint64_t generation, bool is_pair);
+void primary_repeat(struct world *world);
+/* One turn of the engine's thread. */
+void primary_turn(struct world *world);
+
+/* secondary_side.c */
+void secondary_begin(struct world *world, uint64_t incarnation);
+void secondary_crash(struct world *world);
+bool secondary_read(struct world *world);
+bool secondary_apply(struct world *world);
+bool secondary_obey(struct world *world);
+
+/* controllers.c */
+void controllers_begin(struct world *world);
+void controller_report(struct world *world, enum report_type type, uint64_t incarnation,
+                       uint64_t generation);
+void controller_restart(struct world *world);
+bool controller_primary(struct world *world);
+bool controller_secondary(struct world *world);
+bool register_execute(struct world *world);
+bool register_take_over(struct world *world);
+
+/* program.c */
+bool program_store(struct world *world);
+bool program_checkpoint(struct world *world);
+bool program_confirm(struct world *world);
+
+/* check.c */
+void check_captured(struct world *world, uint64_t epoch);
+void check_released(struct world *world);
+void check_heard(struct world *world, const struct tandem_wire_message *message);
+void check_applied(struct world *world);
+void check_landing(struct world *world, unsigned memory_id, uint64_t offset, uint32_t length);
+void check_activated(struct world *world);
+void check_promotable(struct world *world);
+void check_knowledge(struct world *world);
+void check_drop(struct world *world, bool is_primary, int code, const char *reason);
+
+#endif
