@@ -22,6 +22,7 @@ _SHARE = Path("/mnt/share")  # the layout's directory, as both machines see it
 _SERVE_PORT = 6379
 _ADDRESSES = {"a": "10.77.0.1", "b": "10.77.0.2"}
 _START_SECONDS = 30
+_MAP_MIB = 8  # on Linux 6.1 all of it is hashed in every epoch, by an emulated processor
 # An emulated machine, of two on as many cores, is often not scheduled for longer than heartbeats
 # may be silent where machines are real.
 _PAIR_OPTIONS = {
@@ -81,7 +82,7 @@ class LabNode:
         self._spawn("tandemd", where)
         if with_server:
             arguments = f"--pair {PAIR} --run-dir {self.layout.run_directory}"
-            arguments += f" --listen {self.layout.listen_at}"
+            arguments += f" --listen {self.layout.listen_at} --map-size {_MAP_MIB}"
             self._spawn("tandem-kv", arguments, server_environment)
 
     def _spawn(self, program, arguments, environment=None):

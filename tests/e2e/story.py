@@ -92,7 +92,7 @@ def tell(options, timeline):
         timeline.tell(f"transport: {chosen.reason}")
         plan = Plan(
             number=1, seed=secrets.randbits(32), provider="", with_benchmark=True,
-            load_seconds=chosen.load_seconds, keep=True,
+            load_seconds=chosen.load_seconds, load_seconds_max=180, keep=True,
         )
         played = Round(plan, chosen.make_pair, timeline.tell)
         result = played.run()

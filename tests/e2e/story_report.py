@@ -25,7 +25,7 @@ def make(played, transport_reason, is_one_clock):
         "transport_detail": stats.transport_detail if stats else "",
         "channels": stats.channel_count if stats else 0,
         "tracker": result.tracker,
-        "acknowledged_writes": result.acknowledged_writes,
+        "acknowledged_writes": result.writes_before,
         "lost_writes": result.lost_writes,
         "torn_values": result.torn_values,
         "linearizable": result.is_linearizable,
@@ -56,12 +56,12 @@ def lines(report):
     told = [
         f"transport            {report['transport']}, {report['channels']} channels:"
         f" {report['transport_reason']}",
-        f"acknowledged writes  {report['acknowledged_writes']}",
+        f"acknowledged writes  {report['acknowledged_writes']} before the kill",
         f"lost writes          {report['lost_writes']}",
         f"torn values          {report['torn_values']}",
         f"history              {'linearizable' if report['linearizable'] else 'NOT linearizable'}",
         f"epochs committed     {report['epochs_committed']}",
-        f"pause of the program p50 {pause['p50']} us, p99 {pause['p99']} us, max {pause['max']} us",
+        f"pause of tandem-kv   p50 {pause['p50']} us, p99 {pause['p99']} us, max {pause['max']} us",
         f"fail-over            {report['failover_ms']} ms from the kill to the first reply",
     ]
     for name, meaning in PARTS:

@@ -20,7 +20,6 @@ from oracle.client import Client
 from oracle.verdict import Verdict
 
 WRITES_BEFORE = 2000
-LOAD_SECONDS = 60
 RANDOM_MOMENT_SECONDS = 0.2
 ON_NEW_PRIMARY_SECONDS = 0.15
 AFTER_RESUME_SECONDS = 1.0
@@ -51,6 +50,7 @@ class Plan:
     with_benchmark: bool = False
     with_image: bool = False
     load_seconds: float = 0  # before the end, at least
+    load_seconds_max: float = 60
     keep: bool = False
     attempt: int = 1
 
@@ -207,14 +207,14 @@ class Round:
         def is_over():
             return is_time() or (self.plan.forced_phase and is_ended())
 
-        is_reached = self.client.load(connections, is_over, LOAD_SECONDS)
+        is_reached = self.client.load(connections, is_over, self.plan.load_seconds_max)
         if is_time() and not is_ended():
             return self._end_at_random_moment(pair, connections, is_ended)
         if is_reached or not any(connection.is_open for connection in connections):
             wait.until(is_ended, END_SECONDS, "the end of node a's programs, but not of its server")
             return self.client.tally.last_reply_at
         writes_count = self.client.tally.acknowledged_writes
-        raise wait.Timeout(f"only {writes_count} writes in {LOAD_SECONDS} s")
+        raise wait.Timeout(f"only {writes_count} writes in {self.plan.load_seconds_max} s")
 
     def _tell_progress(self):
         if time.monotonic() - self._told_at >= 1:
