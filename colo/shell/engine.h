@@ -61,7 +61,8 @@ struct tandem_engine {
 	bool is_slice_due; /* background work of a copy, between two looks at the world */
 	bool is_scan_due;
 	struct tandem_news told; /* what the program was last woken for */
-	const void *held_state; /* of the checkpoint that holds the program; borrowed until RESUME */
+	const void
+	        *held_state; /* of the checkpoint that holds the program; borrowed until RESUME */
 	uint32_t held_state_bytes;
 	uint64_t held_since_ns;
 	uint64_t sealed_at_ns;

@@ -435,8 +435,7 @@ int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base, ui
 	trailer.mask = seal_mask(push);
 	if (push->state_bytes > 0) {
 		trailer.state_bytes = push->state_bytes;
-		trailer.state_crc =
-		        tandem_crc32c(0, push->slots + state_offset, push->state_bytes);
+		trailer.state_crc = tandem_crc32c(0, push->slots + state_offset, push->state_bytes);
 		code = write_slot(push, 0, state_offset, push->state_bytes);
 	}
 	for (unsigned channel = 0; code == 0 && channel < push->layout.channel_count; channel++) {

@@ -26,7 +26,7 @@ struct tandem_push {
 	uint8_t *slots;       /* mirror of the peer's slot memory */
 	size_t slots_bytes;
 	uint32_t state_bytes; /* blob of the captured epoch, in its slot of the mirror */
-	uint64_t data_pages; /* counters of this incarnation */
+	uint64_t data_pages;  /* counters of this incarnation */
 	uint64_t zero_pages;
 	struct tandem_session *session;     /* borrowed */
 	uint64_t stall_timeout_ns;          /* a push that makes no progress this long gives up */

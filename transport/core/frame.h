@@ -21,7 +21,7 @@ struct tandem_frame {
 	uint32_t length;
 	uint64_t offset;     /* WRITE, NOTIFY; the memory's whole size in EXPOSE */
 	uint64_t memory_key; /* given by EXPOSE; a write without it is a stranger's or a late one */
-	uint64_t sequence;   /* 0 for a connection's first frame, then one more each */
+	uint64_t sequence;   /* [T7]: 0 for a connection's first frame, then one more each */
 	uint32_t immediate;  /* NOTIFY */
 };
 

@@ -45,7 +45,7 @@ struct tandem_stats {
 	_Atomic uint64_t bytes_pushed;
 	_Atomic uint64_t copy_bytes_total; /* first synchronisation: to push, and done */
 	_Atomic uint64_t copy_bytes_done;
-	char transport[16];   /* provider in use, "" before the first session */
+	char transport[16]; /* provider in use, "" before the first session */
 	char transport_detail[128];
 	char tracker[16];
 	struct tandem_histogram pause_ns; /* program held, per checkpoint */

@@ -7,9 +7,9 @@
 
 #include <tandem/error.h>
 
-/* The transport contract. A session joins two nodes: one control channel for messages and N data
- * channels for one-sided writes. The connecting side (the primary) writes; the listening side (the
- * secondary) exposes memory.
+/* The transport contract [T1]. A session joins two nodes: one control channel for messages and N
+ * data channels for one-sided writes. The connecting side (the primary) writes; the listening side
+ * (the secondary) exposes memory.
  *
  * Threads: a listener and a session belong to one thread at a time; tandem_session_yank() is the
  * exception. Blocking: nothing here blocks but fence, which has a deadline. All else is driven by
@@ -44,7 +44,7 @@ struct tandem_transport_options {
 	unsigned write_depth;        /* writes in flight per data channel, 16 to 4096 */
 	uint64_t connect_timeout_ns; /* whole set-up, both sides */
 	uint64_t peer_timeout_ns;    /* a posted write or message that makes no progress this long
-	                                loses the session */
+	                                loses the session [T9] */
 };
 
 #define TANDEM_TRANSPORT_OPTIONS_DEFAULT                                                           \
@@ -82,9 +82,9 @@ int tandem_listener_fd(
         const struct tandem_listener *listener); /* readable: call accept until it gives AGAIN */
 uint16_t tandem_listener_port(const struct tandem_listener *listener);
 /* Gives a session whose control channel and data channels have all joined, or TANDEM_E_AGAIN.
- * Strangers, half-joined and late ones are dropped inside, each with a bounded number and time;
- * what was dropped and why is in the error when it returns TANDEM_E_PROTOCOL or TANDEM_E_VERSION
- * (log it, go on calling). */
+ * [T2], [T3], [T4]: strangers, half-joined and late ones are dropped inside, each with a bounded
+ * number and time; what was dropped and why is in the error when it returns TANDEM_E_PROTOCOL or
+ * TANDEM_E_VERSION (log it, go on calling). */
 TANDEM_MUST_CHECK int tandem_listener_accept(struct tandem_listener *listener,
                                              struct tandem_session **ret_session,
                                              struct tandem_error *reterr_error);
@@ -105,8 +105,8 @@ TANDEM_MUST_CHECK int tandem_transport_connect(struct tandem_transport *transpor
 enum tandem_session_event_type {
 	TANDEM_SESSION_UP,       /* connecting side only: all channels have joined */
 	TANDEM_SESSION_MESSAGE,  /* a control message; in the order sent */
-	TANDEM_SESSION_NOTIFIED, /* a notify arrived: every earlier write of that channel is visible
-	                            to this processor */
+	TANDEM_SESSION_NOTIFIED, /* [T5]: a notify arrived: every earlier write of that channel is
+	                            visible to this processor */
 	TANDEM_SESSION_LOST, /* the last event; the cause is in `error`. Pending writes have ended.
 	                      */
 };
@@ -162,9 +162,9 @@ struct tandem_write {
 	uint32_t length;    /* 1 to TANDEM_WRITE_BYTES_MAX */
 };
 
-/* Posts writes in order on a data channel and gives how many were taken: fewer than `count` when
- * the queue is full. Errors: TANDEM_E_USAGE (outside what the peer exposed, source not registered),
- * TANDEM_E_PEER_LOST. */
+/* [T6]: posts writes in order on a data channel and gives how many were taken: fewer than `count`
+ * when the queue is full. Errors: TANDEM_E_USAGE (outside what the peer exposed, source not
+ * registered), TANDEM_E_PEER_LOST. */
 TANDEM_MUST_CHECK int tandem_session_write(struct tandem_session *session, unsigned channel,
                                            const struct tandem_write *writes, unsigned count,
                                            unsigned *ret_taken_count);
@@ -174,19 +174,19 @@ TANDEM_MUST_CHECK int tandem_session_write(struct tandem_session *session, unsig
 TANDEM_MUST_CHECK int tandem_session_notify(struct tandem_session *session, unsigned channel,
                                             const struct tandem_write *write, uint32_t immediate);
 
-/* Writes and notifies taken but not yet complete: their sources may still be read. It proves
+/* [T8]. Writes and notifies taken but not yet complete: their sources may still be read. It proves
  * nothing about the peer. */
 unsigned tandem_session_inflight_count(const struct tandem_session *session, unsigned channel);
 
-/* Makes everything pending end, now: a LOST event with TANDEM_E_YANKED follows. Any thread, any
- * number of times, at any time between the creating call's return and free; takes no lock, does not
- * wait for the peer. */
+/* [T10]: makes everything pending end, now: a LOST event with TANDEM_E_YANKED follows. Any thread,
+ * any number of times, at any time between the creating call's return and free; takes no lock, does
+ * not wait for the peer. */
 void tandem_session_yank(struct tandem_session *session);
 
-/* Listening side: after 0 no write of the peer can change exposed memory any more; all that had
- * arrived before is still to be taken with next_event, then LOST. Deregisters in any case what it
- * can. May be called on a lost session. Errors: TANDEM_E_FENCE (not proven by `deadline_ns`: the
- * memory must not be trusted, nor freed). */
+/* [T11], [T12]. Listening side: after 0 no write of the peer can change exposed memory any more;
+ * all that had arrived before is still to be taken with next_event, then LOST. Deregisters in any
+ * case what it can. May be called on a lost session. Errors: TANDEM_E_FENCE (not proven by
+ * `deadline_ns`: the memory must not be trusted, nor freed). */
 TANDEM_MUST_CHECK int tandem_session_fence(struct tandem_session *session, uint64_t deadline_ns,
                                            struct tandem_error *reterr_error);
 
