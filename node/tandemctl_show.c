@@ -96,9 +96,10 @@ static void show_data_plane(struct json_object *pair)
 	       flag_of(plane, "session") ? "up" : "down", count_of(plane, "epoch_committed"));
 	if (!stats || strcmp(text_of(plane, "kind", ""), "program") != 0)
 		return;
-	printf("  transport:   %s, %" PRIu64 " channels, tracker %s\n",
-	       text_of(stats, "transport_detail", "?"), count_of(stats, "channels"),
-	       text_of(stats, "tracker", "?"));
+	const char *detail = text_of(stats, "transport_detail", "");
+	printf("  transport:   %s, %" PRIu64 " channels, tracker %s%s%s\n",
+	       text_of(stats, "transport", "?"), count_of(stats, "channels"),
+	       text_of(stats, "tracker", "?"), detail[0] ? "; " : "", detail);
 	printf("  pause:       p50 %.0f us, p99 %.0f us, max %.0f us of %" PRIu64 " checkpoints\n",
 	       json_object_get_double(get(pause, "p50")), json_object_get_double(get(pause, "p99")),
 	       json_object_get_double(get(pause, "max")), count_of(pause, "count"));
