@@ -16,7 +16,6 @@
 #define ATTACH_TIMEOUT_NS      (2 * TANDEM_NS_PER_S)
 #define ATTACH_INTERVAL_MS     200
 #define REPORT_INTERVAL_MIN_NS TANDEM_NS_PER_MS
-#define REFUSALS_MAX           16u /* lines a second */
 
 void tandem_standby_say(struct tandem_standby *standby, bool is_error, const char *format, ...)
         TANDEM_PRINTF(3, 4);
@@ -126,7 +125,7 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	struct tandem_error error;
 
 	tandem_standby_step(standby, &event);
-	tandem_standby_end_session(standby);
+	tandem_standby_end_session(standby, "fenced by order of the controller");
 	tandem_standby_finish_apply(standby);
 	if (tandem_secondary_is_promotable(&standby->core)) {
 		tandem_standby_report(standby, &message);
@@ -228,7 +227,7 @@ static void end_life(struct tandem_standby *standby)
 {
 	struct tandem_standby_mail mail;
 
-	tandem_standby_end_session(standby);
+	tandem_standby_end_session(standby, "this life of the standby ends");
 	standby->link = tandem_control_link_free(standby->link);
 	pthread_mutex_lock(&standby->lock);
 	mail = standby->mail;

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <tandem/rate.h>
+
 #include "../core/secondary.h"
 #include "control_link.h"
 #include "image.h"
@@ -59,6 +61,7 @@ struct tandem_standby {
 	uint32_t state_bytes_max;
 	char last_refusal[TANDEM_REASON_BYTES]; /* so that a peer that tries again is told of once
 	                                         */
+	struct tandem_rate refusals;
 
 	/* any thread */
 	int wake_fd;
@@ -81,8 +84,8 @@ void tandem_standby_send(struct tandem_standby *standby, const struct tandem_wir
 /* The copy can not be trusted: whoever held a key to the cache may still write to it. */
 void tandem_standby_make_void(struct tandem_standby *standby, const struct tandem_error *error);
 /* [C3]: fence, drain, decide, finish the apply: after this nothing of the old session can change
- * anything (3.5, 4.10). */
-void tandem_standby_end_session(struct tandem_standby *standby);
+ * anything (3.5, 4.10). `reason` is told when nothing went wrong before. */
+void tandem_standby_end_session(struct tandem_standby *standby, const char *reason);
 void tandem_standby_read_session(struct tandem_standby *standby);
 bool tandem_standby_has_to_apply(const struct tandem_standby *standby);
 void tandem_standby_finish_apply(struct tandem_standby *standby);

@@ -8,6 +8,7 @@
 
 #define SLICE_PAGES        4096u /* applied between two looks at the session */
 #define REFUSAL_TIMEOUT_NS (50 * TANDEM_NS_PER_MS)
+#define REFUSALS_MAX       16u /* lines a second */
 
 void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_session *session)
 {
@@ -78,12 +79,19 @@ void tandem_standby_make_void(struct tandem_standby *standby, const struct tande
 	tandem_standby_step(standby, &event);
 }
 
+/* [C14] A peer that broke the protocol is not believed any more: what it sent later and is still
+ * queued is read past. */
+static bool is_condemned(const struct tandem_standby *standby)
+{
+	return standby->lost.code != 0;
+}
+
 static void drain(struct tandem_standby *standby)
 {
 	static _Thread_local struct tandem_session_event event;
 
 	while (tandem_session_next_event(standby->session, &event)) {
-		if (event.type == TANDEM_SESSION_NOTIFIED)
+		if (event.type == TANDEM_SESSION_NOTIFIED && !is_condemned(standby))
 			on_notified(standby, &event);
 		if (event.type == TANDEM_SESSION_LOST)
 			return;
@@ -119,7 +127,7 @@ void tandem_standby_finish_apply(struct tandem_standby *standby)
 		tandem_standby_apply_slice(standby);
 }
 
-void tandem_standby_end_session(struct tandem_standby *standby)
+void tandem_standby_end_session(struct tandem_standby *standby, const char *reason)
 {
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_SESSION_LOST};
 	struct tandem_control_message message = {.type = TANDEM_CONTROL_SESSION_LOST};
@@ -139,6 +147,8 @@ void tandem_standby_end_session(struct tandem_standby *standby)
 	struct tandem_session *session = standby->session;
 	tandem_standby_set_session(standby, NULL);
 	tandem_session_free(session);
+	if (!is_condemned(standby))
+		tandem_error_set(&standby->lost, TANDEM_E_YANKED, "session", "%s", reason);
 	memcpy(message.text, standby->lost.detail, sizeof message.text - 1);
 	if (atomic_load(&standby->session_incarnation) != 0) {
 		tandem_standby_say(standby, false, "pair %s: session lost at epoch %llu: %s",
@@ -160,14 +170,16 @@ void tandem_standby_read_session(struct tandem_standby *standby)
 	tandem_session_progress(standby->session);
 	while (standby->session != NULL && tandem_session_next_event(standby->session, &event)) {
 		atomic_store(&standby->heard_ns, tandem_clock_now_ns());
-		if (event.type == TANDEM_SESSION_NOTIFIED) {
+		if (event.type == TANDEM_SESSION_LOST) {
+			if (!is_condemned(standby))
+				standby->lost = event.error;
+			tandem_standby_end_session(standby, "");
+		} else if (is_condemned(standby)) {
+			continue;
+		} else if (event.type == TANDEM_SESSION_NOTIFIED) {
 			on_notified(standby, &event);
 		} else if (event.type == TANDEM_SESSION_MESSAGE) {
 			on_message(standby, &event);
-		} else if (event.type == TANDEM_SESSION_LOST) {
-			if (standby->lost.code == 0)
-				standby->lost = event.error;
-			tandem_standby_end_session(standby);
 		}
 	}
 }
@@ -203,6 +215,8 @@ void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_se
 	if (strncmp(standby->last_refusal, reason, sizeof standby->last_refusal - 1) == 0)
 		return;
 	snprintf(standby->last_refusal, sizeof standby->last_refusal, "%s", reason);
+	if (!tandem_rate_take(&standby->refusals, REFUSALS_MAX, tandem_clock_now_ns()))
+		return;
 	tandem_standby_say(standby, true, "pair %s: session of %s refused: %s", standby->pair,
 	                   tandem_session_peer_address(session), reason);
 }
@@ -228,7 +242,7 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 		return;
 	}
 	standby->last_refusal[0] = '\0';
-	tandem_standby_end_session(standby);
+	tandem_standby_end_session(standby, "a new session takes its place");
 	tandem_standby_set_session(standby, session);
 	atomic_store(&standby->heard_ns, tandem_clock_now_ns());
 	tandem_standby_step(standby, &event);
