@@ -9,12 +9,12 @@ say() {
 	printf '%5d.%d s  %s\n' $((tenths / 10)) $((tenths % 10)) "$*"
 }
 
-# Lets one line of ninja's progress through every two seconds and keeps all in a log.
+# Lets one line of ninja's progress through every five seconds and keeps all in a log.
 show_progress() {
 	local log=$1 line shown=0
 	while IFS= read -r line; do
 		printf '%s\n' "$line" >> "$log"
-		if [[ $line =~ ^\[([0-9]+/[0-9]+)\] ]] && [ $((SECONDS - shown)) -ge 2 ]; then
+		if [[ $line =~ ^\[([0-9]+/[0-9]+)\] ]] && [ $((SECONDS - shown)) -ge 5 ]; then
 			shown=$SECONDS
 			say "  built ${BASH_REMATCH[1]}"
 		fi
