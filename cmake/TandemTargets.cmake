@@ -30,7 +30,7 @@ function(tandem_add_test name label)
     set(TEST_TIMEOUT 120)
   endif()
   add_executable(${name} ${TEST_SOURCES})
-  target_compile_options(${name} PRIVATE -Wno-conversion)
+
   target_link_libraries(${name} PRIVATE tandem_warnings PkgConfig::CRITERION ${TEST_LIBRARIES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME ${label}.${name} COMMAND ${name} --timeout ${TEST_TIMEOUT} ${TEST_ARGUMENTS})
