@@ -227,6 +227,15 @@ int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_
 	return 0;
 }
 
+const char *tandem_region_tracker(const struct tandem *tandem, const char *name)
+{
+	for (unsigned region = 0; region < tandem->regions.count; region++) {
+		if (strcmp(tandem->regions.entries[region].name, name) == 0)
+			return tandem_tracker_text(tandem->engine.trackers[region]);
+	}
+	return NULL;
+}
+
 /* ---- the controller's orders, on the link's thread ---- */
 
 static void on_order(void *argument, const struct tandem_control_message *message)

@@ -1,6 +1,7 @@
 #include "tracker.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <tandem/memory.h>
@@ -46,11 +47,21 @@ static int open_kind(struct tandem_region_tracker *tracker, enum tandem_tracker 
 static int open_any(struct tandem_region_tracker *tracker, enum tandem_tracker kind,
                     struct tandem_error *reterr_error)
 {
-	if (kind != TANDEM_TRACKER_AUTO)
-		return open_kind(tracker, kind, reterr_error);
-	if (open_kind(tracker, TANDEM_TRACKER_PAGEMAP, NULL) == 0)
+	struct tandem_error error;
+	int code;
+
+	if (kind != TANDEM_TRACKER_AUTO) {
+		code = open_kind(tracker, kind, reterr_error);
+		snprintf(tracker->text, sizeof tracker->text, "%s", kind_names[kind]);
+		return code;
+	}
+	if (open_kind(tracker, TANDEM_TRACKER_PAGEMAP, &error) == 0) {
+		snprintf(tracker->text, sizeof tracker->text, "pagemap");
 		return 0;
+	}
 	tracker->ops->close(tracker);
+	snprintf(tracker->text, sizeof tracker->text, "compare, because %s failed: %s",
+	         error.operation, error.detail);
 	return open_kind(tracker, TANDEM_TRACKER_COMPARE, reterr_error);
 }
 
@@ -94,6 +105,11 @@ struct tandem_region_tracker *tandem_tracker_free(struct tandem_region_tracker *
 	tandem_memory_free((void *)tracker->marks);
 	tandem_memory_free(tracker);
 	return NULL;
+}
+
+const char *tandem_tracker_text(const struct tandem_region_tracker *tracker)
+{
+	return tracker->text;
 }
 
 enum tandem_tracker tandem_tracker_kind(const struct tandem_region_tracker *tracker)

@@ -22,6 +22,7 @@ struct tandem_region_tracker *tandem_tracker_free(struct tandem_region_tracker *
 
 enum tandem_tracker tandem_tracker_kind(const struct tandem_region_tracker *tracker);
 /* Scans are exact only while nobody writes to the region (compare). */
+const char *tandem_tracker_text(const struct tandem_region_tracker *tracker);
 bool tandem_tracker_needs_quiescence(const struct tandem_region_tracker *tracker);
 
 /* Re-arms, then sets bit first_page + i of `dirty` for each page i written since the scan before.
@@ -54,6 +55,7 @@ struct tandem_region_tracker {
 	size_t length;
 	uint64_t page_count;
 	_Atomic uint64_t *marks;
+	char text[192]; /* the kind, and why where AUTO had to take it */
 	/* pagemap */
 	int userfault_fd;
 	int pagemap_fd;

@@ -33,6 +33,11 @@ void tandem_kv_gate_close(struct tandem_kv_gate *gate)
 	gate->tandem = tandem_close(gate->tandem);
 }
 
+const char *tandem_kv_gate_tracker(const struct tandem_kv_gate *gate)
+{
+	return gate->tandem ? tandem_region_tracker(gate->tandem, "map") : "none";
+}
+
 int tandem_kv_gate_checkpoint(struct tandem_kv_gate *gate, uint64_t *ret_ticket,
                               struct tandem_error *reterr_error)
 {

@@ -25,6 +25,9 @@ TANDEM_MUST_CHECK int tandem_kv_gate_open(const struct tandem_kv_options *option
                                           struct tandem_error *reterr_error);
 void tandem_kv_gate_close(struct tandem_kv_gate *gate);
 
+/* How written pages are found, for people. */
+const char *tandem_kv_gate_tracker(const struct tandem_kv_gate *gate);
+
 /* Ends the epoch of a turn that wrote. */
 TANDEM_MUST_CHECK int tandem_kv_gate_checkpoint(struct tandem_kv_gate *gate, uint64_t *ret_ticket,
                                                 struct tandem_error *reterr_error);

@@ -56,10 +56,11 @@ static void program_say_serving(struct program *program)
 	struct tandem_news news;
 
 	tandem_kv_gate_poll(&program->gate, &news);
-	printf("tandem-kv: serving pair %s on %s (generation %llu, epoch %llu, map %zu MiB)\n",
+	printf("tandem-kv: serving pair %s on %s (generation %llu, epoch %llu, map %zu MiB, "
+	       "tracker %s)\n",
 	       program->options.pair, tandem_kv_server_address(program->server),
 	       (unsigned long long)news.generation, (unsigned long long)news.epoch_committed,
-	       program->mapfile.bytes >> 20);
+	       program->mapfile.bytes >> 20, tandem_kv_gate_tracker(&program->gate));
 	fflush(stdout);
 }
 

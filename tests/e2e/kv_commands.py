@@ -335,8 +335,16 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(
                 server.line,
                 f"tandem-kv: serving pair standalone on 127.0.0.1:{server.port} "
-                "(generation 0, epoch 0, map 8 MiB)\n",
+                "(generation 0, epoch 0, map 8 MiB, tracker none)\n",
             )
+
+    def test_ipv6(self):
+        with Server(PROGRAM, "--listen", "[::1]:0") as server:
+            port = int(server.line.split("[::1]:")[1].split()[0])
+            with redis.Redis(host="::1", port=port) as r:
+                self.assertTrue(r.ping())
+                self.assertIn("[::1]:", r.client_info()["addr"])
+            self.assertEqual(server.stop(), (0, ""))
 
     def test_wrong_use(self):
         for arguments, message in (
@@ -344,6 +352,8 @@ class CommandLine(unittest.TestCase):
             (("--pair", "kv"), "--listen is missing"),
             (("--standalone", "--listen", "localhost:1"), "must be ADDRESS:PORT"),
             (("--standalone", "--listen", "127.0.0.1"), "must be ADDRESS:PORT"),
+            (("--standalone", "--listen", "127.0.0.1:65536"), "must be ADDRESS:PORT"),
+            (("--standalone", "--listen", "[::1:1"), "must be ADDRESS:PORT"),
             (("--standalone", "--listen", "127.0.0.1:1", "--map-size", "1"), "from 2 to"),
             (("--standalone", "--listen", "127.0.0.1:1", "--map-size", "x"), "from 2 to"),
             (("--standalone", "--listen", "127.0.0.1:1", "--tracker", "x"), "must be auto"),

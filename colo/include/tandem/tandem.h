@@ -57,6 +57,10 @@ TANDEM_API TANDEM_MUST_CHECK int tandem_region_add(struct tandem *tandem, const 
                                                    enum tandem_tracker tracker,
                                                    struct tandem_error *reterr_error);
 
+/* How the pages of a region are found: "pagemap", "mark", or "compare" and, where the kernel left
+ * no other choice, why. Borrowed until tandem_close(); NULL when there is no such region. */
+TANDEM_API const char *tandem_region_tracker(const struct tandem *tandem, const char *name);
+
 /* Fixes the regions, starts the library's threads and waits until the controller lets this program
  * lead. From then on it is protected as soon as the secondary holds a copy. Errors:
  * TANDEM_E_NOT_LEADER, TANDEM_E_TIMEOUT, TANDEM_E_MEMLOCK, TANDEM_E_SYSTEM. */
