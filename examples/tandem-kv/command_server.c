@@ -130,10 +130,13 @@ static int server_unknown_subcommand(struct tandem_kv_call *call)
 static void server_reply_client(struct tandem_kv_call *call, const char *end)
 {
 	const struct tandem_kv_session *session = call->session;
-	char text[320];
+	char text[512];
 
+	/* Clients parse all of these; what is not counted here is 0. */
 	(void)snprintf(text, sizeof(text),
-	               "id=%llu addr=%s name=%s db=0 cmd=client resp=2 lib-name=%s lib-ver=%s%s",
+	               "id=%llu addr=%s name=%s age=0 idle=0 flags=N db=0 sub=0 psub=0 multi=-1 "
+	               "qbuf=0 qbuf-free=0 argv-mem=0 obl=0 oll=0 omem=0 tot-mem=0 events=r "
+	               "cmd=client user=default resp=2 lib-name=%s lib-ver=%s%s",
 	               (unsigned long long)session->id, session->peer, session->name,
 	               session->library_name, session->library_version, end);
 	tandem_kv_reply_text(call->reply, text);

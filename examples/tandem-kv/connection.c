@@ -140,8 +140,10 @@ size_t tandem_kv_connection_read(struct tandem_kv_connection *connection, size_t
 	return total;
 }
 
-void tandem_kv_connection_release(struct tandem_kv_connection *connection)
+void tandem_kv_connection_release(struct tandem_kv_connection *connection, uint64_t now_ns)
 {
+	if (connection->released_bytes == 0)
+		connection->progress_ns = now_ns;
 	connection->ticket = 0;
 	connection->released_bytes = tandem_kv_buffer_length(&connection->client.output);
 }

@@ -39,7 +39,7 @@ struct tandem_kv_connection *tandem_kv_connection_free(struct tandem_kv_connecti
 size_t tandem_kv_connection_read(struct tandem_kv_connection *connection, size_t budget_bytes);
 
 /* Everything in the output may leave. */
-void tandem_kv_connection_release(struct tandem_kv_connection *connection);
+void tandem_kv_connection_release(struct tandem_kv_connection *connection, uint64_t now_ns);
 /* Sends what may leave, as far as the socket takes it. */
 void tandem_kv_connection_send(struct tandem_kv_connection *connection, uint64_t now_ns);
 

@@ -94,10 +94,20 @@ int tandem_kv_mapfile_open(const struct tandem_kv_options *options,
 	return 0;
 }
 
+/* An image has its memory already, and asking again takes longer than a take-over should. */
+static bool mapfile_is_allocated(const struct tandem_kv_mapfile *file)
+{
+	struct stat status;
+
+	return fstat(file->file, &status) == 0 && (size_t)status.st_blocks * 512 >= file->bytes;
+}
+
 int tandem_kv_mapfile_settle(struct tandem_kv_mapfile *file, struct tandem_error *reterr_error)
 {
-	int error = posix_fallocate(file->file, 0, (off_t)file->bytes);
+	int error = 0;
 
+	if (!mapfile_is_allocated(file))
+		error = posix_fallocate(file->file, 0, (off_t)file->bytes);
 	if (error != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, error, "fallocate",
 		                              "%s needs %zu MiB; enlarge its file system or take a "

@@ -81,11 +81,11 @@ static enum tandem_kv_resp_result resp_bulk_line(struct tandem_kv_resp *resp, co
 	if (!resp_line_number(bytes, resp->offset, end, &bulk) || bulk < 0 ||
 	    bulk > (int64_t)TANDEM_KV_BULK_MAX)
 		return resp_fail(resp, "invalid bulk length");
+	if (end + 1 + (size_t)bulk + 2 > TANDEM_KV_REQUEST_MAX)
+		return resp_fail(resp, "too big request");
 	resp->is_bulk = true;
 	resp->bulk_length = (size_t)bulk;
 	resp->offset = end + 1;
-	if (resp->offset + resp->bulk_length + 2 > TANDEM_KV_REQUEST_MAX)
-		return resp_fail(resp, "too big request");
 	return TANDEM_KV_RESP_REQUEST;
 }
 

@@ -50,7 +50,8 @@ enum tandem_kv_resp_result {
 
 /* Looks for one request at `bytes`, which must begin where the request begins and hold what earlier
  * calls for the same request saw. On REQUEST appends to `args`, stores the request's length and is
- * ready for the next request. Any bytes are safe. */
+ * ready for the next request; after any other answer the same call gives it again. Any bytes are
+ * safe. */
 enum tandem_kv_resp_result tandem_kv_resp_next(struct tandem_kv_resp *resp, const uint8_t *bytes,
                                                size_t length, struct tandem_kv_args *args,
                                                size_t *ret_request_bytes);

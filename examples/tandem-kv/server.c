@@ -32,6 +32,7 @@ static void server_on_accept(struct evconnlistener *listener, evutil_socket_t fi
 
 	(void)address;
 	(void)address_bytes;
+	server->is_accept_failing = false;
 	if (!connection) {
 		tandem_log(TANDEM_LOG_WARNING, "no memory for another connection");
 		return;
@@ -44,8 +45,11 @@ static void server_on_accept(struct evconnlistener *listener, evutil_socket_t fi
 /* Out of descriptors: whoever waits to be accepted waits on, until the next tick. */
 static void server_on_accept_error(struct evconnlistener *listener, void *context)
 {
-	(void)context;
-	tandem_log(TANDEM_LOG_WARNING, "accept: %s", strerror(errno));
+	struct tandem_kv_server *server = context;
+
+	if (!server->is_accept_failing)
+		tandem_log(TANDEM_LOG_WARNING, "accept: %s; new clients wait", strerror(errno));
+	server->is_accept_failing = true;
 	evconnlistener_disable(listener);
 }
 

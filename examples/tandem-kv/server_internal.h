@@ -29,6 +29,7 @@ struct tandem_kv_server {
 	struct tandem_kv_connections ready; /* a turn could do something for them */
 	struct tandem_kv_connections held;  /* wait for a ticket; in the order of tickets */
 	uint64_t turn_ticket;               /* of the turn that is ending */
+	bool is_accept_failing;             /* said so already */
 	bool is_stopping;
 	int exit; /* enum tandem_kv_server_exit; -1 while it runs */
 };

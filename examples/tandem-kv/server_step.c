@@ -159,7 +159,7 @@ static void step_release(struct tandem_kv_server *server)
 	while (connection && connection->ticket <= released) {
 		TAILQ_REMOVE(&server->held, connection, queue);
 		connection->is_queued = false;
-		tandem_kv_connection_release(connection);
+		tandem_kv_connection_release(connection, now_ns);
 		tandem_kv_connection_send(connection, now_ns);
 		tandem_kv_server_settle(server, connection);
 		connection = TAILQ_FIRST(&server->held);

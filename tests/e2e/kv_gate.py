@@ -179,6 +179,14 @@ class GateTest(unittest.TestCase):
 
 
 class StartTest(unittest.TestCase):
+    def test_with_every_tracker(self):
+        for tracker in ("auto", "pagemap", "mark", "compare"):
+            arguments = ("--tracker", tracker, "--run-dir", "/tmp")
+            with Server(PROGRAM, *arguments, standalone=False) as server:
+                with server.connect() as client:
+                    client.ask("set a 1\r\n", "+OK\r\n")
+                self.assertEqual(server.stop(), (0, ""))
+
     def test_refused(self):
         with Server(PROGRAM, standalone=False, environment={"FAKE_TANDEM_REFUSES": "1"}) as server:
             status, errors = server.end()

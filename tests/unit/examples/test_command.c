@@ -116,6 +116,11 @@ Test(kv_command, expiry_is_a_point_in_time)
 	        {"set d 4", "+OK\r\n"},
 	        {"expire d 20", ":1\r\n"},
 	        {"expire nothing 20", ":0\r\n"},
+	        {"expire d x", NOT_INTEGER},
+	        {"expire d 9223372036854775807",
+	         "-ERR invalid expire time in 'expire' command\r\n"},
+	        {"pexpire d 20400", ":1\r\n"},
+	        {"setex d 0 x", "-ERR invalid expire time in 'setex' command\r\n"},
 	        {"set e 5 pxat 1010000", "+OK\r\n"},
 	        {"set f 6 exat 1010", "+OK\r\n"},
 	        {"set g 7 ex 10", "+OK\r\n"},
@@ -169,11 +174,22 @@ Test(kv_command, server_side)
 	        {"select 1", "-ERR DB index is out of range\r\n"},
 	        {"select x", NOT_INTEGER},
 	        {"auth x", "-ERR AUTH called without any password configured\r\n"},
+	        {"hello 2 auth a b", "-ERR AUTH called without any password configured\r\n"},
+	        {"hello 2 setname", SYNTAX},
+	        {"hello 2 setname \"a b\"", "-ERR Client names cannot contain spaces, newlines or "
+	                                    "special characters.\r\n"},
 	        {"hello 3", "-NOPROTO unsupported protocol version\r\n"},
 	        {"client getname", "$0\r\n\r\n"},
 	        {"client setname me", "+OK\r\n"},
 	        {"client getname", "$2\r\nme\r\n"},
 	        {"client id", ":7\r\n"},
+	        {"client setname \"a b\"", "-ERR Client names cannot contain spaces, newlines or "
+	                                   "special characters.\r\n"},
+	        {"client setinfo lib-ver 12345678901234567890123456789012",
+	         "-ERR names have at most 31 bytes here\r\n"},
+	        {"client setinfo what x", SYNTAX},
+	        {"command what", "-ERR unknown subcommand 'what' or wrong number of arguments for "
+	                         "it\r\n"},
 	        {"client setinfo lib-name x", "+OK\r\n"},
 	        {"client what", "-ERR unknown subcommand 'what' or wrong number of arguments for "
 	                        "it\r\n"},
@@ -192,6 +208,8 @@ Test(kv_command, server_side)
 	        {"scan x", "-ERR invalid cursor\r\n"},
 	        {"scan 0 count 0", SYNTAX},
 	        {"scan 0 count", SYNTAX},
+	        {"scan 0 count x", NOT_INTEGER},
+	        {"scan 0 what x", SYNTAX},
 	};
 
 	FOLLOW(steps);

@@ -85,6 +85,7 @@ static const struct sample samples[] = {
         {"set k \"a\\x41\\n\\\"\\\\\" \r\n", "[set|k|aA\n\"\\]"},
         {"set k 'a\\'b\\n'\r\n", "[set|k|a'b\\n]"},
         {"set k \"\"\r\n", "[set|k|]"},
+        {"set k \"\\r\\t\\b\\a\\x4g\\z\"\r\n", "[set|k|\r\t\b\ax4gz]"},
         {"set k \"a\"b\r\n", "!unbalanced quotes in request"},
         {"set k \"a\r\n", "!unbalanced quotes in request"},
         {"set k 'a\r\n", "!unbalanced quotes in request"},
@@ -182,9 +183,11 @@ Test(kv_resp, takes_the_largest_argument_and_no_larger_request)
 	cr_assert_eq(tandem_kv_resp_next(&resp, large, large_length, &args, &used),
 	             TANDEM_KV_RESP_MORE);
 	large_add_line('$', TANDEM_KV_BULK_MAX);
-	cr_assert_eq(tandem_kv_resp_next(&resp, large, large_length, &args, &used),
-	             TANDEM_KV_RESP_ERROR);
-	cr_assert_str_eq(resp.error, "too big request");
+	for (int again = 0; again < 2; again++) {
+		cr_assert_eq(tandem_kv_resp_next(&resp, large, large_length, &args, &used),
+		             TANDEM_KV_RESP_ERROR);
+		cr_assert_str_eq(resp.error, "too big request");
+	}
 }
 
 Test(kv_resp, refuses_an_inline_request_without_end)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tandem/memory.h>
 #include <tandem/random.h>
 
 #include "kv_world.h"
@@ -26,6 +27,12 @@ static void teardown(void)
 }
 
 TestSuite(kv_turn, .init = setup, .fini = teardown);
+
+static void visit_nothing(void *context, struct tandem_kv_client *client)
+{
+	(void)context;
+	(void)client;
+}
 
 static void feed(size_t client, const char *text)
 {
@@ -148,6 +155,66 @@ Test(kv_turn, a_reply_beyond_the_limit_ends_the_connection)
 	cr_assert_str_eq(kv_world_output(&clients[0]), "-ERR the reply is longer than 32 MiB\r\n");
 	cr_assert(clients[0].session.is_closing);
 	cr_assert_str_eq(kv_world_output(&clients[1]), "+PONG\r\n");
+}
+
+/* More arguments, or more unquoted bytes, than a turn has room for: the rest comes in the next one.
+ */
+static void fill_turn(const char *word, size_t words, size_t requests)
+{
+	size_t answered = 0;
+	size_t turns = 0;
+	size_t head = (size_t)snprintf(NULL, 0, "*%zu\r\n", words);
+
+	for (size_t i = 0; i < requests; i++) {
+		feed(0, "MGET");
+		for (size_t k = 0; k < words; k++)
+			feed(0, word);
+		feed(0, "\r\n");
+	}
+	do {
+		size_t length;
+
+		kv_world_turn(&world, all, 1);
+		length = tandem_kv_buffer_length(&clients[0].output);
+		tandem_kv_buffer_take(&clients[0].output, length);
+		answered += length;
+		turns++;
+	} while (!clients[0].needs_more);
+	cr_assert_gt(turns, 1);
+	cr_assert_lt(turns, requests);
+	cr_assert_eq(answered, requests * (words * strlen("$-1\r\n") + head));
+}
+
+Test(kv_turn, is_bounded_in_arguments)
+{
+	fill_turn(" k", 20000, 10);
+}
+
+Test(kv_turn, is_bounded_in_unquoted_bytes)
+{
+	fill_turn(" \"k\\x41\"", 6000, 20);
+}
+
+/* A server short of memory loses the client, never the store. */
+Test(kv_turn, no_memory_for_a_reply_ends_the_connection)
+{
+	feed_set(0, "big", 500000);
+	kv_world_turn(&world, all, 1);
+	kv_world_output(&clients[0]);
+	feed(0, "get big\r\nset a 1\r\n");
+	feed(1, "set b 1\r\n");
+	tandem_kv_buffer_free(&clients[1].output);
+	(void)tandem_kv_turn_take(world.turn, &clients[0]);
+	(void)tandem_kv_turn_take(world.turn, &clients[1]);
+	tandem_memory_fail_from(1);
+	int result = tandem_kv_turn_run(world.turn, world.store, &world.facts, world.now_ms,
+	                                &world.has_written);
+	tandem_memory_fail_from(0);
+	cr_assert_eq(result, 0);
+	tandem_kv_turn_end(world.turn, visit_nothing, NULL);
+	cr_assert(clients[0].session.is_closing);
+	cr_assert(clients[1].session.is_closing);
+	cr_assert_str_eq(kv_world_ask(&world, &clients[2], "exists a b"), ":1\r\n");
 }
 
 static size_t count_of(const char *text, const char *word)
