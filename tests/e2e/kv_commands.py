@@ -272,7 +272,7 @@ class MapFile(unittest.TestCase):
         self.assertEqual(records[" " + b"alpha".hex()], " " + "00" * 8 + b"one".hex())
         self.assertEqual(records[" " + b"beta".hex()], " 0807060504030201" + "00" * 100000)
         with Server(PROGRAM, "--map", self.path) as server:
-            self.assertIn("map 4 MiB)", server.line)
+            self.assertIn("map 4 MiB, tracker ", server.line)
             self.assertEqual(redis.Redis(port=server.port).get("alpha"), b"one")
 
     def test_a_killed_server_leaves_a_sound_map(self):

@@ -57,7 +57,7 @@ class GateTest(unittest.TestCase):
 
     def test_start_line_says_generation_and_epoch(self):
         self.assertIn("serving pair kv on 127.0.0.1:", self.server.line)
-        self.assertIn("(generation 3, epoch 0, map 64 MiB)", self.server.line)
+        self.assertIn("(generation 3, epoch 0, map 64 MiB, tracker ", self.server.line)
         self.assertEqual(self.tell("h"), (0, 0, 1))
 
     def test_every_kind_of_output_is_held(self):
@@ -215,7 +215,7 @@ class StartTest(unittest.TestCase):
             other = os.path.join(directory, "other")
             with Server(PROGRAM, "--map", other, "--map-size", "8", standalone=False,
                         environment=environment) as server:
-                self.assertIn("map 4 MiB)", server.line)
+                self.assertIn("map 4 MiB, tracker ", server.line)
                 with redis.Redis(port=server.port) as r:
                     self.assertEqual(r.get("a"), b"kept")
                     r.set("b", "new")
