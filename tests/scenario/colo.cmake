@@ -1,0 +1,15 @@
+# The lab (two fake controllers, a greeter, a standby) is used by the stress tests too.
+add_library(colo_lab STATIC colo/controller.c colo/lab.c colo/stranger.c)
+target_include_directories(colo_lab PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/colo)
+target_link_libraries(colo_lab PUBLIC tandem_library tandem_transport tandem_base Threads::Threads
+                               PRIVATE tandem_warnings)
+tandem_add_test(
+  test_colo_pair
+  scenario
+  SOURCES
+  colo/test_pair.c
+  colo/test_loss.c
+  colo/test_promotion.c
+  colo/test_strangers.c
+  LIBRARIES
+  colo_lab)
