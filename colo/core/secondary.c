@@ -4,6 +4,9 @@
 
 #include <tandem/error.h>
 
+/* No pair gets there by counting; a copy of the last number could never commit again. */
+#define EPOCH_MAX (UINT64_MAX / 2)
+
 void tandem_secondary_init(struct tandem_secondary *secondary, const char *pair,
                            uint64_t incarnation)
 {
@@ -163,6 +166,8 @@ static const char *seal_fault(const struct tandem_secondary *secondary, unsigned
 		return "a trailer whose base is not the last committed epoch";
 	if (trailer->epoch <= secondary->committed)
 		return "an epoch that does not grow";
+	if (trailer->epoch > EPOCH_MAX)
+		return "an epoch that leaves no room to grow";
 	if ((trailer->mask & ~known) != 0 || (trailer->mask & 1u << channel) == 0)
 		return "a trailer whose mask is wrong";
 	if (trailer->state_bytes > secondary->layout.state_bytes_max ||

@@ -133,10 +133,21 @@ int tandem_inbox_take(struct tandem_inbox *inbox, unsigned channel, uint32_t imm
 	return 0;
 }
 
-void tandem_inbox_forget(struct tandem_inbox *inbox)
+static void begin_epoch(struct tandem_inbox *inbox)
 {
 	inbox->sealing.mask = 0;
 	inbox->sealing.state_bytes = 0;
+}
+
+void tandem_inbox_forget(struct tandem_inbox *inbox)
+{
+	begin_epoch(inbox);
+	for (uint64_t parity = 0; parity < 2; parity++) {
+		for (unsigned channel = 0; channel < inbox->layout.channel_count; channel++)
+			memset(inbox->slots + tandem_layout_trailer_offset(&inbox->layout, parity,
+			                                                   channel),
+			       0, TANDEM_TRAILER_BYTES);
+	}
 }
 
 void tandem_inbox_commit(struct tandem_inbox *inbox)
@@ -145,7 +156,7 @@ void tandem_inbox_commit(struct tandem_inbox *inbox)
 
 	inbox->committed = inbox->sealing;
 	inbox->sealing = epoch;
-	tandem_inbox_forget(inbox);
+	begin_epoch(inbox);
 	inbox->apply_channel = 0;
 	inbox->apply_run = 0;
 }

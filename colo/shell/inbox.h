@@ -41,7 +41,8 @@ void tandem_inbox_done(struct tandem_inbox *inbox, bool keeps_slots);
 TANDEM_MUST_CHECK int tandem_inbox_take(struct tandem_inbox *inbox, unsigned channel,
                                         uint32_t immediate, struct tandem_trailer *ret_trailer,
                                         struct tandem_error *reterr_error);
-/* A session that ended: what it sealed and did not complete is nothing. */
+/* A session that ended, fenced: what it sealed and did not complete is nothing, and no trailer that
+ * it left behind can be taken for one of the next. */
 void tandem_inbox_forget(struct tandem_inbox *inbox);
 /* The sealed epoch becomes the committed one. The one before must be applied. */
 void tandem_inbox_commit(struct tandem_inbox *inbox);
