@@ -1,0 +1,204 @@
+"""tandemd's data port, where anybody can knock. It is the port of the healthy pair's session."""
+
+import struct
+
+from e2e.bad_input import colo, transport, wires
+from e2e.bad_input.field import Wrong, attack
+from e2e.bad_input.primary import Joined
+
+
+def _send_and_expect_end(field, data, pattern):
+    """Bytes to the door; it ends the connection and says why in one line."""
+    with wires.connect(field.healthy.door) as connection:
+        wires.send(connection, data)
+        reply = wires.read_until_closed(connection)
+    field.b.expect(pattern)
+    field.pace()
+    return reply
+
+
+@attack("door-silence")
+def silence(field):
+    with wires.connect(field.healthy.door) as connection:
+        wires.read_until_closed(connection)
+    field.b.expect(r"dropped: no hello within the time to connect")
+
+
+@attack("door-random")
+def random_bytes(field):
+    for length in (32, 33, 48, 500, 70000):
+        _send_and_expect_end(field, field.rng.randbytes(length), r"its hello has wrong magic number")
+    for length in (1, 31):
+        with wires.connect(field.healthy.door) as connection:
+            connection.sendall(field.rng.randbytes(length))
+        field.b.expect(r"dropped: it left without a hello")
+
+
+@attack("door-hello")
+def wrong_hellos(field):
+    right = transport.hello()
+    for magic in (0, transport.FRAME_MAGIC, transport.HELLO_MAGIC ^ 1):
+        _send_and_expect_end(field, transport.hello(magic=magic), r"wrong magic number")
+    for version in (0, 2, 65535):
+        reply = _send_and_expect_end(
+            field, transport.hello(version=version), rf"it speaks version {version}, this side version 1"
+        )
+        if transport.parse_answer(reply).verdict != transport.VERDICT_VERSION:
+            raise Wrong(f"answered {reply!r}")
+    for at in (6, 8, 12, 28, 31):
+        flipped = bytearray(right)
+        flipped[at] ^= 0x40
+        _send_and_expect_end(field, flipped, r"wrong checksum")
+    for channels in (0, 17, 255):
+        for kind in (transport.CONTROL, transport.DATA):
+            _send_and_expect_end(field, transport.hello(kind, channels=channels), r"out of its range")
+    for fields in (dict(kind=0), dict(kind=3), dict(key=1), dict(channel=1),
+                   dict(kind=transport.DATA, channel=4, key=1), dict(reserved=b"\1" + bytes(10)),
+                   dict(reserved=bytes(10) + b"\1")):
+        _send_and_expect_end(field, transport.hello(**fields), r"out of its range")
+
+
+@attack("door-join")
+def wrong_joins(field):
+    """Data connections of no session, of another shape, twice."""
+    for key in (0, 1, field.rng.getrandbits(64)):
+        reply = _send_and_expect_end(field, transport.hello(transport.DATA, key=key),
+                                     r"dropped: .*(no session|key)")
+        if transport.parse_answer(reply).verdict != transport.VERDICT_KEY:
+            raise Wrong(f"answered {reply!r}")
+    with wires.connect(field.healthy.door) as control:
+        control.sendall(transport.hello(channels=2))
+        key = transport.parse_answer(wires.read_exactly(control, transport.ANSWER_BYTES)).key
+        with wires.connect(field.healthy.door) as first:
+            first.sendall(transport.hello(transport.DATA, channel=0, channels=2, key=key))
+            wires.read_exactly(first, transport.ANSWER_BYTES)
+            for fields in (dict(channel=0, channels=2), dict(channel=1, channels=3)):
+                reply = _send_and_expect_end(field, transport.hello(transport.DATA, key=key, **fields),
+                                             r"dropped: .*channel")
+                if transport.parse_answer(reply).verdict != transport.VERDICT_CHANNEL:
+                    raise Wrong(f"answered {reply!r}")
+    field.b.expect(r"dropped with 1 of 2 data channels joined: the time to connect has passed")
+
+
+@attack("door-half-joined")
+def half_joined(field):
+    """Hundreds of sessions that never join completely, and as many silent connections."""
+    connections = []
+    for index in range(300):
+        control = wires.connect(field.healthy.door)
+        connections.append(control)
+        if index % 3 == 0:
+            continue
+        control.sendall(transport.hello(channels=16))
+        try:
+            key = transport.parse_answer(wires.read_exactly(control, transport.ANSWER_BYTES)).key
+        except wires.Closed:
+            continue  # a later one took its place
+        data = wires.connect(field.healthy.door)
+        connections.append(data)
+        data.sendall(transport.hello(transport.DATA, channel=3, channels=16, key=key))
+    for connection in connections:
+        wires.read_until_closed(connection)
+        connection.close()
+    field.b.expect(r"refused: .*dropped")
+    field.b.accept(r"refused")
+
+
+@attack("guest-silence")
+def guest_silence(field):
+    with Joined(field.healthy.door) as joined:
+        joined.was_dropped()
+    field.b.expect(r"ended: no HELLO within 2000 ms")
+
+
+def _first_message(field, data, pattern):
+    with Joined(field.healthy.door) as joined:
+        joined.send_message(data)
+        joined.was_dropped()
+    field.b.expect(pattern)
+    field.pace()
+
+
+@attack("guest-hello")
+def wrong_first_messages(field):
+    """A joined session whose first message is no HELLO that this node can read."""
+    no_hello = r"refused: its first message is no HELLO of this version"
+    regions = [colo.Region("map", 16)]
+    right = colo.hello("kv", 2, 5, regions)
+    rng = field.rng
+    for length in (1, 4, 15, 16, 80, len(right) - 1):
+        _first_message(field, right[:length], no_hello)
+    _first_message(field, right + b"\0", no_hello)
+    _first_message(field, rng.randbytes(200), no_hello)
+    _first_message(field, rng.randbytes(transport.MESSAGE_BYTES_MAX), no_hello)
+    for at in rng.sample(range(len(right)), 8):
+        _first_message(field, right[:at] + bytes([right[at] ^ 1 << rng.randrange(8)]) + right[at + 1 :],
+                       no_hello)
+    for head in (dict(magic=0), dict(version=0), dict(version=2)):
+        _first_message(field, colo.hello("kv", 2, 5, regions, **head), no_hello)
+    for count in (65, 1000, 0xFFFFFFFF):
+        _first_message(field, colo.hello("kv", 2, 5, regions * min(count, 65), count=count), no_hello)
+    for other in (colo.ping(2, 1), colo.welcome(2, 1, 1, 0, 1), colo.said(colo.COMMITTED, 2, 9),
+                  colo.message(0, 2), colo.message(99, 2)):
+        _first_message(field, other, no_hello)
+    unended = colo.message(colo.HELLO, 2, b"k" * 32 + struct.pack("<QQQIII", 5, 0, 0, 4, 0, 0))
+    _first_message(field, unended, no_hello)
+
+
+@attack("guest-other-pair")
+def other_pair(field):
+    for name in ("", "other", "../kv", "kv\n", "k" * 31):
+        with Joined(field.healthy.door) as joined:
+            joined.send_message(colo.hello(name, 2, 5, [colo.Region("map", 16)]))
+            _, data = joined.read_frame()
+            if colo.parse(data).type != colo.REFUSED:
+                raise Wrong(f"answered {data!r}")
+            joined.was_dropped()
+        field.b.expect(r"refused: this node does not serve pair")
+        field.pace()
+
+
+@attack("guest-frames")
+def wrong_frames(field):
+    """Frames before HELLO, on the control connection and on a data connection."""
+
+    def one(index, data, pattern):
+        with Joined(field.healthy.door) as joined:
+            wires.send(joined.connection(index), data)
+            joined.was_dropped()
+        field.b.expect(pattern)
+        field.pace()
+
+    frame, rng = transport.frame, field.rng
+    one(0, rng.randbytes(48), r"wrong magic number")
+    one(1, rng.randbytes(4096), r"wrong magic number")
+    flipped = bytearray(frame(transport.MESSAGE, length=10))
+    flipped[13] ^= 1
+    one(0, flipped, r"wrong header checksum")
+    for kind in (0, 5, 0xFFFFFFFF):
+        one(0, frame(kind, length=10), r"unknown frame type")
+    for length in (0, transport.MESSAGE_BYTES_MAX + 1, 0xFFFFFFFF):
+        one(0, frame(transport.MESSAGE, length=length), r"wrong length")
+    for fields in (dict(memory=1), dict(offset=1), dict(key=1), dict(immediate=1)):
+        one(0, frame(transport.MESSAGE, length=10, **fields), r"out of its range")
+    one(0, frame(transport.WRITE, length=10), r"does not belong")
+    one(0, frame(transport.EXPOSE, offset=4096, key=7), r"does not belong")
+    one(1, frame(transport.MESSAGE, length=10), r"does not belong")
+    one(0, frame(transport.MESSAGE, length=10, sequence=1), r"wrong sequence number")
+    for kind in (transport.WRITE, transport.NOTIFY):
+        one(2, frame(kind, length=4096), r"memory that is not exposed")
+        one(2, frame(kind, memory=256, length=4096), r"out of its range")
+    one(4, frame(transport.WRITE, length=0), r"wrong length")
+    one(4, frame(transport.WRITE, length=transport.WRITE_BYTES_MAX + 1), r"wrong length")
+    one(0, frame(transport.MESSAGE, length=8)[:20], r"ended before HELLO|no HELLO within")
+
+
+@attack("guests-by-hundreds")
+def guests(field):
+    """More joined sessions than the door keeps waiting for their HELLO; the later ones are refused."""
+    sessions = [Joined(field.healthy.door, channels=1) for _ in range(100)]
+    for joined in sessions:
+        joined.was_dropped()
+        joined.close()
+    field.b.expect(r"refused: 64 others wait for their HELLO")
+    field.b.accept(r"refused|no HELLO within")

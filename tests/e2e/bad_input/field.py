@@ -1,0 +1,91 @@
+"""What every attack gets: both grounds, a seeded random source, and what the logs have to say."""
+
+import re
+import time
+
+from e2e.bad_input import wires
+from kill import wait
+
+# Sessions of this test's own impostor that are all right, and what follows a flood.
+_NORMAL = re.compile(r"session with \S+ up|session lost .*(closed by the peer|takes its place)"
+                     r"|more sessions or connections were refused")
+LINES_PER_SECOND_MAX = 20
+
+
+class Wrong(Exception):
+    """A program did not do what it has to."""
+
+
+ATTACKS = []  # (name, function) in the order in which they run
+
+
+def attack(name):
+    def register(function):
+        ATTACKS.append((name, function))
+        return function
+
+    return register
+
+
+class Watch:
+    """The lines of one log during one attack: as many as expected, in that order, no other."""
+
+    def __init__(self, log):
+        self.log = log
+        self._mark = log.mark()
+        self._started = time.monotonic()
+        self._expected = []
+
+    def seen(self):
+        return [line for line in self.log.lines(self._mark) if not _NORMAL.search(line)]
+
+    def expect(self, pattern, seconds=wires.WAIT_SECONDS):
+        """The next line, which says what was wrong; it is waited for."""
+        self._expected.append(pattern)
+        count = len(self._expected)
+        wait.until(lambda: len(self.seen()) >= count, seconds,
+                   f"a line /{pattern}/ in {self.log.path.name}")
+        line = self.seen()[count - 1]
+        if not re.search(pattern, line):
+            raise Wrong(f"the log says: {line}\n  expected was /{pattern}/")
+
+    def accept(self, pattern):
+        """Lines that may come in any number which the rate of a log allows."""
+        count = len(self.seen())
+        seconds = time.monotonic() - self._started
+        allowed = LINES_PER_SECOND_MAX * (seconds + 2)
+        if count > allowed:
+            raise Wrong(f"{count} lines in {seconds:.1f} s: the log floods")
+        for line in self.seen()[len(self._expected):]:
+            if not re.search(pattern, line):
+                raise Wrong(f"the log says: {line}\n  expected was /{pattern}/")
+            self._expected.append(pattern)
+
+    def settle(self):
+        """Problems: lines that nobody expected."""
+        return [f"a line too many: {line}" for line in self.seen()[len(self._expected):]]
+
+
+class Field:
+    def __init__(self, healthy, idle, rng):
+        self.healthy = healthy
+        self.idle = idle
+        self.rng = rng
+        self.begin()
+
+    def begin(self):
+        """Before each attack."""
+        self.a = Watch(self.healthy.a.log)
+        self.b = Watch(self.healthy.b.log)
+        self.idle_b = Watch(self.idle.b.log)
+
+    def check(self):
+        """After each attack: the programs, both pairs, and their logs."""
+        problems = self.healthy.check() + self.idle.check()
+        for watch in (self.a, self.b, self.idle_b):
+            problems += watch.settle()
+        return problems
+
+    def pace(self):
+        """Between refusals of which each has to have its line: tandemd says 16 in a second."""
+        time.sleep(0.09)
