@@ -9,13 +9,15 @@ import sys
 import sources
 
 PURE = {
-    "memcpy", "memmove", "memset", "memcmp", "memchr", "memrchr", "memmem",
+    "memcpy", "memmove", "memset", "memcmp", "bcmp", "memchr", "memrchr", "memmem",
     "strlen", "strnlen", "strcmp", "strncmp", "strchr", "strrchr", "strstr", "strspn", "strcspn",
     "__memcpy_chk", "__memmove_chk", "__memset_chk",
     "__assert_fail", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_", "__popcountdi2",
     "__cpu_model", "__cpu_indicator_init",  # which instructions the processor has
 }
-INSTRUMENTS = re.compile(r"^_*(asan|ubsan|tsan|sanitizer|gcov|llvm_gcov|llvm_profile|lsan)")
+INSTRUMENTS = re.compile(
+    r"^_*(start|stop)?_*(asan|ubsan|tsan|lsan|sanitizer|sancov|gcov|llvm_gcov|llvm_profile|llvm_prf)"
+)
 
 
 def symbols(archive):
