@@ -7,31 +7,35 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include <tandem/clock.h>
+
 extern char **environ;
 
 #define VARIABLES_MAX   9
 #define VARIABLE_BYTES  320
 #define ENVIRONMENT_MAX 512
+#define COMMAND_BYTES   1100
+
+#define RETRY_INTERVAL_NS  (200 * TANDEM_NS_PER_MS)
+#define STATUS_NOT_STARTED (127 << 8) /* as the shell says it */
+#define STATUS_HALTED      3          /* a program's way to say that another node leads */
 
 struct child {
-	pid_t process;
-	struct tandem_standby *standby;
+	struct tandem_standby *standby; /* NULL: the place is free */
+	pid_t process;                  /* 0: waits for its next try */
+	uint64_t retry_at_ns;
+	uint64_t retry_until_ns;
+	char command[COMMAND_BYTES];
+	char variables[VARIABLES_MAX][VARIABLE_BYTES];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct child children[TANDEM_CHILDREN_MAX];
 
-struct environment {
-	char variables[VARIABLES_MAX][VARIABLE_BYTES];
-	char *list[ENVIRONMENT_MAX];
-	size_t count;
-};
-
-static void fill_variables(struct environment *environment, const char *node,
-                           const char *run_directory, const char *bin_directory,
+static void fill_variables(struct child *child, const struct tandem_child_options *options,
                            const struct tandem_activation *activation)
 {
-	char(*variables)[VARIABLE_BYTES] = environment->variables;
+	char(*variables)[VARIABLE_BYTES] = child->variables;
 
 	snprintf(variables[0], VARIABLE_BYTES, "TANDEM_PAIR=%s", activation->pair);
 	snprintf(variables[1], VARIABLE_BYTES, "TANDEM_GENERATION=%llu",
@@ -42,91 +46,138 @@ static void fill_variables(struct environment *environment, const char *node,
 	         (unsigned long long)activation->incarnation);
 	snprintf(variables[4], VARIABLE_BYTES, "TANDEM_IMAGE_DIR=%s", activation->image_directory);
 	snprintf(variables[5], VARIABLE_BYTES, "TANDEM_STATE_FILE=%s", activation->state_file);
-	snprintf(variables[6], VARIABLE_BYTES, "TANDEM_RUN_DIR=%s", run_directory);
-	snprintf(variables[7], VARIABLE_BYTES, "TANDEM_BIN_DIR=%s", bin_directory);
-	snprintf(variables[8], VARIABLE_BYTES, "TANDEM_NODE=%s", node);
+	snprintf(variables[6], VARIABLE_BYTES, "TANDEM_RUN_DIR=%s", options->run_directory);
+	snprintf(variables[7], VARIABLE_BYTES, "TANDEM_BIN_DIR=%s", options->bin_directory);
+	snprintf(variables[8], VARIABLE_BYTES, "TANDEM_NODE=%s", options->node);
+	snprintf(child->command, sizeof child->command, "%s", options->command);
 }
 
-static void fill_environment(struct environment *environment)
+/* The variables, and what tandemd itself was given but its own TANDEM_ ones. */
+static void fill_environment(struct child *child, char **list)
 {
+	size_t count = 0;
+
 	for (size_t index = 0; index < VARIABLES_MAX; index++)
-		environment->list[environment->count++] = environment->variables[index];
-	for (char **variable = environ;
-	     *variable != NULL && environment->count < ENVIRONMENT_MAX - 1; variable++) {
+		list[count++] = child->variables[index];
+	for (char **variable = environ; *variable != NULL && count < ENVIRONMENT_MAX - 1;
+	     variable++) {
 		if (strncmp(*variable, "TANDEM_", 7) != 0)
-			environment->list[environment->count++] = *variable;
+			list[count++] = *variable;
 	}
-	environment->list[environment->count] = NULL;
+	list[count] = NULL;
 }
 
-static int spawn(const char *command, char *const *variables, pid_t *ret_process)
+static int spawn(struct child *child)
 {
-	char shell[] = "sh", option[] = "-c", line[1100];
-	char *arguments[] = {shell, option, line, NULL};
+	char shell[] = "sh", option[] = "-c";
+	char *arguments[] = {shell, option, child->command, NULL};
+	char *variables[ENVIRONMENT_MAX];
 	posix_spawnattr_t attributes;
 	sigset_t none;
 	int failure;
 
-	snprintf(line, sizeof line, "%s", command);
+	fill_environment(child, variables);
 	sigemptyset(&none);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	failure = posix_spawn(ret_process, "/bin/sh", NULL, &attributes, arguments, variables);
+	failure = posix_spawn(&child->process, "/bin/sh", NULL, &attributes, arguments, variables);
 	posix_spawnattr_destroy(&attributes);
+	if (failure != 0)
+		child->process = 0;
 	return failure;
 }
 
-static struct child *free_slot(void)
+static struct child *free_place(void)
 {
 	for (size_t index = 0; index < TANDEM_CHILDREN_MAX; index++) {
-		if (children[index].process == 0)
+		if (children[index].standby == NULL)
 			return &children[index];
 	}
 	return NULL;
 }
 
-int tandem_children_start(const char *command, const char *node, const char *run_directory,
-                          const char *bin_directory, const struct tandem_activation *activation,
+int tandem_children_start(const struct tandem_child_options *options,
+                          const struct tandem_activation *activation,
                           struct tandem_standby *standby, struct tandem_error *reterr_error)
 {
-	struct environment environment = {.count = 0};
-	struct child *slot;
+	struct child *child;
 	int failure = 0;
 
-	fill_variables(&environment, node, run_directory, bin_directory, activation);
-	fill_environment(&environment);
 	pthread_mutex_lock(&lock);
-	slot = free_slot();
-	if (slot != NULL)
-		failure = spawn(command, environment.list, &slot->process);
-	if (slot != NULL && failure == 0)
-		slot->standby = standby;
-	else if (slot != NULL)
-		slot->process = 0;
+	child = free_place();
+	if (child != NULL) {
+		fill_variables(child, options, activation);
+		child->retry_until_ns = tandem_clock_now_ns() + options->retry_ns;
+		failure = spawn(child);
+		if (failure == 0)
+			child->standby = standby;
+	}
 	pthread_mutex_unlock(&lock);
-	if (slot == NULL)
+	if (child == NULL)
 		return tandem_error_set(reterr_error, TANDEM_E_SYSTEM, "activate",
 		                        "more than %d programs run already", TANDEM_CHILDREN_MAX);
 	if (failure != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, failure, "posix_spawn",
 		                              "the promote command could not be started: %s",
-		                              command);
+		                              options->command);
 	return 0;
 }
 
-struct tandem_standby *tandem_children_reap(int *ret_status)
+static bool may_retry(const struct child *child, int status)
 {
-	struct tandem_standby *standby = NULL;
+	bool is_failure = WIFSIGNALED(status) ||
+	                  (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != STATUS_HALTED);
+
+	return is_failure && tandem_clock_now_ns() + RETRY_INTERVAL_NS < child->retry_until_ns;
+}
+
+/* A process that ended, or one that could not even be started until its time was over. */
+static bool has_ended(const struct child *child, int *ret_status)
+{
+	*ret_status = STATUS_NOT_STARTED;
+	if (child->standby == NULL)
+		return false;
+	if (child->process == 0)
+		return tandem_clock_now_ns() >= child->retry_until_ns;
+	return waitpid(child->process, ret_status, WNOHANG) == child->process;
+}
+
+bool tandem_children_reap(struct tandem_child_end *ret_end)
+{
+	bool is_found = false;
+	int status;
 
 	pthread_mutex_lock(&lock);
-	for (size_t index = 0; index < TANDEM_CHILDREN_MAX && standby == NULL; index++) {
-		if (children[index].process == 0 || waitpid(children[index].process, ret_status,
-		                                            WNOHANG) != children[index].process)
+	for (size_t index = 0; index < TANDEM_CHILDREN_MAX && !is_found; index++) {
+		struct child *child = &children[index];
+
+		if (!has_ended(child, &status))
 			continue;
-		standby = children[index].standby;
-		children[index].process = 0;
+		is_found = true;
+		child->process = 0;
+		child->retry_at_ns = tandem_clock_now_ns() + RETRY_INTERVAL_NS;
+		*ret_end = (struct tandem_child_end){.standby = child->standby,
+		                                     .status = status,
+		                                     .is_retried = may_retry(child, status)};
+		if (!ret_end->is_retried)
+			child->standby = NULL;
 	}
 	pthread_mutex_unlock(&lock);
-	return standby;
+	return is_found;
+}
+
+void tandem_children_retry(void)
+{
+	uint64_t now_ns = tandem_clock_now_ns();
+
+	pthread_mutex_lock(&lock);
+	for (size_t index = 0; index < TANDEM_CHILDREN_MAX; index++) {
+		struct child *child = &children[index];
+
+		/* What cannot be started now is due again at the next call. */
+		if (child->standby != NULL && child->process == 0 && now_ns >= child->retry_at_ns)
+			child->retry_at_ns = spawn(child) == 0 ? UINT64_MAX : now_ns;
+	}
+	pthread_mutex_unlock(&lock);
 }

@@ -1,6 +1,8 @@
 #ifndef TANDEM_CHILDREN_H
 #define TANDEM_CHILDREN_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <tandem/error.h>
@@ -9,15 +11,35 @@
 /* The programs that tandemd started on promotion. Any thread. */
 #define TANDEM_CHILDREN_MAX 64
 
-/* Runs `command` by /bin/sh -c with the TANDEM_* variables of the activation, TANDEM_RUN_DIR and
+/* How to start the program of one pair; the texts are copied. */
+struct tandem_child_options {
+	const char *command; /* for /bin/sh -c */
+	const char *node;
+	const char *run_directory;
+	const char *bin_directory;
+	uint64_t retry_ns; /* a program that fails this soon after the promotion is started again:
+	                      the controller accepts the incarnation of the take-over once, so only
+	                      one that never led gets another try */
+};
+
+/* Runs the command with the TANDEM_* variables of the activation, TANDEM_NODE, TANDEM_RUN_DIR and
  * TANDEM_BIN_DIR, and remembers it for `standby`. Errors: TANDEM_E_SYSTEM. */
-TANDEM_MUST_CHECK int tandem_children_start(const char *command, const char *node,
-                                            const char *run_directory, const char *bin_directory,
+TANDEM_MUST_CHECK int tandem_children_start(const struct tandem_child_options *options,
                                             const struct tandem_activation *activation,
                                             struct tandem_standby *standby,
                                             struct tandem_error *reterr_error);
 
-/* Reaps one that has ended: its standby and *ret_status, or NULL when none has. */
-struct tandem_standby *tandem_children_reap(int *ret_status);
+/* One that has ended. */
+struct tandem_child_end {
+	struct tandem_standby *standby;
+	int status; /* as of waitpid(2) */
+	bool is_retried;
+};
+
+/* Reaps one that has ended; false when none has. */
+bool tandem_children_reap(struct tandem_child_end *ret_end);
+
+/* Starts again what is due; to be called now and then. */
+void tandem_children_retry(void);
 
 #endif

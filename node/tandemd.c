@@ -50,6 +50,7 @@ struct tandemd {
 	struct event_base *base;
 	struct tandem_greeter *greeter;
 	struct event *signals[3];
+	struct event *timer;
 	struct place places[TANDEM_CONFIG_PAIRS_MAX];
 	size_t place_count;
 	char bin_directory[PATH_MAX];
@@ -66,14 +67,19 @@ static int activate(void *argument, const struct tandem_activation *activation,
 {
 	struct place *place = argument;
 	struct tandemd *daemon = place->daemon;
+	struct tandem_child_options options = {
+	        .command = place->pair->promote.command,
+	        .node = daemon->node->name,
+	        .run_directory = daemon->node->run_directory,
+	        .bin_directory = daemon->bin_directory,
+	        .retry_ns = place->pair->promote.timeout_ns,
+	};
 
 	tandem_log(TANDEM_LOG_INFO,
 	           "pair %s: promoted at epoch %llu, generation %llu; starting: %s",
 	           activation->pair, (unsigned long long)activation->epoch,
 	           (unsigned long long)activation->generation, place->pair->promote.command);
-	return tandem_children_start(place->pair->promote.command, daemon->node->name,
-	                             daemon->node->run_directory, daemon->bin_directory, activation,
-	                             place->standby, reterr_error);
+	return tandem_children_start(&options, activation, place->standby, reterr_error);
 }
 
 static struct tandem_standby *find(void *argument, const char *pair)
@@ -89,19 +95,25 @@ static struct tandem_standby *find(void *argument, const char *pair)
 
 static void on_child(evutil_socket_t signal_number, short what, void *argument)
 {
-	struct tandem_standby *standby;
-	int status;
+	struct tandem_child_end end;
 
 	(void)signal_number;
 	(void)what;
 	(void)argument;
-	while ((standby = tandem_children_reap(&status)) != NULL) {
-		tandem_log(TANDEM_LOG_WARNING,
-		           "a promoted program ended, %s %d; its memory is no copy any more",
-		           WIFSIGNALED(status) ? "by signal" : "with status",
-		           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		tandem_standby_renew(standby);
+	while (tandem_children_reap(&end)) {
+		tandem_log(TANDEM_LOG_WARNING, "a promoted program ended, %s %d; %s",
+		           WIFSIGNALED(end.status) ? "by signal" : "with status",
+		           WIFSIGNALED(end.status) ? WTERMSIG(end.status) : WEXITSTATUS(end.status),
+		           end.is_retried ? "starting it again" : "its memory is no copy any more");
+		if (!end.is_retried)
+			tandem_standby_renew(end.standby);
 	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *argument)
+{
+	tandem_children_retry();
+	on_child(fd, what, argument);
 }
 
 static void on_end(evutil_socket_t signal_number, short what, void *argument)
@@ -113,8 +125,10 @@ static void on_end(evutil_socket_t signal_number, short what, void *argument)
 	event_base_loopbreak(daemon->base);
 }
 
-static int catch_signals(struct tandemd *daemon)
+static int catch_events(struct tandemd *daemon)
 {
+	struct timeval interval = {.tv_usec = 100000};
+
 	daemon->signals[0] = evsignal_new(daemon->base, SIGCHLD, on_child, daemon);
 	daemon->signals[1] = evsignal_new(daemon->base, SIGTERM, on_end, daemon);
 	daemon->signals[2] = evsignal_new(daemon->base, SIGINT, on_end, daemon);
@@ -122,7 +136,9 @@ static int catch_signals(struct tandemd *daemon)
 		if (daemon->signals[index] == NULL || event_add(daemon->signals[index], NULL) != 0)
 			return TANDEM_E_MEMORY;
 	}
-	return 0;
+	daemon->timer = event_new(daemon->base, -1, EV_PERSIST, on_timer, daemon);
+	return daemon->timer == NULL || event_add(daemon->timer, &interval) != 0 ? TANDEM_E_MEMORY
+	                                                                         : 0;
 }
 
 static bool is_provider(const struct tandem_config_pair *pair, const char *name)
@@ -167,7 +183,7 @@ static int start(struct tandemd *daemon, struct tandem_error *reterr_error)
 	int code;
 
 	daemon->base = event_base_new();
-	if (daemon->base == NULL || catch_signals(daemon) < 0)
+	if (daemon->base == NULL || catch_events(daemon) < 0)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "event_base_new",
 		                        "no memory");
 	code = start_standbys(daemon, &options, reterr_error);
@@ -188,6 +204,8 @@ static void end(struct tandemd *daemon)
 		if (daemon->signals[index] != NULL)
 			event_free(daemon->signals[index]);
 	}
+	if (daemon->timer != NULL)
+		event_free(daemon->timer);
 	if (daemon->base != NULL)
 		event_base_free(daemon->base);
 	tandem_config_free(daemon->config);
