@@ -17,6 +17,7 @@
 #include <tandem/standby.h>
 
 #include "children.h"
+#include "configuration.h"
 #include "greeter.h"
 
 /* The node's data plane: for each pair a standby that holds cache and image and starts the promoted
@@ -222,37 +223,6 @@ static void find_bin_directory(struct tandemd *daemon)
 	snprintf(daemon->bin_directory, sizeof daemon->bin_directory, "%s", dirname(path));
 }
 
-static void load_failed(const char *path, struct tandem_config_mistakes *mistakes,
-                        const struct tandem_error *error)
-{
-	char text[768];
-
-	for (size_t index = 0; index < mistakes->count; index++) {
-		tandem_config_mistake_format(path, &mistakes->list[index], text, sizeof text);
-		tandem_log(TANDEM_LOG_ERROR, "%s", text);
-	}
-	if (mistakes->count == 0)
-		tandem_log(TANDEM_LOG_ERROR, "%s", error->detail);
-	tandem_config_mistakes_clear(mistakes);
-}
-
-static int load(struct tandemd *daemon, const char *path, const char *node)
-{
-	struct tandem_config_mistakes mistakes = TANDEM_CONFIG_MISTAKES_NONE;
-	struct tandem_error error = {.code = 0};
-
-	if (tandem_config_load(path, &daemon->config, &mistakes, &error) < 0) {
-		load_failed(path, &mistakes, &error);
-		return TANDEM_E_CONFIG;
-	}
-	tandem_config_mistakes_clear(&mistakes);
-	if (tandem_config_node(daemon->config, node, &daemon->node, &error) < 0) {
-		tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
-		return TANDEM_E_CONFIG;
-	}
-	return 0;
-}
-
 /* Registered memory counts against the limit; root may raise it. */
 static void raise_memory_lock(void)
 {
@@ -270,7 +240,7 @@ static int run(const char *path, const char *node)
 	struct tandem_error error = {.code = 0};
 	int status = EXIT_FAILURE;
 
-	if (load(&daemon, path, node) == 0) {
+	if (tandem_node_configure(path, node, &daemon.config, &daemon.node) == 0) {
 		find_bin_directory(&daemon);
 		raise_memory_lock();
 		if (start(&daemon, &error) == 0) {
