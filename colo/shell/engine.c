@@ -41,12 +41,13 @@ static void set_phase(struct tandem_engine *engine, enum tandem_phase phase)
 
 /* ---- sessions ---- */
 
-static void report(struct tandem_engine *engine, enum tandem_control_type type, uint64_t epoch)
+static void report(struct tandem_engine *engine, enum tandem_control_type type, uint64_t generation,
+                   uint64_t epoch)
 {
 	struct tandem_control_message message = {
 	        .type = type,
 	        .peer_incarnation = atomic_load(&engine->session_incarnation),
-	        .generation = engine->core.generation,
+	        .generation = generation,
 	        .epoch = epoch,
 	};
 
@@ -397,11 +398,11 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 	case TANDEM_PRIMARY_DO_REPORT_UP:
 		atomic_store(&engine->session_incarnation, action->peer_incarnation);
 		atomic_store(&engine->has_session, true);
-		report(engine, TANDEM_CONTROL_SESSION_UP, 0);
+		report(engine, TANDEM_CONTROL_SESSION_UP, engine->core.generation, 0);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_LOST:
 		atomic_fetch_add(&engine->stats->epochs_aborted, engine->core.sealed != 0);
-		report(engine, TANDEM_CONTROL_SESSION_LOST, 0);
+		report(engine, TANDEM_CONTROL_SESSION_LOST, engine->core.generation, 0);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
 		atomic_store(&engine->copied_epoch, action->epoch); /* [L4] */
@@ -632,9 +633,11 @@ void tandem_engine_repeat(struct tandem_engine *engine)
 	uint64_t copied = atomic_load(&engine->copied_epoch);
 
 	if (atomic_load(&engine->has_session))
-		report(engine, TANDEM_CONTROL_SESSION_UP, 0);
+		report(engine, TANDEM_CONTROL_SESSION_UP, atomic_load(&engine->stats->generation),
+		       0);
 	if (copied != 0)
-		report(engine, TANDEM_CONTROL_COPIED, copied);
+		report(engine, TANDEM_CONTROL_COPIED, atomic_load(&engine->copied_generation),
+		       copied);
 }
 
 void tandem_engine_checkpoint(struct tandem_engine *engine, const void *state, uint32_t state_bytes,

@@ -77,7 +77,8 @@ struct tandem_engine {
 	_Atomic uint64_t heard_ns;
 	_Atomic bool has_session; /* greeted */
 	_Atomic uint64_t session_incarnation;
-	_Atomic uint64_t copied_epoch; /* COPIED reported for this session, 0 for none */
+	_Atomic uint64_t copied_epoch;      /* COPIED reported for this session, 0 for none */
+	_Atomic uint64_t copied_generation; /* that the program was led in when it was */
 };
 
 /* Needs settings, link, stats, trackers, and push.layout and push.bases; the core's options are in
