@@ -268,6 +268,25 @@ void lab_scribble(struct lab *lab, uint64_t seed, unsigned stores)
 	tandem_mark_dirty(lab->program, lab->regions[1], lab->region_bytes[1]);
 }
 
+/* An epoch that a lost session aborted is asked for again. */
+static int wait_ticket(struct lab *lab, uint64_t ticket)
+{
+	uint64_t deadline_ns = tandem_clock_now_ns() + PATIENCE_NS, later;
+	struct tandem_news news;
+	int code;
+
+	while ((code = tandem_wait_released(lab->program, ticket, 20 * TANDEM_NS_PER_MS)) ==
+	               TANDEM_E_TIMEOUT &&
+	       tandem_clock_now_ns() < deadline_ns) {
+		tandem_poll(lab->program, &news);
+		if (news.wants_checkpoint)
+			code = tandem_checkpoint(lab->program, NULL, 0, &later, NULL);
+		if (code < 0 && code != TANDEM_E_TIMEOUT)
+			break;
+	}
+	return code;
+}
+
 bool lab_commit(struct lab *lab, const char *state)
 {
 	struct tandem_error error = {0};
@@ -276,7 +295,7 @@ bool lab_commit(struct lab *lab, const char *state)
 	                             &ticket, &error);
 
 	if (code == 0)
-		code = tandem_wait_released(lab->program, ticket, PATIENCE_NS);
+		code = wait_ticket(lab, ticket);
 	if (code < 0)
 		fprintf(stderr, "lab: no commit: %s %s\n", tandem_error_text(code), error.detail);
 	return code == 0;
