@@ -405,8 +405,9 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		report(engine, TANDEM_CONTROL_SESSION_LOST, engine->core.generation, 0);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
+		atomic_store(&engine->copied_generation, engine->core.generation);
 		atomic_store(&engine->copied_epoch, action->epoch); /* [L4] */
-		report(engine, TANDEM_CONTROL_COPIED, action->epoch);
+		report(engine, TANDEM_CONTROL_COPIED, engine->core.generation, action->epoch);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COMMITTED:
 		do_committed(engine, action->epoch);
