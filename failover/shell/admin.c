@@ -13,12 +13,15 @@
 #include "shell/request.h"
 #include "shell/status.h"
 
-#define IDLE_TIMEOUT ((struct timeval){.tv_sec = 30})
+#define IDLE_TIMEOUT     ((struct timeval){.tv_sec = 30})
+#define ANSWER_BYTES_MAX ((size_t)1 << 16) /* kept for one who does not take them */
 
 /* One operator's connection: any number of requests, one JSON line each, one JSON line back. */
 struct tandem_admin {
 	struct tandem_controller *controller;
 	struct bufferevent *stream;
+	bool is_ending; /* as soon as the last answer has left */
+	bool is_paused; /* nothing is read until the answers have left */
 	struct tandem_admin *next;
 	struct tandem_admin **link;
 };
@@ -143,19 +146,30 @@ static void answer_line(struct tandem_admin *admin, const char *line, size_t len
 	json_object_put(object);
 }
 
+static bool has_room(struct tandem_admin *admin)
+{
+	return evbuffer_get_length(bufferevent_get_output(admin->stream)) < ANSWER_BYTES_MAX;
+}
+
 static void on_read(struct bufferevent *stream, void *context)
 {
 	struct tandem_admin *admin = context;
 	struct evbuffer *input = bufferevent_get_input(stream);
 	size_t length = 0;
-	for (char *line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF); line;
-	     line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF)) {
+	char *line = NULL;
+	while (has_room(admin) && (line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF))) {
 		answer_line(admin, line, length);
 		free(line);
+	}
+	if (!has_room(admin)) {
+		admin->is_paused = true;
+		bufferevent_disable(stream, EV_READ);
+		return;
 	}
 	if (evbuffer_get_length(input) <= TANDEM_REQUEST_BYTES_MAX)
 		return;
 	/* A line without an end: say so once, and read no more of it. */
+	admin->is_ending = true;
 	answer_line(admin, "", TANDEM_REQUEST_BYTES_MAX + 1);
 	bufferevent_disable(stream, EV_READ);
 	evbuffer_drain(input, evbuffer_get_length(input));
@@ -163,8 +177,16 @@ static void on_read(struct bufferevent *stream, void *context)
 
 static void on_written(struct bufferevent *stream, void *context)
 {
-	if (!(bufferevent_get_enabled(stream) & EV_READ))
-		end(context);
+	struct tandem_admin *admin = context;
+	if (admin->is_ending) {
+		end(admin);
+		return;
+	}
+	if (!admin->is_paused)
+		return;
+	admin->is_paused = false;
+	bufferevent_enable(stream, EV_READ);
+	on_read(stream, admin);
 }
 
 static void on_event(struct bufferevent *stream, short what, void *context)
@@ -188,6 +210,8 @@ static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, stru
 		admin->stream = bufferevent_socket_new(controller->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!admin || !admin->stream) {
 		tandem_memory_free(admin);
+		tandem_service_complain(controller, "an operator's connection was refused: too "
+		                                    "many are open");
 		close(fd);
 		return;
 	}

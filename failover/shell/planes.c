@@ -203,6 +203,8 @@ static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, stru
 	(void)from;
 	(void)from_length;
 	if (!connection || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
+		tandem_service_complain(controller, "a connection on " TANDEM_CONTROL_SOCKET
+		                                    " was refused: too many are open");
 		close(fd);
 		return;
 	}

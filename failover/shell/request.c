@@ -104,6 +104,8 @@ int tandem_request_parse(const char *line, size_t length, struct tandem_request 
 {
 	if (length > TANDEM_REQUEST_BYTES_MAX)
 		return refuse(reterr_error, "a request has at most 4096 bytes", "");
+	if (memchr(line, 0, length)) /* the parser would end there and take what came before */
+		return refuse(reterr_error, "a request is one JSON object on one line", "");
 	struct json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
 	if (!tokener)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "request", "no memory");
