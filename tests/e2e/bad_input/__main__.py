@@ -14,7 +14,9 @@ sys.dont_write_bytecode = True
 # Freed memory that a sanitizer keeps back would look like a leak.
 os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:" + os.environ.get("ASAN_OPTIONS", "")
 
-from e2e.bad_input import attacks_door, attacks_seal, attacks_session  # noqa: E402,F401
+from e2e.bad_input import (  # noqa: E402,F401
+    attacks_door, attacks_session, attacks_seal, attacks_controller, attacks_operator, attacks_client,
+)
 from e2e.bad_input.field import ATTACKS, Field  # noqa: E402
 from e2e.bad_input.grounds import Healthy, Idle  # noqa: E402
 from kill import wait  # noqa: E402
