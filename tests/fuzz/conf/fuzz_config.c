@@ -5,7 +5,8 @@
 #include <tandem/config.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-const char *__lsan_default_suppressions(void);
+/* Seen by the sanitizer's shared library. */
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 
 /* libconfig 1.5 loses the buffer of the last string when it meets a syntax error. A program that
  * reads such a file says so and ends. */
