@@ -30,7 +30,8 @@ struct tandem_control_message *tandem_act_send(struct tandem_machine *machine,
 	message->generation = record->generation;
 	message->incarnation = plane->incarnation;
 	message->is_pair = record->is_pair;
-	message->peer_incarnation = record->copy_incarnation;
+	message->peer_incarnation =
+	        plane == &machine->standby ? record->owner_incarnation : record->copy_incarnation;
 	memcpy(message->pair, machine->config.pair.name, sizeof(message->pair));
 	for (size_t i = 0; text && text[i] != 0 && i + 1 < sizeof(message->text); i++)
 		message->text[i] = text[i];
@@ -168,6 +169,8 @@ static void lead(struct tandem_machine *machine)
 	tandem_act_send(machine, &machine->program, TANDEM_CONTROL_LEAD, NULL);
 	machine->led_generation = machine->view.record.generation;
 	machine->led_is_pair = machine->view.record.is_pair;
+	if (!machine->led_is_pair)
+		machine->led_solo_last = machine->led_generation;
 	machine->program.copied_incarnation = 0;
 }
 

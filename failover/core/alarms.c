@@ -1,6 +1,6 @@
 #include "core/rules.h"
 
-#define SEEN_FOR_NS UINT64_C(10000000000) /* how long a gap stays an alarm after it */
+#define SEEN_FOR_NS UINT64_C(2000000000) /* how long a gap stays an alarm after it */
 
 static bool some_link_is_down(const struct tandem_machine *machine, uint64_t now_ns)
 {

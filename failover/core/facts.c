@@ -172,6 +172,18 @@ static void absorb_ready(struct tandem_machine *machine, struct tandem_plane *pl
 	machine->view.read_next_ns = now_ns;
 }
 
+/* R7, R8: the program has held its output since this copy only if it said so after it was told to
+ * lead in the generation that it names; a LEAD on its way would open the gate behind the copy. */
+static void absorb_copied(const struct tandem_machine *machine, struct tandem_plane *program,
+                          const struct tandem_control_message *message)
+{
+	if (machine->led_generation == 0 || machine->led_is_pair ||
+	    message->generation != machine->led_generation)
+		return;
+	if (program->has_session && message->peer_incarnation == program->session_peer_incarnation)
+		program->copied_incarnation = message->peer_incarnation;
+}
+
 static bool absorb_plane(struct tandem_machine *machine, const struct tandem_event *event)
 {
 	struct tandem_plane *plane = plane_of(machine, event->connection);
@@ -196,9 +208,8 @@ static bool absorb_plane(struct tandem_machine *machine, const struct tandem_eve
 		hear_session(plane, event->now_ns, 0);
 		machine->view.read_next_ns = event->now_ns;
 	}
-	if (event->type == TANDEM_EVENT_COPIED && plane == &machine->program &&
-	    plane->has_session && message->peer_incarnation == plane->session_peer_incarnation)
-		plane->copied_incarnation = message->peer_incarnation;
+	if (event->type == TANDEM_EVENT_COPIED && plane == &machine->program)
+		absorb_copied(machine, plane, message);
 	if (event->type == TANDEM_EVENT_FENCED)
 		absorb_fenced(machine, plane, message, event->now_ns);
 	if (event->type == TANDEM_EVENT_FAILED)

@@ -77,6 +77,14 @@ static bool record_is_written_here(const struct tandem_machine *machine)
 	       machine->view.own_decision == record_of(machine)->decision;
 }
 
+/* This life of the controller wrote the record, nothing can replace it unseen, and no program was
+ * told to lead by it yet. */
+static bool solo_is_usable(const struct tandem_machine *machine)
+{
+	return record_is_written_here(machine) && record_is_settled(machine) &&
+	       record_of(machine)->generation > machine->led_solo_last;
+}
+
 /* The register was read after the program said that it could lead. */
 static bool reading_is_fresh(const struct tandem_machine *machine)
 {
@@ -201,8 +209,7 @@ GUARD(program_must_halt)
 GUARD(owner_may_refresh)
 {
 	return tandem_machine_owns(machine) && !record_of(machine)->is_pair &&
-	       program_can_lead(machine) && reading_is_fresh(machine) &&
-	       !(record_is_written_here(machine) && record_is_settled(machine)) &&
+	       program_can_lead(machine) && reading_is_fresh(machine) && !solo_is_usable(machine) &&
 	       tandem_machine_cas_is_idle(machine, now_ns);
 }
 
@@ -210,8 +217,7 @@ GUARD(owner_may_lead_solo)
 {
 	UNTIMED;
 	return tandem_machine_owns(machine) && !record_of(machine)->is_pair &&
-	       program_can_lead(machine) && record_is_written_here(machine) &&
-	       record_is_settled(machine);
+	       program_can_lead(machine) && solo_is_usable(machine);
 }
 
 GUARD(owner_may_lead_pair)
@@ -322,15 +328,14 @@ GUARD(may_go_solo)
 
 GUARD(solo_may_reopen)
 {
-	return tandem_guard_record_is_solo(machine, now_ns) && record_is_written_here(machine) &&
-	       record_is_settled(machine) && !tandem_guard_copy_is_complete(machine, now_ns);
+	return tandem_guard_record_is_solo(machine, now_ns) && solo_is_usable(machine) &&
+	       !tandem_guard_copy_is_complete(machine, now_ns);
 }
 
 GUARD(solo_must_refresh)
 {
 	return tandem_guard_record_is_solo(machine, now_ns) &&
-	       tandem_machine_cas_is_idle(machine, now_ns) &&
-	       !(record_is_written_here(machine) && record_is_settled(machine)) &&
+	       tandem_machine_cas_is_idle(machine, now_ns) && !solo_is_usable(machine) &&
 	       !tandem_guard_copy_is_complete(machine, now_ns);
 }
 
@@ -441,8 +446,14 @@ GUARD(copy_waits_in_maintenance)
 {
 	return machine->led_generation != 0 && !machine->led_is_pair &&
 	       tandem_guard_copy_is_complete(machine, now_ns) &&
-	       tandem_guard_record_is_solo(machine, now_ns) && record_is_written_here(machine) &&
-	       record_is_settled(machine);
+	       tandem_guard_record_is_solo(machine, now_ns) &&
+	       tandem_machine_cas_is_idle(machine, now_ns) && !solo_is_usable(machine);
+}
+
+GUARD(maintenance_may_reopen)
+{
+	return machine->led_generation != 0 && tandem_guard_record_is_solo(machine, now_ns) &&
+	       solo_is_usable(machine);
 }
 
 GUARD(maintenance_is_superseded)

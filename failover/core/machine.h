@@ -247,7 +247,9 @@ struct tandem_machine {
 	struct tandem_failover_times times;
 	uint64_t led_generation; /* the last LEAD sent to the program that is attached, 0: none */
 	bool led_is_pair;
-	bool has_word; /* the operator's word for word_generation */
+	uint64_t led_solo_last; /* the last generation led alone; never led alone again, so that a
+	                           COPIED that crosses a LEAD is told from one that follows it */
+	bool has_word;          /* the operator's word for word_generation */
 	uint64_t word_generation;
 	uint64_t damper_ns[TANDEM_DAMPER_MAX]; /* automatic take-overs, newest overwrite oldest */
 	size_t damper_count;

@@ -122,6 +122,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(activation_is_late)                                                                      \
 	X(halted_are_gone)                                                                         \
 	X(copy_waits_in_maintenance)                                                               \
+	X(maintenance_may_reopen)                                                                  \
 	X(maintenance_is_superseded)                                                               \
 	X(may_promote)                                                                             \
 	X(may_promote_first)                                                                       \

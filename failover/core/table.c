@@ -115,7 +115,8 @@ LIST(halted);
 
 static const struct tandem_rule maintenance_rules[] = {
 	{WHEN(maintenance_is_superseded), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
-	{WHEN(copy_waits_in_maintenance), DO(V(LEAD_SOLO)), STAY, "not paired in maintenance"},
+	{WHEN(maintenance_may_reopen), DO(V(LEAD_SOLO)), STAY, "not paired in maintenance: the program goes on alone"},
+	{WHEN(copy_waits_in_maintenance), DO(V(CAS_REFRESH)), STAY, "a copy is complete, but no pair is made in maintenance"},
 	OTHERWISE,
 };
 LIST(maintenance);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "shell/register.h"
+#include "shell/seen.h"
 
 /* The machine has one reading and one CAS outstanding at most; a record to adopt may be dropped,
  * because the next heartbeat says it again. */
@@ -42,6 +43,7 @@ struct shared {
 	struct tandem_arbiter_answer answers[QUEUE_MAX];
 	char pair[TANDEM_NAME_BYTES];
 	char directory[TANDEM_CONTROLLER_PATH_BYTES + TANDEM_NAME_BYTES + 1];
+	struct tandem_seen seen; /* the thread's */
 };
 
 struct tandem_arbiter {
@@ -94,16 +96,28 @@ static void give_answer(struct shared *shared, const struct tandem_arbiter_answe
 	pthread_mutex_unlock(&shared->lock);
 }
 
-static void read_register(const struct shared *shared, struct tandem_arbiter_answer *answer)
+/* The directory is only made for a register that was never seen: made anew, a lost one would read
+ * as empty. */
+static int look(struct shared *shared, struct tandem_arbiter_answer *answer)
 {
-	int status = tandem_register_prepare(shared->directory, &answer->error);
+	int status = 0;
+	if (shared->seen.generation == 0)
+		status = tandem_register_prepare(shared->directory, &answer->error);
 	if (status == 0)
 		status = tandem_register_read(shared->directory, shared->pair, &answer->record,
 		                              &answer->error);
-	answer->type = status == 0 ? TANDEM_EVENT_RECORD : TANDEM_EVENT_READ_FAILED;
+	if (status == 0)
+		status = tandem_seen_check(&shared->seen, answer->record.generation,
+		                           shared->directory, &answer->error);
+	return status;
 }
 
-static void swap_register(const struct shared *shared, const struct job *job,
+static void read_register(struct shared *shared, struct tandem_arbiter_answer *answer)
+{
+	answer->type = look(shared, answer) == 0 ? TANDEM_EVENT_RECORD : TANDEM_EVENT_READ_FAILED;
+}
+
+static void swap_register(struct shared *shared, const struct job *job,
                           struct tandem_arbiter_answer *answer)
 {
 	static const enum tandem_event_type types[] = {
@@ -112,8 +126,11 @@ static void swap_register(const struct shared *shared, const struct job *job,
 	        [TANDEM_REGISTER_FAILED] = TANDEM_EVENT_CAS_FAILED,
 	        [TANDEM_REGISTER_DOUBT] = TANDEM_EVENT_CAS_DOUBT,
 	};
-	answer->type = types[tandem_register_cas(shared->directory, &job->expected, &job->desired,
-	                                         &answer->record, &answer->error)];
+	answer->type = TANDEM_EVENT_CAS_FAILED;
+	if (look(shared, answer) == 0)
+		answer->type =
+		        types[tandem_register_cas(shared->directory, &job->expected, &job->desired,
+		                                  &answer->record, &answer->error)];
 }
 
 static void do_job(struct shared *shared, const struct job *job)
@@ -211,7 +228,8 @@ static int start_thread(struct shared *shared, struct tandem_error *reterr_error
 	return 0;
 }
 
-static struct shared *new_shared(const struct tandem_controller_pair *pair)
+static struct shared *new_shared(const struct tandem_controller_pair *pair,
+                                 const char *run_directory)
 {
 	struct shared *shared = tandem_memory_alloc(sizeof(*shared));
 	if (!shared)
@@ -223,11 +241,12 @@ static struct shared *new_shared(const struct tandem_controller_pair *pair)
 	memcpy(shared->pair, pair->name, sizeof(shared->pair));
 	snprintf(shared->directory, sizeof(shared->directory), "%s/%s", pair->arbiter_path,
 	         pair->name);
+	tandem_seen_open(&shared->seen, run_directory, pair->name);
 	return shared;
 }
 
 int tandem_arbiter_new(struct event_base *base, const struct tandem_controller_pair *pair,
-                       tandem_arbiter_answer_fn on_answer, void *context,
+                       const char *run_directory, tandem_arbiter_answer_fn on_answer, void *context,
                        struct tandem_arbiter **ret_arbiter, struct tandem_error *reterr_error)
 {
 	struct tandem_arbiter *arbiter = tandem_memory_alloc(sizeof(*arbiter));
@@ -236,7 +255,7 @@ int tandem_arbiter_new(struct event_base *base, const struct tandem_controller_p
 		                        pair->name);
 	arbiter->on_answer = on_answer;
 	arbiter->context = context;
-	arbiter->shared = new_shared(pair);
+	arbiter->shared = new_shared(pair, run_directory);
 	int status = arbiter->shared ? 0 : TANDEM_E_MEMORY;
 	if (status == 0 && arbiter->shared->answer_fd >= 0)
 		arbiter->event = event_new(base, arbiter->shared->answer_fd, EV_READ | EV_PERSIST,

@@ -21,9 +21,11 @@ struct tandem_arbiter_answer {
 
 typedef void (*tandem_arbiter_answer_fn)(void *context, const struct tandem_arbiter_answer *answer);
 
-/* Records are in PATH/PAIR/. `base` is borrowed until tandem_arbiter_free(). */
+/* Records are in PATH/PAIR/; a register that is older than what this node has seen, as kept in
+ * `run_directory`, is not believed. `base` is borrowed until tandem_arbiter_free(). */
 TANDEM_MUST_CHECK int tandem_arbiter_new(struct event_base *base,
                                          const struct tandem_controller_pair *pair,
+                                         const char *run_directory,
                                          tandem_arbiter_answer_fn on_answer, void *context,
                                          struct tandem_arbiter **ret_arbiter,
                                          struct tandem_error *reterr_error);

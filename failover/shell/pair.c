@@ -148,8 +148,8 @@ int tandem_pair_open(struct tandem_pair *pair, struct tandem_controller *control
 	if (!pair->timer || evtimer_add(pair->timer, &at_once) != 0)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "timer", "pair '%s'",
 		                        options->name);
-	return tandem_arbiter_new(controller->base, options, on_answer, pair, &pair->arbiter,
-	                          reterr_error);
+	return tandem_arbiter_new(controller->base, options, controller->options.run_directory,
+	                          on_answer, pair, &pair->arbiter, reterr_error);
 }
 
 void tandem_pair_close(struct tandem_pair *pair)

@@ -21,6 +21,13 @@ uint64_t cluster_delay(struct cluster *cluster)
 	                          : 0);
 }
 
+uint64_t cluster_delay_in_order(struct cluster *cluster, uint64_t *last_ns)
+{
+	uint64_t due_ns = cluster->now_ns + cluster_delay(cluster);
+	*last_ns = due_ns > *last_ns ? due_ns : *last_ns;
+	return *last_ns - cluster->now_ns;
+}
+
 static bool happens(struct cluster *cluster, unsigned per_mille)
 {
 	return per_mille != 0 && cluster_draw(cluster, 1000) < per_mille;
@@ -198,7 +205,8 @@ static void do_read(struct cluster *cluster, const struct item *item)
 static void send_to_plane(struct cluster *cluster, unsigned node, uint64_t connection,
                           const struct tandem_control_message *message)
 {
-	struct item *item = cluster_post(cluster, ITEM_TO_PLANE, node, MS / 10);
+	uint64_t delay_ns = cluster_delay_in_order(cluster, &cluster->nodes[node].to_planes_ns);
+	struct item *item = cluster_post(cluster, ITEM_TO_PLANE, node, delay_ns);
 	item->event.connection = connection;
 	item->event.message = *message;
 }
@@ -224,7 +232,10 @@ static void carry_out(struct cluster *cluster, unsigned node, const struct tande
 		item->life = where->filter.local_instance;
 		return;
 	case TANDEM_ACTION_CAS:
-		item = cluster_post(cluster, ITEM_CAS, node, cluster_delay(cluster));
+		item = cluster_post(cluster, ITEM_CAS, node,
+		                    happens(cluster, cluster->chaos.hang)
+		                            ? cluster_draw(cluster, 2000 * MS)
+		                            : cluster_delay(cluster));
 		item->event.request = action->request;
 		item->life = where->filter.local_instance;
 		item->expected = action->expected;

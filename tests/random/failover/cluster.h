@@ -34,6 +34,7 @@ struct program {
 	bool is_ready;
 	bool is_led;
 	bool is_pair;
+	bool has_said; /* COPIED, in this session */
 	bool is_gated; /* R7: a full copy is done, the register is not asked yet */
 	bool is_halted;
 	bool is_activated;
@@ -69,6 +70,8 @@ struct node {
 	uint64_t start_standby_ns;
 	uint64_t start_program_ns;
 	bool arbiter_is_cut;
+	uint64_t to_controller_ns; /* local messages keep their order */
+	uint64_t to_planes_ns;
 	struct tandem_machine_config config;
 	struct tandem_machine machine;
 	struct tandem_heartbeat_filter filter;
@@ -100,7 +103,7 @@ struct item {
 };
 
 struct chaos { /* of 1000 */
-	unsigned loss, duplicate, doubt, fail;
+	unsigned loss, duplicate, doubt, fail, hang;
 	uint64_t delay_max_ns;
 };
 
@@ -153,6 +156,8 @@ void planes_controller_ended(struct cluster *cluster, unsigned node);
 void planes_end(struct cluster *cluster, unsigned node, struct process *process,
                 enum tandem_control_kind kind);
 void planes_close(struct cluster *cluster, unsigned node, uint64_t connection);
+/* As a connection reset does: both ends know at once. */
+void planes_break_sessions(struct cluster *cluster);
 bool planes_leads_openly(const struct program *program);
 
 /* cluster.c, for planes.c */
@@ -160,6 +165,8 @@ struct item *cluster_post(struct cluster *cluster, enum item_type type, unsigned
                           uint64_t delay_ns);
 uint64_t cluster_draw(struct cluster *cluster, uint64_t below);
 uint64_t cluster_delay(struct cluster *cluster);
+/* A delay that ends after *last_ns, which it moves on. */
+uint64_t cluster_delay_in_order(struct cluster *cluster, uint64_t *last_ns);
 void cluster_publish(struct cluster *cluster, unsigned node, uint32_t memory);
 void cluster_fail(struct cluster *cluster, const char *format, ...) TANDEM_PRINTF(2, 3);
 

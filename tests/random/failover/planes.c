@@ -20,7 +20,8 @@ static void say(struct cluster *cluster, unsigned node, struct process *process,
 {
 	if (process->connection == 0)
 		return;
-	struct item *item = cluster_post(cluster, ITEM_TO_CONTROLLER, node, MS / 10);
+	uint64_t delay_ns = cluster_delay_in_order(cluster, &cluster->nodes[node].to_controller_ns);
+	struct item *item = cluster_post(cluster, ITEM_TO_CONTROLLER, node, delay_ns);
 	event->connection = process->connection;
 	item->event = *event;
 }
@@ -31,6 +32,14 @@ static void tell(struct cluster *cluster, unsigned node, struct process *process
 	struct tandem_event event = {.type = type};
 	event.message.peer_incarnation = process->session_peer;
 	say(cluster, node, process, &event);
+}
+
+static void tell_copied(struct cluster *cluster, unsigned node, struct program *program)
+{
+	struct tandem_event event = {.type = TANDEM_EVENT_COPIED};
+	event.message.peer_incarnation = program->process.session_peer;
+	event.message.generation = program->led_generation;
+	say(cluster, node, &program->process, &event);
 }
 
 static void attach(struct cluster *cluster, unsigned node, struct process *process,
@@ -106,6 +115,16 @@ static void drop_session(struct cluster *cluster, unsigned node, struct process 
 	process->session_peer = 0;
 }
 
+void planes_break_sessions(struct cluster *cluster)
+{
+	for (unsigned node = 0; node < 2; node++) {
+		struct node *where = &cluster->nodes[node];
+		for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++)
+			drop_session(cluster, node, &where->programs[i].process);
+		drop_session(cluster, node, &where->standby.process);
+	}
+}
+
 /* Loss is noticed at once when the other process closed or died, else by silence. */
 static void watch_session(struct cluster *cluster, unsigned node, struct process *process)
 {
@@ -122,7 +141,7 @@ static void watch_session(struct cluster *cluster, unsigned node, struct process
 static void connect_session(struct cluster *cluster, unsigned node, struct program *program)
 {
 	struct standby *standby = &cluster->nodes[1 - node].standby;
-	program->connect_ns = cluster->now_ns + 20 * MS + cluster_draw(cluster, 60 * MS);
+	program->connect_ns = cluster->now_ns + 2 * MS + cluster_draw(cluster, 60 * MS);
 	bool is_welcome = runs(&standby->process) && !cluster->data_is_cut && !standby->is_fenced &&
 	                  standby->told_owner == program->process.incarnation &&
 	                  standby->told_generation == program->led_generation;
@@ -137,6 +156,7 @@ static void connect_session(struct cluster *cluster, unsigned node, struct progr
 	tell(cluster, node, &program->process, TANDEM_EVENT_SESSION_UP);
 	tell(cluster, 1 - node, &standby->process, TANDEM_EVENT_SESSION_UP);
 	program->copy_ns = 0;
+	program->has_said = false;
 	if (program->is_pair && program->copy_incarnation == standby->process.incarnation &&
 	    program->pending != 0 && standby->copy == program->pending) {
 		cluster_publish(cluster, node, program->pending);
@@ -166,15 +186,16 @@ static void copy_all(struct cluster *cluster, unsigned node, struct program *pro
 {
 	struct standby *standby = &cluster->nodes[1 - node].standby;
 	if (program->copy_ns == 0)
-		program->copy_ns = cluster->now_ns + 20 * MS + cluster_draw(cluster, 50 * MS);
-	if (cluster->now_ns < program->copy_ns || program->is_gated || cluster->data_is_cut ||
+		program->copy_ns = cluster->now_ns + 2 * MS + cluster_draw(cluster, 60 * MS);
+	if (cluster->now_ns < program->copy_ns || program->has_said || cluster->data_is_cut ||
 	    !runs(&standby->process) || standby->process.session != program->process.session)
 		return;
 	standby->copy = program->memory;
 	standby->has_copy = true;
 	program->is_gated = true;
+	program->has_said = true;
 	program->copy_ns = 0;
-	tell(cluster, node, &program->process, TANDEM_EVENT_COPIED);
+	tell_copied(cluster, node, program);
 }
 
 static void send_epoch(struct cluster *cluster, unsigned node, struct program *program)
@@ -225,8 +246,8 @@ static void step_program(struct cluster *cluster, unsigned node, struct program 
 			tell(cluster, node, process, TANDEM_EVENT_READY);
 		if (process->session != 0)
 			tell(cluster, node, process, TANDEM_EVENT_SESSION_UP);
-		if (process->session != 0 && program->is_gated)
-			tell(cluster, node, process, TANDEM_EVENT_COPIED);
+		if (process->session != 0 && program->has_said)
+			tell_copied(cluster, node, program);
 	}
 	if (!program->is_ready && cluster->now_ns >= program->ready_ns) {
 		program->is_ready = true;
@@ -246,6 +267,9 @@ static void order_program(struct cluster *cluster, unsigned node, struct program
 		drop_session(cluster, node, &program->process);
 	if (message->type != TANDEM_CONTROL_LEAD || program->is_halted)
 		return;
+	/* The copy of an earlier generation counts no more. */
+	if (!message->is_pair && (program->is_pair || program->is_gated))
+		drop_session(cluster, node, &program->process);
 	program->is_led = true;
 	program->is_gated = false;
 	program->led_generation = message->generation;
@@ -290,12 +314,12 @@ static void step_standby(struct cluster *cluster, unsigned node, struct standby 
 static void fence(struct cluster *cluster, unsigned node, struct standby *standby,
                   uint64_t generation)
 {
-	struct tandem_event event = {.type = standby->has_copy ? TANDEM_EVENT_FENCED
-	                                                       : TANDEM_EVENT_FAILED};
+	/* Even without a copy, as no real one does: that it is never asked then is the machine's
+	 * duty. */
+	struct tandem_event event = {.type = TANDEM_EVENT_FENCED};
 	drop_session(cluster, node, &standby->process);
 	standby->is_fenced = true;
 	event.message.generation = generation;
-	event.message.answers = TANDEM_CONTROL_FENCE;
 	event.message.epoch = standby->copy;
 	say(cluster, node, &standby->process, &event);
 }

@@ -9,7 +9,7 @@
 
 /* Seeded schedules of faults. While they run: nothing published is ever contradicted, and who leads
  * alone is named by the register. When all is healed: who may lead does.
- * Usage: random_failover [SCHEDULES [SEED]]; SCHEDULES 1 with a seed prints the trace. */
+ * Usage: failover_schedules [SCHEDULES [SEED]]; SCHEDULES 1 with a seed prints the trace. */
 
 #define MS          TANDEM_NS_PER_MS
 #define FAULTS_MAX  30
@@ -70,6 +70,60 @@ static void inject(struct cluster *cluster)
 	default:
 		where->arbiter_is_cut = true;
 		break;
+	}
+}
+
+/* While a decision is under way, what hurts most is what changes its grounds. */
+static void aim(struct cluster *cluster)
+{
+	unsigned node = (unsigned)cluster_draw(cluster, 2);
+	switch (cluster_draw(cluster, 6)) {
+	case 0:
+		planes_break_sessions(cluster);
+		break;
+	case 1:
+		cluster_kill_standby(cluster, node);
+		cluster_start_standby(cluster, node);
+		break;
+	case 2:
+		cluster_kill_controller(cluster, node);
+		cluster_start_controller(cluster, node);
+		break;
+	case 3:
+		planes_break_sessions(cluster);
+		cluster_kill_controller(cluster, node);
+		cluster_start_controller(cluster, node);
+		break;
+	case 4:
+		cluster_kill_programs(cluster, node);
+		cluster_start_program(cluster, node);
+		break;
+	default:
+		inject(cluster);
+		break;
+	}
+}
+
+static bool is_deciding(const struct cluster *cluster)
+{
+	for (unsigned node = 0; node < 2; node++) {
+		const struct node *where = &cluster->nodes[node];
+		if (where->controller_is_alive &&
+		    (where->machine.view.cas_request != 0 || where->machine.view.in_doubt ||
+		     where->machine.state == TANDEM_STATE_GATED ||
+		     where->machine.state == TANDEM_STATE_TAKING_OVER))
+			return true;
+	}
+	return false;
+}
+
+static void run_aiming(struct cluster *cluster, uint64_t duration_ns)
+{
+	uint64_t end_ns = cluster->now_ns + duration_ns;
+	while (cluster->now_ns < end_ns && cluster->violation[0] == 0) {
+		cluster_run(cluster, 5 * MS);
+		if (is_deciding(cluster) && cluster_draw(cluster, 20) == 0)
+			aim(cluster);
 	}
 }
 
@@ -161,6 +215,7 @@ static void set_chaos(struct cluster *cluster)
 	        .duplicate = (unsigned)cluster_draw(cluster, 100),
 	        .doubt = (unsigned)cluster_draw(cluster, 300),
 	        .fail = (unsigned)cluster_draw(cluster, 100),
+	        .hang = (unsigned)cluster_draw(cluster, 300),
 	        .delay_max_ns = (1 + cluster_draw(cluster, 30)) * MS,
 	};
 }
@@ -177,7 +232,7 @@ static bool run_schedule(struct cluster *cluster, uint64_t seed, struct totals *
 			inject(cluster);
 		else
 			heal(cluster);
-		cluster_run(cluster, cluster_draw(cluster, 500 * MS));
+		run_aiming(cluster, cluster_draw(cluster, 500 * MS));
 	}
 	cluster->chaos = (struct chaos){0};
 	cluster_cut_data(cluster, false);
@@ -209,7 +264,7 @@ int main(int argument_count, char **arguments)
 		if (!is_well || count == 1)
 			printf("%s", cluster.trace);
 		if (!is_well) {
-			printf("seed 0x%" PRIx64 ": %s\nreplay: random_failover 1 0x%" PRIx64 "\n",
+			printf("seed 0x%" PRIx64 ": %s\nreplay: failover_schedules 1 0x%" PRIx64 "\n",
 			       each, cluster.violation, each);
 			return EXIT_FAILURE;
 		}

@@ -1,0 +1,55 @@
+#include "shell/seen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define DIGITS 20
+
+void tandem_seen_open(struct tandem_seen *seen, const char *run_directory, const char *pair)
+{
+	char text[DIGITS + 1] = "";
+
+	*seen = (struct tandem_seen){.generation = 0};
+	snprintf(seen->path, sizeof(seen->path), "%s/%s.register", run_directory, pair);
+	int fd = open(seen->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	if (read(fd, text, DIGITS) == DIGITS)
+		seen->generation = strtoull(text, NULL, 10);
+	close(fd);
+}
+
+/* Of one length and never synced: it need not survive more than this node's processes, because
+ * what a node leads dies with it. A memory that cannot be written protects no later life. */
+static void keep(const struct tandem_seen *seen)
+{
+	char text[DIGITS + 1];
+	int fd = open(seen->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	snprintf(text, sizeof(text), "%020" PRIu64, seen->generation);
+	ssize_t written = pwrite(fd, text, DIGITS, 0);
+	(void)written;
+	close(fd);
+}
+
+int tandem_seen_check(struct tandem_seen *seen, uint64_t generation, const char *directory,
+                      struct tandem_error *reterr_error)
+{
+	if (generation < seen->generation)
+		return tandem_error_set(reterr_error, TANDEM_E_SYSTEM, "read",
+		                        "%.60s shows generation %" PRIu64
+		                        ", but this node has seen %" PRIu64
+		                        ": is its storage mounted? (a pair that is to begin anew: "
+		                        "remove %.60s, too)",
+		                        directory, generation, seen->generation, seen->path);
+	if (generation == seen->generation)
+		return 0;
+	seen->generation = generation;
+	keep(seen);
+	return 0;
+}
