@@ -12,6 +12,7 @@
 
 #define GUESTS_MAX       64
 #define HELLO_TIMEOUT_NS (2 * TANDEM_NS_PER_S)
+#define FAREWELL_NS      (50 * TANDEM_NS_PER_MS)
 #define DOORS_MAX        2
 #define COMPLAINTS_MAX   16 /* lines a second about strangers */
 
@@ -21,6 +22,7 @@ struct guest {
 	struct tandem_session *session; /* NULL: the place is free */
 	struct event *event;
 	uint64_t deadline_ns;
+	bool is_leaving; /* it was told why it is refused */
 };
 
 struct door {
@@ -73,31 +75,38 @@ static struct tandem_session *see_off(struct guest *guest)
 	event_free(guest->event);
 	guest->event = NULL;
 	guest->session = NULL;
+	guest->is_leaving = false;
 	return session;
+}
+
+/* The place stays taken until the peer has read why, or a moment has passed. */
+static void refuse_pair(struct guest *guest, const char *pair)
+{
+	complain(guest->greeter, "session of %s refused: this node does not serve pair %s",
+	         tandem_session_peer_address(guest->session), pair);
+	guest->is_leaving = true;
+	guest->deadline_ns = tandem_clock_now_ns() + FAREWELL_NS;
+	tandem_standby_tell_stranger(guest->session, "this node does not serve that pair");
 }
 
 static void hand_over(struct guest *guest, const struct tandem_session_event *hello)
 {
 	struct tandem_greeter *greeter = guest->greeter;
-	struct tandem_session *session = see_off(guest);
 	char pair[TANDEM_NAME_BYTES];
 	struct tandem_standby *standby;
 
 	if (tandem_standby_hello_pair(hello->message, hello->message_bytes, pair) == NULL) {
 		complain(greeter,
 		         "session of %s refused: its first message is no HELLO of this version",
-		         tandem_session_peer_address(session));
-		tandem_session_free(session);
+		         tandem_session_peer_address(guest->session));
+		tandem_session_free(see_off(guest));
 		return;
 	}
 	standby = greeter->find(greeter->argument, pair);
-	if (standby != NULL) {
-		tandem_standby_offer(standby, session, hello->message, hello->message_bytes);
-		return;
-	}
-	complain(greeter, "session of %s refused: this node does not serve pair %s",
-	         tandem_session_peer_address(session), pair);
-	tandem_standby_refuse(session, "this node does not serve that pair");
+	if (standby != NULL)
+		tandem_standby_offer(standby, see_off(guest), hello->message, hello->message_bytes);
+	else
+		refuse_pair(guest, pair);
 }
 
 static void on_guest(evutil_socket_t fd, short what, void *argument)
@@ -110,14 +119,17 @@ static void on_guest(evutil_socket_t fd, short what, void *argument)
 	tandem_session_progress(guest->session);
 	if (!tandem_session_next_event(guest->session, &event))
 		return;
+	if (guest->is_leaving && event.type != TANDEM_SESSION_LOST)
+		return;
 	if (event.type == TANDEM_SESSION_MESSAGE) {
 		hand_over(guest, &event);
 		return;
 	}
-	complain(guest->greeter, "session of %s ended before HELLO: %s",
-	         tandem_session_peer_address(guest->session),
-	         event.type == TANDEM_SESSION_LOST ? event.error.detail
-	                                           : "it wrote before it was welcome");
+	if (!guest->is_leaving)
+		complain(guest->greeter, "session of %s ended before HELLO: %s",
+		         tandem_session_peer_address(guest->session),
+		         event.type == TANDEM_SESSION_LOST ? event.error.detail
+		                                           : "it wrote before it was welcome");
 	tandem_session_free(see_off(guest));
 }
 
@@ -178,9 +190,10 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 
 		if (guest->session == NULL || now_ns < guest->deadline_ns)
 			continue;
-		complain(greeter, "session of %s ended: no HELLO within %llu ms",
-		         tandem_session_peer_address(guest->session),
-		         (unsigned long long)(HELLO_TIMEOUT_NS / TANDEM_NS_PER_MS));
+		if (!guest->is_leaving)
+			complain(greeter, "session of %s ended: no HELLO within %llu ms",
+			         tandem_session_peer_address(guest->session),
+			         (unsigned long long)(HELLO_TIMEOUT_NS / TANDEM_NS_PER_MS));
 		tandem_session_free(see_off(guest));
 	}
 }

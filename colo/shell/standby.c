@@ -201,8 +201,9 @@ static bool attach(struct tandem_standby *standby, struct tandem_error *reterr_e
 static void begin_life(struct tandem_standby *standby)
 {
 	struct tandem_error error;
-	bool has_told = false;
+	bool has_told = false, has_mail = false;
 	struct pollfd descriptor = {.fd = standby->wake_fd, .events = POLLIN};
+	uint64_t count;
 
 	tandem_secondary_init(&standby->core, standby->pair, tandem_random_unique());
 	standby->is_activated = false;
@@ -216,8 +217,13 @@ static void begin_life(struct tandem_standby *standby)
 			                   "pair %s: waiting for the controller: %s", standby->pair,
 			                   error.detail);
 		has_told = true;
-		poll(&descriptor, 1, ATTACH_INTERVAL_MS);
+		/* Mail waits until the controller is there; taken off, its bell does not keep this
+		 * loop from resting. */
+		if (poll(&descriptor, 1, ATTACH_INTERVAL_MS) > 0)
+			has_mail = read(standby->wake_fd, &count, sizeof count) > 0 || has_mail;
 	}
+	if (has_mail)
+		wake(standby);
 	if (standby->link != NULL)
 		tandem_standby_say(standby, false, "pair %s: standing by, incarnation %016llx",
 		                   standby->pair, (unsigned long long)standby->core.incarnation);
@@ -234,6 +240,7 @@ static void end_life(struct tandem_standby *standby)
 	memset(&standby->mail, 0, sizeof standby->mail);
 	pthread_mutex_unlock(&standby->lock);
 	tandem_session_free(mail.offered);
+	standby->leaving = tandem_session_free(standby->leaving);
 	tandem_image_done(&standby->image, !standby->is_activated);
 	if (standby->has_inbox)
 		tandem_inbox_done(&standby->inbox, false);
@@ -269,31 +276,37 @@ static void read_mail(struct tandem_standby *standby)
 	}
 }
 
+static uint64_t earlier(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
 static int wait_ms(const struct tandem_standby *standby)
 {
-	uint64_t now_ns = tandem_clock_now_ns(), deadline_ns;
+	uint64_t now_ns = tandem_clock_now_ns();
+	uint64_t deadline_ns = now_ns + TANDEM_NS_PER_S;
 
 	if (tandem_standby_has_to_apply(standby))
 		return 0;
-	if (standby->session == NULL)
-		return 1000;
-	deadline_ns = tandem_session_deadline_ns(standby->session);
-	if (deadline_ns <= now_ns)
-		return 0;
-	return deadline_ns - now_ns > TANDEM_NS_PER_S
-	               ? 1000
-	               : (int)((deadline_ns - now_ns) / TANDEM_NS_PER_MS) + 1;
+	if (standby->session != NULL)
+		deadline_ns = earlier(deadline_ns, tandem_session_deadline_ns(standby->session));
+	if (standby->leaving != NULL)
+		deadline_ns = earlier(deadline_ns, standby->leaving_until_ns);
+	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / TANDEM_NS_PER_MS) + 1;
 }
 
 static void wait_for_work(struct tandem_standby *standby)
 {
-	struct pollfd descriptors[2] = {{.fd = standby->wake_fd, .events = POLLIN},
-	                                {.fd = -1, .events = POLLIN}};
+	struct pollfd descriptors[] = {{.fd = standby->wake_fd, .events = POLLIN},
+	                               {.fd = -1, .events = POLLIN},
+	                               {.fd = -1, .events = POLLIN}};
 	uint64_t count;
 
 	if (standby->session != NULL)
 		descriptors[1].fd = tandem_session_fd(standby->session);
-	poll(descriptors, 2, wait_ms(standby));
+	if (standby->leaving != NULL)
+		descriptors[2].fd = tandem_session_fd(standby->leaving);
+	poll(descriptors, 3, wait_ms(standby));
 	if (descriptors[0].revents != 0 && read(standby->wake_fd, &count, sizeof count) < 0)
 		return; /* nothing was written in between */
 }
@@ -306,6 +319,7 @@ static void *run_standby(void *argument)
 	while (!atomic_load(&standby->is_ending)) {
 		wait_for_work(standby);
 		tandem_standby_read_session(standby);
+		tandem_standby_see_off(standby);
 		read_mail(standby);
 		if (tandem_standby_has_to_apply(standby))
 			tandem_standby_apply_slice(standby);
@@ -394,9 +408,28 @@ void tandem_standby_offer(struct tandem_standby *standby, struct tandem_session 
 	wake(standby);
 }
 
+void tandem_standby_tell_stranger(struct tandem_session *session, const char *reason)
+{
+	/* One that cannot be told is on its way out by itself. */
+	(void)tandem_standby_tell_refused(session, 0, TANDEM_E_REFUSED, reason);
+}
+
 void tandem_standby_refuse(struct tandem_session *session, const char *reason)
 {
-	tandem_standby_refuse_session(session, 0, TANDEM_E_REFUSED, reason);
+	static _Thread_local struct tandem_session_event event;
+	uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_STANDBY_FAREWELL_NS;
+	bool is_lost = false;
+
+	tandem_standby_tell_stranger(session, reason);
+	while (!is_lost && tandem_clock_now_ns() < deadline_ns) {
+		struct pollfd descriptor = {.fd = tandem_session_fd(session), .events = POLLIN};
+
+		poll(&descriptor, 1, 5);
+		tandem_session_progress(session);
+		while (tandem_session_next_event(session, &event))
+			is_lost = is_lost || event.type == TANDEM_SESSION_LOST;
+	}
+	tandem_session_free(session);
 }
 
 void tandem_standby_renew(struct tandem_standby *standby)

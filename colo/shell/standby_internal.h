@@ -20,6 +20,8 @@
  * do). All run on the standby's thread. */
 
 #define TANDEM_STANDBY_FENCE_TIMEOUT_NS (5 * TANDEM_NS_PER_S)
+/* Lets the reason of a refusal arrive; the peer leaves sooner. */
+#define TANDEM_STANDBY_FAREWELL_NS (50 * TANDEM_NS_PER_MS)
 
 struct tandem_standby_mail {
 	bool has_stand_by, has_fence, has_activate, has_renew;
@@ -56,6 +58,8 @@ struct tandem_standby {
 	bool is_activated; /* a program runs on the image */
 	struct tandem_session *session;
 	struct tandem_error lost;
+	struct tandem_session *leaving; /* refused, exposes nothing */
+	uint64_t leaving_until_ns;
 	uint8_t *state; /* blob of the last committed epoch */
 	uint32_t state_bytes;
 	uint32_t state_bytes_max;
@@ -90,10 +94,12 @@ void tandem_standby_read_session(struct tandem_standby *standby);
 bool tandem_standby_has_to_apply(const struct tandem_standby *standby);
 void tandem_standby_finish_apply(struct tandem_standby *standby);
 void tandem_standby_apply_slice(struct tandem_standby *standby);
-/* Answers and ends a session that exposes nothing. The wait lets the reason arrive; the peer ends
- * it sooner. */
-void tandem_standby_refuse_session(struct tandem_session *session, uint64_t generation, int code,
-                                   const char *reason);
+int tandem_standby_tell_refused(struct tandem_session *session, uint64_t generation, int code,
+                                const char *reason);
+/* Answers a session that exposes nothing; tandem_standby_see_off() ends it. */
+void tandem_standby_refuse_session(struct tandem_standby *standby, struct tandem_session *session,
+                                   int code, const char *reason);
+void tandem_standby_see_off(struct tandem_standby *standby);
 /* Once for a peer that tries again and again. */
 void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_session *session,
                                 const char *reason);

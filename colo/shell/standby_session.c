@@ -1,14 +1,12 @@
 #include "standby_internal.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <tandem/clock.h>
 
-#define SLICE_PAGES        4096u /* applied between two looks at the session */
-#define REFUSAL_TIMEOUT_NS (50 * TANDEM_NS_PER_MS)
-#define REFUSALS_MAX       16u /* lines a second */
+#define SLICE_PAGES  4096u /* applied between two looks at the session */
+#define REFUSALS_MAX 16u   /* lines a second */
 
 void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_session *session)
 {
@@ -184,29 +182,47 @@ void tandem_standby_read_session(struct tandem_standby *standby)
 	}
 }
 
-void tandem_standby_refuse_session(struct tandem_session *session, uint64_t generation, int code,
-                                   const char *reason)
+int tandem_standby_tell_refused(struct tandem_session *session, uint64_t generation, int code,
+                                const char *reason)
 {
-	static _Thread_local struct tandem_session_event event;
 	struct tandem_wire_message message = {
 	        .type = TANDEM_WIRE_REFUSED, .generation = generation, .code = code};
-	uint64_t deadline_ns = tandem_clock_now_ns() + REFUSAL_TIMEOUT_NS;
 	uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
-	bool is_lost = false;
 
 	snprintf(message.reason, sizeof message.reason, "%.*s", (int)sizeof message.reason - 1,
 	         reason);
-	if (tandem_session_send(session, bytes, tandem_wire_encode(&message, bytes)) < 0)
-		is_lost = true;
-	while (!is_lost && tandem_clock_now_ns() < deadline_ns) {
-		struct pollfd descriptor = {.fd = tandem_session_fd(session), .events = POLLIN};
+	return tandem_session_send(session, bytes, tandem_wire_encode(&message, bytes));
+}
 
-		poll(&descriptor, 1, 5);
-		tandem_session_progress(session);
-		while (tandem_session_next_event(session, &event))
-			is_lost = is_lost || event.type == TANDEM_SESSION_LOST;
+static void end_farewell(struct tandem_standby *standby)
+{
+	standby->leaving = tandem_session_free(standby->leaving);
+}
+
+/* Nobody waits for one who leaves: a session may be up that has better things to do [C2]. */
+void tandem_standby_refuse_session(struct tandem_standby *standby, struct tandem_session *session,
+                                   int code, const char *reason)
+{
+	end_farewell(standby);
+	standby->leaving = session;
+	standby->leaving_until_ns = tandem_clock_now_ns() + TANDEM_STANDBY_FAREWELL_NS;
+	if (tandem_standby_tell_refused(session, standby->core.generation, code, reason) < 0)
+		end_farewell(standby);
+}
+
+void tandem_standby_see_off(struct tandem_standby *standby)
+{
+	static _Thread_local struct tandem_session_event event;
+
+	if (standby->leaving == NULL)
+		return;
+	tandem_session_progress(standby->leaving);
+	while (tandem_session_next_event(standby->leaving, &event)) {
+		if (event.type == TANDEM_SESSION_LOST)
+			standby->leaving_until_ns = 0;
 	}
-	tandem_session_free(session);
+	if (tandem_clock_now_ns() >= standby->leaving_until_ns)
+		end_farewell(standby);
 }
 
 void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_session *session,
@@ -238,7 +254,7 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 	reason = tandem_secondary_objection(&standby->core, &message, &code);
 	if (reason != NULL) {
 		tandem_standby_say_refusal(standby, session, reason);
-		tandem_standby_refuse_session(session, standby->core.generation, code, reason);
+		tandem_standby_refuse_session(standby, session, code, reason);
 		return;
 	}
 	standby->last_refusal[0] = '\0';

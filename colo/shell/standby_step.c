@@ -81,8 +81,7 @@ static void do_prepare(struct tandem_standby *standby)
 	tandem_standby_set_session(standby, NULL);
 	event.type = TANDEM_SECONDARY_ON_SESSION_LOST;
 	tandem_standby_step(standby, &event);
-	tandem_standby_refuse_session(session, standby->core.generation, TANDEM_E_REFUSED,
-	                              standby->last_refusal);
+	tandem_standby_refuse_session(standby, session, TANDEM_E_REFUSED, standby->last_refusal);
 }
 
 static void do_commit(struct tandem_standby *standby)

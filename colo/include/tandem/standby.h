@@ -50,7 +50,10 @@ const char *tandem_standby_hello_pair(const void *message, size_t message_bytes,
 void tandem_standby_offer(struct tandem_standby *standby, struct tandem_session *session,
                           const void *hello, size_t hello_bytes);
 
-/* Answers a session that belongs to nobody here and ends it. */
+/* Tells a session that belongs to nobody here why it is refused. Its owner ends it when the peer
+ * has left, or after a moment that lets the reason arrive. */
+void tandem_standby_tell_stranger(struct tandem_session *session, const char *reason);
+/* The same for who may wait that moment, 50 ms; ends the session. */
 void tandem_standby_refuse(struct tandem_session *session, const char *reason);
 
 /* The program that was activated has ended: the memory it ran on is no copy any more. The standby
