@@ -16,6 +16,7 @@ os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:" + os.environ.get("ASAN_OPTI
 
 from e2e.bad_input import (  # noqa: E402,F401
     attacks_door, attacks_session, attacks_seal, attacks_controller, attacks_operator, attacks_client,
+    attacks_repeated,
 )
 from e2e.bad_input.field import ATTACKS, Field  # noqa: E402
 from e2e.bad_input.grounds import Healthy, Idle  # noqa: E402
@@ -80,7 +81,7 @@ class Run:
             idle.start()
             healthy.start()
             self.tell("both pairs run: " + healthy.pair.stats().transport)
-            self._attack_all(Field(healthy, idle, rng))
+            self._attack_all(Field(programs, healthy, idle, rng))
             healthy.load.end()
             self.count("healthy-values", healthy.read_back())
             self.count("ends-without-leaks", healthy.end() + idle.end())

@@ -135,19 +135,19 @@ def heartbeat_replay(field):
 # ---- data planes ----
 
 
-def _socket_of(ground, name="b"):
+def socket_of(ground, name="b"):
     return ground.layout.nodes[name].run_directory / "failoverd.sock"
 
 
 def _drop(field, packets, ground=None):
     """A data plane that says that is dropped."""
-    with wires.connect_unix(_socket_of(ground or field.healthy)) as connection:
+    with wires.connect_unix(socket_of(ground or field.healthy)) as connection:
         for packet in packets:
             wires.send(connection, packet)
         wires.read_until_closed(connection)
 
 
-def _attach(plane=control.PROGRAM, **wrong):
+def attach(plane=control.PROGRAM, **wrong):
     right = dict(plane=plane, pair=PAIR, incarnation=0xABCD, process_id=os.getpid())
     return control.control(control.ATTACH, **{**right, **wrong})
 
@@ -155,12 +155,12 @@ def _attach(plane=control.PROGRAM, **wrong):
 @attack("plane-packets")
 def plane_packets(field):
     """First packets that are no message, or of another direction."""
-    right = _attach()
+    right = attach()
     no_message = _DROPPED + "its packet is no message of a data plane"
     cases = [b"\0", right[:-1], right + b"\0", field.rng.randbytes(768), field.rng.randbytes(100000),
-             _attach(magic=1), _attach(plane=0), _attach(plane=3), _attach(answers=200),
-             _attach(is_pair=2), _attach(has_session=255), _attach(status=1),
-             _attach(status=-1 << 31), right[:60] + b"k" * 32 + right[92:],
+             attach(magic=1), attach(plane=0), attach(plane=3), attach(answers=200),
+             attach(is_pair=2), attach(has_session=255), attach(status=1),
+             attach(status=-1 << 31), right[:60] + b"k" * 32 + right[92:],
              right[:92] + b"t" * 256 + right[348:], right[:-1] + b"\1",
              *(control.control(kind) for kind in (0, 9, 31, 39, 255))]
     _complaint(field.b, no_message, lambda: [_drop(field, [case]) for case in cases])
@@ -168,7 +168,7 @@ def plane_packets(field):
         _drop(field, [control.control(kind, pair=PAIR)]) for kind in control.FROM_CONTROLLER
     ])
     _complaint(field.b, _DROPPED + "it speaks another version",
-               lambda: [_drop(field, [_attach(version=version)]) for version in (0, 2, 65535)])
+               lambda: [_drop(field, [attach(version=version)]) for version in (0, 2, 65535)])
     _complaint(field.b, _DROPPED + "its first packet is not ATTACH", lambda: [
         _drop(field, [control.control(kind, plane=control.STANDBY, pair=PAIR, answers=control.FENCE)])
         for kind in control.FROM_PLANE if kind != control.ATTACH
@@ -181,25 +181,25 @@ def plane_attach(field):
     healthy = field.healthy
     standby_id = healthy.b.process_id("tandemd")
     _complaint(field.b, _DROPPED + "it named another process than itself", lambda: [
-        _drop(field, [_attach(control.STANDBY, process_id=number)])
+        _drop(field, [attach(control.STANDBY, process_id=number)])
         for number in (0, 1, standby_id, 0xFFFFFFFF)
     ])
     _complaint(field.b, _DROPPED + "it named a pair of no node here",
-               lambda: [_drop(field, [_attach(pair=name)]) for name in ("", "other", "k" * 31)])
+               lambda: [_drop(field, [attach(pair=name)]) for name in ("", "other", "k" * 31)])
     _complaint(field.b, r"a data plane was refused: another process is attached",
-               lambda: _drop(field, [_attach(control.STANDBY)]))
+               lambda: _drop(field, [attach(control.STANDBY)]))
     _complaint(field.a, r"a data plane was refused: another process is attached",
-               lambda: _drop_at_a(field, [_attach(control.PROGRAM)]))
+               lambda: _drop_at_a(field, [attach(control.PROGRAM)]))
     _complaint(field.b, r"a data plane was refused: an attaching data plane must name",
-               lambda: _drop(field, [_attach(incarnation=0)]))
+               lambda: _drop(field, [attach(incarnation=0)]))
     time.sleep(_COMPLAINT_SECONDS)
-    _drop(field, [_attach(), _attach()])
+    _drop(field, [attach(), attach()])
     field.b.expect(r"the register says that the other node leads")
     field.b.expect(_DROPPED + "it attached twice")
 
 
 def _drop_at_a(field, packets):
-    with wires.connect_unix(_socket_of(field.healthy, "a")) as connection:
+    with wires.connect_unix(socket_of(field.healthy, "a")) as connection:
         for packet in packets:
             wires.send(connection, packet)
         wires.read_until_closed(connection)
@@ -208,7 +208,7 @@ def _drop_at_a(field, packets):
 @attack("plane-flips")
 def plane_flips(field):
     """Each byte of an ATTACH, flipped; what is still one is refused, because a standby is there."""
-    right = _attach(control.STANDBY)
+    right = attach(control.STANDBY)
     time.sleep(_COMPLAINT_SECONDS)
     for at in range(len(right)):
         flipped = right[:at] + bytes([right[at] ^ 1 << field.rng.randrange(8)]) + right[at + 1 :]
@@ -222,8 +222,8 @@ def plane_messages(field):
     """A program that attached where it may not lead and then says everything, true or not."""
     rng = field.rng
     for ground, watch in ((field.healthy, field.b), (field.idle, field.idle_b)):
-        with wires.connect_unix(_socket_of(ground)) as connection:
-            connection.send(_attach(incarnation=rng.getrandbits(64)))
+        with wires.connect_unix(socket_of(ground)) as connection:
+            connection.send(attach(incarnation=rng.getrandbits(64)))
             for _ in range(400):
                 kind = rng.choice([each for each in control.FROM_PLANE if each != control.ATTACH])
                 answers = rng.choice([control.FENCE, control.ACTIVATE, control.YANK, control.ATTACH])
@@ -247,7 +247,7 @@ def plane_messages(field):
 def plane_flood(field):
     """More connections than there are places, silent until they are dropped."""
     time.sleep(_COMPLAINT_SECONDS)
-    connections = [wires.connect_unix(_socket_of(field.healthy)) for _ in range(400)]
+    connections = [wires.connect_unix(socket_of(field.healthy)) for _ in range(400)]
     early = field.healthy.check()
     if early:
         raise Wrong(f"during the flood: {early}")

@@ -1,10 +1,14 @@
 """tandemd's data port, where anybody can knock. It is the port of the healthy pair's session."""
 
+import os
 import struct
+import time
 
 from e2e.bad_input import colo, transport, wires
 from e2e.bad_input.field import Wrong, attack
+from e2e.bad_input.grounds import Lonely
 from e2e.bad_input.primary import Joined
+from e2e.bad_input.vitals import processor_seconds
 
 
 def _send_and_expect_end(field, data, pattern):
@@ -202,3 +206,44 @@ def guests(field):
         joined.close()
     field.b.expect(r"refused: 64 others wait for their HELLO")
     field.b.accept(r"refused|no HELLO within")
+
+
+@attack("hello-flood")
+def hello_flood(field):
+    """HELLOs for the healthy pair that are refused, one after the other, from guests who stay: the
+    session that is up goes on meanwhile."""
+    load = field.healthy.load
+    before, started, guests = load.count, time.monotonic(), []
+    try:
+        while load.count < before + 100:
+            if time.monotonic() > started + 4:
+                raise Wrong(f"{load.count - before} writes in 4 s under a flood of refused HELLOs")
+            joined = Joined(field.healthy.door, channels=1)
+            guests.append(joined)
+            joined.send_message(colo.hello("kv", 1, 5, [colo.Region("map", 16)]))
+            if len(guests) > 50:
+                guests.pop(0).close()
+    finally:
+        for joined in guests:
+            joined.close()
+    field.b.expect(r"refused: the generation has passed")
+
+
+@attack("hello-without-controller")
+def hello_without_controller(field):
+    """A standby that waits for its controller rests, also when a HELLO waits for it."""
+    lonely = Lonely(field.programs, os.getpid())
+    try:
+        lonely.start()
+        with Joined(lonely.door) as joined:
+            joined.send_message(colo.hello("kv", 1, 5, [colo.Region("map", 16)]))
+            time.sleep(0.2)
+            before = processor_seconds(lonely.process_id)
+            time.sleep(1)
+            used = processor_seconds(lonely.process_id) - before
+            if used > 0.5:
+                raise Wrong(f"tandemd used {used:.2f} s of a processor in a second of waiting")
+    finally:
+        problems = lonely.end()
+    if problems:
+        raise Wrong(problems)

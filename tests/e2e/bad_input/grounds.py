@@ -356,3 +356,28 @@ class Idle:
         if files != sorted(self.model):
             problems.append(f"idle: files in the image directory: {files}")
         return problems
+
+
+class Lonely:
+    """Only the data plane of a node; its controller is not there."""
+
+    def __init__(self, programs, number):
+        self.layout = free_layout(number)
+        self.node = Node(self.layout, self.layout.nodes["b"], programs)
+        self.b = Programs(self.node, self.layout.log_path("b"))
+        self.door = (self.layout.nodes["b"].address, self.layout.nodes["b"].port)
+
+    def start(self):
+        self.node.start_data_plane()
+        self.b.log.wait_for("waiting for the controller", 0, 20)
+
+    @property
+    def process_id(self):
+        return self.b.process_id("tandemd")
+
+    def end(self):
+        try:
+            return self.b.end("tandemd") + self.b.log.faults()
+        finally:
+            self.node.kill()
+            self.layout.remove()

@@ -21,6 +21,13 @@ def resident_kib(process_id):
         return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
 
 
+def processor_seconds(process_id):
+    """What all its threads have used."""
+    with open(f"/proc/{process_id}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Log:
     """Lines of one node's programs."""
 
