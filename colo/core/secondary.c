@@ -26,12 +26,14 @@ static struct tandem_secondary_action *act(struct tandem_secondary_actions *acti
 	return action;
 }
 
-static void drop(struct tandem_secondary_actions *actions, int code, const char *reason)
+static void drop(struct tandem_secondary *secondary, struct tandem_secondary_actions *actions,
+                 int code, const char *reason)
 {
 	struct tandem_secondary_action *action = act(actions, TANDEM_SECONDARY_DO_DROP);
 
 	action->code = code;
 	action->reason = reason;
+	secondary->is_dropped = true;
 }
 
 static struct tandem_wire_message *send(const struct tandem_secondary *secondary,
@@ -110,11 +112,12 @@ static void on_hello(struct tandem_secondary *secondary, const struct tandem_wir
 	if (tandem_secondary_objection(secondary, hello, &code) != NULL ||
 	    !tandem_layout_init(&layout, &hello->regions, hello->channel_count,
 	                        hello->state_bytes_max)) {
-		drop(actions, TANDEM_E_REFUSED, "a HELLO with an objection");
+		drop(secondary, actions, TANDEM_E_REFUSED, "a HELLO with an objection");
 		return;
 	}
 	secondary->has_session = true;
 	secondary->is_greeted = false;
+	secondary->is_dropped = false;
 	secondary->session_generation = hello->generation;
 	secondary->session_incarnation = hello->primary_incarnation;
 	secondary->sealed_mask = 0;
@@ -210,7 +213,7 @@ static void on_seal(struct tandem_secondary *secondary, const struct tandem_seco
 
 	if (fault != NULL) {
 		secondary->sealed_mask = 0;
-		drop(actions, TANDEM_E_PROTOCOL, fault);
+		drop(secondary, actions, TANDEM_E_PROTOCOL, fault);
 		return;
 	}
 	if (secondary->sealed_mask == 0)
@@ -241,7 +244,7 @@ static void on_message(struct tandem_secondary *secondary,
                        struct tandem_secondary_actions *actions)
 {
 	if (!secondary->is_greeted || message->type != TANDEM_WIRE_PING) {
-		drop(actions, TANDEM_E_PROTOCOL, "a message out of turn");
+		drop(secondary, actions, TANDEM_E_PROTOCOL, "a message out of turn");
 		return;
 	}
 	secondary->last_ping = message->number;
@@ -265,9 +268,13 @@ void tandem_secondary_step(struct tandem_secondary *secondary,
 		on_prepared(secondary, event, ret_actions);
 		return;
 	case TANDEM_SECONDARY_ON_MESSAGE:
+		if (secondary->is_dropped)
+			return;
 		on_message(secondary, event->message, ret_actions);
 		return;
 	case TANDEM_SECONDARY_ON_SEAL:
+		if (secondary->is_dropped)
+			return;
 		on_seal(secondary, event, ret_actions);
 		return;
 	case TANDEM_SECONDARY_ON_APPLIED:

@@ -78,6 +78,7 @@ struct tandem_secondary {
 	/* the session */
 	bool has_session;
 	bool is_greeted; /* WELCOME sent */
+	bool is_dropped; /* it broke the protocol: what still comes in is not believed */
 	uint64_t session_generation;
 	uint64_t session_incarnation;
 	uint64_t last_ping;
