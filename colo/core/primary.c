@@ -328,9 +328,11 @@ static void on_welcome(struct tandem_primary *primary, const struct tandem_prima
 		start_copy(primary, actions, !is_resumed);
 }
 
-static void on_committed(struct tandem_primary *primary, const struct tandem_wire_message *message,
+static void on_committed(struct tandem_primary *primary, const struct tandem_primary_event *event,
                          struct tandem_primary_actions *actions)
 {
+	const struct tandem_wire_message *message = event->message;
+
 	if (primary->phase != TANDEM_PRIMARY_SEALED || message->epoch != primary->sealed) {
 		drop(primary, actions, TANDEM_E_PROTOCOL,
 		     "COMMITTED of an epoch that is not sealed");
@@ -343,6 +345,9 @@ static void on_committed(struct tandem_primary *primary, const struct tandem_wir
 	act(actions, TANDEM_PRIMARY_DO_REPORT_COMMITTED)->epoch = primary->committed;
 	acknowledge(primary, message);
 	open_epoch(primary, actions);
+	if (primary->phase == TANDEM_PRIMARY_OPEN) /* APPLIED is waited for, capture or not */
+		primary->deadline_ns =
+		        event->now_ns + APPLY_TIMEOUT_FACTOR * primary->options.commit_timeout_ns;
 }
 
 static void copy_is_applied(struct tandem_primary *primary, struct tandem_primary_actions *actions)
@@ -369,7 +374,9 @@ static void on_applied(struct tandem_primary *primary, const struct tandem_prima
 	act(actions, TANDEM_PRIMARY_DO_FORGET_MAP);
 	if (primary->is_copying)
 		copy_is_applied(primary, actions);
-	if (primary->phase == TANDEM_PRIMARY_BLOCKED) {
+	if (primary->phase == TANDEM_PRIMARY_OPEN) {
+		primary->deadline_ns = UINT64_MAX;
+	} else if (primary->phase == TANDEM_PRIMARY_BLOCKED) {
 		enter(primary, TANDEM_PRIMARY_PUSHING, UINT64_MAX);
 		act(actions, TANDEM_PRIMARY_DO_PUSH);
 	} else if (primary->phase == TANDEM_PRIMARY_UNSEALED) {
@@ -403,7 +410,7 @@ static void on_message(struct tandem_primary *primary, const struct tandem_prima
 		acknowledge(primary, message);
 		return;
 	case TANDEM_WIRE_COMMITTED:
-		on_committed(primary, message, actions);
+		on_committed(primary, event, actions);
 		return;
 	case TANDEM_WIRE_APPLIED:
 		on_applied(primary, event, actions);
