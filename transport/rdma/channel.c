@@ -49,7 +49,7 @@ static unsigned receive_capacity(const struct tandem_rdma_channel *channel)
 {
 	if (channel->index == 0)
 		return TANDEM_RDMA_RECEIVE_SLOTS;
-	return channel->session->is_listening_side ? TANDEM_RDMA_NOTIFIES_UNTAKEN_MAX : 0;
+	return channel->session->is_listening_side ? TANDEM_RDMA_NOTIFY_RECEIVES : 0;
 }
 
 int tandem_rdma_queue_open(struct tandem_rdma_session *session, struct tandem_rdma_queue *queue,

@@ -22,9 +22,12 @@
 #define TANDEM_RDMA_MESSAGES_PER_CREDIT  14
 #define TANDEM_RDMA_NOTIFIES_UNTAKEN_MAX 32
 #define TANDEM_RDMA_NOTIFIES_PER_CREDIT  16
-#define TANDEM_RDMA_RECEIVE_SLOTS        96
-#define TANDEM_RDMA_SEND_SLOTS           96
-#define TANDEM_RDMA_CREDIT_SLOTS         4 /* beside the send slots: a credit overtakes messages */
+/* One more than may be used up: a queue pair that stopped always has a receive to give back, which
+ * says that it is at rest. */
+#define TANDEM_RDMA_NOTIFY_RECEIVES (TANDEM_RDMA_NOTIFIES_UNTAKEN_MAX + 1)
+#define TANDEM_RDMA_RECEIVE_SLOTS   96
+#define TANDEM_RDMA_SEND_SLOTS      96
+#define TANDEM_RDMA_CREDIT_SLOTS    4 /* beside the send slots: a credit overtakes messages */
 
 /* What wr_id points to. */
 enum tandem_rdma_tag_kind {

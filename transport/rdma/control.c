@@ -213,6 +213,9 @@ void tandem_rdma_arrival_add(struct tandem_rdma_session *session,
 	const unsigned last =
 	        (session->arrival_first + session->arrival_count) % TANDEM_RDMA_ARRIVALS_MAX;
 
+	/* LOST is the last event. */
+	if (session->state == TANDEM_RDMA_LOST && !session->has_lost_event)
+		return;
 	session->arrivals[last] =
 	        (struct tandem_rdma_arrival){channel, slot, immediate, payload_bytes};
 	session->arrival_count++;

@@ -12,6 +12,7 @@
 
 #define PATH_MTU_WANTED   4096
 #define NETDEV_MTU_NEEDED 4200 /* 4096 and 80 bytes of headers, rounded up */
+#define SOFT_VENDOR_ID    0xffffff
 
 int tandem_rdma_device_query(struct ibv_context *context, unsigned port,
                              struct tandem_rdma_device *ret_device,
@@ -147,6 +148,11 @@ static int gid_index(const struct tandem_rdma_device *device, const union ibv_gi
 		found = i;
 	}
 	return found;
+}
+
+bool tandem_rdma_device_is_soft(const struct tandem_rdma_device *device)
+{
+	return device->limits.vendor_id == SOFT_VENDOR_ID;
 }
 
 bool tandem_rdma_device_has_gid(const struct tandem_rdma_device *device, const union ibv_gid *gid)

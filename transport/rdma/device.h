@@ -32,6 +32,9 @@ TANDEM_MUST_CHECK int tandem_rdma_device_find(const char *address,
 void tandem_rdma_device_describe(const struct tandem_rdma_device *device, const union ibv_gid *gid,
                                  char *text, size_t text_bytes);
 
+/* Soft-RoCE: the kernel's rxe driver. */
+bool tandem_rdma_device_is_soft(const struct tandem_rdma_device *device);
+
 /* True while the port still has `gid`. */
 bool tandem_rdma_device_has_gid(const struct tandem_rdma_device *device, const union ibv_gid *gid);
 

@@ -254,18 +254,23 @@ void tandem_rdma_session_progress(struct tandem_session *head)
 	finish_drain(session, now_ns);
 }
 
+void tandem_rdma_session_await(struct tandem_rdma_session *session)
+{
+	struct pollfd completion = {.fd = session->completion_channel->fd, .events = POLLIN};
+
+	tandem_rdma_completions_take(session, true);
+	if (poll(&completion, 1, DRAIN_WAIT_MS) > 0)
+		tandem_rdma_completions_woken(session);
+	tandem_rdma_completions_take(session, false);
+}
+
 void tandem_rdma_session_drain(struct tandem_rdma_session *session, uint64_t deadline_ns)
 {
-	while (session->completion_channel != NULL) {
-		struct pollfd completion = {.fd = session->completion_channel->fd,
-		                            .events = POLLIN};
-
-		tandem_rdma_completions_take(session, true);
-		if (is_quiet(session) || tandem_clock_now_ns() >= deadline_ns)
-			return;
-		if (poll(&completion, 1, DRAIN_WAIT_MS) > 0)
-			tandem_rdma_completions_woken(session);
-	}
+	if (session->completion_channel == NULL)
+		return;
+	tandem_rdma_completions_take(session, false);
+	while (!is_quiet(session) && tandem_clock_now_ns() < deadline_ns)
+		tandem_rdma_session_await(session);
 }
 
 static bool has_sent_all(const struct tandem_rdma_session *session)

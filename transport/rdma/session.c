@@ -312,6 +312,8 @@ void tandem_rdma_session_wake(struct tandem_rdma_session *session)
 static void disconnect(struct tandem_rdma_session *session)
 {
 	tandem_rdma_session_linger(session, tandem_clock_now_ns() + TANDEM_RDMA_LINGER_NS);
+	if (!atomic_load(&session->is_yanked))
+		tandem_rdma_session_quell(session);
 	tandem_rdma_session_stop(session);
 	for (unsigned i = 0; i < TANDEM_RDMA_CHANNELS_MAX; i++) {
 		struct tandem_rdma_channel *channel = &session->channels[i];

@@ -25,7 +25,7 @@
 #define TANDEM_RDMA_FIRST_CREDIT (TANDEM_RDMA_FIRST_SEND + TANDEM_RDMA_SEND_SLOTS)
 #define TANDEM_RDMA_SLOTS        (TANDEM_RDMA_FIRST_CREDIT + TANDEM_RDMA_CREDIT_SLOTS)
 #define TANDEM_RDMA_ARRIVALS_MAX                                                                   \
-	(TANDEM_RDMA_RECEIVE_SLOTS + TANDEM_CHANNELS_MAX * TANDEM_RDMA_NOTIFIES_UNTAKEN_MAX)
+	(TANDEM_RDMA_RECEIVE_SLOTS + TANDEM_CHANNELS_MAX * TANDEM_RDMA_NOTIFY_RECEIVES)
 
 /* How long what was posted may still take to complete when the session is freed: a peer that lives
  * needs less. */
@@ -192,6 +192,8 @@ void tandem_rdma_session_lose(struct tandem_rdma_session *session,
 void tandem_rdma_session_finish(struct tandem_rdma_session *session);
 void tandem_rdma_session_progress(struct tandem_session *session);
 uint64_t tandem_rdma_session_deadline_ns(const struct tandem_session *session);
+/* Takes completions and waits a moment for more. */
+void tandem_rdma_session_await(struct tandem_rdma_session *session);
 /* Waits until all that was posted is back, at most until `deadline_ns`. */
 void tandem_rdma_session_drain(struct tandem_rdma_session *session, uint64_t deadline_ns);
 /* Waits while the session is up until all that was sent is complete. */
@@ -232,6 +234,8 @@ TANDEM_MUST_CHECK int tandem_rdma_session_notify(struct tandem_session *session,
                                                  uint32_t immediate);
 /* Every queue pair to ERR; any thread. */
 void tandem_rdma_session_stop(struct tandem_rdma_session *session);
+/* Listening side, before it stops a session that is up: lets the data channels come to rest. */
+void tandem_rdma_session_quell(struct tandem_rdma_session *session);
 void tandem_rdma_session_yank(struct tandem_session *session);
 TANDEM_MUST_CHECK int tandem_rdma_session_fence(struct tandem_session *session,
                                                 uint64_t deadline_ns,
