@@ -1,0 +1,123 @@
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shell/image.h"
+
+static char directory[64];
+static struct tandem_image image;
+static struct tandem_layout layout;
+static const struct tandem_region_table regions = {.count = 2, .entries = {{"a", 20}, {"b", 3}}};
+
+static void begin(void)
+{
+	memcpy(directory, "/tmp/tandem-image-XXXXXX", sizeof "/tmp/tandem-image-XXXXXX");
+	cr_assert_not_null(mkdtemp(directory));
+	cr_assert(tandem_layout_init(&layout, &regions, 2, 100));
+	cr_assert_eq(tandem_image_init(&image, directory, "p", NULL), 0);
+	cr_assert_eq(tandem_image_make(&image, &layout, NULL), 0);
+}
+
+static const char *path_of(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof path, "%s/p/%s", directory, name);
+	return path;
+}
+
+static void end(void)
+{
+	tandem_image_done(&image, true);
+	unlink(path_of("state.blob"));
+	rmdir(path_of(""));
+	cr_expect_eq(rmdir(directory), 0, "nothing is left behind");
+}
+
+Test(image, files_are_private_whole_and_zero)
+{
+	struct stat found;
+
+	begin();
+	cr_assert_eq(stat(path_of("a"), &found), 0);
+	cr_expect_eq(found.st_mode & 0777, 0600);
+	cr_expect_eq(found.st_size, 20 * 4096);
+	cr_expect_geq(found.st_blocks * 512, 20 * 4096, "no later store can find the disk full");
+	cr_assert_eq(stat(path_of(""), &found), 0);
+	cr_expect_eq(found.st_mode & 0777, 0700);
+	for (unsigned byte = 0; byte < 20 * 4096; byte++)
+		cr_assert(image.images[0][byte] == 0 && image.caches[0][byte] == 0);
+	end();
+}
+
+Test(image, a_run_is_copied_and_nothing_else)
+{
+	struct tandem_run run = {.first_page = 33, .page_count = 2, .kind = TANDEM_RUN_DATA};
+
+	begin();
+	memset(image.caches[1], 7, 3 * 4096);
+	tandem_image_apply(&image, &run);
+	cr_expect_eq(image.images[1][4095], 0);
+	cr_expect_eq(image.images[1][4096], 7);
+	cr_expect_eq(image.images[1][3 * 4096 - 1], 7);
+	run.kind = TANDEM_RUN_ZERO;
+	run.page_count = 1;
+	tandem_image_apply(&image, &run);
+	cr_expect_eq(image.images[1][4096], 0);
+	cr_expect_eq(image.caches[1][4096], 0);
+	cr_expect_eq(image.images[1][2 * 4096], 7);
+	end();
+}
+
+/* A promoted program runs on the old files: a new copy must not touch them. */
+Test(image, a_new_copy_leaves_who_runs_on_the_old_one_alone)
+{
+	uint8_t found = 0;
+	int fd;
+
+	begin();
+	image.images[0][5] = 9;
+	fd = open(path_of("a"), O_RDONLY);
+	cr_assert_eq(tandem_image_make(&image, &layout, NULL), 0);
+	cr_expect_eq(image.images[0][5], 0);
+	cr_assert_eq(pread(fd, &found, 1, 5), 1);
+	cr_expect_eq(found, 9);
+	close(fd);
+	end();
+}
+
+Test(image, the_state_is_written_anew)
+{
+	char found[8] = "";
+	int fd;
+
+	begin();
+	cr_assert_eq(tandem_image_write_state(&image, "longer", 6, NULL), 0);
+	cr_assert_eq(tandem_image_write_state(&image, "now", 3, NULL), 0);
+	fd = open(path_of("state.blob"), O_RDONLY);
+	cr_expect_eq(read(fd, found, sizeof found), 3);
+	cr_expect_str_eq(found, "now");
+	close(fd);
+	end();
+}
+
+Test(image, what_cannot_be_made_is_named)
+{
+	struct tandem_error error;
+
+	begin();
+	tandem_image_done(&image, true);
+	cr_expect_eq(tandem_image_init(&image, "relative", "p", &error), TANDEM_E_CONFIG);
+	cr_assert_eq(tandem_image_init(&image, directory, "p", NULL), 0);
+	rmdir(path_of(""));
+	cr_expect_lt(tandem_image_make(&image, &layout, &error), 0);
+	cr_expect(strstr(error.detail, "/p/a") != NULL, "%s", error.detail);
+	cr_expect(!image.is_made);
+	unlink(path_of("a"));
+	unlink(path_of("b"));
+	rmdir(directory);
+}

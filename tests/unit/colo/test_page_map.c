@@ -1,0 +1,115 @@
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tandem/crc32c.h>
+#include <tandem/random.h>
+
+#include "core/bitmap.h"
+#include "core/page_map.h"
+
+static const struct tandem_region_table regions = {
+        .count = 3, .entries = {{"heap", 133}, {"notes", 1}, {"index", 220}}};
+
+struct decoded {
+	uint8_t kinds[512]; /* of each page, 0: in no run */
+	uint64_t data_pages;
+};
+
+static void decode_channel(const struct tandem_layout *layout, unsigned channel,
+                           const uint8_t *bytes, const struct tandem_run_list *list,
+                           struct decoded *decoded)
+{
+	uint64_t next_page = 0, data_pages = 0;
+
+	cr_assert_leq(list->run_count, layout->runs_max);
+	cr_assert_eq(tandem_crc32c(0, bytes, (size_t)list->run_count * TANDEM_RUN_BYTES),
+	             list->crc);
+	for (uint32_t index = 0; index < list->run_count; index++) {
+		struct tandem_run run;
+
+		cr_assert(tandem_run_decode(layout, channel, bytes + index * TANDEM_RUN_BYTES,
+		                            &next_page, &run));
+		for (uint32_t page = 0; page < run.page_count; page++) {
+			cr_assert_eq(decoded->kinds[run.first_page + page], 0, "twice");
+			decoded->kinds[run.first_page + page] = (uint8_t)run.kind;
+		}
+		data_pages += run.kind == TANDEM_RUN_DATA ? run.page_count : 0;
+	}
+	cr_assert_eq(data_pages, list->data_pages);
+}
+
+static void check_map(const struct tandem_layout *layout, const struct tandem_page_map *map)
+{
+	struct decoded decoded;
+	uint8_t *bytes = malloc(layout->runs_max * TANDEM_RUN_BYTES);
+
+	memset(&decoded, 0, sizeof decoded);
+	for (unsigned channel = 0; channel < layout->channel_count; channel++) {
+		struct tandem_run_list list = tandem_page_map_encode(map, layout, channel, bytes);
+
+		decode_channel(layout, channel, bytes, &list, &decoded);
+	}
+	for (uint64_t page = 0; page < layout->page_count; page++) {
+		unsigned kind = !tandem_bitmap_get(map->recorded, page) ? 0
+		                : tandem_bitmap_get(map->zero, page)    ? TANDEM_RUN_ZERO
+		                                                        : TANDEM_RUN_DATA;
+
+		cr_assert_eq(decoded.kinds[page], kind, "page %llu", (unsigned long long)page);
+	}
+	free(bytes);
+}
+
+Test(page_map, what_is_encoded_is_what_was_recorded)
+{
+	uint64_t recorded[8] = {0}, zero[8] = {0}, seed = 3;
+	struct tandem_page_map map = {.recorded = recorded, .zero = zero};
+	struct tandem_layout layout;
+
+	for (unsigned round = 0; round < 200; round++) {
+		unsigned channels = 1 + round % 16;
+
+		cr_assert(tandem_layout_init(&layout, &regions, channels, 0));
+		map.page_count = layout.page_count;
+		tandem_page_map_clear(&map);
+		for (unsigned record = 0; record < (round % 8) * (round % 8) * 12; record++) {
+			uint64_t random = tandem_random_next(&seed);
+			unsigned region = (unsigned)(random % 3);
+			uint64_t page = layout.first_page[region] +
+			                (random >> 8) % layout.regions.entries[region].page_count;
+
+			tandem_page_map_record(&map, page,
+			                       (random >> 60) % 3 == 0 ? TANDEM_RUN_ZERO
+			                                               : TANDEM_RUN_DATA);
+		}
+		check_map(&layout, &map);
+	}
+}
+
+/* The worst case for the list's size: neighbours of different kinds. */
+Test(page_map, a_list_of_one_run_a_page_fits)
+{
+	uint64_t recorded[8] = {0}, zero[8] = {0};
+	struct tandem_page_map map = {.recorded = recorded, .zero = zero};
+	struct tandem_layout layout;
+
+	cr_assert(tandem_layout_init(&layout, &regions, 1, 0));
+	map.page_count = layout.page_count;
+	for (unsigned region = 0; region < regions.count; region++) {
+		for (uint64_t page = 0; page < regions.entries[region].page_count; page++)
+			tandem_page_map_record(&map, layout.first_page[region] + page,
+			                       page % 2 == 0 ? TANDEM_RUN_ZERO : TANDEM_RUN_DATA);
+	}
+	check_map(&layout, &map);
+}
+
+Test(page_map, the_newest_record_wins)
+{
+	uint64_t recorded[8] = {0}, zero[8] = {0};
+	struct tandem_page_map map = {.recorded = recorded, .zero = zero, .page_count = 16};
+
+	tandem_page_map_record(&map, 4, TANDEM_RUN_ZERO);
+	cr_expect(tandem_bitmap_get(zero, 4));
+	tandem_page_map_record(&map, 4, TANDEM_RUN_DATA);
+	cr_expect(tandem_bitmap_get(recorded, 4) && !tandem_bitmap_get(zero, 4));
+}

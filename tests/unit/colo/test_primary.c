@@ -1,0 +1,270 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include <tandem/error.h>
+
+#include "core/primary.h"
+
+/* Facts in, actions out. Whole stories are in tests/random and tests/scenario; here is what they do
+ * not reach: broken peers and deadlines. */
+
+#define SECOND UINT64_C(1000000000)
+
+static struct tandem_primary core;
+static struct tandem_primary_actions actions;
+
+static void tell(enum tandem_primary_event_type type, uint64_t now_ns)
+{
+	struct tandem_primary_event event = {
+	        .type = type, .now_ns = now_ns, .is_done = true, .is_small = true};
+
+	tandem_primary_step(&core, &event, &actions);
+}
+
+static void lead(uint64_t generation, bool is_pair)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_LEAD,
+	                                     .now_ns = SECOND,
+	                                     .generation = generation,
+	                                     .is_pair = is_pair};
+
+	tandem_primary_step(&core, &event, &actions);
+}
+
+static void hear(enum tandem_wire_type type, uint64_t epoch)
+{
+	struct tandem_wire_message message = {.type = type,
+	                                      .generation = core.generation,
+	                                      .epoch = epoch,
+	                                      .secondary_incarnation = 0x2,
+	                                      .primary_incarnation = 0x1};
+	struct tandem_primary_event event = {
+	        .type = TANDEM_PRIMARY_ON_MESSAGE, .now_ns = SECOND, .message = &message};
+
+	tandem_primary_step(&core, &event, &actions);
+}
+
+static const struct tandem_primary_action *action_of(enum tandem_primary_action_type type)
+{
+	for (unsigned index = 0; index < actions.count; index++) {
+		if (actions.items[index].type == type)
+			return &actions.items[index];
+	}
+	return NULL;
+}
+
+static bool does(enum tandem_primary_action_type type)
+{
+	return action_of(type) != NULL;
+}
+
+static bool drops(int code)
+{
+	const struct tandem_primary_action *action = action_of(TANDEM_PRIMARY_DO_DROP_SESSION);
+
+	return action != NULL && action->code == code && action->reason != NULL;
+}
+
+static void begin(void)
+{
+	struct tandem_primary_options options = {.pair = "p",
+	                                         .incarnation = 0x1,
+	                                         .channel_count = 1,
+	                                         .connect_timeout_ns = SECOND,
+	                                         .commit_timeout_ns = SECOND,
+	                                         .ping_interval_ns = SECOND / 10,
+	                                         .reconnect_interval_ns = SECOND / 10,
+	                                         .first_epoch = 1,
+	                                         .regions = {.count = 1, .entries = {{"a", 1}}}};
+
+	tandem_primary_init(&core, &options);
+	lead(1, false);
+	tell(TANDEM_PRIMARY_ON_TICK, SECOND);
+	cr_assert(does(TANDEM_PRIMARY_DO_CONNECT));
+	tell(TANDEM_PRIMARY_ON_SESSION_UP, SECOND);
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_GREETING);
+}
+
+/* SOLO, a copy captured and sealed as epoch 1. */
+static void seal_copy(void)
+{
+	begin();
+	hear(TANDEM_WIRE_WELCOME, 0);
+	cr_assert(does(TANDEM_PRIMARY_DO_MARK_ALL));
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_assert(does(TANDEM_PRIMARY_DO_SCAN));
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	cr_assert(does(TANDEM_PRIMARY_DO_SEAL) && does(TANDEM_PRIMARY_DO_SETTLE));
+	cr_assert(!does(TANDEM_PRIMARY_DO_RESUME), "4.6");
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	cr_assert(does(TANDEM_PRIMARY_DO_RESUME));
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_SEALED);
+}
+
+static void pair_up(void)
+{
+	seal_copy();
+	hear(TANDEM_WIRE_COMMITTED, 1);
+	hear(TANDEM_WIRE_APPLIED, 1);
+	cr_assert(does(TANDEM_PRIMARY_DO_REPORT_COPIED));
+	lead(2, true);
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_OPEN);
+}
+
+Test(primary, a_message_out_of_turn_drops_the_session)
+{
+	static const enum tandem_wire_type types[] = {TANDEM_WIRE_HELLO, TANDEM_WIRE_PING,
+	                                              TANDEM_WIRE_PONG, TANDEM_WIRE_COMMITTED,
+	                                              TANDEM_WIRE_APPLIED};
+
+	for (unsigned index = 0; index < sizeof types / sizeof *types; index++) {
+		begin();
+		hear(types[index], 1);
+		cr_expect(drops(TANDEM_E_PROTOCOL), "type %u while greeting", types[index]);
+	}
+	pair_up();
+	hear(TANDEM_WIRE_WELCOME, 1);
+	cr_expect(drops(TANDEM_E_PROTOCOL));
+	pair_up();
+	hear(TANDEM_WIRE_PING, 1);
+	cr_expect(drops(TANDEM_E_PROTOCOL));
+	pair_up();
+	hear(TANDEM_WIRE_REFUSED, 1);
+	cr_expect(drops(TANDEM_E_PROTOCOL));
+}
+
+Test(primary, a_wrong_commit_or_apply_is_no_commit)
+{
+	seal_copy();
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_expect(drops(TANDEM_E_PROTOCOL));
+	cr_expect_eq(core.committed, 0);
+	seal_copy();
+	hear(TANDEM_WIRE_APPLIED, 1);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "APPLIED before COMMITTED");
+	pair_up();
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "COMMITTED of nothing");
+	pair_up();
+	hear(TANDEM_WIRE_APPLIED, 1);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "APPLIED twice");
+}
+
+Test(primary, every_wait_has_a_deadline)
+{
+	begin();
+	tell(TANDEM_PRIMARY_ON_TICK, 10 * SECOND);
+	cr_expect(drops(TANDEM_E_TIMEOUT), "WELCOME");
+	seal_copy();
+	tell(TANDEM_PRIMARY_ON_TICK, 3 * SECOND);
+	cr_expect(drops(TANDEM_E_TIMEOUT), "COMMITTED");
+	cr_expect_eq(core.sealed, 1, "expiry never aborts the epoch");
+}
+
+static void answer_pings_until(uint64_t end_ns)
+{
+	struct tandem_wire_message message = {.type = TANDEM_WIRE_PONG, .generation = 1};
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_MESSAGE,
+	                                     .message = &message};
+
+	for (event.now_ns = SECOND; event.now_ns < end_ns; event.now_ns += SECOND / 2) {
+		tandem_primary_step(&core, &event, &actions);
+		cr_assert(!does(TANDEM_PRIMARY_DO_DROP_SESSION));
+	}
+}
+
+/* A standby that answers pings and never applies holds the copy, and the gate, for ever. */
+Test(primary, applied_is_not_waited_for_without_end)
+{
+	seal_copy();
+	hear(TANDEM_WIRE_COMMITTED, 1);
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_OPEN);
+	cr_expect_neq(tandem_primary_deadline_ns(&core), UINT64_MAX);
+	answer_pings_until(60 * SECOND);
+	tell(TANDEM_PRIMARY_ON_TICK, 60 * SECOND);
+	cr_expect(drops(TANDEM_E_TIMEOUT));
+	pair_up();
+	answer_pings_until(60 * SECOND);
+	tell(TANDEM_PRIMARY_ON_TICK, 60 * SECOND);
+	cr_expect(!drops(TANDEM_E_TIMEOUT), "all is applied: nothing is waited for");
+}
+
+Test(primary, silence_loses_the_session)
+{
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_TICK, SECOND + SECOND / 2);
+	cr_expect(does(TANDEM_PRIMARY_DO_SEND), "a ping is due");
+	tell(TANDEM_PRIMARY_ON_TICK, 3 * SECOND);
+	cr_expect(drops(TANDEM_E_TIMEOUT));
+}
+
+Test(primary, solo_again_ends_a_session_whose_copy_was_told)
+{
+	pair_up();
+	lead(3, false);
+	cr_expect(drops(TANDEM_E_PEER_LOST));
+	pair_up();
+	lead(1, false);
+	cr_expect(!does(TANDEM_PRIMARY_DO_DROP_SESSION), "a passed generation says nothing");
+	cr_expect(core.is_pair);
+}
+
+/* R7: SOLO said again while the copy is under way must not let later output out. */
+Test(primary, solo_said_again_does_not_open_the_gate_of_a_captured_copy)
+{
+	uint64_t ticket;
+
+	seal_copy();
+	ticket = tandem_primary_confirm_ticket(&core);
+	lead(2, false);
+	cr_expect_lt(core.gate.released_ticket, ticket);
+	tell(TANDEM_PRIMARY_ON_SESSION_LOST, SECOND);
+	cr_expect_eq(core.gate.released_ticket, ticket, "nobody was told of that copy");
+}
+
+Test(primary, a_told_copy_waits_for_the_controllers_word)
+{
+	uint64_t ticket;
+
+	seal_copy();
+	hear(TANDEM_WIRE_COMMITTED, 1);
+	hear(TANDEM_WIRE_APPLIED, 1);
+	ticket = tandem_primary_confirm_ticket(&core);
+	tell(TANDEM_PRIMARY_ON_SESSION_LOST, SECOND);
+	cr_expect_lt(core.gate.released_ticket, ticket);
+	lead(2, false);
+	cr_expect_eq(core.gate.released_ticket, ticket);
+}
+
+Test(primary, a_held_session_keeps_the_generation_that_the_peer_knows)
+{
+	begin();
+	core.is_pair = true;
+	hear(TANDEM_WIRE_WELCOME, 0);
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_HELD);
+	lead(2, false);
+	cr_assert(does(TANDEM_PRIMARY_DO_MARK_ALL));
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	cr_assert(does(TANDEM_PRIMARY_DO_SEAL));
+	cr_expect_eq(action_of(TANDEM_PRIMARY_DO_SEAL)->generation, 1);
+}
+
+Test(primary, halted_answers_checkpoints_and_nothing_else)
+{
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_HALT, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME) && does(TANDEM_PRIMARY_DO_DROP_SESSION));
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_expect_eq(actions.count, 1);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
+	for (unsigned type = 0; type <= TANDEM_PRIMARY_ON_TICK; type++) {
+		if (type == TANDEM_PRIMARY_ON_CHECKPOINT || type == TANDEM_PRIMARY_ON_MESSAGE)
+			continue;
+		tell((enum tandem_primary_event_type)type, 99 * SECOND);
+		cr_expect_eq(actions.count, 0, "event %u", type);
+	}
+}

@@ -1,0 +1,357 @@
+#include <criterion/criterion.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <tandem/clock.h>
+#include <tandem/random.h>
+
+#include "core/bitmap.h"
+#include "shell/image.h"
+#include "shell/inbox.h"
+#include "shell/push.h"
+
+/* The real push into the real inbox and image, over the in-memory provider and its faults. */
+
+#define HEAP_PAGES  100u
+#define NOTES_PAGES 5u
+#define CHANNELS    3u
+
+static const struct tandem_region_table regions = {
+        .count = 2, .entries = {{"heap", HEAP_PAGES}, {"notes", NOTES_PAGES}}};
+
+static struct tandem_fabric *fabric;
+static struct tandem_transport *transport;
+static struct tandem_listener *listener;
+static struct tandem_session *primary, *secondary;
+static struct tandem_push push;
+static struct tandem_inbox inbox;
+static struct tandem_image image;
+static _Alignas(4096) uint8_t heap[HEAP_PAGES * 4096], notes[NOTES_PAGES * 4096];
+static _Alignas(4096) uint8_t caches[2][HEAP_PAGES * 4096], images[2][HEAP_PAGES * 4096];
+
+/* The other side moves while the push waits. */
+static void keep_alive(void *argument)
+{
+	(void)argument;
+	tandem_session_progress(secondary);
+}
+
+static void join(void)
+{
+	static struct tandem_session_event event;
+	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
+
+	memcpy(options.address, "127.0.0.1", sizeof "127.0.0.1");
+	options.port = tandem_listener_port(listener);
+	options.channel_count = CHANNELS;
+	options.write_depth = 16;
+	cr_assert_eq(tandem_transport_connect(transport, &options, &primary, NULL), 0);
+	while (tandem_listener_accept(listener, &secondary, NULL) != 0)
+		tandem_session_progress(primary);
+	cr_assert_eq(tandem_session_expose(secondary, TANDEM_SLOTS_MEMORY_ID, inbox.slots,
+	                                   inbox.slots_bytes, NULL),
+	             0);
+	cr_assert_eq(tandem_session_expose(secondary, 0, caches[0], sizeof heap, NULL), 0);
+	cr_assert_eq(tandem_session_expose(secondary, 1, caches[1], sizeof notes, NULL), 0);
+	do {
+		tandem_session_progress(secondary);
+		tandem_session_progress(primary);
+	} while (tandem_session_exposed_bytes(primary, 1) == 0);
+	cr_assert(tandem_session_next_event(primary, &event));
+	cr_assert_eq(event.type, TANDEM_SESSION_UP);
+	cr_assert_eq(tandem_push_begin(&push, primary, NULL), 0);
+}
+
+static void begin(void)
+{
+	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
+
+	memcpy(options.address, "127.0.0.1", sizeof "127.0.0.1");
+	fabric = tandem_fabric_new();
+	cr_assert_eq(tandem_transport_open_memory(fabric, &transport), 0);
+	cr_assert_eq(tandem_transport_listen(transport, &options, &listener, NULL), 0);
+	cr_assert(tandem_layout_init(&push.layout, &regions, CHANNELS, 256));
+	push.bases[0] = heap;
+	push.bases[1] = notes;
+	push.stall_timeout_ns = 20 * TANDEM_NS_PER_S;
+	push.keep_alive = keep_alive;
+	cr_assert_eq(tandem_push_init(&push, NULL), 0);
+	cr_assert_eq(tandem_inbox_init(&inbox, &push.layout, NULL), 0);
+	image.layout = push.layout;
+	for (unsigned region = 0; region < 2; region++) {
+		image.caches[region] = caches[region];
+		image.images[region] = images[region];
+	}
+	join();
+}
+
+static void end(void)
+{
+	tandem_session_free(primary);
+	tandem_session_free(secondary);
+	tandem_push_done(&push);
+	tandem_inbox_done(&inbox, false);
+	tandem_listener_free(listener);
+	tandem_transport_free(transport);
+	tandem_fabric_free(fabric);
+}
+
+static void scribble(uint64_t *seed, unsigned stores)
+{
+	for (unsigned count = 0; count < stores; count++) {
+		uint64_t random = tandem_random_next(seed);
+		uint64_t page = random % (HEAP_PAGES + NOTES_PAGES);
+		bool is_heap = page < HEAP_PAGES;
+		uint8_t *memory = is_heap ? heap + page * 4096 : notes + (page - HEAP_PAGES) * 4096;
+
+		memset(memory, (random >> 20) % 3 == 0 ? 0 : (int)(random >> 30), 4096);
+		tandem_bitmap_set(push.to_push,
+		                  is_heap ? page : push.layout.first_page[1] + page - HEAP_PAGES);
+	}
+}
+
+static int push_all(bool *ret_is_blocked)
+{
+	bool is_done = false;
+	int code = tandem_push_pages(&push, UINT64_MAX, &is_done, ret_is_blocked);
+
+	cr_assert(code < 0 || is_done);
+	return code;
+}
+
+/* What the standby does with the seals that arrive; true once all of the mask are here. */
+static bool take_seals(void)
+{
+	static struct tandem_session_event event;
+	struct tandem_trailer trailer = {.mask = UINT32_MAX};
+	struct tandem_error error;
+
+	tandem_session_progress(secondary);
+	while (tandem_session_next_event(secondary, &event)) {
+		if (event.type == TANDEM_SESSION_NOTIFIED)
+			cr_assert_eq(tandem_inbox_take(&inbox, event.channel, event.immediate,
+			                               &trailer, &error),
+			             0, "%s", error.detail);
+	}
+	return inbox.sealing.mask == trailer.mask;
+}
+
+static void commit_and_apply(void)
+{
+	const struct tandem_run *run;
+
+	while (!take_seals())
+		tandem_session_progress(primary);
+	tandem_inbox_commit(&inbox);
+	while ((run = tandem_inbox_next_run(&inbox)) != NULL)
+		tandem_image_apply(&image, run);
+	tandem_push_forget(&push);
+}
+
+static void expect_equal(const char *when)
+{
+	cr_assert_eq(memcmp(images[0], heap, sizeof heap), 0, "%s: heap", when);
+	cr_assert_eq(memcmp(images[1], notes, sizeof notes), 0, "%s: notes", when);
+}
+
+static void seal(uint64_t epoch)
+{
+	tandem_push_state(&push, epoch, &epoch, sizeof epoch);
+	cr_assert_eq(tandem_push_settle(&push), 0);
+	cr_assert_eq(tandem_push_seal(&push, epoch, epoch - 1, 1), 0);
+}
+
+Test(push, epochs_arrive_byte_for_byte)
+{
+	uint64_t seed = 1;
+	bool is_blocked;
+
+	begin();
+	tandem_push_mark_all(&push, true);
+	for (uint64_t epoch = 1; epoch < 60; epoch++) {
+		scribble(&seed, (unsigned)(epoch * 3));
+		cr_assert_eq(push_all(&is_blocked), 0);
+		cr_assert(!is_blocked);
+		cr_assert_eq(tandem_push_left(&push), 0);
+		seal(epoch);
+		commit_and_apply();
+		expect_equal("after an epoch");
+		cr_assert_eq(inbox.committed.state_bytes, sizeof epoch);
+		cr_assert_eq(memcmp(inbox.committed.state, &epoch, sizeof epoch), 0);
+	}
+	end();
+}
+
+/* An epoch without a dirty page is sealed on one channel (3.2). */
+Test(push, an_empty_epoch_has_one_seal)
+{
+	begin();
+	cr_assert_eq(tandem_push_seal(&push, 1, 0, 1), 0);
+	commit_and_apply();
+	cr_expect_eq(inbox.committed.mask, 1);
+	cr_expect_null(tandem_inbox_next_run(&inbox));
+	end();
+}
+
+Test(push, zero_pages_cost_no_data_and_a_fresh_copy_no_record)
+{
+	bool is_blocked;
+
+	begin();
+	memset(heap + 7 * 4096, 1, 4096);
+	tandem_push_mark_all(&push, true);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	cr_expect_eq(push.data_pages, 1);
+	cr_expect_eq(push.zero_pages, 0);
+	seal(1);
+	commit_and_apply();
+	memset(heap + 7 * 4096, 0, 4096);
+	tandem_bitmap_set(push.to_push, 7);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	cr_expect_eq(push.data_pages, 1);
+	cr_expect_eq(push.zero_pages, 1);
+	seal(2);
+	commit_and_apply();
+	expect_equal("a page that became zero");
+	end();
+}
+
+/* A page that was pushed and became zero before the capture is recorded, fresh copy or not. */
+Test(push, a_pushed_page_that_becomes_zero_is_recorded)
+{
+	bool is_blocked;
+
+	begin();
+	memset(heap, 1, 4096);
+	tandem_push_mark_all(&push, true);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	memset(heap, 0, 4096);
+	tandem_bitmap_set(push.to_push, 0);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	seal(1);
+	commit_and_apply();
+	expect_equal("zero again");
+	end();
+}
+
+/* 4.4: pages of an epoch that is not applied wait, others do not. */
+Test(push, pages_of_an_unapplied_epoch_wait)
+{
+	bool is_blocked;
+
+	begin();
+	memset(heap, 1, 2 * 4096);
+	tandem_bitmap_set(push.to_push, 0);
+	tandem_bitmap_set(push.to_push, 1);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	seal(1);
+	heap[0] = 2;
+	heap[5 * 4096] = 3;
+	tandem_bitmap_set(push.to_push, 0);
+	tandem_bitmap_set(push.to_push, 5);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	cr_expect(is_blocked);
+	cr_expect(tandem_bitmap_get(push.to_push, 0) && !tandem_bitmap_get(push.to_push, 5));
+	commit_and_apply();
+	cr_expect_eq(images[0][0], 1, "the image is epoch 1");
+	cr_expect_eq(images[0][5 * 4096], 0);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	cr_expect(!is_blocked);
+	seal(2);
+	commit_and_apply();
+	expect_equal("epoch 2");
+	end();
+}
+
+Test(push, a_slice_is_bounded_and_goes_on_where_it_ended)
+{
+	bool is_done = false, is_blocked;
+	unsigned slices = 0;
+
+	begin();
+	memset(heap, 5, sizeof heap);
+	tandem_push_mark_all(&push, true);
+	while (!is_done) {
+		uint64_t before = push.data_pages;
+
+		cr_assert_eq(tandem_push_pages(&push, 40, &is_done, &is_blocked), 0);
+		cr_assert_leq(push.data_pages - before, 40);
+		cr_assert_lt(++slices, 20);
+	}
+	cr_expect_geq(slices, 3);
+	cr_expect_eq(tandem_push_left(&push), 0);
+	seal(1);
+	commit_and_apply();
+	expect_equal("all slices");
+	end();
+}
+
+static void rejoin(void)
+{
+	static struct tandem_session_event event;
+
+	tandem_push_merge(&push);
+	primary = tandem_session_free(primary);
+	cr_assert_eq(tandem_session_fence(secondary, tandem_clock_now_ns() + TANDEM_NS_PER_S, NULL),
+	             0);
+	while (tandem_session_next_event(secondary, &event))
+		continue;
+	secondary = tandem_session_free(secondary);
+	tandem_inbox_forget(&inbox);
+	join();
+}
+
+/* The session is lost after any number of operations of the epoch: the image stays the last
+ * committed epoch, and the next session brings all that is missing. */
+Test(push, a_loss_after_any_operation_is_made_good)
+{
+	uint64_t seed = 9, epoch = 1;
+	bool is_blocked;
+
+	begin();
+	tandem_push_mark_all(&push, true);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	seal(epoch++);
+	commit_and_apply();
+	for (uint64_t landed = 0; landed < 40; landed++) {
+		static uint8_t before[sizeof heap];
+
+		memcpy(before, images[0], sizeof before);
+		scribble(&seed, 8);
+		tandem_fabric_limit(fabric, landed);
+		push.stall_timeout_ns = TANDEM_NS_PER_MS;
+		tandem_push_state(&push, epoch, &epoch, sizeof epoch);
+		if (push_all(&is_blocked) == 0 && tandem_push_seal(&push, epoch, epoch - 1, 1) == 0)
+			take_seals();
+		epoch++;
+		tandem_fabric_drop(fabric);
+		tandem_fabric_limit(fabric, UINT64_MAX);
+		cr_assert_eq(memcmp(before, images[0], sizeof before), 0);
+		push.stall_timeout_ns = 20 * TANDEM_NS_PER_S;
+		rejoin();
+		cr_assert_eq(push_all(&is_blocked), 0);
+		seal(epoch++);
+		commit_and_apply();
+		expect_equal("after the loss");
+	}
+	end();
+}
+
+Test(push, a_push_without_progress_gives_up)
+{
+	bool is_done, is_blocked;
+	uint64_t start_ns = tandem_clock_now_ns();
+
+	begin();
+	memset(heap, 5, sizeof heap);
+	tandem_push_mark_all(&push, true);
+	tandem_fabric_cut(fabric, true);
+	push.stall_timeout_ns = 50 * TANDEM_NS_PER_MS;
+	int code = tandem_push_pages(&push, UINT64_MAX, &is_done, &is_blocked);
+	if (code == 0)
+		code = tandem_push_settle(&push);
+	cr_expect_eq(code, TANDEM_E_TIMEOUT);
+	cr_expect_lt(tandem_clock_now_ns() - start_ns, 20 * TANDEM_NS_PER_S);
+	tandem_fabric_cut(fabric, false);
+	end();
+}

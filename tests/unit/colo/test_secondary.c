@@ -1,0 +1,292 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include <tandem/error.h>
+
+#include "core/secondary.h"
+
+static struct tandem_secondary core;
+static struct tandem_secondary_actions actions;
+
+static bool does(enum tandem_secondary_action_type type)
+{
+	for (unsigned index = 0; index < actions.count; index++) {
+		if (actions.items[index].type == type)
+			return true;
+	}
+	return false;
+}
+
+static const struct tandem_wire_message *sent(enum tandem_wire_type type)
+{
+	for (unsigned index = 0; index < actions.count; index++) {
+		if (actions.items[index].type == TANDEM_SECONDARY_DO_SEND &&
+		    actions.items[index].message.type == type)
+			return &actions.items[index].message;
+	}
+	return NULL;
+}
+
+static void tell(enum tandem_secondary_event_type type, bool is_done)
+{
+	struct tandem_secondary_event event = {.type = type, .is_done = is_done};
+
+	tandem_secondary_step(&core, &event, &actions);
+}
+
+static void stand_by(uint64_t generation, uint64_t owner)
+{
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_STAND_BY,
+	                                       .generation = generation,
+	                                       .incarnation = owner};
+
+	tandem_secondary_step(&core, &event, &actions);
+}
+
+static struct tandem_wire_message hello(void)
+{
+	return (struct tandem_wire_message){.type = TANDEM_WIRE_HELLO,
+	                                    .generation = 2,
+	                                    .pair = "p",
+	                                    .primary_incarnation = 0x1,
+	                                    .channel_count = 2,
+	                                    .state_bytes_max = 100,
+	                                    .regions = {.count = 1, .entries = {{"a", 40}}}};
+}
+
+static void greet(void)
+{
+	struct tandem_wire_message message = hello();
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_HELLO,
+	                                       .message = &message};
+
+	tandem_secondary_step(&core, &event, &actions);
+	cr_assert(does(TANDEM_SECONDARY_DO_PREPARE));
+	tell(TANDEM_SECONDARY_ON_PREPARED, true);
+	cr_assert_not_null(sent(TANDEM_WIRE_WELCOME));
+}
+
+static void begin(void)
+{
+	tandem_secondary_init(&core, "p", 0x2);
+	stand_by(2, 0x1);
+	greet();
+}
+
+static struct tandem_trailer trailer_of(unsigned channel, uint64_t epoch, uint64_t base)
+{
+	return (struct tandem_trailer){
+	        .generation = 2, .epoch = epoch, .base = base, .channel = channel, .mask = 3};
+}
+
+static void seal(unsigned channel, const struct tandem_trailer *trailer)
+{
+	struct tandem_secondary_event event = {
+	        .type = TANDEM_SECONDARY_ON_SEAL, .channel = channel, .trailer = trailer};
+
+	tandem_secondary_step(&core, &event, &actions);
+}
+
+static void seal_good(unsigned channel, uint64_t epoch, uint64_t base)
+{
+	struct tandem_trailer trailer = trailer_of(channel, epoch, base);
+
+	seal(channel, &trailer);
+}
+
+Test(secondary, commits_when_the_mask_is_full)
+{
+	begin();
+	seal_good(1, 1, 0);
+	cr_expect_eq(actions.count, 0);
+	seal_good(0, 1, 0);
+	cr_assert(does(TANDEM_SECONDARY_DO_COMMIT));
+	cr_assert_not_null(sent(TANDEM_WIRE_COMMITTED));
+	cr_expect_eq(sent(TANDEM_WIRE_COMMITTED)->epoch, 1);
+	cr_expect_eq(sent(TANDEM_WIRE_COMMITTED)->generation, 2);
+	tell(TANDEM_SECONDARY_ON_APPLIED, false);
+	cr_expect(does(TANDEM_SECONDARY_DO_APPLY));
+	tell(TANDEM_SECONDARY_ON_APPLIED, true);
+	cr_expect_not_null(sent(TANDEM_WIRE_APPLIED));
+}
+
+Test(secondary, the_epoch_before_is_applied_first)
+{
+	begin();
+	seal_good(0, 1, 0);
+	seal_good(1, 1, 0);
+	seal_good(0, 2, 1);
+	seal_good(1, 2, 1);
+	cr_expect_eq(core.committed, 1);
+	tell(TANDEM_SECONDARY_ON_APPLIED, true);
+	cr_expect_eq(core.committed, 2);
+	cr_expect(actions.items[0].message.type == TANDEM_WIRE_APPLIED, "in this order");
+	cr_expect_not_null(sent(TANDEM_WIRE_COMMITTED));
+}
+
+Test(secondary, every_wrong_trailer_drops_the_session)
+{
+	struct tandem_trailer good = trailer_of(0, 1, 0), wrong[10];
+
+	for (unsigned index = 0; index < 10; index++)
+		wrong[index] = good;
+	wrong[0].channel = 1;
+	wrong[1].generation = 1;
+	wrong[2].generation = 3;
+	wrong[3].base = 1;
+	wrong[4].epoch = 0;
+	wrong[5].mask = 7;
+	wrong[6].mask = 2;
+	wrong[7].state_bytes = 101;
+	wrong[8].mask = 0;
+	wrong[9].epoch = UINT64_MAX;
+	for (unsigned index = 0; index < 10; index++) {
+		begin();
+		seal(0, &wrong[index]);
+		cr_expect(does(TANDEM_SECONDARY_DO_DROP), "%u", index);
+		cr_expect_eq(core.committed, 0);
+	}
+	begin();
+	good.channel = 1;
+	good.mask = 2;
+	good.state_bytes = 1;
+	seal(1, &good);
+	cr_expect(does(TANDEM_SECONDARY_DO_DROP), "a blob travels on channel 0");
+}
+
+Test(secondary, trailers_must_agree)
+{
+	for (unsigned index = 0; index < 5; index++) {
+		struct tandem_trailer other = trailer_of(1, 1, 0);
+
+		begin();
+		stand_by(3, 0x1);
+		seal_good(0, 1, 0);
+		other.epoch += index == 0;
+		other.generation += index == 1;
+		other.state_bytes += index == 2;
+		other.state_crc += index == 3;
+		other.mask = index == 4 ? 2 : 3;
+		seal(1, &other);
+		cr_expect(does(TANDEM_SECONDARY_DO_DROP), "%u", index);
+		cr_expect_eq(core.committed, 0);
+	}
+	begin();
+	seal_good(0, 1, 0);
+	seal_good(0, 1, 0);
+	cr_expect(does(TANDEM_SECONDARY_DO_DROP), "a channel sealed twice");
+}
+
+/* What arrived behind the fault is drained, but it is no epoch of an honest primary. */
+Test(secondary, nothing_is_committed_after_a_fault)
+{
+	begin();
+	seal_good(0, 1, 5);
+	cr_assert(does(TANDEM_SECONDARY_DO_DROP));
+	seal_good(0, 1, 0);
+	seal_good(1, 1, 0);
+	cr_expect_eq(core.committed, 0);
+	cr_expect(!does(TANDEM_SECONDARY_DO_COMMIT));
+	tell(TANDEM_SECONDARY_ON_SESSION_LOST, true);
+	greet();
+	seal_good(0, 1, 0);
+	seal_good(1, 1, 0);
+	cr_expect_eq(core.committed, 1, "the next session is judged anew");
+}
+
+Test(secondary, a_new_session_begins_without_half_an_epoch)
+{
+	begin();
+	seal_good(0, 1, 0);
+	tell(TANDEM_SECONDARY_ON_SESSION_LOST, true);
+	greet();
+	seal_good(1, 1, 0);
+	cr_expect_eq(core.committed, 0);
+	seal_good(0, 1, 0);
+	cr_expect_eq(core.committed, 1);
+}
+
+Test(secondary, a_fenced_standby_acknowledges_nothing)
+{
+	struct tandem_wire_message ping = {.type = TANDEM_WIRE_PING, .generation = 2, .number = 4};
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_MESSAGE,
+	                                       .message = &ping};
+
+	begin();
+	seal_good(0, 1, 0);
+	tell(TANDEM_SECONDARY_ON_FENCE, true);
+	tandem_secondary_step(&core, &event, &actions);
+	cr_expect_eq(actions.count, 0);
+	seal_good(1, 1, 0);
+	cr_expect_eq(core.committed, 1, "a complete epoch is committed in the drain");
+	cr_expect_null(sent(TANDEM_WIRE_COMMITTED));
+	cr_expect(!tandem_secondary_is_promotable(&core), "not applied yet");
+	tell(TANDEM_SECONDARY_ON_APPLIED, true);
+	cr_expect_null(sent(TANDEM_WIRE_APPLIED));
+	cr_expect(tandem_secondary_is_promotable(&core));
+}
+
+Test(secondary, a_void_copy_is_never_promotable_nor_offered)
+{
+	struct tandem_wire_message message = hello();
+	int code;
+
+	begin();
+	seal_good(0, 1, 0);
+	seal_good(1, 1, 0);
+	tell(TANDEM_SECONDARY_ON_APPLIED, true);
+	tell(TANDEM_SECONDARY_ON_VOID, true);
+	cr_expect_not_null(tandem_secondary_objection(&core, &message, &code));
+	tell(TANDEM_SECONDARY_ON_FENCE, true);
+	cr_expect(!tandem_secondary_is_promotable(&core));
+}
+
+Test(secondary, the_new_generation_is_told_at_once)
+{
+	begin();
+	stand_by(3, 0x1);
+	cr_assert_not_null(sent(TANDEM_WIRE_PONG));
+	cr_expect_eq(sent(TANDEM_WIRE_PONG)->generation, 3);
+	stand_by(2, 0x9);
+	cr_expect_eq(core.generation, 3);
+	cr_expect_eq(core.owner_incarnation, 0x1, "a passed generation says nothing");
+}
+
+Test(secondary, who_may_come_in)
+{
+	struct tandem_wire_message message = hello();
+	int code;
+
+	tandem_secondary_init(&core, "p", 0x2);
+	cr_expect_not_null(tandem_secondary_objection(&core, &message, &code));
+	cr_expect_eq(code, TANDEM_E_AGAIN, "no word of the controller yet");
+	stand_by(2, 0);
+	cr_expect_null(tandem_secondary_objection(&core, &message, &code));
+	stand_by(2, 0x1);
+	cr_expect_null(tandem_secondary_objection(&core, &message, &code));
+	message.primary_incarnation = 0x7;
+	cr_expect_not_null(tandem_secondary_objection(&core, &message, &code));
+	cr_expect_eq(code, TANDEM_E_REFUSED);
+}
+
+/* Another incarnation or other regions: what is here is nobody's copy any more. */
+Test(secondary, another_primary_begins_with_nothing)
+{
+	struct tandem_wire_message message = hello();
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_HELLO,
+	                                       .message = &message};
+
+	begin();
+	seal_good(0, 5, 0);
+	seal_good(1, 5, 0);
+	tell(TANDEM_SECONDARY_ON_APPLIED, true);
+	tell(TANDEM_SECONDARY_ON_SESSION_LOST, true);
+	tandem_secondary_step(&core, &event, &actions);
+	cr_expect(!does(TANDEM_SECONDARY_DO_RENEW), "the same primary goes on");
+	cr_expect_eq(core.committed, 5);
+	tell(TANDEM_SECONDARY_ON_SESSION_LOST, true);
+	message.regions.entries[0].page_count++;
+	tandem_secondary_step(&core, &event, &actions);
+	cr_expect(does(TANDEM_SECONDARY_DO_RENEW));
+	cr_expect_eq(core.committed, 0);
+}
