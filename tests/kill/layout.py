@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import socket
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ PAIR = "kv"
 PORTS_PER_PAIR = 8
 _PORT_FIRST = 17000
 _PORT_PAIRS = 1500  # all below the ports that the kernel hands out
+_PORT_ATTEMPTS = 100
 
 
 @dataclass
@@ -116,17 +118,36 @@ def _node_text(node):
     )
 
 
-def new_directories(parent=None):
+def new_directories():
     """A fresh directory for files and one for images."""
-    directory = Path(tempfile.mkdtemp(prefix="tandem-test-", dir=parent))
+    directory = Path(tempfile.mkdtemp(prefix="tandem-test-"))
     images = Path(tempfile.mkdtemp(prefix="tandem-test-", dir="/dev/shm"))
     return directory, images
 
 
-def on_loopback(number, parent=None, **options):
-    """A layout on 127.0.0.1; pairs of different numbers do not meet."""
-    directory, images = new_directories(parent)
-    first_port = _PORT_FIRST + (number % _PORT_PAIRS) * PORTS_PER_PAIR
+def _free_ports():
+    """The first of PORTS_PER_PAIR ports that nobody uses now."""
+    for _ in range(_PORT_ATTEMPTS):
+        first_port = _PORT_FIRST + secrets.randbelow(_PORT_PAIRS) * PORTS_PER_PAIR
+        if all(_is_free(port) for port in range(first_port, first_port + PORTS_PER_PAIR)):
+            return first_port
+    raise OSError("no free ports for a pair of nodes")
+
+
+def _is_free(port):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+def on_loopback(**options):
+    """A layout on 127.0.0.1 that meets no other."""
+    directory, images = new_directories()
+    first_port = _free_ports()
     nodes = {}
     for index, name in enumerate("ab"):
         port = first_port + index * (PORTS_PER_PAIR // 2)

@@ -1,9 +1,11 @@
 """Two network namespaces, a link between them and one to each from here."""
 
-import os
+import secrets
 import subprocess
 
 _LINK_BITS = 30
+_NUMBERS = 250
+_ATTEMPTS = 20
 
 
 class NetworkError(Exception):
@@ -17,25 +19,36 @@ def _run(*command, check=True):
 
 
 class Network:
-    """add() makes it, remove() takes all of it away.
+    """Made at once; add() fills it, remove() takes all of it away.
 
     between["a"], between["b"]   addresses of the link between the nodes
     outside["a"], outside["b"]   addresses at which the caller reaches a node
     """
 
     def __init__(self):
-        tag = os.getpid()
-        prefix = f"10.79.{tag % 250}"
-        self.namespaces = {name: f"tandem-{name}-{tag}" for name in "ab"}
+        number = self._take_number()
+        prefix = f"10.79.{number}"
         self.between = {"a": f"{prefix}.1", "b": f"{prefix}.2"}
         self.outside = {"a": f"{prefix}.6", "b": f"{prefix}.10"}
         self._here = {"a": f"{prefix}.5", "b": f"{prefix}.9"}
-        self._links = {name: f"tdm{name}{tag}" for name in "ab"}  # at most 15 characters
+        self._links = {name: f"tandem-{name}{number}" for name in "ab"}
+
+    def _take_number(self):
+        """The name of a namespace can be had once: it keeps networks of several runs apart."""
+        reason = None
+        for _ in range(_ATTEMPTS):
+            number = secrets.randbelow(_NUMBERS) + 1
+            self.namespaces = {name: f"tandem-{name}-{number}" for name in "ab"}
+            try:
+                _run("ip", "netns", "add", self.namespaces["a"])
+                return number
+            except NetworkError as error:
+                reason = error
+        raise reason
 
     def add(self):
         try:
-            for namespace in self.namespaces.values():
-                _run("ip", "netns", "add", namespace)
+            _run("ip", "netns", "add", self.namespaces["b"])
             self._join_nodes()
             for name in "ab":
                 self._join_outside(name)

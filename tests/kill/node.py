@@ -38,6 +38,9 @@ class Node:
             START_SECONDS,
             f"controller of node {self.name}",
         )
+        if not self.is_running("tandem-failoverd"):
+            lines = self._log_path.read_text(errors="replace").splitlines() or ["it said nothing"]
+            raise wait.Timeout(f"the controller of node {self.name} ended: {lines[-1]}")
 
     def start_data_plane(self):
         self._spawn("tandemd", self._where())
@@ -68,6 +71,13 @@ class Node:
     def is_running(self, program):
         process = self._processes.get(program)
         return process is not None and process.poll() is None
+
+    def process_id(self, program):
+        """Of a program that was started here and runs; None otherwise."""
+        return self._processes[program].pid if self.is_running(program) else None
+
+    def exit_status(self, program):
+        return self._processes[program].poll()
 
     def has_ended(self):
         """Every program that was started is gone."""

@@ -7,8 +7,9 @@ from kill.stats_file import PHASES
 
 
 class Report:
-    def __init__(self, seed):
+    def __init__(self, seed, each_phase_min=0):
         self.seed = seed
+        self.each_phase_min = each_phase_min
         self.results = []
 
     def add(self, result):
@@ -16,7 +17,15 @@ class Report:
 
     @property
     def is_good(self):
-        return bool(self.results) and all(result.is_good for result in self.results)
+        return (
+            bool(self.results)
+            and all(result.is_good for result in self.results)
+            and not self.rare_phases()
+        )
+
+    def rare_phases(self):
+        """Those in which the primary ended less often than it had to."""
+        return [name for name, count in self.phases().items() if count < self.each_phase_min]
 
     def phases(self):
         """How many rounds ended the primary in each phase."""
@@ -52,7 +61,8 @@ class Report:
             " linearizable",
             f"{self.sum('late_replies')} late replies,"
             f" {self.sum('answered_after_resume')} answers of a resumed primary",
-            "phases: " + ", ".join(f"{name} {count}" for name, count in self.phases().items()),
+            "phases: " + ", ".join(f"{name} {count}" for name, count in self.phases().items())
+            + (f"; TOO RARE: {', '.join(self.rare_phases())}" if self.rare_phases() else ""),
             f"fail-over: median {times[len(times) // 2]:.0f} ms, longest {times[-1]:.0f} ms"
             if times
             else "fail-over: none",
@@ -70,6 +80,7 @@ class Report:
             "late_replies": self.sum("late_replies"),
             "answered_after_resume": self.sum("answered_after_resume"),
             "phases": self.phases(),
+            "each_phase_min": self.each_phase_min,
             "results": [result.as_dict() for result in self.results],
         }
         with open(path, "w", encoding="utf-8") as file:

@@ -97,7 +97,7 @@ def loopback_pair(plan, programs):
     """Both nodes on this machine, in network namespaces when their link is to be cut."""
     if plan.with_cut:
         return SeparatedPair(programs, plan.provider)
-    return Pair(on_loopback(plan.number, provider=plan.provider), programs)
+    return Pair(on_loopback(provider=plan.provider), programs)
 
 
 def play(plan, make_pair):

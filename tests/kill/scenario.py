@@ -14,6 +14,7 @@ class Scenario:
     """A subclass says what happens in play(); run() tells it, judges it and cleans up."""
 
     name = ""
+    must_read_back = True
 
     def __init__(self, programs, options):
         self.programs = programs
@@ -111,7 +112,7 @@ class Scenario:
         pair.wait_serving("a")
 
     def _judge(self):
-        verdict = Verdict(self.client, self.reads)
+        verdict = Verdict(self.client, self.reads, self.must_read_back)
         self.problems += verdict.explain()
         if self.client.tally.errors:
             self.problems.append(f"error replies: {self.client.tally.error_texts}")

@@ -1,7 +1,8 @@
 """The single stories by name."""
 
+from kill.chaos import Chaos
 from kill.heartbeat_cut import HeartbeatCut
 from kill.partition import Partition
 from kill.secondary_kill import SecondaryKill
 
-SCENARIOS = {scenario.name: scenario for scenario in (SecondaryKill, HeartbeatCut, Partition)}
+SCENARIOS = {scenario.name: scenario for scenario in (SecondaryKill, HeartbeatCut, Partition, Chaos)}

@@ -36,6 +36,15 @@ def plans(kills_count, stops_count, phase, seed, provider, keep, can_cut=False):
     return made
 
 
+def each_phase_min(kills_count, phase):
+    """How often a run of so many kill rounds has to end the primary in every phase."""
+    return _forced_each(kills_count) if phase == "auto" else 0
+
+
+def _forced_each(count):
+    return min(FORCED_EACH, count // (2 * len(PHASES)))
+
+
 def _forced(kinds, phase):
     if phase == "random":
         return [""] * len(kinds)
@@ -44,7 +53,7 @@ def _forced(kinds, phase):
     forced = []
     for kind in ("kill", "stop"):
         count = kinds.count(kind)
-        each = min(FORCED_EACH, count // (2 * len(PHASES)))
+        each = _forced_each(count)
         few = count // 2 if each == 0 else each * len(PHASES)
         forced += [PHASES[index % len(PHASES)] for index in range(few)]
         forced += [""] * (count - few)

@@ -17,7 +17,7 @@ class SecondaryKill(Scenario):
     name = "secondary-kill"
 
     def make_pair(self):
-        return Pair(on_loopback(self.seed, provider=self.provider), self.programs)
+        return Pair(on_loopback(provider=self.provider), self.programs)
 
     def play(self, pair):
         connections = self.connect(pair, "a")

@@ -21,6 +21,11 @@ class Rounds(unittest.TestCase):
         for phase in PHASES:
             self.assertEqual(forced[phase], schedule.FORCED_EACH)
 
+    def test_what_a_run_has_to_reach(self):
+        self.assertEqual(schedule.each_phase_min(100, "auto"), schedule.FORCED_EACH)
+        self.assertEqual(schedule.each_phase_min(10, "auto"), 0)
+        self.assertEqual(schedule.each_phase_min(100, "seal"), 0)
+
     def test_half_at_least_is_left_to_chance(self):
         for kills_count in (1, 2, 5, 10, 50, 100):
             made = plans(kills_count, 0)

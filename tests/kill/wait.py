@@ -17,3 +17,9 @@ def until(condition, timeout_seconds, what, interval_seconds=0.005):
         if time.monotonic() > deadline:
             raise Timeout(f"{what}: not within {timeout_seconds:g} s")
         time.sleep(interval_seconds)
+
+
+def passed(seconds):
+    """Until that much time has passed."""
+    if seconds > 0:
+        time.sleep(seconds)
