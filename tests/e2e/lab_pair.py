@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from kill import stats_file, wait
-from kill.layout import PAIR, Layout, NodeLayout
+from kill.layout import PAIR, Layout, NodeLayout, free_ports
 from kill.node import faults_in
 from kill.pair import Pair
 
@@ -37,7 +37,9 @@ _PAIR_OPTIONS = {
 class LabLayout(Layout):
     """Sockets and images are inside the machines, file, logs and arbiter in the shared folder."""
 
-    def __init__(self, serve_ports, provider):
+    def __init__(self, provider):
+        first_port = free_ports()
+        serve_ports = {"a": first_port, "b": first_port + 1}
         nodes = {
             name: NodeLayout(
                 name=name,
@@ -129,10 +131,10 @@ class LabPair(Pair):
 
     end_words = "the machine of node a (its QEMU process)"
 
-    def __init__(self, programs, serve_ports, provider, kernel=None, say=lambda text: None):
-        self.layout = LabLayout(serve_ports, provider)
+    def __init__(self, programs, provider, kernel=None, say=lambda text: None):
+        self.layout = LabLayout(provider)
         self.programs = programs
-        forwards = [(name, serve_ports[name], _SERVE_PORT) for name in "ab"]
+        forwards = [(name, self.layout.nodes[name].serve_port, _SERVE_PORT) for name in "ab"]
         self.lab = Lab(2, kernel, share=self.layout.directory, forwards=forwards, say=say)
         machines = self.lab.machines
         self.a = LabNode(machines["a"], self.layout, programs)

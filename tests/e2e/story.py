@@ -24,7 +24,6 @@ CONFIGURATION = CHECKOUT / "conf" / "quickstart.conf"
 LOCK = Path("/tmp/tandem-quickstart.lock")
 LOAD_SECONDS = 5
 LAB_LOAD_SECONDS = 10
-LAB_PORTS = {"a": 16991, "b": 16992}
 LOG_LINES = 15
 
 
@@ -57,7 +56,7 @@ def in_two_machines(reason, programs, timeline):
 
     def make_pair(plan):
         timeline.tell("booting two virtual machines, joined by a link with soft-RoCE")
-        return LabPair(programs, LAB_PORTS, "rdma", say=lambda text: timeline.tell("  " + text))
+        return LabPair(programs, "rdma", say=lambda text: timeline.tell("  " + text))
 
     return Stage(reason, make_pair, is_one_clock=False, load_seconds=LAB_LOAD_SECONDS)
 

@@ -125,7 +125,7 @@ def new_directories():
     return directory, images
 
 
-def _free_ports():
+def free_ports():
     """The first of PORTS_PER_PAIR ports that nobody uses now."""
     for _ in range(_PORT_ATTEMPTS):
         first_port = _PORT_FIRST + secrets.randbelow(_PORT_PAIRS) * PORTS_PER_PAIR
@@ -147,7 +147,7 @@ def _is_free(port):
 def on_loopback(**options):
     """A layout on 127.0.0.1 that meets no other."""
     directory, images = new_directories()
-    first_port = _free_ports()
+    first_port = free_ports()
     nodes = {}
     for index, name in enumerate("ab"):
         port = first_port + index * (PORTS_PER_PAIR // 2)
