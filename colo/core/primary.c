@@ -302,6 +302,12 @@ static void on_welcome(struct tandem_primary *primary, const struct tandem_prima
 		     "the answer to HELLO is of another generation");
 		return;
 	}
+	/* Believed, it would take away the numbers between, or all of them. */
+	if (message->epoch >= primary->next_epoch) {
+		drop(primary, actions, TANDEM_E_PROTOCOL,
+		     "WELCOME names an epoch that was never sealed");
+		return;
+	}
 	/* [C5] */
 	if (is_resumed && message->epoch == primary->sealed) {
 		primary->committed = primary->sealed;
@@ -310,8 +316,6 @@ static void on_welcome(struct tandem_primary *primary, const struct tandem_prima
 	primary->sealed = 0;
 	primary->is_applied = true;
 	primary->base = message->epoch;
-	if (primary->next_epoch <= message->epoch)
-		primary->next_epoch = message->epoch + 1;
 	primary->is_fresh = message->is_fresh;
 	primary->session_incarnation = message->secondary_incarnation;
 	primary->peer_generation = message->generation;
@@ -407,7 +411,11 @@ static void on_message(struct tandem_primary *primary, const struct tandem_prima
 		drop(primary, actions, TANDEM_E_REFUSED, "the secondary refused the session");
 		return;
 	case TANDEM_WIRE_PONG:
-		acknowledge(primary, message);
+		if (message->number > primary->last_ping) /* it would release reads not yet asked */
+			drop(primary, actions, TANDEM_E_PROTOCOL,
+			     "PONG to a ping that was never sent");
+		else
+			acknowledge(primary, message);
 		return;
 	case TANDEM_WIRE_COMMITTED:
 		on_committed(primary, event, actions);
