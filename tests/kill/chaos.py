@@ -272,10 +272,17 @@ class Chaos(Scenario):
         return next((each for each in status.get("pairs", []) if each["pair"] == PAIR), {})
 
     def _every_copy_is_dead(self):
+        """The owner is gone, and so is the copy that it left or has not started from yet."""
         record = self.watch.record
         if self._leads_alive(record):
             return False
-        return not record.is_pair or self._incarnation_is_gone(record.copy_incarnation)
+        if record.is_pair:
+            return self._incarnation_is_gone(record.copy_incarnation)
+        stats = self.pair.stats(record.owner)
+        if stats is not None and stats.incarnation == record.owner_incarnation:
+            return True
+        before = self.watch.history[-2][1] if len(self.watch.history) > 1 else None
+        return not before or self._incarnation_is_gone(before.copy_incarnation)
 
     def _incarnation_is_gone(self, incarnation):
         """No data plane says that it stands by with that incarnation now."""

@@ -6,14 +6,15 @@ _LINES_MAX = 20
 
 
 class Verdict:
-    def __init__(self, client, reads_back):
-        """reads_back: what each read_back() gave; none at all, or a None, fails the verdict."""
+    def __init__(self, client, reads_back, must_read_back=True):
+        """reads_back: what each read_back() gave; none at all, or a None, fails the verdict when it
+        must be read back."""
         self.acknowledged_writes = client.tally.acknowledged_writes
         self.operations = len(client.history)
         self.torn = sorted(client.tally.torn_examples)
         self.torn_values = len(client.tally.torn_keys)
         self.protocol_errors = client.tally.protocol_errors
-        self.was_read_back = bool(reads_back) and None not in reads_back
+        self.was_read_back = (bool(reads_back) or not must_read_back) and None not in reads_back
         reads = [read for each in reads_back if each for read in each]
         self.lost = loss.find(client.history, reads)
         self.findings = linearizability.check(client.history)
