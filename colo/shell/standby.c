@@ -65,7 +65,8 @@ void tandem_standby_publish(struct tandem_standby *standby)
 
 	atomic_store(&standby->committed, core->committed);
 	atomic_store(&standby->generation, core->generation);
-	atomic_store(&standby->has_copy, core->copy_incarnation != 0 && !core->is_void);
+	atomic_store(&standby->has_copy, core->copy_incarnation != 0 && !core->is_void &&
+	                                         standby->activated_incarnation == 0);
 }
 
 /* ---- the controller's orders ---- */
@@ -154,8 +155,12 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 
 	snprintf(state_file, sizeof state_file, "%s/%s", standby->image.directory,
 	         TANDEM_STATE_FILE);
-	if (!tandem_secondary_is_promotable(&standby->core) || standby->is_activated ||
-	    order->epoch != standby->core.committed)
+	/* A controller that was restarted asks again. */
+	if (standby->activated_incarnation != 0 &&
+	    standby->activated_incarnation == order->incarnation)
+		return;
+	if (!tandem_secondary_is_promotable(&standby->core) ||
+	    standby->activated_incarnation != 0 || order->epoch != standby->core.committed)
 		code = tandem_error_set(
 		        &error, TANDEM_E_USAGE, "activate",
 		        "this standby is not fenced at epoch %llu, or was activated before",
@@ -164,7 +169,8 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 		code = tandem_image_write_state(&standby->image, standby->state,
 		                                standby->state_bytes, &error);
 	if (code == 0) {
-		standby->is_activated = true;
+		standby->activated_incarnation = order->incarnation;
+		tandem_standby_publish(standby);
 		tandem_image_done(&standby->image, false);
 		code = standby->options.activate(standby->options.argument, &activation, &error);
 	}
@@ -206,7 +212,7 @@ static void begin_life(struct tandem_standby *standby)
 	uint64_t count;
 
 	tandem_secondary_init(&standby->core, standby->pair, tandem_random_unique());
-	standby->is_activated = false;
+	standby->activated_incarnation = 0;
 	tandem_standby_publish(standby);
 	while (!atomic_load(&standby->is_ending)) {
 		if (attach(standby, &error))
@@ -241,7 +247,7 @@ static void end_life(struct tandem_standby *standby)
 	pthread_mutex_unlock(&standby->lock);
 	tandem_session_free(mail.offered);
 	standby->leaving = tandem_session_free(standby->leaving);
-	tandem_image_done(&standby->image, !standby->is_activated);
+	tandem_image_done(&standby->image, standby->activated_incarnation == 0);
 	if (standby->has_inbox)
 		tandem_inbox_done(&standby->inbox, false);
 	standby->has_inbox = false;

@@ -54,8 +54,8 @@ struct tandem_standby {
 	struct tandem_image image;
 	struct tandem_inbox inbox;
 	bool has_inbox;
-	bool is_fresh;     /* nothing was applied to the image */
-	bool is_activated; /* a program runs on the image */
+	bool is_fresh;                  /* nothing was applied to the image */
+	uint64_t activated_incarnation; /* of the program that was given the image, 0: none */
 	struct tandem_session *session;
 	struct tandem_error lost;
 	struct tandem_session *leaving; /* refused, exposes nothing */

@@ -92,7 +92,8 @@ static bool is_asked_again(const struct tandem_machine *machine, enum tandem_cas
 	       view->cas_desired.copy_incarnation == desired->copy_incarnation && is_owner_same;
 }
 
-/* An owner incarnation of 0 is drawn here. Returns true for a new CAS, false for one asked again.
+/* An owner incarnation of 0 becomes the heir of the standby. Returns true for a new CAS, false for
+ * one asked again.
  */
 static bool ask(struct tandem_machine *machine, enum tandem_cas_kind kind,
                 uint64_t owner_incarnation, uint64_t copy_incarnation)
@@ -108,7 +109,8 @@ static bool ask(struct tandem_machine *machine, enum tandem_cas_kind kind,
 		memcpy(desired.owner, machine->config.node, sizeof(desired.owner));
 		desired.decision = draw(machine);
 		if (owner_incarnation == 0)
-			desired.owner_incarnation = draw(machine);
+			desired.owner_incarnation =
+			        tandem_record_heir(machine->standby.incarnation, desired.decision);
 		view->cas_expected = view->record;
 		view->cas_desired = desired;
 		view->cas_kind = kind;
@@ -162,6 +164,21 @@ static void begin_take_over(struct tandem_machine *machine)
 	if (take_over->is_automatic)
 		machine->damper_ns[machine->damper_count++ % TANDEM_DAMPER_MAX] =
 		        machine->event->now_ns;
+}
+
+/* What the earlier life had ordered already is answered again. */
+static void resume_take_over(struct tandem_machine *machine)
+{
+	const struct tandem_event *event = machine->event;
+	machine->take_over = (struct tandem_take_over){.decision = machine->view.record.decision,
+	                                               .connection = machine->standby.connection,
+	                                               .is_begun = true,
+	                                               .is_resumed = true};
+	machine->times = (struct tandem_failover_times){.life_ns = last_life_ns(machine),
+	                                                .suspected_ns = event->now_ns,
+	                                                .suspected_wall_ns = event->wall_ns,
+	                                                .decided_ns = event->now_ns,
+	                                                .decided_wall_ns = event->wall_ns};
 }
 
 static void lead(struct tandem_machine *machine)
@@ -290,6 +307,9 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 		return;
 	case TANDEM_VERB_BEGIN_TAKE_OVER:
 		begin_take_over(machine);
+		return;
+	case TANDEM_VERB_RESUME_TAKE_OVER:
+		resume_take_over(machine);
 		return;
 	case TANDEM_VERB_END_TAKE_OVER:
 		end_take_over(machine);

@@ -38,7 +38,7 @@ static const char *attach_objection(const struct tandem_machine *machine,
 		return "another process is attached for this pair";
 	if (!is_program || !take_over->is_begun)
 		return NULL;
-	bool is_activated = take_over->activate_sent_ns != 0 &&
+	bool is_activated = (take_over->activate_sent_ns != 0 || take_over->is_resumed) &&
 	                    machine->view.record.owner_incarnation == message->incarnation;
 	if (machine->state == TANDEM_STATE_TAKING_OVER && !take_over->has_program && !is_activated)
 		return "a take-over is under way and this is not the program that it started";
@@ -68,7 +68,7 @@ static bool attach(struct tandem_machine *machine, const struct tandem_event *ev
 	                               .dead_incarnation = dead_incarnation};
 	if (is_program) {
 		machine->led_generation = 0;
-		if (machine->take_over.activate_sent_ns != 0 &&
+		if ((machine->take_over.activate_sent_ns != 0 || machine->take_over.is_resumed) &&
 		    message->incarnation == machine->view.record.owner_incarnation)
 			machine->take_over.process_id = message->process_id;
 	}

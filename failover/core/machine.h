@@ -211,6 +211,7 @@ struct tandem_take_over {
 	bool is_begun;
 	bool is_forced;
 	bool is_automatic;   /* no operator's word */
+	bool is_resumed;     /* an earlier life of this controller won it */
 	bool has_program;    /* FORCE: leads the program that is attached */
 	uint64_t connection; /* the standby to be fenced, 0: none */
 	uint64_t fence_sent_ns;

@@ -4,6 +4,7 @@
 #include <tandem/bytes.h>
 #include <tandem/crc32c.h>
 #include <tandem/error.h>
+#include <tandem/random.h>
 
 #define RECORD_MAGIC   UINT32_C(0x63727474) /* "ttrc" */
 #define RECORD_VERSION 1
@@ -58,6 +59,16 @@ int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_reco
 		return TANDEM_E_PROTOCOL;
 	*ret_record = record;
 	return 0;
+}
+
+uint64_t tandem_record_heir(uint64_t standby_incarnation, uint64_t decision)
+{
+	uint64_t state = standby_incarnation;
+	uint64_t heir = tandem_random_next(&state) ^ decision;
+	do
+		heir = tandem_random_next(&heir);
+	while (heir == 0);
+	return heir;
 }
 
 bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other)

@@ -26,6 +26,9 @@ void tandem_record_encode(const struct tandem_record *record,
                           uint8_t ret_bytes[static TANDEM_RECORD_BYTES]);
 /* 0, TANDEM_E_PROTOCOL or TANDEM_E_VERSION; *ret_record only on 0. Any bytes are safe. */
 int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_record *ret_record);
+/* The incarnation that the decision `decision` gives to the program which starts from the copy of a
+ * standby, never 0: so the record of a take-over names the copy that it was made from. */
+uint64_t tandem_record_heir(uint64_t standby_incarnation, uint64_t decision);
 /* Same write: generation and decision. */
 bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other);
 

@@ -16,6 +16,7 @@
 	X(FENCE)                                                                                   \
 	X(ACTIVATE)                                                                                \
 	X(BEGIN_TAKE_OVER)                                                                         \
+	X(RESUME_TAKE_OVER)                                                                        \
 	X(END_TAKE_OVER)                                                                           \
 	X(FAIL_TAKE_OVER)                                                                          \
 	X(CAS_CREATE)                                                                              \
@@ -111,6 +112,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(solo_may_reopen)                                                                         \
 	X(solo_must_refresh)                                                                       \
 	X(take_over_is_due)                                                                        \
+	X(take_over_is_interrupted)                                                                \
 	X(take_over_is_superseded)                                                                 \
 	X(take_over_may_lead)                                                                      \
 	X(take_over_lost_program)                                                                  \

@@ -36,6 +36,7 @@ LIST(init);
 
 static const struct tandem_rule joining_rules[] = {
 	{WHEN(take_over_is_won), DO(V(BEGIN_TAKE_OVER)), TO(TAKING_OVER), "the register names this node"},
+	{WHEN(take_over_is_interrupted), DO(V(HALT), V(RESUME_TAKE_OVER)), TO(TAKING_OVER), "going on with the take-over that this node had won"},
 	{WHEN(program_must_halt), DO(V(HALT)), STAY, "the register says that the other node leads"},
 	{WHEN(standby_must_be_told), DO(V(STAND_BY)), STAY, NULL},
 	{WHEN(standby_holds_copy), NONE, TO(SECONDARY), "the register says that this standby holds a full copy"},
@@ -215,7 +216,7 @@ const struct tandem_rules *const tandem_table[TANDEM_STATE_COUNT][TANDEM_EVENT_C
 	    nothing, nothing, nothing, nothing, init, nothing, init, init, init,
 	    init, no_promote, no_force, yank, no_maintain, no_resume),
 	ROW(JOINING,
-	    joining, joining, joining, joining, joining, nothing, joining, nothing,
+	    joining, joining, joining, joining, joining, joining, joining, nothing,
 	    nothing, nothing, nothing, joining, joining, nothing, joining, joining, joining,
 	    joining, promote_first, force, yank, maintain, no_resume),
 	ROW(SECONDARY,

@@ -52,6 +52,7 @@ struct standby {
 	struct process process;
 	bool has_copy;
 	bool is_fenced;
+	uint64_t activated_incarnation; /* 0: none */
 	uint64_t told_generation;
 	uint64_t told_owner;
 	uint64_t renew_ns; /* a new life after an activation */

@@ -330,6 +330,10 @@ static void activate(struct cluster *cluster, unsigned node, struct standby *sta
 	struct node *where = &cluster->nodes[node];
 	if (!standby->is_fenced || message->epoch != standby->copy)
 		cluster_fail(cluster, "ACTIVATE without a fence at that epoch");
+	if (standby->activated_incarnation == message->incarnation)
+		return;
+	standby->activated_incarnation = message->incarnation;
+	standby->has_copy = false;
 	standby->renew_ns = cluster->now_ns + 100 * MS;
 	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++) {
 		struct program *program = &where->programs[i];

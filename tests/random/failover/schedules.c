@@ -181,14 +181,23 @@ static const struct program *find_owner(const struct cluster *cluster)
 	return NULL;
 }
 
+/* The copy that the register names, or that its take-over was won with and has not started yet. */
+static bool holds_copy(const struct cluster *cluster, const struct standby *standby)
+{
+	const struct tandem_record *record = &cluster->record;
+	if (record->is_pair)
+		return standby->process.incarnation == record->copy_incarnation;
+	return standby->has_copy &&
+	       tandem_record_heir(standby->process.incarnation, record->decision) ==
+	               record->owner_incarnation;
+}
+
 /* Nobody is left who may lead: the owner is gone, and there was no copy or it is gone too. */
 static bool is_stuck_for_good(const struct cluster *cluster)
 {
 	bool has_copy = false;
 	for (unsigned node = 0; node < 2; node++)
-		has_copy |= cluster->record.is_pair &&
-		            cluster->nodes[node].standby.process.incarnation ==
-		                    cluster->record.copy_incarnation;
+		has_copy |= holds_copy(cluster, &cluster->nodes[node].standby);
 	return cluster->record.generation == 0 || (!find_owner(cluster) && !has_copy);
 }
 
@@ -264,7 +273,8 @@ int main(int argument_count, char **arguments)
 		if (!is_well || count == 1)
 			printf("%s", cluster.trace);
 		if (!is_well) {
-			printf("seed 0x%" PRIx64 ": %s\nreplay: failover_schedules 1 0x%" PRIx64 "\n",
+			printf("seed 0x%" PRIx64 ": %s\nreplay: failover_schedules 1 0x%" PRIx64
+			       "\n",
 			       each, cluster.violation, each);
 			return EXIT_FAILURE;
 		}
