@@ -491,6 +491,16 @@ static void on_settled(struct tandem_primary *primary, const struct tandem_prima
 		      event->now_ns + APPLY_TIMEOUT_FACTOR * timeout_ns);
 }
 
+static const char *missed_answer(enum tandem_primary_phase phase)
+{
+	if (phase == TANDEM_PRIMARY_JOINING)
+		return "the session did not come up in time";
+	if (phase == TANDEM_PRIMARY_GREETING)
+		return "HELLO was not answered in time";
+	return phase == TANDEM_PRIMARY_SEALED ? "the seal was not answered by COMMITTED in time"
+	                                      : "COMMITTED was not followed by APPLIED in time";
+}
+
 /* [C9] */
 static void on_tick(struct tandem_primary *primary, const struct tandem_primary_event *event,
                     struct tandem_primary_actions *actions)
@@ -502,7 +512,7 @@ static void on_tick(struct tandem_primary *primary, const struct tandem_primary_
 		return;
 	}
 	if (event->now_ns >= primary->deadline_ns) {
-		drop(primary, actions, TANDEM_E_TIMEOUT, tandem_primary_phase_name(primary->phase));
+		drop(primary, actions, TANDEM_E_TIMEOUT, missed_answer(primary->phase));
 		return;
 	}
 	if (!has_session(primary) || primary->phase == TANDEM_PRIMARY_GREETING)

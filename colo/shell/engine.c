@@ -63,9 +63,20 @@ static void set_yankable(struct tandem_engine *engine, struct tandem_session *se
 	pthread_mutex_unlock(&engine->lock);
 }
 
+/* A session that never came up: the controller's log is where people look. */
+static void tell_failure(struct tandem_engine *engine)
+{
+	if (strcmp(engine->told_failure, engine->lost.detail) == 0)
+		return;
+	memcpy(engine->told_failure, engine->lost.detail, sizeof engine->told_failure);
+	report(engine, TANDEM_CONTROL_SESSION_LOST, engine->core.generation, 0);
+}
+
 /* Frees the session and tells the core; engine->lost says why. */
 static void end_session(struct tandem_engine *engine)
 {
+	bool was_up = atomic_load(&engine->has_session);
+
 	set_yankable(engine, NULL);
 	engine->session = tandem_session_free(engine->session);
 	engine->is_slice_due = false;
@@ -74,6 +85,8 @@ static void end_session(struct tandem_engine *engine)
 	atomic_store(&engine->copied_epoch, 0);
 	step_simple(engine, TANDEM_PRIMARY_ON_SESSION_LOST);
 	atomic_store(&engine->session_incarnation, 0);
+	if (!was_up)
+		tell_failure(engine);
 }
 
 static void lose(struct tandem_engine *engine, int code, const char *operation, const char *reason)
@@ -139,7 +152,9 @@ static void on_message(struct tandem_engine *engine, const struct tandem_session
 		return;
 	}
 	if (message.type == TANDEM_WIRE_REFUSED) {
-		lose(engine, TANDEM_E_REFUSED, "HELLO", message.reason);
+		tandem_error_set(&engine->lost, TANDEM_E_REFUSED, "HELLO",
+		                 "refused by the secondary: %s", message.reason);
+		end_session(engine);
 		return;
 	}
 	step_event.now_ns = tandem_clock_now_ns();
@@ -398,6 +413,7 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 	case TANDEM_PRIMARY_DO_REPORT_UP:
 		atomic_store(&engine->session_incarnation, action->peer_incarnation);
 		atomic_store(&engine->has_session, true);
+		engine->told_failure[0] = '\0';
 		report(engine, TANDEM_CONTROL_SESSION_UP, engine->core.generation, 0);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_LOST:

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <tandem/clock.h>
 #include <unistd.h>
 
-#define PACKETS_MAX     16 /* of one data plane before other events get their turn */
-#define ATTACH_DEADLINE ((struct timeval){.tv_sec = 5})
+#define PACKETS_MAX       16 /* of one data plane before other events get their turn */
+#define SESSION_LINES_MAX 4  /* a second */
+#define ATTACH_DEADLINE   ((struct timeval){.tv_sec = 5})
 
 static void release(struct tandem_connection *connection)
 {
@@ -128,6 +130,31 @@ static void attach(struct tandem_connection *connection,
 		close(pidfd);
 }
 
+static bool has_note(const struct tandem_actions *actions)
+{
+	for (size_t i = 0; i < actions->count; i++) {
+		if (actions->list[i].type == TANDEM_ACTION_NOTE)
+			return true;
+	}
+	return false;
+}
+
+/* Why a program has no session, where no decision came of it that would say so. */
+static void tell_lost_session(struct tandem_pair *pair,
+                              const struct tandem_control_message *message)
+{
+	const struct tandem_controller_options *options = &pair->controller->options;
+	char line[400];
+	if (message->type != TANDEM_CONTROL_SESSION_LOST || message->text[0] == 0 ||
+	    message->kind != TANDEM_CONTROL_KIND_PROGRAM || has_note(&pair->controller->actions) ||
+	    !tandem_rate_take(&pair->session_lines, SESSION_LINES_MAX, tandem_clock_now_ns()))
+		return;
+	snprintf(line, sizeof(line), "pair %s: the program's session failed: %s",
+	         pair->machine.config.pair.name, message->text);
+	if (options->on_decision)
+		options->on_decision(options->context, true, line);
+}
+
 static void take_packet(struct tandem_connection *connection, const uint8_t *bytes, size_t length)
 {
 	struct tandem_control_message message;
@@ -152,7 +179,9 @@ static void take_packet(struct tandem_connection *connection, const uint8_t *byt
 	struct tandem_event event = {.type = (enum tandem_event_type)type,
 	                             .connection = connection->id,
 	                             .message = message};
-	tandem_pair_feed(connection->pair, &event);
+	struct tandem_pair *pair = connection->pair;
+	tandem_pair_feed(pair, &event);
+	tell_lost_session(pair, &message);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)

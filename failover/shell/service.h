@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <tandem/controller.h>
+#include <tandem/rate.h>
 
 #include "core/heartbeat.h"
 #include "core/machine.h"
@@ -70,6 +71,7 @@ struct tandem_pair {
 	bool was_refused;       /* the last event's connection */
 	int reply_status;
 	const char *reply_text;
+	struct tandem_rate session_lines;
 };
 
 struct tandem_controller {
