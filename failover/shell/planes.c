@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define PACKETS_MAX       16 /* of one data plane before other events get their turn */
-#define SESSION_LINES_MAX 4  /* a second */
+#define SESSION_LINES_MAX 16 /* a second */
 #define ATTACH_DEADLINE   ((struct timeval){.tv_sec = 5})
 
 static void release(struct tandem_connection *connection)
