@@ -130,10 +130,11 @@ static void attach(struct tandem_connection *connection,
 		close(pidfd);
 }
 
-static bool has_note(const struct tandem_actions *actions)
+static bool has_decision(const struct tandem_actions *actions)
 {
 	for (size_t i = 0; i < actions->count; i++) {
-		if (actions->list[i].type == TANDEM_ACTION_NOTE)
+		const struct tandem_action *action = &actions->list[i];
+		if (action->type == TANDEM_ACTION_NOTE && !action->note.is_alarm)
 			return true;
 	}
 	return false;
@@ -146,7 +147,8 @@ static void tell_lost_session(struct tandem_pair *pair,
 	const struct tandem_controller_options *options = &pair->controller->options;
 	char line[400];
 	if (message->type != TANDEM_CONTROL_SESSION_LOST || message->text[0] == 0 ||
-	    message->kind != TANDEM_CONTROL_KIND_PROGRAM || has_note(&pair->controller->actions) ||
+	    message->kind != TANDEM_CONTROL_KIND_PROGRAM ||
+	    has_decision(&pair->controller->actions) ||
 	    !tandem_rate_take(&pair->session_lines, SESSION_LINES_MAX, tandem_clock_now_ns()))
 		return;
 	snprintf(line, sizeof(line), "pair %s: the program's session failed: %s",
