@@ -235,7 +235,7 @@ static void on_applied(struct tandem_secondary *secondary,
 	secondary->is_applied = true;
 	secondary->is_fresh = false;
 	if (secondary->is_greeted && !secondary->is_fenced)
-		send(secondary, actions, TANDEM_WIRE_APPLIED);
+		send(secondary, actions, TANDEM_WIRE_APPLIED)->number = event->elapsed_ns;
 	commit_if_complete(secondary, actions);
 }
 

@@ -27,6 +27,7 @@ struct tandem_secondary_event {
 	uint64_t generation;
 	uint64_t incarnation;
 	bool is_done;
+	uint64_t elapsed_ns; /* APPLIED: since COMMIT, for the primary's statistics */
 	bool is_fresh;
 	unsigned channel;
 	const struct tandem_trailer *trailer;

@@ -82,6 +82,7 @@ size_t tandem_wire_encode(const struct tandem_wire_message *message, uint8_t *re
 		tandem_write_text(&writer, message->reason, sizeof message->reason);
 		break;
 	case TANDEM_WIRE_PONG:
+	case TANDEM_WIRE_APPLIED:
 		tandem_write_u64(&writer, message->epoch);
 		tandem_write_u64(&writer, message->number);
 		break;
@@ -89,7 +90,6 @@ size_t tandem_wire_encode(const struct tandem_wire_message *message, uint8_t *re
 		tandem_write_u64(&writer, message->number);
 		break;
 	case TANDEM_WIRE_COMMITTED:
-	case TANDEM_WIRE_APPLIED:
 		tandem_write_u64(&writer, message->epoch);
 		break;
 	}
@@ -111,6 +111,7 @@ static void decode_body(struct tandem_reader *reader, struct tandem_wire_message
 		tandem_read_text(reader, message->reason, sizeof message->reason);
 		return;
 	case TANDEM_WIRE_PONG:
+	case TANDEM_WIRE_APPLIED:
 		message->epoch = tandem_read_u64(reader);
 		message->number = tandem_read_u64(reader);
 		return;
@@ -118,7 +119,6 @@ static void decode_body(struct tandem_reader *reader, struct tandem_wire_message
 		message->number = tandem_read_u64(reader);
 		return;
 	case TANDEM_WIRE_COMMITTED:
-	case TANDEM_WIRE_APPLIED:
 		message->epoch = tandem_read_u64(reader);
 		return;
 	}

@@ -161,8 +161,7 @@ static void on_message(struct tandem_engine *engine, const struct tandem_session
 	atomic_store(&engine->heard_ns, step_event.now_ns);
 	if (message.type == TANDEM_WIRE_APPLIED) {
 		TANDEM_FAILPOINT("apply");
-		tandem_histogram_add(&engine->stats->apply_ns,
-		                     step_event.now_ns - engine->committed_at_ns);
+		tandem_histogram_add(&engine->stats->apply_ns, message.number);
 		set_phase(engine, TANDEM_PHASE_RUN);
 	}
 	step(engine, &step_event);
@@ -315,9 +314,8 @@ static void do_resume(struct tandem_engine *engine)
 
 static void do_committed(struct tandem_engine *engine, uint64_t epoch)
 {
-	engine->committed_at_ns = tandem_clock_now_ns();
 	tandem_histogram_add(&engine->stats->commit_ns,
-	                     engine->committed_at_ns - engine->sealed_at_ns);
+	                     tandem_clock_now_ns() - engine->sealed_at_ns);
 	atomic_fetch_add(&engine->stats->epochs_committed, 1);
 	atomic_store(&engine->stats->epoch_committed, epoch);
 	set_phase(engine, TANDEM_PHASE_APPLY);

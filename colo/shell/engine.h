@@ -66,7 +66,6 @@ struct tandem_engine {
 	uint32_t held_state_bytes;
 	uint64_t held_since_ns;
 	uint64_t sealed_at_ns;
-	uint64_t committed_at_ns;
 	struct tandem_error lost; /* why the last session ended */
 	char told_failure[sizeof(((struct tandem_error *)0)->detail)]; /* so that attempts that fail
 	                                                             alike are told of once */

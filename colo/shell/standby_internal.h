@@ -60,6 +60,7 @@ struct tandem_standby {
 	struct tandem_error lost;
 	struct tandem_session *leaving; /* refused, exposes nothing */
 	uint64_t leaving_until_ns;
+	uint64_t committed_at_ns;
 	uint8_t *state; /* blob of the last committed epoch */
 	uint32_t state_bytes;
 	uint32_t state_bytes_max;

@@ -106,6 +106,7 @@ void tandem_standby_apply_slice(struct tandem_standby *standby)
 
 		if (run == NULL) {
 			event.is_done = true;
+			event.elapsed_ns = tandem_clock_now_ns() - standby->committed_at_ns;
 			break;
 		}
 		tandem_image_apply(&standby->image, run);

@@ -89,6 +89,7 @@ static void do_commit(struct tandem_standby *standby)
 	const struct tandem_inbox_epoch *epoch = &standby->inbox.committed;
 
 	tandem_inbox_commit(&standby->inbox);
+	standby->committed_at_ns = tandem_clock_now_ns();
 	standby->is_fresh = false;
 	standby->state_bytes = epoch->state_bytes;
 	memcpy(standby->state, epoch->state, epoch->state_bytes);

@@ -52,7 +52,7 @@ struct tandem_stats {
 	struct tandem_histogram scan_ns;
 	struct tandem_histogram push_ns;
 	struct tandem_histogram commit_ns; /* sealed to COMMITTED */
-	struct tandem_histogram apply_ns;  /* COMMITTED to APPLIED */
+	struct tandem_histogram apply_ns;  /* as the secondary measured it */
 };
 
 const char *tandem_phase_name(enum tandem_phase phase);

@@ -58,10 +58,11 @@ def pong(generation, epoch, number):
 
 def said(kind, generation, epoch):
     """COMMITTED or APPLIED."""
-    return message(kind, generation, struct.pack("<Q", epoch))
+    took_ns = struct.pack("<Q", 0) if kind == APPLIED else b""
+    return message(kind, generation, struct.pack("<Q", epoch) + took_ns)
 
 
-_BODIES = {WELCOME: "<QQQB", REFUSED: "<i160s", PONG: "<QQ", COMMITTED: "<Q", APPLIED: "<Q",
+_BODIES = {WELCOME: "<QQQB", REFUSED: "<i160s", PONG: "<QQ", COMMITTED: "<Q", APPLIED: "<QQ",
            PING: "<Q", HELLO: "<32sQQQIII"}
 
 
