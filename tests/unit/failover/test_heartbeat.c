@@ -1,0 +1,129 @@
+#include <criterion/criterion.h>
+#include <string.h>
+#include <tandem/error.h>
+
+#include "core/heartbeat.h"
+
+static const uint8_t key[TANDEM_CONTROLLER_KEY_BYTES] = "0123456789abcde";
+static const uint8_t other_key[TANDEM_CONTROLLER_KEY_BYTES] = "0123456789abcdf";
+
+static struct tandem_heartbeat make_heartbeat(void)
+{
+	return (struct tandem_heartbeat){.pair = "kv",
+	                                 .node = "b",
+	                                 .instance = 11,
+	                                 .echo_instance = 12,
+	                                 .sequence = 13,
+	                                 .link = 1,
+	                                 .statement = {.is_settled = true,
+	                                               .state = 4,
+	                                               .program = {TANDEM_PLANE_ALIVE, 21, 22},
+	                                               .standby = {TANDEM_PLANE_SILENT, 23, 24},
+	                                               .record = {.generation = 3,
+	                                                          .owner_incarnation = 31,
+	                                                          .decision = 32,
+	                                                          .pair = "kv",
+	                                                          .owner = "a"}}};
+}
+
+Test(heartbeat, comes_back_as_it_was)
+{
+	struct tandem_heartbeat heartbeat = make_heartbeat(), back;
+	uint8_t bytes[TANDEM_HEARTBEAT_BYTES];
+	char pair[TANDEM_NAME_BYTES];
+	tandem_heartbeat_encode(&heartbeat, key, bytes);
+	cr_assert(tandem_heartbeat_peek(bytes, sizeof(bytes), pair));
+	cr_assert(strcmp(pair, "kv") == 0);
+	cr_assert(tandem_heartbeat_decode(bytes, sizeof(bytes), key, &back) == 0);
+	cr_assert(strcmp(back.node, "b") == 0);
+	cr_assert(back.instance == 11);
+	cr_assert(back.echo_instance == 12);
+	cr_assert(back.sequence == 13);
+	cr_assert(back.link == 1);
+	cr_assert(back.statement.is_settled);
+	cr_assert(!(back.statement.in_maintenance));
+	cr_assert(back.statement.program.status == TANDEM_PLANE_ALIVE);
+	cr_assert(back.statement.program.dead_incarnation == 22);
+	cr_assert(back.statement.standby.status == TANDEM_PLANE_SILENT);
+	cr_assert(back.statement.standby.incarnation == 23);
+	cr_assert(back.statement.record.generation == 3);
+	cr_assert(strcmp(back.statement.record.owner, "a") == 0);
+}
+
+Test(heartbeat, an_unknown_record_stays_unknown)
+{
+	struct tandem_heartbeat heartbeat = make_heartbeat(), back;
+	uint8_t bytes[TANDEM_HEARTBEAT_BYTES];
+	heartbeat.statement.record = (struct tandem_record){.generation = 0};
+	tandem_heartbeat_encode(&heartbeat, key, bytes);
+	cr_assert(tandem_heartbeat_decode(bytes, sizeof(bytes), key, &back) == 0);
+	cr_assert(back.statement.record.generation == 0);
+}
+
+Test(heartbeat, every_changed_bit_and_another_key_are_refused)
+{
+	struct tandem_heartbeat heartbeat = make_heartbeat(), back;
+	uint8_t bytes[TANDEM_HEARTBEAT_BYTES];
+	tandem_heartbeat_encode(&heartbeat, key, bytes);
+	for (size_t bit = 0; bit < sizeof(bytes) * 8; bit++) {
+		bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		cr_expect(tandem_heartbeat_decode(bytes, sizeof(bytes), key, &back) < 0);
+		bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	cr_assert(tandem_heartbeat_decode(bytes, sizeof(bytes), other_key, &back) ==
+	          TANDEM_E_PROTOCOL);
+	for (size_t length = 0; length < sizeof(bytes); length++)
+		cr_expect(tandem_heartbeat_decode(bytes, length, key, &back) < 0);
+}
+
+Test(heartbeat, another_version_is_named_as_such)
+{
+	struct tandem_heartbeat heartbeat = make_heartbeat(), back;
+	uint8_t bytes[TANDEM_HEARTBEAT_BYTES];
+	tandem_heartbeat_encode(&heartbeat, key, bytes);
+	bytes[4]++;
+	cr_assert(tandem_heartbeat_decode(bytes, sizeof(bytes), key, &back) == TANDEM_E_VERSION);
+}
+
+/* ---- what is new of what is heard ---- */
+
+static enum tandem_heartbeat_verdict judge(struct tandem_heartbeat_filter *filter,
+                                           uint64_t instance, uint64_t echo, uint64_t sequence,
+                                           uint8_t link)
+{
+	struct tandem_heartbeat heartbeat = {
+	        .instance = instance, .echo_instance = echo, .sequence = sequence, .link = link};
+	return tandem_heartbeat_filter_judge(filter, &heartbeat);
+}
+
+Test(heartbeat_filter, a_sequence_counts_once_on_each_link)
+{
+	struct tandem_heartbeat_filter filter = {.local_instance = 1};
+	cr_expect(judge(&filter, 9, 0, 5, 0) == TANDEM_HEARTBEAT_NEWS);
+	cr_expect(judge(&filter, 9, 0, 5, 0) == TANDEM_HEARTBEAT_OLD, "doubled");
+	cr_expect(judge(&filter, 9, 0, 4, 0) == TANDEM_HEARTBEAT_OLD, "overtaken");
+	cr_expect(judge(&filter, 9, 0, 5, 1) == TANDEM_HEARTBEAT_LIFE, "the other link");
+	cr_expect(judge(&filter, 9, 0, 4, 2) == TANDEM_HEARTBEAT_LIFE,
+	          "an older statement on a slower link");
+	cr_expect(judge(&filter, 9, 0, 6, 1) == TANDEM_HEARTBEAT_NEWS);
+}
+
+Test(heartbeat_filter, a_new_controller_must_answer_this_one)
+{
+	struct tandem_heartbeat_filter filter = {.local_instance = 1};
+	cr_expect(judge(&filter, 9, 0, 5, 0) == TANDEM_HEARTBEAT_NEWS);
+	cr_expect(judge(&filter, 10, 0, 1, 0) == TANDEM_HEARTBEAT_OLD, "hears nobody");
+	cr_expect(judge(&filter, 10, 2, 1, 0) == TANDEM_HEARTBEAT_OLD, "hears another");
+	cr_expect(judge(&filter, 10, 1, 2, 0) == TANDEM_HEARTBEAT_NEWS);
+}
+
+Test(heartbeat_filter, a_controller_that_was_replaced_is_not_taken_back)
+{
+	struct tandem_heartbeat_filter filter = {.local_instance = 1};
+	judge(&filter, 9, 1, 5, 0);
+	judge(&filter, 10, 1, 1, 0);
+	cr_expect(judge(&filter, 9, 1, 6, 0) == TANDEM_HEARTBEAT_OLD);
+	for (uint64_t i = 0; i < 100; i++)
+		cr_expect(judge(&filter, 11 + i, 1, 1, 0) == TANDEM_HEARTBEAT_NEWS);
+	cr_expect(judge(&filter, 109, 1, 7, 0) == TANDEM_HEARTBEAT_OLD);
+}

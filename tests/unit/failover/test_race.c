@@ -1,0 +1,71 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "directory.h"
+#include "shell/register.h"
+
+/* Two processes want every generation. Each has one winner, and what was won is what is read. */
+#define GENERATIONS 1000
+#define PROCESSES   2
+
+struct shared {
+	uint64_t wins[PROCESSES][GENERATIONS + 2]; /* decision */
+};
+
+static void race(const char *directory, unsigned who, struct shared *shared)
+{
+	struct tandem_record last = {.generation = 0};
+	struct tandem_error error;
+	while (last.generation < GENERATIONS) {
+		struct tandem_record current;
+		struct tandem_record desired = {.generation = last.generation + 1,
+		                                .owner_incarnation = who + 1,
+		                                .decision = (last.generation + 1) * PROCESSES + who,
+		                                .pair = "kv",
+		                                .owner = "a"};
+		enum tandem_register_outcome outcome =
+		        tandem_register_cas(directory, &last, &desired, &current, &error);
+		if (outcome == TANDEM_REGISTER_WON) {
+			shared->wins[who][desired.generation] = desired.decision;
+			last = desired;
+		} else if (outcome == TANDEM_REGISTER_LOST) {
+			last = current;
+		}
+		/* Not written or in doubt: the next round asks the same again. */
+	}
+}
+
+Test(race, every_generation_has_exactly_one_winner)
+{
+	char directory[DIRECTORY_BYTES];
+	struct tandem_record last;
+	unsigned share[PROCESSES] = {0};
+	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+	                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	directory_make(directory);
+	for (unsigned who = 0; who < PROCESSES; who++) {
+		if (fork() == 0) {
+			race(directory, who, shared);
+			_exit(0);
+		}
+	}
+	for (unsigned who = 0; who < PROCESSES; who++) {
+		int status = -1;
+		wait(&status);
+		cr_assert(status == 0);
+	}
+	for (unsigned generation = 1; generation <= GENERATIONS; generation++) {
+		cr_expect((shared->wins[0][generation] == 0) != (shared->wins[1][generation] == 0),
+		          "generation %u", generation);
+		for (unsigned who = 0; who < PROCESSES; who++)
+			share[who] += shared->wins[who][generation] != 0;
+	}
+	cr_assert(tandem_register_read(directory, "kv", &last, NULL) == 0);
+	cr_expect(last.generation >= GENERATIONS);
+	cr_expect(share[0] > 0 && share[1] > 0, "no race took place: %u to %u", share[0], share[1]);
+	munmap(shared, sizeof(*shared));
+	directory_remove(directory);
+}
