@@ -16,10 +16,11 @@ os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:" + os.environ.get("ASAN_OPTI
 
 from e2e.bad_input import (  # noqa: E402,F401
     attacks_door, attacks_session, attacks_seal, attacks_controller, attacks_operator, attacks_client,
-    attacks_repeated,
+    attacks_primary, attacks_repeated,
 )
 from e2e.bad_input.field import ATTACKS, Field  # noqa: E402
 from e2e.bad_input.grounds import Healthy, Idle  # noqa: E402
+from e2e.bad_input.secondary import Victim  # noqa: E402
 from kill import wait  # noqa: E402
 
 EPILOG = """\
@@ -75,22 +76,25 @@ class Run:
         self.tell(f"seed {self.seed}")
         rng = random.Random(self.seed)
         programs = self.options.build.resolve() / "bin"
-        healthy = Healthy(programs, os.getpid() * 2)
-        idle = Idle(programs, os.getpid() * 2 + 1, rng)
+        healthy = Healthy(programs)
+        idle = Idle(programs, rng)
+        victim = Victim(programs)
         try:
             idle.start()
             healthy.start()
-            self.tell("both pairs run: " + healthy.pair.stats().transport)
-            self._attack_all(Field(programs, healthy, idle, rng))
+            victim.start()
+            self.tell("all pairs run: " + healthy.pair.stats().transport)
+            self._attack_all(Field(programs, healthy, idle, victim, rng))
             healthy.load.end()
             self.count("healthy-values", healthy.read_back())
-            self.count("ends-without-leaks", healthy.end() + idle.end())
+            self.count("ends-without-leaks", healthy.end() + idle.end() + victim.end())
         except wait.Timeout as error:
             self.count("frame", [str(error)])
         finally:
             healthy.kill()
             idle.kill()
-            self._clean_up(healthy, idle)
+            victim.kill()
+            self._clean_up(healthy, idle, victim)
         self.tell(f"{self.passed} passed, {self.failed} failed")
         return self.failed == 0 and self.passed > 0
 

@@ -1,6 +1,5 @@
 """tandemd's data port, where anybody can knock. It is the port of the healthy pair's session."""
 
-import os
 import struct
 import time
 
@@ -232,7 +231,7 @@ def hello_flood(field):
 @attack("hello-without-controller")
 def hello_without_controller(field):
     """A standby that waits for its controller rests, also when a HELLO waits for it."""
-    lonely = Lonely(field.programs, os.getpid())
+    lonely = Lonely(field.programs)
     try:
         lonely.start()
         with Joined(lonely.door) as joined:

@@ -8,7 +8,8 @@ from kill import wait
 
 # Sessions of this test's own impostor that are all right, and what follows a flood.
 _NORMAL = re.compile(r"session with \S+ up|session lost .*(closed by the peer|takes its place)"
-                     r"|more sessions or connections were refused")
+                     r"|more sessions or connections were refused"
+                     r"|the program's session failed: .*(Connection refused|reset by peer)")
 LINES_PER_SECOND_MAX = 20
 
 
@@ -74,10 +75,11 @@ class Watch:
 
 
 class Field:
-    def __init__(self, programs, healthy, idle, rng):
+    def __init__(self, programs, healthy, idle, victim, rng):
         self.programs = programs  # directory
         self.healthy = healthy
         self.idle = idle
+        self.victim = victim
         self.rng = rng
         self.begin()
 
@@ -86,11 +88,12 @@ class Field:
         self.a = Watch(self.healthy.a.log)
         self.b = Watch(self.healthy.b.log)
         self.idle_b = Watch(self.idle.b.log)
+        self.victim_a = Watch(self.victim.a.log)
 
     def check(self):
         """After each attack: the programs, both pairs, and their logs."""
-        problems = self.healthy.check() + self.idle.check()
-        for watch in (self.a, self.b, self.idle_b):
+        problems = self.healthy.check() + self.idle.check() + self.victim.check()
+        for watch in (self.a, self.b, self.idle_b, self.victim_a):
             problems += watch.settle()
         return problems
 

@@ -11,7 +11,7 @@ from e2e.bad_input import colo, control, wires
 from e2e.bad_input.primary import Identity, Primary
 from e2e.bad_input.vitals import Log
 from kill import stats_file, wait
-from kill.layout import PAIR, PORTS_PER_PAIR, on_loopback
+from kill.layout import PAIR, on_loopback
 from kill.node import Node
 from kill.pair import Pair
 from oracle import resp
@@ -23,25 +23,8 @@ _TIMERS = {
 }
 
 
-def free_layout(number):
-    """A layout whose ports nobody has, the first at or after a number."""
-    while True:
-        layout = on_loopback(number, provider="tcp", pair_options=_TIMERS)
-        if all(_is_free(node.port + i) for node in layout.nodes.values()
-               for i in range(PORTS_PER_PAIR // 2)):
-            return layout
-        layout.remove()
-        number += 1
-
-
-def _is_free(port):
-    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
-    return True
+def new_layout(**timers):
+    return on_loopback(provider="tcp", pair_options={**_TIMERS, **timers})
 
 
 class Programs:
@@ -113,8 +96,8 @@ class Load(threading.Thread):
 class Healthy:
     """Both nodes with a program under load; its session must not notice anything."""
 
-    def __init__(self, programs, number):
-        self.layout = free_layout(number)
+    def __init__(self, programs):
+        self.layout = new_layout()
         self.pair = Pair(self.layout, programs)
         self.a = Programs(self.pair.a, self.layout.log_path("a"))
         self.b = Programs(self.pair.b, self.layout.log_path("b"))
@@ -226,9 +209,9 @@ class Idle:
 
     REGIONS = [colo.Region("map", 200), colo.Region("tail", 5)]
 
-    def __init__(self, programs, number, rng):
+    def __init__(self, programs, rng):
         self.rng = rng
-        self.layout = free_layout(number)
+        self.layout = new_layout()
         self.node = Node(self.layout, self.layout.nodes["b"], programs)
         self.b = Programs(self.node, self.layout.log_path("b"))
         self.identity = Identity(PAIR, rng.getrandbits(63) | 1, 1, self.REGIONS)
@@ -361,8 +344,8 @@ class Idle:
 class Lonely:
     """Only the data plane of a node; its controller is not there."""
 
-    def __init__(self, programs, number):
-        self.layout = free_layout(number)
+    def __init__(self, programs):
+        self.layout = new_layout()
         self.node = Node(self.layout, self.layout.nodes["b"], programs)
         self.b = Programs(self.node, self.layout.log_path("b"))
         self.door = (self.layout.nodes["b"].address, self.layout.nodes["b"].port)
