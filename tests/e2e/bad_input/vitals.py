@@ -41,7 +41,7 @@ class Log:
         """Whole lines since the mark, without those about the machine."""
         with open(self.path, "rb") as file:
             file.seek(mark)
-            text = file.read().decode(errors="replace")
+            text = file.read().rpartition(b"\n")[0].decode(errors="replace")
         return [
             line for line in text.splitlines()
             if f" {program}" in line and not any(word in line for word in _OF_THE_MACHINE)

@@ -19,8 +19,15 @@ def connect(address, seconds=WAIT_SECONDS):
 def connect_unix(path, kind=socket.SOCK_SEQPACKET):
     connection = socket.socket(socket.AF_UNIX, kind)
     connection.settimeout(WAIT_SECONDS)
-    connection.connect(str(path))
-    return connection
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.connect(str(path))
+            return connection
+        except BlockingIOError:  # more wait to be accepted than the socket lets wait
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.002)
 
 
 def send(connection, data):
