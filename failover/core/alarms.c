@@ -5,7 +5,9 @@
 static bool some_link_is_down(const struct tandem_machine *machine, uint64_t now_ns)
 {
 	const struct tandem_detector *detector = &machine->detector;
-	if (now_ns < detector->restart_ns + detector->window_ns)
+	/* After a break of all links each has a window to come back. */
+	if (now_ns < detector->restart_ns + detector->window_ns ||
+	    now_ns < detector->back_ns + detector->window_ns)
 		return false;
 	for (size_t i = 0; i < detector->link_count; i++) {
 		if (!tandem_detector_link_is_up(detector, i, now_ns))

@@ -19,6 +19,8 @@ void tandem_detector_init(struct tandem_detector *detector, uint64_t interval_ns
 void tandem_detector_hear(struct tandem_detector *detector, size_t link, uint64_t now_ns)
 {
 	TANDEM_ASSERT(link < detector->link_count);
+	if (tandem_detector_is_silent(detector, now_ns))
+		detector->back_ns = now_ns;
 	detector->heard_ns[link] = later(detector->heard_ns[link], now_ns);
 }
 

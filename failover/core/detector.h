@@ -12,6 +12,7 @@
 struct tandem_detector {
 	uint64_t window_ns;
 	uint64_t restart_ns; /* silence is counted from here at the earliest */
+	uint64_t back_ns;    /* first heard after silence on every link */
 	uint64_t tick_ns;    /* when this node last ran */
 	size_t link_count;
 	uint64_t heard_ns[TANDEM_CONTROLLER_LINKS_MAX]; /* 0: never */

@@ -21,17 +21,28 @@ void tandem_machine_init(struct tandem_machine *machine, const struct tandem_mac
 	                     config->pair.heartbeat_miss_count, config->pair.link_count, now_ns);
 }
 
+static bool is_asked_again(struct tandem_machine *machine, const struct tandem_rule *rule)
+{
+	bool is_cas =
+	        rule->verbs[0] >= TANDEM_VERB_CAS_CREATE && rule->verbs[0] <= TANDEM_VERB_CAS_FORCE;
+	bool was_noted = is_cas && machine->asked_reason == rule->reason;
+	if (is_cas)
+		machine->asked_reason = rule->reason;
+	return was_noted;
+}
+
 static void take(struct tandem_machine *machine, const struct tandem_rule *rule)
 {
 	for (size_t i = 0; i < TANDEM_RULE_VERBS_MAX; i++)
 		tandem_act_carry_out(machine, rule->verbs[i], rule->reason);
 	enum tandem_state next = rule->next == TANDEM_RULE_STAY ? machine->state : rule->next;
-	if (rule->reason && rule->verbs[0] != TANDEM_VERB_REFUSE)
+	if (rule->reason && rule->verbs[0] != TANDEM_VERB_REFUSE && !is_asked_again(machine, rule))
 		tandem_act_note(machine, next, rule->reason);
 	if (next == machine->state)
 		return;
 	machine->state = next;
 	machine->state_ns = machine->event->now_ns;
+	machine->asked_reason = NULL;
 }
 
 /* True when a rule with something to do was taken. */

@@ -164,6 +164,7 @@ struct tandem_plane {
 	bool has_session;
 	bool awaits_session; /* a session that was yanked is believed again when said anew */
 	bool has_copy;
+	bool is_held; /* program: since a copy that it told in the generation it was led in */
 	bool has_reported;
 	uint64_t ready_ns;
 	uint64_t report_ns;        /* attached or heard */
@@ -254,7 +255,8 @@ struct tandem_machine {
 	uint64_t word_generation;
 	uint64_t damper_ns[TANDEM_DAMPER_MAX]; /* automatic take-overs, newest overwrite oldest */
 	size_t damper_count;
-	uint64_t unscheduled_ns;      /* length of the last gap */
+	const char *asked_reason; /* of the CAS last noted in this state: said once, asked often */
+	uint64_t unscheduled_ns;  /* length of the last gap */
 	uint64_t unscheduled_told_ns; /* when it was seen */
 	uint32_t alarms;              /* a bit for each enum tandem_alarm */
 	/* While a step runs. */

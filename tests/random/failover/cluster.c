@@ -89,7 +89,7 @@ static void trace(struct cluster *cluster, const struct node *node, const struct
 	uint64_t now_ms = cluster->now_ns / MS;
 	int length;
 	if (note->is_alarm)
-		length = snprintf(end, room, "%" PRIu64 " %s %s: %.60s\n", now_ms, node->name,
+		length = snprintf(end, room, "%" PRIu64 " %s %s: %.40s\n", now_ms, node->name,
 		                  note->is_raised ? "alarm" : "alarm over", note->reason);
 	else if (note->from == note->to)
 		length = snprintf(end, room, "%" PRIu64 " %s %s: %s\n", now_ms, node->name,

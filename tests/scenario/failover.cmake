@@ -1,0 +1,9 @@
+# Traces of the simulated cluster (tests/random/failover), to be read as text.
+tandem_add_test(
+  test_failover_stories
+  scenario
+  SOURCES
+  failover/test_stories.c
+  failover/test_words.c
+  LIBRARIES
+  failover_cluster)
