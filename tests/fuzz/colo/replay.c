@@ -6,7 +6,8 @@
 
 #include "fuzz.h"
 
-/* Without libFuzzer: sound inputs, damaged from a fixed seed. */
+/* Without libFuzzer: sound inputs, damaged from a fixed seed. With a directory as second argument:
+ * writes sound inputs there, for libFuzzer to start from. */
 
 #define INPUT_MAX 5000u
 
@@ -27,11 +28,31 @@ static size_t damage(uint8_t *bytes, size_t length, uint64_t *seed)
 	return length;
 }
 
+static int write_examples(const char *directory)
+{
+	for (unsigned number = 0; number < 64; number++) {
+		static uint8_t bytes[INPUT_MAX];
+		size_t length = fuzz_example(number, bytes, sizeof bytes);
+		char path[256];
+
+		snprintf(path, sizeof path, "%s/sound-%u", directory, number);
+		FILE *file = fopen(path, "wb");
+		if (file == NULL || fwrite(bytes, 1, length, file) != length) {
+			perror(path);
+			return 1;
+		}
+		fclose(file);
+	}
+	return 0;
+}
+
 int main(int argument_count, char **arguments)
 {
 	unsigned long rounds = argument_count > 1 ? strtoul(arguments[1], NULL, 10) : 10000;
 	uint64_t seed = 20;
 
+	if (argument_count > 2)
+		return write_examples(arguments[2]);
 	for (unsigned long round = 0; round < rounds; round++) {
 		static uint8_t bytes[INPUT_MAX];
 		size_t length = fuzz_example((unsigned)round, bytes, sizeof bytes);

@@ -311,6 +311,7 @@ static int activate(void *argument, const struct tandem_activation *activation,
 	(void)reterr_error;
 	pthread_mutex_lock(&lab->lock);
 	lab->is_activated = true;
+	lab->activation_count++;
 	lab->activation = *activation;
 	snprintf(lab->activation_state_file, sizeof lab->activation_state_file, "%s",
 	         activation->state_file);

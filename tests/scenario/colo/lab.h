@@ -34,6 +34,7 @@ struct lab {
 	pthread_mutex_t lock; /* standby, activation, last_line */
 	struct tandem_standby *standby;
 	bool is_activated;
+	unsigned activation_count;
 	struct tandem_activation activation;
 	char activation_state_file[192];
 	char last_error_line[512];

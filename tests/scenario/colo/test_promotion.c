@@ -114,7 +114,7 @@ Test(promotion, a_standby_without_a_copy_is_not_promotable)
 	lab_free(lab);
 }
 
-Test(promotion, activation_of_another_epoch_or_twice_is_refused)
+Test(promotion, activation_of_another_epoch_or_of_another_life_is_refused)
 {
 	struct lab *lab = lab_new("auto", 16, 16);
 	struct tandem_control_message fenced, failed;
@@ -130,8 +130,11 @@ Test(promotion, activation_of_another_epoch_or_twice_is_refused)
 	cr_expect(!is_activated(lab));
 	order(lab, TANDEM_CONTROL_ACTIVATE, 3, fenced.epoch, 1);
 	cr_assert(wait_activated(lab));
-	order(lab, TANDEM_CONTROL_ACTIVATE, 3, fenced.epoch, 1);
-	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FAILED, &failed), "twice");
+	order(lab, TANDEM_CONTROL_ACTIVATE, 3, fenced.epoch, 1); /* the same order again */
+	order(lab, TANDEM_CONTROL_ACTIVATE, 3, fenced.epoch, 2);
+	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FAILED, &failed),
+	          "another incarnation of what runs already");
+	cr_expect_eq(lab->activation_count, 1);
 	lab_free(lab);
 }
 
