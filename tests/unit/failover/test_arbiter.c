@@ -29,7 +29,8 @@ static void begin(void)
 	memcpy(pair.name, "kv", 3);
 	snprintf(pair.arbiter_path, sizeof(pair.arbiter_path), "%s/shared", directory);
 	base = event_base_new();
-	cr_assert(tandem_arbiter_new(base, &pair, directory, on_answer, &last, &arbiter, NULL) == 0);
+	cr_assert(tandem_arbiter_new(base, &pair, directory, on_answer, &last, &arbiter, NULL) ==
+	          0);
 }
 
 static void end(void)

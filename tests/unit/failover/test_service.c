@@ -1,0 +1,186 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bed.h"
+
+/* The whole service over real sockets: what the simulated cluster cannot show. */
+TestSuite(service, .init = bed_begin, .fini = bed_end);
+
+#define PROGRAM 0x1111
+#define STANDBY 0x2222
+
+static struct bed_plane *program, *standby;
+
+static void say_session(bool is_up)
+{
+	struct tandem_control_message message = {.type = is_up ? TANDEM_CONTROL_SESSION_UP
+	                                                       : TANDEM_CONTROL_SESSION_LOST};
+	program->report.has_session = standby->report.has_session = is_up;
+	program->report.peer_incarnation = STANDBY;
+	standby->report.peer_incarnation = PROGRAM;
+	message.peer_incarnation = STANDBY;
+	if (program->fd >= 0)
+		bed_say(program, message);
+	message.peer_incarnation = PROGRAM;
+	bed_say(standby, message);
+}
+
+static void make_pair(void)
+{
+	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
+	struct tandem_control_message copied = {.type = TANDEM_CONTROL_COPIED,
+	                                        .peer_incarnation = STANDBY};
+	program = bed_attach(0, TANDEM_CONTROL_KIND_PROGRAM, PROGRAM);
+	const struct tandem_control_message *welcome = bed_wait(program, TANDEM_CONTROL_WELCOME);
+	cr_expect_str_eq(welcome->settings.node, "a");
+	cr_expect(welcome->settings.channel_count == 4);
+	bed_say(program, ready);
+	const struct tandem_control_message *lead = bed_wait(program, TANDEM_CONTROL_LEAD);
+	cr_expect(lead->generation == 1);
+	cr_expect(!lead->is_pair);
+	standby = bed_attach(1, TANDEM_CONTROL_KIND_STANDBY, STANDBY);
+	const struct tandem_control_message *order = bed_wait(standby, TANDEM_CONTROL_STAND_BY);
+	cr_expect(order->generation == 1);
+	cr_expect(order->peer_incarnation == PROGRAM, "whom it may accept");
+	say_session(true);
+	standby->report.has_copy = true;
+	copied.generation = 1;
+	program->count = 0;
+	bed_say(program, copied);
+	lead = bed_wait(program, TANDEM_CONTROL_LEAD);
+	cr_expect(lead->generation == 2);
+	cr_expect(lead->is_pair);
+	bed_wait_state(1, "SECONDARY");
+	cr_expect(bed_wait(standby, TANDEM_CONTROL_STAND_BY)->generation == 2);
+}
+
+static struct json_object *pair_of(struct json_object *answer)
+{
+	return json_object_array_get_idx(json_object_object_get(answer, "pairs"), 0);
+}
+
+static double number_at(struct json_object *object, const char *key)
+{
+	return json_object_get_double(json_object_object_get(object, key));
+}
+
+static void expect_failover_told(void)
+{
+	struct json_object *answer = bed_ask(1, "{\"command\":\"status\",\"pair\":\"kv\"}");
+	struct json_object *told = json_object_object_get(pair_of(answer), "last_failover");
+	cr_assert(told != NULL);
+	cr_expect(number_at(told, "detect_ms") > 0);
+	cr_expect(number_at(told, "decide_ms") > 0);
+	cr_expect(json_object_get_uint64(json_object_object_get(told, "suspected_wall_ns")) <=
+	          json_object_get_uint64(json_object_object_get(told, "decided_wall_ns")));
+	cr_expect(json_object_get_uint64(json_object_object_get(told, "fenced_wall_ns")) <=
+	          json_object_get_uint64(json_object_object_get(told, "activated_wall_ns")));
+	json_object_put(answer);
+	answer = bed_ask(1, "{\"command\":\"events\"}");
+	cr_expect(json_object_array_length(json_object_object_get(answer, "events")) > 3);
+	json_object_put(answer);
+}
+
+Test(service, starts_pairs_and_takes_over)
+{
+	struct tandem_control_message fenced = {
+	        .type = TANDEM_CONTROL_FENCED, .generation = 3, .epoch = 77};
+	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
+	make_pair();
+	bed_end_controller(0);
+	bed_hang_up(program);
+	say_session(false);
+	const struct tandem_control_message *order = bed_wait(standby, TANDEM_CONTROL_FENCE);
+	cr_expect(order->generation == 3);
+	bed_say(standby, fenced);
+	order = bed_wait(standby, TANDEM_CONTROL_ACTIVATE);
+	cr_expect(order->generation == 3);
+	cr_expect(order->epoch == 77);
+	struct bed_plane *stranger = bed_attach(1, TANDEM_CONTROL_KIND_PROGRAM, 0x3333);
+	bed_wait(stranger, TANDEM_CONTROL_HALT);
+	bed_hang_up(stranger);
+	struct bed_plane *promoted = bed_attach(1, TANDEM_CONTROL_KIND_PROGRAM, order->incarnation);
+	bed_wait(promoted, TANDEM_CONTROL_WELCOME);
+	bed_say(promoted, ready);
+	order = bed_wait(promoted, TANDEM_CONTROL_LEAD);
+	cr_expect(order->generation == 3);
+	cr_expect(!order->is_pair);
+	bed_wait_state(1, "PRIMARY_SOLO");
+	expect_failover_told();
+}
+
+Test(service, a_restarted_controller_goes_on_with_the_pair)
+{
+	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
+	struct tandem_error error = {0};
+	make_pair();
+	bed_end_controller(0);
+	bed_hang_up(program);
+	cr_assert(bed_start_controller(0, &error) == 0, "%s", error.detail);
+	program = bed_attach(0, TANDEM_CONTROL_KIND_PROGRAM, PROGRAM);
+	bed_say(program, ready);
+	say_session(true);
+	const struct tandem_control_message *lead = bed_wait(program, TANDEM_CONTROL_LEAD);
+	cr_expect(lead->generation == 2);
+	cr_expect(lead->is_pair);
+	bed_wait_state(0, "PRIMARY_PAIR");
+}
+
+Test(service, one_controller_a_run_directory)
+{
+	struct tandem_controller *second = NULL;
+	struct tandem_error error = {0};
+	cr_expect(tandem_controller_new(bed.base, &bed.options[0], &second, &error) ==
+	          TANDEM_E_SYSTEM);
+	cr_expect(strstr(error.detail, "another controller") != NULL, "%s", error.detail);
+}
+
+static mode_t mode_of(const char *name)
+{
+	char path[160];
+	struct stat status;
+	snprintf(path, sizeof(path), "%s/run-a/%s", bed.directory, name);
+	cr_assert(stat(path, &status) == 0);
+	return status.st_mode & 0777;
+}
+
+Test(service, sockets_are_the_owners_alone)
+{
+	cr_expect(mode_of("") == 0700);
+	cr_expect(mode_of(TANDEM_CONTROL_SOCKET) == 0600);
+	cr_expect(mode_of(TANDEM_ADMIN_SOCKET) == 0600);
+}
+
+static void expect_refused(const char *line, const char *word)
+{
+	struct json_object *answer = bed_ask(0, line);
+	const char *error = json_object_get_string(json_object_object_get(answer, "error"));
+	cr_expect(!json_object_get_boolean(json_object_object_get(answer, "ok")), "%s", line);
+	cr_expect(error && strstr(error, word), "'%s' is not in '%s'", word, error ? error : "");
+	json_object_put(answer);
+}
+
+Test(service, the_operator_is_told_why_not)
+{
+	expect_refused("{\"command\":\"yank\"}", "pair");
+	expect_refused("{\"command\":\"yank\",\"pair\":\"db\"}", "no such pair");
+	expect_refused("{\"command\":\"yank\",\"pair\":\"kv\"}", "no session");
+	expect_refused("{\"command\":\"promote\",\"pair\":\"kv\"}", "generation");
+	expect_refused("{\"command\":\"force-primary\",\"pair\":\"kv\"}", "accept_data_loss");
+	expect_refused("{\"command\":\"maintenance\",\"pair\":\"kv\"}", "on");
+	expect_refused("{\"command\":\"maintenance\",\"pair\":\"kv\",\"on\":false}", "not in");
+	expect_refused("{\"command\":\"fence-ack\",\"pair\":\"kv\"}", "no fence");
+	expect_refused("hello", "JSON");
+}
+
+Test(service, the_operators_yank_reaches_the_program)
+{
+	make_pair();
+	struct json_object *answer = bed_ask(0, "{\"command\":\"yank\",\"pair\":\"kv\"}");
+	cr_expect(json_object_get_boolean(json_object_object_get(answer, "ok")));
+	json_object_put(answer);
+	bed_wait(program, TANDEM_CONTROL_YANK);
+}
