@@ -94,6 +94,16 @@ static void arm_timer(struct tandem_pair *pair)
 	evtimer_add(pair->timer, &wait);
 }
 
+/* A data plane's text may hold its peer's; the history is read as JSON and on terminals. */
+static void keep_detail(struct tandem_pair *pair, const char *text)
+{
+	snprintf(pair->plane_detail, sizeof(pair->plane_detail), "%.199s", text);
+	for (char *at = pair->plane_detail; *at != 0; at++) {
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	}
+}
+
 void tandem_pair_feed(struct tandem_pair *pair, struct tandem_event *event)
 {
 	struct tandem_actions *actions = &pair->controller->actions;
@@ -101,7 +111,7 @@ void tandem_pair_feed(struct tandem_pair *pair, struct tandem_event *event)
 	event->wall_ns = tandem_clock_wall_ns();
 	pair->was_refused = false;
 	pair->reply_text = NULL;
-	snprintf(pair->plane_detail, sizeof(pair->plane_detail), "%.199s", event->message.text);
+	keep_detail(pair, event->message.text);
 	tandem_machine_step(&pair->machine, event, actions);
 	for (size_t i = 0; i < actions->count; i++)
 		carry_out(pair, &actions->list[i]);

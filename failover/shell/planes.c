@@ -152,7 +152,7 @@ static void tell_lost_session(struct tandem_pair *pair,
 	    !tandem_rate_take(&pair->session_lines, SESSION_LINES_MAX, tandem_clock_now_ns()))
 		return;
 	snprintf(line, sizeof(line), "pair %s: the program's session failed: %s",
-	         pair->machine.config.pair.name, message->text);
+	         pair->machine.config.pair.name, pair->plane_detail);
 	if (options->on_decision)
 		options->on_decision(options->context, true, line);
 }

@@ -256,3 +256,18 @@ def plane_flood(field):
         connection.close()
     field.b.expect(r"on failoverd.sock was refused: too many are open")
     field.b.accept(r"was dropped: it did not attach in time|too many are open")
+
+
+@attack("plane-text")
+def plane_text(field):
+    """What a data plane gives as its reason comes into the log as one line and to the operator as
+    JSON, whatever it is."""
+    for text in (b"\xff\xfe\x80", b"\x1b[2J\r\n\0", b"\"}],{\\", bytes(range(1, 256)), b"%s%n" * 64,
+                 "\u2028\U0001f600".encode()[:5]):
+        with wires.connect_unix(socket_of(field.healthy)) as connection:
+            connection.send(attach(text=text[:255], incarnation=field.rng.getrandbits(63) | 1))
+            connection.recv(control.CONTROL_BYTES)
+            connection.recv(control.CONTROL_BYTES)  # WELCOME and HALT
+        field.b.expect(r"the register says that the other node leads.* \(generation")
+        if operator.ask(field.healthy, "b", {"command": "events"})["ok"] is not True:
+            raise Wrong("no events")
