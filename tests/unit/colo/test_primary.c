@@ -151,6 +151,23 @@ Test(primary, a_wrong_commit_or_apply_is_no_commit)
 	cr_expect(drops(TANDEM_E_PROTOCOL), "APPLIED twice");
 }
 
+Test(primary, a_word_about_what_never_was_drops_the_session)
+{
+	struct tandem_wire_message pong = {.type = TANDEM_WIRE_PONG};
+	struct tandem_primary_event event = {
+	        .type = TANDEM_PRIMARY_ON_MESSAGE, .now_ns = SECOND, .message = &pong};
+
+	begin();
+	hear(TANDEM_WIRE_WELCOME, 1);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "a copy of an epoch that was never sealed");
+	cr_expect_eq(core.next_epoch, 1);
+	pair_up();
+	pong.generation = core.generation;
+	pong.number = core.last_ping + 1;
+	tandem_primary_step(&core, &event, &actions);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "PONG to a ping that was never sent");
+}
+
 Test(primary, every_wait_has_a_deadline)
 {
 	begin();
@@ -164,7 +181,8 @@ Test(primary, every_wait_has_a_deadline)
 
 static void answer_pings_until(uint64_t end_ns)
 {
-	struct tandem_wire_message message = {.type = TANDEM_WIRE_PONG, .generation = 1};
+	struct tandem_wire_message message = {.type = TANDEM_WIRE_PONG,
+	                                      .generation = core.generation};
 	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_MESSAGE,
 	                                     .message = &message};
 

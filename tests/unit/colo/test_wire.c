@@ -14,7 +14,7 @@ static struct tandem_wire_message message_of(enum tandem_wire_type type)
 	message.generation = 0x0102030405060708;
 	if (type != TANDEM_WIRE_PING && type != TANDEM_WIRE_REFUSED)
 		message.epoch = 77;
-	if (type == TANDEM_WIRE_PING || type == TANDEM_WIRE_PONG)
+	if (type == TANDEM_WIRE_PING || type == TANDEM_WIRE_PONG || type == TANDEM_WIRE_APPLIED)
 		message.number = 99;
 	if (type == TANDEM_WIRE_HELLO || type == TANDEM_WIRE_WELCOME) {
 		message.primary_incarnation = 0xaaaa;
