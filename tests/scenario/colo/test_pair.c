@@ -130,8 +130,11 @@ Test(pair, a_restarted_controller_is_told_again)
 {
 	struct lab *lab = lab_new("auto", 64, 16);
 	struct tandem_control_message message;
+	uint64_t ticket;
 
 	cr_assert(lab_start_program(lab) && lab_start_standby(lab) && lab_copy(lab));
+	/* The engine's thread has done all that COPIED means when it answers this. */
+	cr_assert_eq(tandem_checkpoint(lab->program, NULL, 0, &ticket, NULL), 0);
 	controller_hang_up(lab->primary_control);
 	controller_hang_up(lab->standby_control);
 	cr_assert(controller_wait(lab->primary_control, TANDEM_CONTROL_ATTACH, &message));
