@@ -50,14 +50,16 @@ static bool request_is_sound(const struct tandem_rdma_join *join)
 
 static bool is_sound(const struct tandem_rdma_join *join)
 {
+	const bool is_answer_bare = join->channel == 0 && join->channel_count == 0;
+
 	switch (join->kind) {
 	case TANDEM_RDMA_JOIN_CONTROL:
 	case TANDEM_RDMA_JOIN_DATA:
 		return request_is_sound(join);
 	case TANDEM_RDMA_JOIN_ACCEPT:
-		return join->reason == TANDEM_RDMA_REJECT_NONE && join->key != 0;
+		return is_answer_bare && join->reason == TANDEM_RDMA_REJECT_NONE && join->key != 0;
 	case TANDEM_RDMA_JOIN_REJECT:
-		return join->reason > TANDEM_RDMA_REJECT_NONE &&
+		return is_answer_bare && join->key == 0 && join->reason > TANDEM_RDMA_REJECT_NONE &&
 		       join->reason < TANDEM_RDMA_REJECT_END;
 	}
 	return false;
@@ -68,6 +70,7 @@ int tandem_rdma_join_decode(const void *bytes, size_t length, struct tandem_rdma
 	struct tandem_reader reader = tandem_reader_over(bytes, length);
 	struct tandem_rdma_join join;
 	uint32_t checksum;
+	uint32_t reserved;
 
 	if (length < TANDEM_RDMA_JOIN_BYTES || tandem_rdma_join_version(bytes, length) == 0)
 		return TANDEM_E_PROTOCOL;
@@ -79,10 +82,10 @@ int tandem_rdma_join_decode(const void *bytes, size_t length, struct tandem_rdma
 	join.reason = (enum tandem_rdma_reject_reason)tandem_read_u8(&reader);
 	join.channel = tandem_read_u8(&reader);
 	join.channel_count = tandem_read_u8(&reader);
-	tandem_read_u16(&reader);
+	reserved = tandem_read_u16(&reader);
 	join.key = tandem_read_u64(&reader);
 	checksum = tandem_crc32c(0, bytes, reader.offset);
-	if (tandem_read_u32(&reader) != checksum || !is_sound(&join))
+	if (tandem_read_u32(&reader) != checksum || reserved != 0 || !is_sound(&join))
 		return TANDEM_E_PROTOCOL;
 	*ret_join = join;
 	return 0;

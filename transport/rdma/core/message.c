@@ -123,15 +123,16 @@ const char *tandem_rdma_expose_decode(const uint8_t *payload, size_t length,
 	struct tandem_reader reader = tandem_reader_over(payload, length);
 	struct tandem_rdma_expose expose;
 	const char *fault;
+	uint32_t reserved;
 
 	expose.memory_id = tandem_read_u32(&reader);
 	expose.first_piece = tandem_read_u32(&reader);
 	expose.piece_count = tandem_read_u32(&reader);
-	tandem_read_u32(&reader);
+	reserved = tandem_read_u32(&reader);
 	expose.total_bytes = tandem_read_u64(&reader);
 	expose.piece_bytes = tandem_read_u64(&reader);
-	if (reader.failed)
-		return "EXPOSE too short";
+	if (reader.failed || reserved != 0)
+		return "EXPOSE too short or of another version";
 	fault = expose_fault(&expose);
 	if (fault != NULL)
 		return fault;

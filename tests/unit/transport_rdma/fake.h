@@ -1,0 +1,117 @@
+#ifndef TANDEM_TESTS_FAKE_RDMA_H
+#define TANDEM_TESTS_FAKE_RDMA_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rdma/rdma_cma.h>
+
+/* A device and its connection management in this process: the functions of librdmacm and libibverbs
+ * that the provider calls, defined by the test program. It places writes by key, flushes, counts
+ * queue entries as a device does and notes every misuse. One lock; usable by several threads. */
+
+#define FAKE_PRIVATE_REQUEST 56 /* what a receiver sees, padded with zeros */
+#define FAKE_PRIVATE_REJECT  148
+#define FAKE_PRIVATE_ACCEPT  196
+
+/* A fresh device; what is left of the one before is forgotten. */
+void fake_reset(void);
+
+/* The call number `number` from now on (1 is the next) fails with `os_errno`; 0 ends it. */
+void fake_fail_call(uint64_t number, int os_errno);
+/* Calls that may fail, since the reset. */
+uint64_t fake_call_count(void);
+/* Objects that exist. */
+unsigned fake_live_count(void);
+/* What was done wrongly so far, "" for nothing. */
+const char *fake_misuse(void);
+
+/* ---- the device's behaviour ---- */
+
+/* No request is executed, as if the peer were frozen; ending it executes them. */
+void fake_hold(bool is_held);
+/* The next request that is executed completes with this status and its queue pair goes to ERR. */
+void fake_fail_request(enum ibv_wc_status status);
+/* ibv_dereg_mr fails while it is so. */
+void fake_keep_registrations(bool keeps);
+/* Registering fails with ENOMEM above so many bytes in all. */
+void fake_limit_registered(uint64_t bytes);
+/* An asynchronous event of the device, on `queue_pair` where the type names one. */
+void fake_raise(enum ibv_event_type type, struct ibv_qp *queue_pair);
+void fake_remove_gid(bool is_removed);
+void fake_set_port_state(enum ibv_port_state state);
+void fake_set_mtu(enum ibv_mtu mtu);
+/* What the device allows; changed before a session opens it. */
+struct ibv_device_attr *fake_limits(void);
+/* Posts made with ibv_post_send, requests in them, and how many of those were signalled. */
+struct fake_posts {
+	unsigned call_count;
+	unsigned request_count;
+	unsigned signalled_count;
+};
+struct fake_posts fake_posts(void);
+/* Every rdma_connect so far and the last one's parameters; the last ACK timeout option. */
+struct rdma_conn_param fake_last_connect(void);
+uint8_t fake_last_ack_timeout(void);
+
+/* The queue pair of the other side of `queue_pair`, NULL where none is connected. */
+struct ibv_qp *fake_peer_of(struct ibv_qp *queue_pair);
+/* Delivers `bytes` into the next receive of `queue_pair` as if its peer had sent them. */
+bool fake_deliver(struct ibv_qp *queue_pair, const void *bytes, uint32_t length);
+/* A live queue pair by order of creation since the reset, NULL where there is none. */
+struct ibv_qp *fake_queue_pair(unsigned number);
+
+/* ---- between the files of the fake ---- */
+
+struct fake_channel;
+struct fake_queue_pair;
+
+struct fake_id {
+	struct rdma_cm_id native;
+	struct fake_id *next;
+	struct fake_channel *channel;
+	struct fake_id *peer;
+	bool is_listening;
+	bool is_connected;
+	unsigned reported_count; /* events that were read and not acknowledged */
+};
+
+enum fake_object {
+	FAKE_CHANNEL,
+	FAKE_ID,
+	FAKE_PD,
+	FAKE_COMPLETION_CHANNEL,
+	FAKE_QUEUE,
+	FAKE_REGISTRATION,
+	FAKE_QUEUE_PAIR,
+	FAKE_OBJECTS,
+};
+
+extern pthread_mutex_t fake_lock; /* recursive */
+extern struct ibv_context fake_context;
+void fake_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void fake_count(enum fake_object object, int change);
+unsigned fake_count_of(enum fake_object object);
+/* True, and errno set, when this call is to fail. */
+bool fake_fails(void);
+void fake_reset_cm(void);
+void fake_reset_verbs(void);
+void fake_reset_queue_pairs(void);
+/* Ties the queue pairs of two ids, once both are connected. */
+void fake_join_queue_pairs(struct ibv_qp *one, struct ibv_qp *other);
+bool fake_is_writable(uint32_t key, uint64_t address, uint32_t length);
+/* Appends to a completion queue; `retired_count` entries of the send queue are free when it is
+ * polled. */
+void fake_complete(struct ibv_cq *queue, const struct ibv_wc *completion,
+                   struct fake_queue_pair *owner, unsigned retired_count);
+void fake_retire(struct fake_queue_pair *owner, unsigned count);
+/* Forgets completions of a queue pair that is destroyed. */
+void fake_forget(struct fake_queue_pair *owner);
+int fake_post_send(struct ibv_qp *native, struct ibv_send_wr *request, struct ibv_send_wr **bad);
+int fake_post_recv(struct ibv_qp *native, struct ibv_recv_wr *request, struct ibv_recv_wr **bad);
+struct ibv_qp *fake_create_queue_pair(struct ibv_pd *pd, struct ibv_qp_init_attr *attributes);
+void fake_destroy_queue_pair(struct ibv_qp *native);
+
+#endif

@@ -1,0 +1,86 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "fake.h"
+
+static uint64_t call_count;
+static uint64_t fail_at;
+static int fail_errno;
+static int counts[FAKE_OBJECTS];
+static char misuse[512];
+
+pthread_mutex_t fake_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+void fake_reset(void)
+{
+	pthread_mutex_lock(&fake_lock);
+	call_count = 0;
+	fail_at = 0;
+	misuse[0] = '\0';
+	fake_reset_queue_pairs();
+	fake_reset_verbs();
+	fake_reset_cm();
+	for (unsigned i = 0; i < FAKE_OBJECTS; i++)
+		counts[i] = 0;
+	pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_fail_call(uint64_t number, int os_errno)
+{
+	fail_at = number == 0 ? 0 : call_count + number;
+	fail_errno = os_errno;
+}
+
+uint64_t fake_call_count(void)
+{
+	return call_count;
+}
+
+bool fake_fails(void)
+{
+	bool fails;
+
+	pthread_mutex_lock(&fake_lock);
+	fails = ++call_count == fail_at;
+	pthread_mutex_unlock(&fake_lock);
+	if (fails)
+		errno = fail_errno;
+	return fails;
+}
+
+void fake_note(const char *format, ...)
+{
+	va_list arguments;
+
+	/* The first one is what led to the others. */
+	if (misuse[0] != '\0')
+		return;
+	va_start(arguments, format);
+	vsnprintf(misuse, sizeof(misuse), format, arguments);
+	va_end(arguments);
+}
+
+const char *fake_misuse(void)
+{
+	return misuse;
+}
+
+void fake_count(enum fake_object object, int change)
+{
+	counts[object] += change;
+}
+
+unsigned fake_count_of(enum fake_object object)
+{
+	return (unsigned)counts[object];
+}
+
+unsigned fake_live_count(void)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < FAKE_OBJECTS; i++)
+		sum += (unsigned)counts[i];
+	return sum;
+}
