@@ -14,7 +14,7 @@
 
 enum tandem_register_outcome {
 	TANDEM_REGISTER_WON,
-	TANDEM_REGISTER_LOST,   /* *ret_current is what is there */
+	TANDEM_REGISTER_LOST,   /* *ret_current is there; `desired` was not, or no longer is */
 	TANDEM_REGISTER_FAILED, /* for certain not written */
 	TANDEM_REGISTER_DOUBT,  /* perhaps written: read */
 };
