@@ -103,6 +103,19 @@ const char *tandem_secondary_objection(const struct tandem_secondary *secondary,
 	return identity_fault(secondary, hello);
 }
 
+/* The image is this primary's copy, or zeros that nothing was applied to, which are anybody's:
+ * making them again for every attempt could take longer than an attempt may. */
+static bool is_image_usable(const struct tandem_secondary *secondary,
+                            const struct tandem_wire_message *hello,
+                            const struct tandem_layout *layout)
+{
+	if (!tandem_region_table_equal(&secondary->layout.regions, &layout->regions))
+		return false;
+	if (secondary->copy_incarnation == 0)
+		return secondary->is_fresh;
+	return secondary->copy_incarnation == hello->primary_incarnation;
+}
+
 static void on_hello(struct tandem_secondary *secondary, const struct tandem_wire_message *hello,
                      struct tandem_secondary_actions *actions)
 {
@@ -122,11 +135,11 @@ static void on_hello(struct tandem_secondary *secondary, const struct tandem_wir
 	secondary->session_incarnation = hello->primary_incarnation;
 	secondary->sealed_mask = 0;
 	secondary->last_ping = 0;
-	if (secondary->copy_incarnation != hello->primary_incarnation ||
-	    !tandem_region_table_equal(&secondary->layout.regions, &layout.regions)) {
+	if (!is_image_usable(secondary, hello, &layout)) {
 		secondary->copy_incarnation = 0;
 		secondary->committed = 0;
 		secondary->is_applied = true;
+		secondary->is_fresh = false;
 		act(actions, TANDEM_SECONDARY_DO_RENEW);
 	}
 	secondary->layout = layout;
