@@ -111,7 +111,7 @@ enum tandem_config_type {
 	     "",                                                                                   \
 	     "How written pages are found. \"auto\": pagemap on Linux 6.7 or newer, else "         \
 	     "compare.")                                                                           \
-	NUMBER(PAIR, state_bytes_max, BYTES, state_bytes_max, OPTIONAL, 65536, 0, 1073741824, "",  \
+	NUMBER(PAIR, state_bytes_max, BYTES, state_bytes_max, OPTIONAL, 65536, 0, 67108864, "",    \
 	       "", "Largest state blob that the program hands over with an epoch.")                \
 	NUMBER(PAIR, connect_timeout_ms, MILLISECONDS, connect_timeout_ns, OPTIONAL, 1000, 10,     \
 	       600000, "", "", "Whole set-up of a session.")                                       \
