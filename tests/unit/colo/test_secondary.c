@@ -270,6 +270,31 @@ Test(secondary, who_may_come_in)
 }
 
 /* Another incarnation or other regions: what is here is nobody's copy any more. */
+/* What an attempt has made and nobody has written to is not made again for the next one. */
+Test(secondary, zeros_are_kept_from_one_attempt_to_the_next)
+{
+	struct tandem_wire_message message = hello();
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_HELLO,
+	                                       .message = &message};
+	struct tandem_secondary_event prepared = {.type = TANDEM_SECONDARY_ON_PREPARED,
+	                                          .is_fresh = true};
+
+	tandem_secondary_init(&core, "p", 0x2);
+	stand_by(2, 0);
+	tandem_secondary_step(&core, &event, &actions);
+	cr_expect(does(TANDEM_SECONDARY_DO_RENEW), "the first attempt");
+	tandem_secondary_step(&core, &prepared, &actions);
+	tell(TANDEM_SECONDARY_ON_SESSION_LOST, false);
+	message.primary_incarnation = 0x7;
+	tandem_secondary_step(&core, &event, &actions);
+	cr_expect(!does(TANDEM_SECONDARY_DO_RENEW), "another primary, the same zeros");
+	tandem_secondary_step(&core, &prepared, &actions);
+	tell(TANDEM_SECONDARY_ON_SESSION_LOST, false);
+	message.regions.entries[0].page_count++;
+	tandem_secondary_step(&core, &event, &actions);
+	cr_expect(does(TANDEM_SECONDARY_DO_RENEW), "another region table");
+}
+
 Test(secondary, another_primary_begins_with_nothing)
 {
 	struct tandem_wire_message message = hello();
