@@ -169,10 +169,8 @@ static int create_queue_pair(struct tandem_rdma_channel *channel, struct tandem_
 		return tandem_rdma_error(reterr_error, rc, (size_t)(sends + receives) * 128,
 		                         "rdma_create_qp", "%s, depth %u",
 		                         tandem_rdma_channel_name(channel, name), sends);
+	/* A yank that came before this did not see it; progress ends with a look at its flag. */
 	atomic_store(&session->queue_pairs[channel->index], channel->id->qp);
-	/* A yank that came before it was published did not see it. */
-	if (atomic_load(&session->is_yanked))
-		tandem_rdma_session_stop(session);
 	return 0;
 }
 

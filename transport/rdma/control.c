@@ -99,9 +99,9 @@ int tandem_rdma_control_send(struct tandem_session *head, const void *message, s
 		return TANDEM_E_USAGE;
 	if (session->state != TANDEM_RDMA_UP)
 		return TANDEM_E_PEER_LOST;
-	/* What was exposed is announced before any later message. */
-	tandem_rdma_control_pump(session);
-	if (session->unannounced_count > 0 || !has_room(session))
+	/* What was exposed before is announced before: an announcement takes each slot that gets
+	 * free at once, so that there is none while one waits. */
+	if (!has_room(session))
 		return TANDEM_E_AGAIN;
 	memcpy(next_payload(session), message, message_bytes);
 	take_message(session, TANDEM_RDMA_MESSAGE_USER, message_bytes);

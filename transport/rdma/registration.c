@@ -83,14 +83,10 @@ static int withdraw(struct tandem_rdma_registration *registration, uint32_t *ret
 int tandem_rdma_registration_pin(struct tandem_rdma_registration *registration, struct ibv_pd *pd,
                                  unsigned access, struct tandem_error *reterr_error)
 {
-	uint32_t index;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < registration->piece_count && rc == 0; i++)
 		rc = pin_piece(registration, i, pd, access, reterr_error);
-	/* A piece that cannot be taken back now is tried again when all is freed. */
-	if (rc != 0)
-		withdraw(registration, &index);
 	return rc;
 }
 

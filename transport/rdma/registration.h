@@ -22,7 +22,8 @@ struct tandem_rdma_registration {
 TANDEM_MUST_CHECK int tandem_rdma_registration_new(
         const void *base, uint64_t length, uint64_t piece_bytes,
         struct tandem_rdma_registration **ret_registration, struct tandem_error *reterr_error);
-/* `access` are ibv_access_flags. Registers all pieces, or none. Errors: TANDEM_E_MEMLOCK,
+/* `access` are ibv_access_flags. Registers all pieces; after a failure the caller frees
+ * the registration, which gives back those that were. Errors: TANDEM_E_MEMLOCK,
  * TANDEM_E_MEMORY, TANDEM_E_DEVICE. */
 TANDEM_MUST_CHECK int tandem_rdma_registration_pin(struct tandem_rdma_registration *registration,
                                                    struct ibv_pd *pd, unsigned access,

@@ -32,6 +32,8 @@ const char *fake_misuse(void);
 
 /* No request is executed, as if the peer were frozen; ending it executes them. */
 void fake_hold(bool is_held);
+/* The next arming of a completion queue ends the hold, just before it arms. */
+void fake_release_when_armed(void);
 /* The next request that is executed completes with this status and its queue pair goes to ERR. */
 void fake_fail_request(enum ibv_wc_status status);
 /* ibv_dereg_mr fails while it is so. */

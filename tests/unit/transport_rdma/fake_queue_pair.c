@@ -157,7 +157,7 @@ static enum ibv_wc_status receive(struct fake_queue_pair *pair, const void *byte
 		fail_queue_pair(pair);
 		return IBV_WC_REM_INV_REQ_ERR;
 	}
-	if (bytes != NULL)
+	if (bytes != NULL && length > 0)
 		memcpy((void *)(uintptr_t)receive.target.addr, bytes, length);
 	completion->byte_len = length;
 	fake_complete(pair->native.recv_cq, completion, pair, 0);

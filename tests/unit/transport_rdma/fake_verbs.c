@@ -61,6 +61,7 @@ static bool keeps_registrations;
 static uint64_t registered_bytes;
 static uint64_t registered_limit;
 static bool is_gid_removed;
+static bool releases_when_armed;
 static struct ibv_async_event device_events[DEVICE_EVENTS];
 static unsigned device_event_count;
 
@@ -77,6 +78,7 @@ void fake_reset_verbs(void)
 	registered_bytes = 0;
 	registered_limit = UINT64_MAX;
 	is_gid_removed = false;
+	releases_when_armed = false;
 	device_event_count = 0;
 	if (fake_context.async_fd >= 0)
 		close(fake_context.async_fd);
@@ -96,6 +98,11 @@ void fake_limit_registered(uint64_t bytes)
 void fake_remove_gid(bool is_removed)
 {
 	is_gid_removed = is_removed;
+}
+
+void fake_release_when_armed(void)
+{
+	releases_when_armed = true;
 }
 
 void fake_set_port_state(enum ibv_port_state state)
@@ -443,6 +450,10 @@ static int arm_queue(struct ibv_cq *native, int solicited_only)
 	if (fake_fails())
 		return errno;
 	LOCK();
+	if (releases_when_armed) {
+		releases_when_armed = false;
+		fake_hold(false);
+	}
 	queue_of(native)->is_armed = true;
 	UNLOCK();
 	return 0;
