@@ -188,6 +188,8 @@ static void on_lead(struct tandem_primary *primary, const struct tandem_primary_
 
 	if (event->generation < primary->generation)
 		return;
+	if (event->generation != primary->generation)
+		primary->generation_ns = event->now_ns;
 	primary->generation = event->generation;
 	primary->is_pair = event->is_pair;
 	primary->is_copy_told = false;
@@ -501,6 +503,14 @@ static const char *missed_answer(enum tandem_primary_phase phase)
 	                                      : "COMMITTED was not followed by APPLIED in time";
 }
 
+/* [C19]: what it acknowledges in an older generation releases nothing. */
+static uint64_t ignorance_deadline_ns(const struct tandem_primary *primary)
+{
+	if (!primary->is_pair || primary->peer_generation == primary->generation)
+		return UINT64_MAX;
+	return primary->generation_ns + primary->options.commit_timeout_ns;
+}
+
 /* [C9] */
 static void on_tick(struct tandem_primary *primary, const struct tandem_primary_event *event,
                     struct tandem_primary_actions *actions)
@@ -522,6 +532,11 @@ static void on_tick(struct tandem_primary *primary, const struct tandem_primary_
 	    event->now_ns >= primary->heard_ns + primary->options.commit_timeout_ns) {
 		drop(primary, actions, TANDEM_E_TIMEOUT, "the secondary is silent");
 		primary->heard_ns = event->now_ns;
+		return;
+	}
+	if (!is_pushing && event->now_ns >= ignorance_deadline_ns(primary)) {
+		drop(primary, actions, TANDEM_E_TIMEOUT,
+		     "the secondary does not learn the generation of the register");
 		return;
 	}
 	if (event->now_ns >= primary->ping_at_ns || tandem_primary_wants_ping(primary))
@@ -600,6 +615,7 @@ uint64_t tandem_primary_deadline_ns(const struct tandem_primary *primary)
 	if (!has_session(primary) || primary->phase == TANDEM_PRIMARY_GREETING)
 		return deadline_ns;
 	deadline_ns = earlier(deadline_ns, primary->ping_at_ns);
+	deadline_ns = earlier(deadline_ns, ignorance_deadline_ns(primary));
 	return earlier(deadline_ns, primary->heard_ns + primary->options.commit_timeout_ns);
 }
 

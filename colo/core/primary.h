@@ -116,6 +116,7 @@ struct tandem_primary {
 	enum tandem_primary_phase phase;
 	/* the controller's word */
 	uint64_t generation;
+	uint64_t generation_ns; /* since when */
 	bool is_pair;
 	/* epochs */
 	uint64_t next_epoch; /* number of the open epoch */

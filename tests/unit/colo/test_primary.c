@@ -208,6 +208,24 @@ Test(primary, applied_is_not_waited_for_without_end)
 	cr_expect(!drops(TANDEM_E_TIMEOUT), "all is applied: nothing is waited for");
 }
 
+/* [C9] */
+Test(primary, a_secondary_that_does_not_learn_the_generation_loses_the_session)
+{
+	struct tandem_wire_message pong = {.type = TANDEM_WIRE_PONG, .generation = 1};
+	struct tandem_primary_event event = {
+	        .type = TANDEM_PRIMARY_ON_MESSAGE, .now_ns = 3 * SECOND, .message = &pong};
+
+	pair_up();
+	tandem_primary_step(&core, &event, &actions);
+	tell(TANDEM_PRIMARY_ON_TICK, 3 * SECOND);
+	cr_expect(drops(TANDEM_E_TIMEOUT), "its acknowledgements release nothing");
+	pair_up();
+	pong.generation = 2;
+	tandem_primary_step(&core, &event, &actions);
+	tell(TANDEM_PRIMARY_ON_TICK, 3 * SECOND);
+	cr_expect(!drops(TANDEM_E_TIMEOUT), "it knows");
+}
+
 Test(primary, silence_loses_the_session)
 {
 	pair_up();
