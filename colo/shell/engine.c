@@ -419,9 +419,9 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		report(engine, TANDEM_CONTROL_SESSION_LOST, engine->core.generation, 0);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
-		atomic_store(&engine->copied_generation, engine->core.generation);
-		atomic_store(&engine->copied_epoch, action->epoch); /* [L4] */
 		report(engine, TANDEM_CONTROL_COPIED, engine->core.generation, action->epoch);
+		atomic_store(&engine->copied_epoch, action->epoch); /* [L4] */
+		atomic_store(&engine->copied_generation, engine->core.generation);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COMMITTED:
 		do_committed(engine, action->epoch);
@@ -640,6 +640,10 @@ void tandem_engine_report(struct tandem_engine *engine,
 	report_message->peer_incarnation = atomic_load(&engine->session_incarnation);
 	report_message->epoch = atomic_load(&engine->stats->epoch_committed);
 	report_message->generation = atomic_load(&engine->stats->generation);
+	/* [L8] */
+	report_message->has_copy =
+	        report_message->generation != 0 &&
+	        report_message->generation == atomic_load(&engine->copied_generation);
 	report_message->heard_age_ns = tandem_clock_now_ns() - atomic_load(&engine->heard_ns);
 }
 

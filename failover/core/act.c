@@ -189,6 +189,7 @@ static void lead(struct tandem_machine *machine)
 	if (!machine->led_is_pair)
 		machine->led_solo_last = machine->led_generation;
 	machine->program.copied_incarnation = 0;
+	machine->program.is_held = false;
 }
 
 static void halt(struct tandem_machine *machine, const char *reason)
@@ -316,6 +317,9 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 		return;
 	case TANDEM_VERB_FAIL_TAKE_OVER:
 		machine->take_over.has_failed = true;
+		return;
+	case TANDEM_VERB_FORGIVE_TAKE_OVER:
+		machine->take_over.has_failed = false;
 		return;
 	case TANDEM_VERB_CAS_CREATE:
 	case TANDEM_VERB_CAS_PAIR:

@@ -120,13 +120,15 @@ static void gain_session(struct tandem_plane *plane, uint64_t peer_incarnation)
 	plane->session_peer_incarnation = peer_incarnation;
 }
 
-static void absorb_report(struct tandem_plane *plane, const struct tandem_event *event)
+static void absorb_report(struct tandem_plane *plane, const struct tandem_event *event,
+                          uint64_t led_generation)
 {
 	const struct tandem_control_message *message = &event->message;
 	plane->has_reported = true;
 	plane->report_ns = event->now_ns;
 	plane->epoch = message->epoch;
 	plane->has_copy = message->has_copy;
+	plane->is_held = message->has_copy && message->generation == led_generation;
 	if (!message->has_session) {
 		lose_session(plane);
 		return;
@@ -198,7 +200,7 @@ static bool absorb_plane(struct tandem_machine *machine, const struct tandem_eve
 	if (event->type == TANDEM_EVENT_READY)
 		absorb_ready(machine, plane, event->now_ns);
 	if (event->type == TANDEM_EVENT_REPORT)
-		absorb_report(plane, event);
+		absorb_report(plane, event, machine->led_generation);
 	if (event->type == TANDEM_EVENT_SESSION_LOST)
 		lose_session(plane);
 	if (event->type == TANDEM_EVENT_SESSION_UP) {

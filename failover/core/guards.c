@@ -140,12 +140,17 @@ GUARD(record_is_known)
 	return machine->view.is_known;
 }
 
-/* With the arbiter `manual` an empty register of this node says nothing about the peer's. */
+/* An empty register may be storage that is not mounted, so a peer that knows of a record is
+ * believed more, and waited for a moment. With the arbiter `manual` the register of this node says
+ * nothing about the peer's. */
 static bool emptiness_is_certain(const struct tandem_machine *machine, uint64_t now_ns)
 {
-	bool peer_is_empty = tandem_machine_peer_is_heard(machine, now_ns) &&
-	                     machine->peer.is_settled && machine->peer.record.generation == 0;
-	return word_allows(machine) || peer_is_empty;
+	bool peer_is_heard = tandem_machine_peer_is_heard(machine, now_ns);
+	if (peer_is_heard && machine->peer.record.generation > 0)
+		return false;
+	if (!peer_is_heard && !tandem_machine_is_settled(machine, now_ns))
+		return has_word(machine);
+	return word_allows(machine) || (peer_is_heard && machine->peer.is_settled);
 }
 
 GUARD(register_is_empty_for_us)
@@ -283,6 +288,13 @@ GUARD(copy_is_complete)
 	const struct tandem_plane *program = &machine->program;
 	return program->has_session && program->copied_incarnation != 0 &&
 	       program->copied_incarnation == program->session_peer_incarnation;
+}
+
+/* The program holds its output since a copy that was told and never arrived here, or arrived when
+ * no session was known: only another LEAD opens its gate. */
+GUARD(copy_was_missed)
+{
+	return machine->program.is_held && !tandem_guard_copy_is_complete(machine, now_ns);
 }
 
 GUARD(copy_may_be_recorded)
@@ -431,6 +443,16 @@ GUARD(fence_is_late)
 	const struct tandem_take_over *take_over = &machine->take_over;
 	return take_over->fence_sent_ns != 0 && !take_over->is_fenced &&
 	       now_ns >= take_over->fence_sent_ns + machine->config.pair.fence_timeout_ns;
+}
+
+/* The standby, or this whole node, was only stopped: nothing else happened to the copy. */
+GUARD(late_fence_came)
+{
+	UNTIMED;
+	const struct tandem_take_over *take_over = &machine->take_over;
+	return take_over->has_failed && take_over->is_fenced && take_over->activate_sent_ns == 0 &&
+	       take_over->connection != 0 && machine->standby.connection == take_over->connection &&
+	       take_over->decision == record_of(machine)->decision;
 }
 
 GUARD(activation_is_due)

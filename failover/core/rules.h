@@ -19,6 +19,7 @@
 	X(RESUME_TAKE_OVER)                                                                        \
 	X(END_TAKE_OVER)                                                                           \
 	X(FAIL_TAKE_OVER)                                                                          \
+	X(FORGIVE_TAKE_OVER)                                                                       \
 	X(CAS_CREATE)                                                                              \
 	X(CAS_PAIR)                                                                                \
 	X(CAS_SOLO)                                                                                \
@@ -107,6 +108,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(peer_is_suspect)                                                                         \
 	X(copy_may_be_recorded)                                                                    \
 	X(copy_is_complete)                                                                        \
+	X(copy_was_missed)                                                                         \
 	X(pair_was_won)                                                                            \
 	X(may_go_solo)                                                                             \
 	X(solo_may_reopen)                                                                         \
@@ -120,6 +122,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(order_has_failed)                                                                        \
 	X(fence_is_due)                                                                            \
 	X(fence_is_late)                                                                           \
+	X(late_fence_came)                                                                         \
 	X(activation_is_due)                                                                       \
 	X(activation_is_late)                                                                      \
 	X(halted_are_gone)                                                                         \

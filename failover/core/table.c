@@ -76,6 +76,7 @@ static const struct tandem_rule primary_solo_rules[] = {
 	{WHEN(record_is_foreign), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
 	{WHEN(record_is_pair), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the register says PAIR"},
 	{WHEN(copy_is_complete), NONE, TO(GATED), "the peer holds a full copy"},
+	{WHEN(copy_was_missed), NONE, TO(GATED), "the program waits for a word on a copy that is over"},
 	OTHERWISE,
 };
 LIST(primary_solo);
@@ -109,6 +110,7 @@ LIST(taking_over);
 
 static const struct tandem_rule halted_rules[] = {
 	{WHEN(take_over_is_won), DO(V(BEGIN_TAKE_OVER)), TO(TAKING_OVER), "the register names this node"},
+	{WHEN(late_fence_came), DO(V(FORGIVE_TAKE_OVER)), TO(TAKING_OVER), "the standby has fenced the old primary after all"},
 	{WHEN(halted_are_gone), DO(V(READ_ANEW)), TO(INIT), "what was halted is gone"},
 	OTHERWISE,
 };
@@ -241,7 +243,7 @@ const struct tandem_rules *const tandem_table[TANDEM_STATE_COUNT][TANDEM_EVENT_C
 	    taking_over, no_promote, no_force, yank, no_maintain, no_resume),
 	ROW(HALTED,
 	    halted, halted, halted, halted, nothing, nothing, nothing, nothing,
-	    nothing, nothing, nothing, nothing, halted, nothing, halted, halted, halted,
+	    nothing, halted, nothing, nothing, halted, nothing, halted, halted, halted,
 	    halted, no_promote, force, yank, maintain, no_resume),
 	ROW(MAINTENANCE,
 	    maintenance, maintenance, maintenance, maintenance, nothing, nothing, nothing, nothing,

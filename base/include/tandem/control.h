@@ -70,7 +70,9 @@ struct tandem_control_message {
 	enum tandem_control_type answers; /* FAILED */
 	bool is_pair;                     /* LEAD: PAIR, else SOLO */
 	bool has_session;                 /* REPORT */
-	bool has_copy;        /* REPORT of a standby: it holds a committed, applied copy */
+	bool has_copy;        /* REPORT of a standby: it holds a committed, applied copy that it has
+	                         not started; of a program: it has told of a copy, and holds its
+	                         output until the next LEAD */
 	int32_t status;       /* FAILED: TANDEM_E_* */
 	uint32_t process_id;  /* ATTACH */
 	uint64_t incarnation; /* ATTACH: own; ACTIVATE: the one the program must take */

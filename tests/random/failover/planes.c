@@ -370,7 +370,8 @@ static void order_standby(struct cluster *cluster, unsigned node, struct standby
 
 /* ---- both ---- */
 
-static void report(struct cluster *cluster, unsigned node, struct process *process, bool has_copy)
+static void report(struct cluster *cluster, unsigned node, struct process *process, bool has_copy,
+                   uint64_t generation)
 {
 	if (!runs(process) || cluster->now_ns < process->report_ns)
 		return;
@@ -379,6 +380,7 @@ static void report(struct cluster *cluster, unsigned node, struct process *proce
 	event.message.has_session = process->session != 0;
 	event.message.peer_incarnation = process->session_peer;
 	event.message.has_copy = has_copy;
+	event.message.generation = generation;
 	event.message.heard_age_ns = cluster->now_ns - process->heard_ns;
 	say(cluster, node, process, &event);
 }
@@ -388,10 +390,12 @@ void planes_step(struct cluster *cluster, unsigned node)
 	struct node *where = &cluster->nodes[node];
 	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++) {
 		step_program(cluster, node, &where->programs[i]);
-		report(cluster, node, &where->programs[i].process, false);
+		report(cluster, node, &where->programs[i].process, where->programs[i].is_gated,
+		       where->programs[i].led_generation);
 	}
 	step_standby(cluster, node, &where->standby);
-	report(cluster, node, &where->standby.process, where->standby.has_copy);
+	report(cluster, node, &where->standby.process, where->standby.has_copy,
+	       where->standby.told_generation);
 }
 
 static void take_epoch(struct cluster *cluster, const struct item *item)

@@ -49,6 +49,7 @@ static void make_pair(void)
 	standby->report.has_copy = true;
 	copied.generation = 1;
 	program->count = 0;
+	standby->count = 0;
 	bed_say(program, copied);
 	lead = bed_wait(program, TANDEM_CONTROL_LEAD);
 	cr_expect(lead->generation == 2);

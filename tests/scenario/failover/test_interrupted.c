@@ -1,0 +1,92 @@
+#include "story.h"
+
+static void run_until(unsigned node, enum tandem_state state)
+{
+	for (unsigned i = 0; i < 3000 && state_of(node) != state; i++)
+		cluster_run(&story, CLUSTER_STEP_NS);
+	cr_assert(state_of(node) == state);
+}
+
+Test(interrupted, a_controller_that_died_after_its_take_over_was_won_goes_on_with_it)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	cluster_kill_controller(&story, 1);
+	cluster_run(&story, 500 * MS);
+	cluster_start_controller(&story, 1);
+	cluster_run(&story, 500 * MS);
+	expect_trace(
+	        "2197 b SECONDARY: the primary is lost: asking to take over\n"
+	        "2199 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	        "2199 b TAKING_OVER: fencing the old primary\n"
+	        "2702 b INIT -> JOINING: the register was read\n"
+	        "2702 b JOINING -> TAKING_OVER: going on with the take-over that this node had "
+	        "won\n"
+	        "2702 b TAKING_OVER: fencing the old primary\n"
+	        "2704 b TAKING_OVER: fenced: starting the program\n"
+	        "2734 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
+}
+
+Test(interrupted, a_standby_that_has_started_its_program_starts_no_second_one)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_PRIMARY_SOLO);
+	cluster_kill_controller(&story, 1);
+	cluster_kill_programs(&story, 1);
+	cluster_start_controller(&story, 1);
+	cluster_run(&story, 3000 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(state_of(1) == TANDEM_STATE_JOINING, "what it held is gone");
+}
+
+/* A machine that is paused between FENCE and FENCED. */
+Test(interrupted, a_late_fence_is_as_good_as_one_in_time)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	story.nodes[1].standby.process.is_stopped = true;
+	cluster_run(&story, 3000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_HALTED);
+	story.nodes[1].standby.process.is_stopped = false;
+	cluster_run(&story, 100 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO);
+}
+
+/* [L8]: COPIED went astray, and the session with it. */
+Test(interrupted, a_program_that_waits_for_nothing_is_told_again)
+{
+	struct program *program = &story.nodes[0].programs[CLUSTER_PROGRAMS - 1];
+
+	begin_paired();
+	cluster_kill_node(&story, 1);
+	cluster_run(&story, 1000 * MS);
+	cr_assert(state_of(0) == TANDEM_STATE_PRIMARY_SOLO && planes_leads_openly(program));
+	program->is_gated = true;
+	cluster_run(&story, 100 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(planes_leads_openly(program));
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_SOLO);
+}
+
+/* The storage of the register is not mounted when node a comes back. */
+Test(interrupted, an_empty_register_is_not_believed_while_the_peer_knows_better)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	cluster_kill_standby(&story, 1);
+	cluster_run(&story, 1000 * MS);
+	story.record = (struct tandem_record){.generation = 0};
+	cluster_start_controller(&story, 0);
+	cluster_start_program(&story, 0);
+	cluster_run(&story, 3000 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(state_of(0) == TANDEM_STATE_JOINING, "%s", story.trace);
+	cr_expect(story.record.generation == 0);
+	cluster_kill_controller(&story, 1);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_SOLO, "nobody knows better any more");
+}
