@@ -80,6 +80,25 @@ static void choose_identity(struct tandem *tandem)
 	}
 }
 
+/* A promoted program that has led is gone with its memory, whoever starts its command again (R5).
+ */
+static int check_first_life(const struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	const struct tandem_stats *stats;
+	bool has_led;
+
+	if (tandem_stats_open(tandem->run_directory, tandem->pair, &stats, NULL) < 0)
+		return 0;
+	has_led = stats->incarnation == tandem->incarnation && atomic_load(&stats->generation) != 0;
+	tandem_stats_close(stats);
+	return has_led ? tandem_error_set(
+	                         reterr_error, TANDEM_E_NOT_LEADER, "tandem_open",
+	                         "the program that was promoted as %016llx has led and ended; its "
+	                         "memory is no copy any more",
+	                         (unsigned long long)tandem->incarnation)
+	               : 0;
+}
+
 static int take_options(struct tandem *tandem, const struct tandem_options *options,
                         struct tandem_error *reterr_error)
 {
@@ -162,8 +181,10 @@ int tandem_open(const struct tandem_options *options, struct tandem **ret_tandem
 		code = take_options(tandem, options, reterr_error);
 	if (code == 0) {
 		choose_identity(tandem);
-		code = attach(tandem, reterr_error);
+		code = check_first_life(tandem, reterr_error);
 	}
+	if (code == 0)
+		code = attach(tandem, reterr_error);
 	if (code < 0) {
 		tandem_close(tandem);
 		return code;
@@ -243,6 +264,8 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 	struct tandem *tandem = argument;
 
 	if (message->type == TANDEM_CONTROL_LEAD) {
+		/* Before anything can leave. */
+		atomic_store(&tandem->engine.stats->generation, message->generation);
 		atomic_store(&tandem->is_leading, true);
 		tandem_engine_order(&tandem->engine, TANDEM_ENGINE_LEAD, message->generation,
 		                    message->is_pair);

@@ -63,7 +63,7 @@ class Chaos(Scenario):
         self.is_lost = False  # every copy was killed: rightly, nobody answers
 
     def make_pair(self):
-        layout = on_loopback(self.seed, provider=self.provider, pair_options={
+        layout = on_loopback(provider=self.provider, pair_options={
             "take_overs_max": "16", "take_over_window_ms": "10000",
         })
         return Pair(layout, self.programs)

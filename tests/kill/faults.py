@@ -49,6 +49,7 @@ class Faults:
             (6, self._single), (4, self._several), (2, self._host_killed), (2, self._host_stopped),
             (2, self._arbiter), (3, self._renewed), (3, self._synchronising), (5, self._taking_over),
             (3, self._pairing), (2, self._recording), (2, self._arbiter_and_more),
+            (3, self._heir_killed),
         ]
 
     def next(self):
@@ -145,6 +146,12 @@ class Faults:
 
     def _host_killed_leader(self):
         return [self._kill(program, "leader", delay=0) for program in PROGRAMS]
+
+    def _heir_killed(self):
+        """A program that was promoted a moment ago dies, and nobody remembers that it has led."""
+        controller = self._kill("tandem-failoverd", "leader", delay=0)
+        controller.seconds *= 0.3
+        return [controller, self._kill("tandem-kv", "leader", delay=0)]
 
     def _pairing(self):
         """The controller dies with COPIED unread in its socket."""

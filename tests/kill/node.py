@@ -53,6 +53,7 @@ class Node:
         return ["--config", str(self._configuration_path), "--node", self.name]
 
     def _spawn(self, program, arguments, environment=None):
+        self._forget_empty_group()
         command = ["setpriv", "--pdeathsig", "KILL", str(self._programs / program), *arguments]
         if self.layout.namespace:
             command = ["ip", "netns", "exec", self.layout.namespace, *command]
@@ -67,6 +68,14 @@ class Node:
             )
         self._group = self._group or process.pid
         self._processes[program] = process
+
+    def _forget_empty_group(self):
+        """Nobody can join a group whose last process has ended."""
+        try:
+            if self._group is not None:
+                os.killpg(self._group, 0)
+        except ProcessLookupError:
+            self._group = None
 
     def is_running(self, program):
         process = self._processes.get(program)
