@@ -95,6 +95,25 @@ static void lose(struct tandem_engine *engine, int code, const char *operation, 
 	end_session(engine);
 }
 
+/* A push, seal or settle failed: the session's own last event, if it has one, names the cause
+ * (3.6). */
+static void lose_work(struct tandem_engine *engine, int code, const char *operation,
+                      const char *reason)
+{
+	static _Thread_local struct tandem_session_event event;
+
+	tandem_session_progress(engine->session);
+	while (tandem_session_next_event(engine->session, &event)) {
+		if (event.type != TANDEM_SESSION_LOST)
+			continue;
+		engine->lost = event.error;
+		tandem_error_wrap(&engine->lost, event.error.code, "%s", reason);
+		end_session(engine);
+		return;
+	}
+	lose(engine, code, operation, reason);
+}
+
 static void connect_session(struct tandem_engine *engine)
 {
 	struct tandem_session *session = NULL;
@@ -196,13 +215,18 @@ static void scan(struct tandem_engine *engine)
 {
 	const struct tandem_layout *layout = &engine->push.layout;
 	uint64_t start_ns = tandem_clock_now_ns();
+	bool has_failed = false;
 
 	for (unsigned region = 0; region < layout->regions.count; region++) {
 		if (tandem_tracker_scan(engine->trackers[region], engine->push.to_push,
-		                        layout->first_page[region], &engine->lost) < 0)
-			tandem_bitmap_set_range(engine->push.to_push, layout->first_page[region],
-			                        layout->regions.entries[region].page_count);
+		                        layout->first_page[region], NULL) == 0)
+			continue;
+		has_failed = true;
+		tandem_bitmap_set_range(engine->push.to_push, layout->first_page[region],
+		                        layout->regions.entries[region].page_count);
 	}
+	if (has_failed) /* status shows it */
+		memcpy(engine->stats->tracker, "failed", sizeof "failed");
 	tandem_histogram_add(&engine->stats->scan_ns, tandem_clock_now_ns() - start_ns);
 }
 
@@ -243,7 +267,7 @@ static void do_slice(struct tandem_engine *engine)
 	if (code == 0)
 		code = tandem_push_settle(&engine->push);
 	if (code < 0) {
-		lose(engine, code, "push", "the push of a copy failed");
+		lose_work(engine, code, "push", "the push of a copy failed");
 		return;
 	}
 	count_pushed(engine);
@@ -263,7 +287,7 @@ static void do_push(struct tandem_engine *engine)
 	set_phase(engine, TANDEM_PHASE_PUSH);
 	code = tandem_push_pages(&engine->push, UINT64_MAX, &is_done, &is_blocked);
 	if (code < 0) {
-		lose(engine, code, "push", "the push of an epoch failed");
+		lose_work(engine, code, "push", "the push of an epoch failed");
 		return;
 	}
 	count_pushed(engine);
@@ -281,7 +305,7 @@ static bool do_seal(struct tandem_engine *engine, const struct tandem_primary_ac
 	code = tandem_push_seal(&engine->push, action->epoch, action->base, action->generation);
 	engine->sealed_at_ns = tandem_clock_now_ns();
 	if (code < 0)
-		lose(engine, code, "seal", "the seal of an epoch failed");
+		lose_work(engine, code, "seal", "the seal of an epoch failed");
 	return code == 0;
 }
 
@@ -291,7 +315,7 @@ static void do_settle(struct tandem_engine *engine)
 	int code = tandem_push_settle(&engine->push);
 
 	if (code < 0) {
-		lose(engine, code, "push", "pushed pages did not complete");
+		lose_work(engine, code, "push", "pushed pages did not complete");
 		return;
 	}
 	atomic_store(&engine->heard_ns, tandem_clock_now_ns());
@@ -592,7 +616,10 @@ int tandem_engine_start(struct tandem_engine *engine, const struct tandem_primar
 	engine->push.argument = engine;
 	engine->push.stall_timeout_ns = 2 * engine->settings.commit_timeout_ns;
 	tandem_primary_init(&engine->core, &core_options);
-	return start_thread(engine, reterr_error);
+	code = start_thread(engine, reterr_error);
+	if (code < 0)
+		tandem_push_done(&engine->push);
+	return code;
 }
 
 void tandem_engine_stop(struct tandem_engine *engine)
