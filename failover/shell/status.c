@@ -103,7 +103,9 @@ static void spell_headline(const struct tandem_machine *machine, char *ret_text,
 	                            : machine->config.node;
 	bool is_protected = machine->state == TANDEM_STATE_PRIMARY_PAIR ||
 	                    machine->state == TANDEM_STATE_SECONDARY;
-	if (record->generation == 0)
+	if (!machine->view.is_known)
+		snprintf(ret_text, size, "%s - the register could not be read yet", word);
+	else if (record->generation == 0)
 		snprintf(ret_text, size, "%s - no node has led yet", word);
 	else if (is_protected)
 		snprintf(ret_text, size,
