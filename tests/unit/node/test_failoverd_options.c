@@ -111,7 +111,7 @@ Test(failoverd_options, the_controller_takes_what_the_reader_does)
 	        "take_overs_max = 16; take_over_window_ms = 86400000; fence_timeout_ms = 600000;",
 	        "take_overs_max = 1; ping_interval_ms = 75;",
 	        "connect_timeout_ms = 10; reconnect_interval_ms = 10; state_bytes_max = "
-	        "1073741824;",
+	        "67108864;",
 	};
 	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
 	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
