@@ -10,9 +10,11 @@ from kill.faults import PROGRAMS, Faults
 from kill.layout import PAIR, on_loopback
 from kill.pair import Pair
 from kill.scenario import Scenario
+from kill.separated import SeparatedPair
 from oracle.client import Client
 
 HEAL_SECONDS = 20
+DEATH_SECONDS = 5
 TRIGGER_SECONDS = 3
 SILENCE_SECONDS = 3  # nobody answers that long when no copy is left
 REFUSED_SECONDS = 12  # until a server that may not lead has ended
@@ -58,15 +60,16 @@ class Chaos(Scenario):
         super().__init__(programs, options)
         self.client = Client(self.seed, CONNECTIONS_EACH, in_flight_max=2)
         self.seconds = options.seconds
-        self.faults = Faults(self.seed)
+        self.can_cut = self.provider == "tcp" and os.geteuid() == 0 and self.seed % 2 == 0
+        self.faults = Faults(self.seed, self.can_cut)
         self.counts = {}
         self.is_lost = False  # every copy was killed: rightly, nobody answers
 
     def make_pair(self):
-        layout = on_loopback(provider=self.provider, pair_options={
-            "take_overs_max": "16", "take_over_window_ms": "10000",
-        })
-        return Pair(layout, self.programs)
+        options = {"take_overs_max": "16", "take_over_window_ms": "10000"}
+        if self.can_cut:
+            return SeparatedPair(self.programs, self.provider, pair_options=options)
+        return Pair(on_loopback(provider=self.provider, pair_options=options), self.programs)
 
     def play(self, pair):
         self.pair = pair
@@ -194,6 +197,10 @@ class Chaos(Scenario):
         if strike.action == "away":
             self._take_arbiter_away(strike.seconds)
             return
+        if strike.action == "cut":
+            self.pair.network.cut()
+            self._after(strike.seconds, self.pair.network.heal)
+            return
         name = self._resolve(strike.side, self._leader)
         process = self._process(name, strike.program)
         if process is None:
@@ -203,6 +210,8 @@ class Chaos(Scenario):
             self._after(strike.seconds, lambda: _signal(process, signal.SIGCONT))
         elif self._may_lose or not self._holds_last_copy(name, strike.program):
             _signal(process, signal.SIGKILL)
+            wait.until(lambda: self._process(name, strike.program) != process, DEATH_SECONDS,
+                       "the end of what was killed", 0.001)
             if strike.program != "tandem-kv":
                 self._after(strike.seconds, lambda: self._start_again(name, strike.program))
 

@@ -7,20 +7,20 @@ PROGRAMS = ("tandem-kv", "tandemd", "tandem-failoverd")
 SIDES = ("leader", "other")
 
 _STOP_SECONDS = (0.01, 2.0)
-_AWAY_SECONDS = (0.05, 2.0)
+_AWAY_SECONDS = (0.05, 2.0)  # of the arbiter, and of the link between the nodes
 _RESTART_SECONDS = 1.0
 _TOGETHER_SECONDS = 0.3
 
 
 @dataclass
 class Strike:
-    """action: kill, stop, away (the arbiter's directory); side: as at the disturbance's begin,
+    """action: kill, stop, away (the arbiter's directory), cut (the link between the nodes); side: as at the disturbance's begin,
     "winner" whom the register names now; when: at once, or what is waited for before."""
 
     action: str
     program: str = ""
     side: str = ""
-    seconds: float = 0.0  # stop, away: how long; kill: until it is started again
+    seconds: float = 0.0  # kill: until it is started again; others: how long
     delay: float = 0.0
     when: str = ""  # record, pair: a new record, one of PAIR; session: the other node has one;
     #               started: a program of another incarnation
@@ -43,7 +43,7 @@ class Disturbance:
 
 
 class Faults:
-    def __init__(self, seed):
+    def __init__(self, seed, can_cut=False):
         self._random = random.Random(seed)
         self._makers = [
             (6, self._single), (4, self._several), (2, self._host_killed), (2, self._host_stopped),
@@ -51,6 +51,8 @@ class Faults:
             (3, self._pairing), (2, self._recording), (2, self._arbiter_and_more),
             (3, self._heir_killed),
         ]
+        if can_cut:
+            self._makers += [(4, self._host_lost), (3, self._cut), (3, self._cut_and_more)]
 
     def next(self):
         weights = [weight for weight, _ in self._makers]
@@ -109,6 +111,17 @@ class Faults:
     def _host_stopped(self):
         side, seconds = self._random.choice(SIDES), self._length(_STOP_SECONDS)
         return [Strike("stop", program, side, seconds) for program in PROGRAMS]
+
+    def _host_lost(self):
+        """What the leader's kernel still held for the other node is gone, too."""
+        cut = Strike("cut", seconds=self._length(_AWAY_SECONDS))
+        return [cut, *self._host_killed_leader()]
+
+    def _cut(self):
+        return [Strike("cut", seconds=self._length(_AWAY_SECONDS))]
+
+    def _cut_and_more(self):
+        return self._cut() + [self._any() for _ in range(self._random.randint(1, 2))]
 
     def _arbiter(self):
         return [Strike("away", seconds=self._length(_AWAY_SECONDS))]

@@ -13,9 +13,9 @@ class SeparatedPair(Pair):
     """The primary's end cuts the link first, as when a host dies: what its kernel still held for
     the peer never arrives. A stopped one gets the link back when it goes on."""
 
-    def __init__(self, programs, provider):
+    def __init__(self, programs, provider, **options):
         self.network = Network()
-        super().__init__(_lay_out(self.network, provider), programs)
+        super().__init__(_lay_out(self.network, provider=provider, **options), programs)
 
     def __enter__(self):
         try:
@@ -38,7 +38,7 @@ class SeparatedPair(Pair):
         super().resume_primary()
 
 
-def _lay_out(network, provider):
+def _lay_out(network, **options):
     directory, images = new_directories()
     nodes = {
         name: NodeLayout(
@@ -54,6 +54,6 @@ def _lay_out(network, provider):
         )
         for name in "ab"
     }
-    layout = Layout(directory, images, nodes, directory / "arbiter", provider=provider)
+    layout = Layout(directory, images, nodes, directory / "arbiter", **options)
     layout.write()
     return layout
