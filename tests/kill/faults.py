@@ -52,7 +52,8 @@ class Faults:
             (3, self._heir_killed),
         ]
         if can_cut:
-            self._makers += [(4, self._host_lost), (3, self._cut), (3, self._cut_and_more)]
+            self._makers += [(4, self._host_lost), (3, self._cut), (3, self._cut_and_more),
+                             (2, self._lost_when_paired)]
 
     def next(self):
         weights = [weight for weight, _ in self._makers]
@@ -116,6 +117,12 @@ class Faults:
         """What the leader's kernel still held for the other node is gone, too."""
         cut = Strike("cut", seconds=self._length(_AWAY_SECONDS))
         return [cut, *self._host_killed_leader()]
+
+    def _lost_when_paired(self):
+        """R7: what left since the copy must be in the copy."""
+        first, cut = Strike("kill", "tandemd", "other", 0.0), self._cut()[0]
+        cut.when = "pair"
+        return [first, cut, *self._host_killed_leader()]
 
     def _cut(self):
         return [Strike("cut", seconds=self._length(_AWAY_SECONDS))]
