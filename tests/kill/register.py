@@ -1,5 +1,6 @@
 """The register of a file arbiter, read from beside, and who led when."""
 
+import os
 import struct
 import threading
 import time
@@ -33,6 +34,7 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self.history = []
         self._directory = directory
+        self._folder = None
         self._is_over = threading.Event()
 
     def run(self):
@@ -42,6 +44,9 @@ class Watch(threading.Thread):
     def end(self):
         self._is_over.set()
         self.join()
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None
 
     @property
     def record(self):
@@ -50,7 +55,7 @@ class Watch(threading.Thread):
 
     def _look(self):
         try:
-            names = sorted(path.name for path in self._directory.glob("gen-*"))
+            names = sorted(name for name in os.listdir(self._open()) if name.startswith("gen-"))
         except OSError:
             return
         seen = f"gen-{self.record.generation if self.record else 0:020}"
@@ -59,11 +64,20 @@ class Watch(threading.Thread):
             if record:
                 self.history.append((time.monotonic_ns(), record))
 
+    def _open(self):
+        """The directory itself, wherever a disturbance moves it: a take-over that was won just
+        before it went away must be seen."""
+        if self._folder is None:
+            self._folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        return self._folder
+
     def _read(self, name):
         try:
-            return parse((self._directory / name).read_bytes())
+            file = os.open(name, os.O_RDONLY, dir_fd=self._folder)
         except OSError:
             return None
+        with open(file, "rb") as stream:
+            return parse(stream.read())
 
     def reigns(self):
         """(owner, first instant, last instant) of each change of the owner."""
