@@ -58,6 +58,9 @@ struct fake_posts fake_posts(void);
 struct rdma_conn_param fake_last_connect(void);
 uint8_t fake_last_ack_timeout(void);
 
+/* The minimal RNR timer that was set on a queue pair. */
+uint8_t fake_receiver_timer(struct ibv_qp *queue_pair);
+
 /* The queue pair of the other side of `queue_pair`, NULL where none is connected. */
 struct ibv_qp *fake_peer_of(struct ibv_qp *queue_pair);
 /* Delivers `bytes` into the next receive of `queue_pair` as if its peer had sent them. */

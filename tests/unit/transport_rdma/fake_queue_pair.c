@@ -23,6 +23,7 @@ struct fake_queue_pair {
 	struct fake_queue_pair *peer;
 	struct ibv_qp_cap cap;
 	bool is_writable;
+	uint8_t receiver_timer;
 	unsigned send_used;            /* entries that no polled completion stands for yet */
 	unsigned unretired;            /* executed since the last completion */
 	struct fake_request *requests; /* not executed */
@@ -75,6 +76,11 @@ struct ibv_qp *fake_peer_of(struct ibv_qp *native)
 	struct fake_queue_pair *peer = queue_pair_of(native)->peer;
 
 	return peer != NULL ? &peer->native : NULL;
+}
+
+uint8_t fake_receiver_timer(struct ibv_qp *native)
+{
+	return queue_pair_of(native)->receiver_timer;
 }
 
 void fake_retire(struct fake_queue_pair *owner, unsigned count)
@@ -373,6 +379,8 @@ int ibv_modify_qp(struct ibv_qp *native, struct ibv_qp_attr *attributes, int mas
 	if (mask == IBV_QP_MIN_RNR_TIMER && fake_fails())
 		return errno;
 	LOCK();
+	if (mask == IBV_QP_MIN_RNR_TIMER)
+		pair->receiver_timer = attributes->min_rnr_timer;
 	if (mask == IBV_QP_ACCESS_FLAGS)
 		pair->is_writable = (attributes->qp_access_flags & IBV_ACCESS_REMOTE_WRITE) != 0;
 	if (mask == IBV_QP_STATE && attributes->qp_state == IBV_QPS_ERR)

@@ -367,6 +367,8 @@ Test(rdma_join, sets_what_keeps_a_dead_peer_from_hanging_it)
 	cr_expect_eq(fake_last_connect().retry_count, 6);
 	cr_expect_eq(fake_last_connect().rnr_retry_count, 6);
 	cr_expect_eq(fake_last_ack_timeout(), 18, "for 10 s");
+	for (unsigned i = 0; fake_queue_pair(i) != NULL; i++)
+		cr_expect_eq(fake_receiver_timer(fake_queue_pair(i)), 20);
 	rig_free(rig);
 }
 

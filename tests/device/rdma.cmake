@@ -1,0 +1,15 @@
+# The rdma provider where there is a device.
+function(add_rdma_device_program name)
+  add_executable(${name} ${CMAKE_CURRENT_SOURCE_DIR}/${name}.c)
+  target_link_libraries(${name} PRIVATE tandem_warnings ${ARGN})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+endfunction()
+
+add_rdma_device_program(rdma_peer tandem_transport tandem_base)
+add_rdma_device_program(rdma_fence tandem_contract)
+
+set(rdma_test ${CMAKE_CURRENT_SOURCE_DIR}/rdma_test.py)
+foreach(story contract contract_linux_6_1 two_machines)
+  tandem_add_device_test(rdma_${story} 900 /usr/bin/python3 -B ${rdma_test} ${story}
+                         ${PROJECT_BINARY_DIR})
+endforeach()

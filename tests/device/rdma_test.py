@@ -1,0 +1,183 @@
+"""The rdma provider on soft-RoCE: the contract, the fence, and peers that die, freeze and come back.
+
+Run as `SCRIPT STORY BUILD_FOLDER`."""
+
+import re
+import signal
+import sys
+import time
+
+from device_test import expect, main, until
+
+from lab import Lab
+
+PORT = 7471
+FENCE_ROUNDS = 100
+# Far above what it takes; what is asserted is that nothing waits for ever.
+SOON_S = 5
+PEER_TIMEOUT_S = 1
+YANK_LIMIT_MS = 500
+
+
+def build_folder():
+    return sys.argv[2]
+
+
+# -- one machine ------------------------------------------------------------------------------
+
+
+def run_contract(kernel_version):
+    with Lab(kernel_version=kernel_version) as lab:
+        lab.start()
+        machine = lab.machines["a"]
+        result = machine.run(f"{build_folder()}/bin/contract-rdma rdma {machine.address}", 400)
+        expect(re.search(r"[1-9]\d* passed, 0 failed", result.text), "the contract holds", result.text)
+        expect(result.status == 0, "and says so")
+        result = machine.run(f"{build_folder()}/tests/rdma_fence {machine.address} {FENCE_ROUNDS}", 400)
+        expect(result.status == 0, f"no byte lands after {FENCE_ROUNDS} fences", result.text)
+        print(result.text.strip())
+        complaints = machine.run("dmesg | grep -E 'BUG:|lockup|WARNING:'").text
+        expect("BUG:" not in complaints and "lockup" not in complaints, "the kernel lives", complaints)
+
+
+def story_contract():
+    run_contract(None)
+
+
+def story_contract_linux_6_1():
+    run_contract("6.1")
+
+
+# -- two machines -----------------------------------------------------------------------------
+
+
+class Peer:
+    """rdma_peer in a machine, and what it said."""
+
+    def __init__(self, machine, mode, address):
+        # exec: signals go to the program itself.
+        self.process = machine.spawn(f"exec {build_folder()}/tests/rdma_peer {mode} {address} {PORT}")
+        self.seen = 0
+
+    def hear(self, pattern, timeout_s=20):
+        """The first line from here on that matches."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            text = self.process.output.decode()
+            match = re.compile(pattern + r".*$", re.MULTILINE).search(text, self.seen)
+            if match and text.find("\n", match.start()) >= 0:
+                self.seen = match.end()
+                print(f"  {self.process.machine.name}: {match[0]}", flush=True)
+                return match
+            if time.monotonic() > deadline:
+                raise SystemExit(f"FAILED: {self.process.machine.name} never said '{pattern}':\n{text}")
+            time.sleep(0.02)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def end(self):
+        self.signal(signal.SIGTERM)
+        expect(self.process.wait(20).status == 0, f"{self.process.machine.name}'s peer ends")
+
+
+def join(lab):
+    listener_machine, writer_machine = lab.machines["a"], lab.machines["b"]
+    listener = Peer(listener_machine, "listen", listener_machine.address)
+    listener.hear("listening")
+    writer = Peer(writer_machine, "write", listener_machine.address)
+    listener.hear("receiving")
+    return listener, writer
+
+
+def expect_lost(peer, codes, limit_s=SOON_S):
+    """The fault is what the caller did just now."""
+    match = peer.hear(r"lost (\w+)", limit_s)
+    expect(match[1] in codes, f"the cause is one of {codes}", match[0])
+
+
+def try_process_death(lab):
+    print("the listening process is killed")
+    listener, writer = join(lab)
+    listener.signal(signal.SIGKILL)
+    expect_lost(writer, ("PEER_LOST", "TIMEOUT"))
+    writer.end()
+    print("the writing process is killed")
+    listener, writer = join(lab)
+    writer.signal(signal.SIGKILL)
+    expect_lost(listener, ("PEER_LOST",))
+    listener.end()
+
+
+def try_frozen_listener(lab):
+    print("the listening machine freezes: the peer timeout")
+    listener, writer = join(lab)
+    lab.machines["a"].stop()
+    expect_lost(writer, ("TIMEOUT",), PEER_TIMEOUT_S + SOON_S)
+    writer.end()
+    lab.machines["a"].cont()
+    listener.end()
+
+
+def try_yank(lab):
+    print("the listening machine freezes: the writer is yanked")
+    listener, writer = join(lab)
+    lab.machines["a"].stop()
+    writer.signal(signal.SIGUSR1)
+    took_ms = int(writer.hear(r"back within (\d+)", SOON_S)[1])
+    expect(took_ms < YANK_LIMIT_MS, f"everything is back within {YANK_LIMIT_MS} ms", took_ms)
+    expect_lost(writer, ("YANKED",))
+    writer.end()
+    lab.machines["a"].cont()
+    listener.end()
+
+
+def try_fence_of_frozen_writer(lab):
+    print("the writing machine freezes, is fenced and comes back")
+    listener, writer = join(lab)
+    lab.machines["b"].stop()
+    listener.signal(signal.SIGUSR1)
+    listener.hear("fenced well")
+    lab.machines["b"].cont()
+    expect_lost(writer, ("PEER_LOST", "TIMEOUT"), 60)
+    listener.signal(signal.SIGUSR2)
+    expect(listener.hear(r"late (\d+)")[1] == "0", "it changes no byte")
+    writer.end()
+    listener.end()
+
+
+def try_fence_of_live_writer(lab):
+    print("a writer that lives is fenced")
+    listener, writer = join(lab)
+    listener.signal(signal.SIGUSR1)
+    listener.hear("fenced well")
+    expect_lost(writer, ("PEER_LOST", "TIMEOUT"))
+    listener.signal(signal.SIGUSR2)
+    expect(listener.hear(r"late (\d+)")[1] == "0", "it changes no byte")
+    writer.end()
+    listener.end()
+
+
+def try_cut_cable(lab):
+    print("the cable is pulled")
+    listener, writer = join(lab)
+    lab.machines["b"].set_link(False)
+    # The writer's own port goes down, which it is told at once.
+    expect_lost(writer, ("DEVICE", "TIMEOUT"), PEER_TIMEOUT_S + SOON_S)
+    lab.machines["b"].set_link(True)
+    writer.end()
+    listener.end()
+
+
+def story_two_machines():
+    with Lab(machine_count=2) as lab:
+        lab.start()
+        for attempt in (try_process_death, try_frozen_listener, try_yank, try_fence_of_frozen_writer,
+                        try_fence_of_live_writer, try_cut_cable):
+            attempt(lab)
+            until(lambda: "rdma_peer" not in lab.machines["a"].run("ps -e").text, "nothing is left")
+
+
+if __name__ == "__main__":
+    main({"contract": story_contract, "contract_linux_6_1": story_contract_linux_6_1,
+          "two_machines": story_two_machines})
