@@ -47,7 +47,7 @@ void tandem_rdma_session_quell(struct tandem_rdma_session *session)
 		tandem_rdma_session_await(session);
 }
 
-/* The flag first: progress looks at it after it has made a queue pair. */
+/* [T10] The flag first: progress looks at it after it has made a queue pair. */
 void tandem_rdma_session_yank(struct tandem_session *head)
 {
 	struct tandem_rdma_session *session = tandem_rdma_session_of(head);

@@ -11,7 +11,7 @@
 #include "rdma/session.h"
 #include "rdma/verbs.h"
 
-#define HALF_JOINED_MAX 64
+#define HALF_JOINED_MAX 64 /* [T4] */
 #define BACKLOG         128
 
 struct tandem_rdma_listener {
@@ -66,7 +66,7 @@ static int watch(struct tandem_rdma_listener *listener, int fd, struct tandem_er
 	return 0;
 }
 
-/* ---- who may join ---- */
+/* ---- who may join [T2, T3] ---- */
 
 /* Says no, with a reason that the other side can show, and forgets the id. */
 static void reject(struct rdma_cm_id *id, enum tandem_rdma_reject_reason reason)

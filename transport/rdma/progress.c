@@ -173,6 +173,7 @@ static void check_join(struct tandem_rdma_session *session, uint64_t now_ns)
 	tandem_rdma_session_lose(session, &cause);
 }
 
+/* [T9] */
 static void check_stalls(struct tandem_rdma_session *session, uint64_t now_ns)
 {
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++) {
@@ -183,7 +184,10 @@ static void check_stalls(struct tandem_rdma_session *session, uint64_t now_ns)
 		if (now_ns < stall_deadline_ns(session, channel))
 			continue;
 		tandem_error_set(&cause, TANDEM_E_TIMEOUT, "progress",
-		                 "nothing posted on the %s to %s completed for %llu ms",
+		                 "%u %s pending on the %s to %s, nothing completed for %llu ms",
+		                 channel->sends.capacity -
+		                         tandem_rdma_send_ring_free_count(&channel->sends),
+		                 channel->index == 0 ? "messages" : "writes",
 		                 tandem_rdma_channel_name(channel, name), session->peer_text,
 		                 (unsigned long long)((now_ns - channel->sends.progress_ns) /
 		                                      TANDEM_NS_PER_MS));

@@ -6,9 +6,9 @@
 
 #include <tandem/error.h>
 
-/* What travels in the private data of rdma_cm's connect request, accept and reject. Pure. The
- * smallest room rdma_cm gives is the 56 bytes of a request; the receiver may see more than was
- * sent, padded with zeros. */
+/* [T2] The hello: what travels in the private data of rdma_cm's connect request, accept and reject.
+ * Pure. The smallest room rdma_cm gives is the 56 bytes of a request; the receiver may see more
+ * than was sent, padded with zeros. */
 #define TANDEM_RDMA_JOIN_BYTES   24
 #define TANDEM_RDMA_JOIN_VERSION 1
 
