@@ -132,12 +132,28 @@ static void read_descriptors(struct tandem_rdma_session *session)
 	}
 }
 
+/* [T9] The ring whose peer has moved nothing for longest. Channel 0 has two: credits overtake. */
+static const struct tandem_rdma_send_ring *slowest_ring(const struct tandem_rdma_session *session,
+                                                        const struct tandem_rdma_channel *channel)
+{
+	const struct tandem_rdma_send_ring *credits = &session->credits;
+	const struct tandem_rdma_send_ring *sends = &channel->sends;
+
+	if (channel->index != 0 || tandem_rdma_send_ring_is_empty(credits))
+		return sends;
+	if (tandem_rdma_send_ring_is_empty(sends) || credits->progress_ns < sends->progress_ns)
+		return credits;
+	return sends;
+}
+
 static uint64_t stall_deadline_ns(const struct tandem_rdma_session *session,
                                   const struct tandem_rdma_channel *channel)
 {
-	if (tandem_rdma_send_ring_is_empty(&channel->sends))
+	const struct tandem_rdma_send_ring *ring = slowest_ring(session, channel);
+
+	if (tandem_rdma_send_ring_is_empty(ring))
 		return UINT64_MAX;
-	return channel->sends.progress_ns + session->options.peer_timeout_ns;
+	return ring->progress_ns + session->options.peer_timeout_ns;
 }
 
 uint64_t tandem_rdma_session_deadline_ns(const struct tandem_session *head)
@@ -173,24 +189,23 @@ static void check_join(struct tandem_rdma_session *session, uint64_t now_ns)
 	tandem_rdma_session_lose(session, &cause);
 }
 
-/* [T9] */
 static void check_stalls(struct tandem_rdma_session *session, uint64_t now_ns)
 {
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++) {
 		const struct tandem_rdma_channel *channel = &session->channels[i];
+		const struct tandem_rdma_send_ring *ring = slowest_ring(session, channel);
 		struct tandem_error cause;
 		char name[24];
 
 		if (now_ns < stall_deadline_ns(session, channel))
 			continue;
-		tandem_error_set(&cause, TANDEM_E_TIMEOUT, "progress",
-		                 "%u %s pending on the %s to %s, nothing completed for %llu ms",
-		                 channel->sends.capacity -
-		                         tandem_rdma_send_ring_free_count(&channel->sends),
-		                 channel->index == 0 ? "messages" : "writes",
-		                 tandem_rdma_channel_name(channel, name), session->peer_text,
-		                 (unsigned long long)((now_ns - channel->sends.progress_ns) /
-		                                      TANDEM_NS_PER_MS));
+		tandem_error_set(
+		        &cause, TANDEM_E_TIMEOUT, "progress",
+		        "%u %s pending on the %s to %s, nothing completed for %llu ms",
+		        ring->capacity - tandem_rdma_send_ring_free_count(ring),
+		        channel->index == 0 ? "messages" : "writes",
+		        tandem_rdma_channel_name(channel, name), session->peer_text,
+		        (unsigned long long)((now_ns - ring->progress_ns) / TANDEM_NS_PER_MS));
 		tandem_rdma_session_lose(session, &cause);
 		return;
 	}

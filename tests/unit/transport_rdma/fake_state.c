@@ -12,6 +12,12 @@ static char misuse[512];
 
 pthread_mutex_t fake_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
+/* A device from the beginning, for programs that know nothing of the fake. */
+__attribute__((constructor)) static void begin(void)
+{
+	fake_reset();
+}
+
 void fake_reset(void)
 {
 	pthread_mutex_lock(&fake_lock);

@@ -107,6 +107,23 @@ Test(rdma_loss, of_an_owner_that_takes_no_messages_comes_too)
 	rig_free(rig);
 }
 
+Test(rdma_loss, of_a_peer_that_froze_before_it_got_a_credit_comes_too)
+{
+	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
+
+	rig_listening(rig)->options.peer_timeout_ns = 50 * MS;
+	for (unsigned i = 0; i < TANDEM_RDMA_MESSAGES_PER_CREDIT; i++)
+		cr_assert_eq(tandem_session_send(rig->pair.connecting.session, "x", 1), 0);
+	fake_hold(true);
+	rig_settle(rig);
+	cr_assert_eq(rig->pair.listening.message_count, TANDEM_RDMA_MESSAGES_PER_CREDIT);
+	cr_assert_eq(pair_wait(&rig->pair, pair_is_listening_lost, 0), 0);
+	cr_expect_eq(rig->pair.listening.lost.code, TANDEM_E_TIMEOUT);
+	cr_expect_not_null(strstr(rig->pair.listening.lost.detail, "1 messages"));
+	fake_hold(false);
+	rig_free(rig);
+}
+
 /* ---- yank ---- */
 
 Test(rdma_loss, by_yank_needs_no_answer)
