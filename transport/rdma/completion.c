@@ -126,9 +126,9 @@ static void failed(struct tandem_rdma_session *session, const struct tandem_rdma
                    const struct ibv_wc *wc, uint64_t now_ns)
 {
 	/* A flushed request only says that the queue pair had failed before. */
-	if (wc->status == IBV_WC_WR_FLUSH_ERR)
-		session->has_flushed = true;
-	else
+	if (wc->status == IBV_WC_WR_FLUSH_ERR && session->flushed_ns == 0)
+		session->flushed_ns = now_ns;
+	if (wc->status != IBV_WC_WR_FLUSH_ERR)
 		lose_for(session, tag, wc, now_ns);
 	if (!is_receive(tag))
 		sent(session, tag, now_ns);

@@ -161,10 +161,12 @@ uint64_t tandem_rdma_session_deadline_ns(const struct tandem_session *head)
 	const struct tandem_rdma_session *session = tandem_rdma_session_of_const(head);
 	uint64_t deadline_ns = UINT64_MAX;
 
-	if (session->state == TANDEM_RDMA_JOINING)
-		return session->join_deadline_ns;
 	if (session->state == TANDEM_RDMA_DRAINING)
 		return session->drain_deadline_ns;
+	if (session->state != TANDEM_RDMA_LOST && session->flushed_ns != 0)
+		return session->flushed_ns + TANDEM_RDMA_CAUSE_NS;
+	if (session->state == TANDEM_RDMA_JOINING)
+		return session->join_deadline_ns;
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++) {
 		const uint64_t channel_ns = stall_deadline_ns(session, &session->channels[i]);
 
@@ -239,13 +241,15 @@ static void finish_drain(struct tandem_rdma_session *session, uint64_t now_ns)
 	tandem_rdma_session_finish(session);
 }
 
-/* Whatever ended the session has had its chance to say so before this generic cause is taken. */
 static void check_causes(struct tandem_rdma_session *session)
 {
+	const uint64_t cause_ns = session->flushed_ns + TANDEM_RDMA_CAUSE_NS;
+
 	if (atomic_load(&session->is_yanked))
 		lose_with(session, TANDEM_E_YANKED, "yank", "yanked");
 	take_device_events(session);
-	if (session->has_flushed)
+	/* Whatever ended the session has had its chance to say so. */
+	if (session->flushed_ns != 0 && tandem_clock_now_ns() >= cause_ns)
 		lose_with(session, TANDEM_E_PEER_LOST, "ibv_poll_cq",
 		          "a queue pair failed without a cause of its own");
 }

@@ -31,6 +31,10 @@
  * needs less. */
 #define TANDEM_RDMA_LINGER_NS UINT64_C(50000000)
 
+/* How long the cause of a flushed request may come after it: the device reports a port that went
+ * down, or the peer's end, in its own time. */
+#define TANDEM_RDMA_CAUSE_NS UINT64_C(50000000)
+
 /* How long the device may take to give back what was posted, after its queue pairs went to ERR. */
 #define TANDEM_RDMA_FLUSH_NS UINT64_C(200000000)
 
@@ -117,7 +121,7 @@ struct tandem_rdma_session {
 	struct tandem_rdma_arrival arrivals[TANDEM_RDMA_ARRIVALS_MAX];
 	bool has_up_event;
 	bool has_lost_event;
-	bool has_flushed; /* a request came back flushed; the cause may still be on its way */
+	uint64_t flushed_ns; /* when a request first came back flushed; 0: none did */
 	struct tandem_error cause;
 };
 

@@ -50,24 +50,49 @@ Test(rdma_loss, keeps_the_first_status_and_its_class)
 	expect_status(IBV_WC_FATAL_ERR, TANDEM_E_DEVICE);
 }
 
+/* Data channel 0's queue pair fails by itself and takes a write with it. */
+static void fail_queue_pair(struct rig *rig)
+{
+	struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
+	struct tandem_write write = {.length = 1};
+	unsigned taken;
+
+	cr_assert_eq(pair_map(&rig->pair), 0);
+	write.source = rig->pair.source;
+	ibv_modify_qp(rig_connecting(rig)->channels[1].id->qp, &attributes, IBV_QP_STATE);
+	cr_assert_eq(tandem_session_write(rig->pair.connecting.session, 0, &write, 1, &taken), 0);
+	tandem_session_progress(rig->pair.connecting.session);
+	pair_take(&rig->pair);
+	cr_expect_eq(rig->pair.connecting.lost_count, 0, "the cause may still come");
+}
+
 Test(rdma_loss, of_a_queue_pair_without_a_cause_is_the_peers)
 {
 	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
-	struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
 
-	cr_assert_eq(pair_map(&rig->pair), 0);
-	ibv_modify_qp(rig_connecting(rig)->channels[1].id->qp, &attributes, IBV_QP_STATE);
-	write_one(rig);
-	rig_settle(rig);
-	write_one(rig); /* on data channel 1, whose queue pair is another */
-	cr_expect_eq(rig->pair.connecting.lost_count, 0);
-	cr_assert_eq(tandem_session_write(
-	                     rig->pair.connecting.session, 0,
-	                     &(struct tandem_write){.source = rig->pair.source, .length = 1}, 1,
-	                     &(unsigned){0}),
-	             0);
-	rig_settle(rig);
+	fail_queue_pair(rig);
+	cr_assert_eq(pair_wait(&rig->pair, pair_is_connecting_lost, 0), 0);
 	cr_expect_eq(rig->pair.connecting.lost.code, TANDEM_E_PEER_LOST);
+	cr_expect_not_null(strstr(rig->pair.connecting.lost.detail, "without a cause"));
+	rig_free(rig);
+}
+
+Test(rdma_loss, of_a_queue_pair_has_the_cause_that_comes_after_it)
+{
+	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
+
+	fail_queue_pair(rig);
+	fake_raise(IBV_EVENT_PORT_ERR, NULL);
+	tandem_session_progress(rig->pair.connecting.session);
+	cr_assert_eq(pair_wait(&rig->pair, pair_is_connecting_lost, 0), 0);
+	cr_expect_eq(rig->pair.connecting.lost.code, TANDEM_E_DEVICE);
+	rig_free(rig);
+	rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
+	fail_queue_pair(rig);
+	rig->pair.listening.session = tandem_session_free(rig->pair.listening.session);
+	rig->pair.listener = tandem_listener_free(rig->pair.listener);
+	cr_assert_eq(pair_wait(&rig->pair, pair_is_connecting_lost, 0), 0);
+	cr_expect_not_null(strstr(rig->pair.connecting.lost.detail, "closed"));
 	rig_free(rig);
 }
 
