@@ -127,12 +127,14 @@ static int listen_at(const char *directory, struct tandem_error *reterr_error)
 static void fill_settings(struct tandem_control_settings *settings,
                           const struct tandem_bench_options *options, uint16_t port)
 {
-	memset(settings, 0, sizeof *settings);
+	*settings = TANDEM_CONTROL_SETTINGS_DEFAULT;
 	snprintf(settings->node, sizeof settings->node, "bench");
 	snprintf(settings->provider, sizeof settings->provider, "%s", options->provider);
 	snprintf(settings->tracker, sizeof settings->tracker, "%s", options->tracker);
-	snprintf(settings->local_address, sizeof settings->local_address, "%s", options->address);
-	snprintf(settings->peer_address, sizeof settings->peer_address, "%s", options->address);
+	snprintf(settings->rails[0].local_address, sizeof settings->rails[0].local_address, "%s",
+	         options->address);
+	snprintf(settings->rails[0].peer_address, sizeof settings->rails[0].peer_address, "%s",
+	         options->address);
 	settings->peer_port = port;
 	settings->channel_count = (uint16_t)options->channel_count;
 	settings->state_bytes_max = 4096;

@@ -84,8 +84,8 @@ int tandem_bench_peer_new(const char *directory, const struct tandem_bench_optio
 	if (peer == NULL)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "bench", "no memory");
 	snprintf(peer->directory, sizeof peer->directory, "%s", directory);
-	snprintf(transport_options.address, sizeof transport_options.address, "%s",
-	         options->address);
+	snprintf(transport_options.rails[0].address, sizeof transport_options.rails[0].address,
+	         "%s", options->address);
 	code = tandem_transport_open(options->provider, options->address, &peer->transport,
 	                             reterr_error);
 	if (code == 0)

@@ -211,7 +211,8 @@ static int open_door(struct tandem_greeter *greeter, const char *provider,
 		return code;
 	greeter->door_count++;
 	door->greeter = greeter;
-	strncpy(transport_options.address, options->address, sizeof transport_options.address - 1);
+	strncpy(transport_options.rails[0].address, options->address,
+	        sizeof transport_options.rails[0].address - 1);
 	transport_options.port = options->port;
 	code = tandem_transport_listen(door->transport, &transport_options, &door->listener,
 	                               reterr_error);

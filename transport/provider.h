@@ -27,6 +27,14 @@ struct tandem_session_ops {
 	void (*yank)(struct tandem_session *session);
 	int (*fence)(struct tandem_session *session, uint64_t deadline_ns,
 	             struct tandem_error *reterr_error);
+	int (*fence_channel)(struct tandem_session *session, unsigned channel, uint64_t deadline_ns,
+	                     struct tandem_error *reterr_error);
+	int (*restore)(struct tandem_session *session, unsigned channel,
+	               struct tandem_error *reterr_error);
+	void (*channel_status)(const struct tandem_session *session, unsigned channel,
+	                       struct tandem_channel_status *ret_status);
+	unsigned (*key_index)(const struct tandem_session *session);
+	void (*break_channel)(struct tandem_session *session, unsigned channel);
 	void (*describe)(const struct tandem_session *session, char *text, size_t text_bytes);
 	void (*free)(struct tandem_session *session);
 };

@@ -59,16 +59,26 @@ static void write_settings(struct tandem_writer *writer,
 	tandem_write_text(writer, settings->node, sizeof(settings->node));
 	tandem_write_text(writer, settings->provider, sizeof(settings->provider));
 	tandem_write_text(writer, settings->tracker, sizeof(settings->tracker));
-	tandem_write_text(writer, settings->local_address, sizeof(settings->local_address));
-	tandem_write_text(writer, settings->peer_address, sizeof(settings->peer_address));
+	for (unsigned i = 0; i < TANDEM_CONTROL_RAILS_MAX; i++) {
+		const struct tandem_control_rail *rail = &settings->rails[i];
+		tandem_write_text(writer, rail->local_address, sizeof(rail->local_address));
+		tandem_write_text(writer, rail->peer_address, sizeof(rail->peer_address));
+	}
+	tandem_write_u16(writer, settings->rail_count);
 	tandem_write_u16(writer, settings->peer_port);
 	tandem_write_u16(writer, settings->channel_count);
+	tandem_write_u16(writer, settings->write_depth);
+	tandem_write_u32(writer, settings->merge_bytes_max);
+	tandem_write_bytes(writer, settings->key.bytes, sizeof(settings->key.bytes));
+	tandem_write_u8(writer, settings->has_key);
 	tandem_write_u32(writer, settings->state_bytes_max);
 	tandem_write_u64(writer, settings->connect_timeout_ns);
 	tandem_write_u64(writer, settings->commit_timeout_ns);
 	tandem_write_u64(writer, settings->ping_interval_ns);
 	tandem_write_u64(writer, settings->report_interval_ns);
 	tandem_write_u64(writer, settings->reconnect_interval_ns);
+	tandem_write_u64(writer, settings->reconnect_interval_max_ns);
+	tandem_write_u64(writer, settings->poll_ns);
 }
 
 void tandem_control_encode(const struct tandem_control_message *message, uint8_t *ret_bytes)
@@ -109,16 +119,28 @@ static void read_settings(struct tandem_reader *reader, struct tandem_control_se
 	tandem_read_text(reader, settings->node, sizeof(settings->node));
 	tandem_read_text(reader, settings->provider, sizeof(settings->provider));
 	tandem_read_text(reader, settings->tracker, sizeof(settings->tracker));
-	tandem_read_text(reader, settings->local_address, sizeof(settings->local_address));
-	tandem_read_text(reader, settings->peer_address, sizeof(settings->peer_address));
+	for (unsigned i = 0; i < TANDEM_CONTROL_RAILS_MAX; i++) {
+		struct tandem_control_rail *rail = &settings->rails[i];
+		tandem_read_text(reader, rail->local_address, sizeof(rail->local_address));
+		tandem_read_text(reader, rail->peer_address, sizeof(rail->peer_address));
+	}
+	settings->rail_count = tandem_read_u16(reader);
 	settings->peer_port = tandem_read_u16(reader);
 	settings->channel_count = tandem_read_u16(reader);
+	settings->write_depth = tandem_read_u16(reader);
+	settings->merge_bytes_max = tandem_read_u32(reader);
+	tandem_read_bytes(reader, settings->key.bytes, sizeof(settings->key.bytes));
+	settings->has_key = read_bool(reader);
+	if (settings->rail_count > TANDEM_CONTROL_RAILS_MAX)
+		reader->failed = true;
 	settings->state_bytes_max = tandem_read_u32(reader);
 	settings->connect_timeout_ns = tandem_read_u64(reader);
 	settings->commit_timeout_ns = tandem_read_u64(reader);
 	settings->ping_interval_ns = tandem_read_u64(reader);
 	settings->report_interval_ns = tandem_read_u64(reader);
 	settings->reconnect_interval_ns = tandem_read_u64(reader);
+	settings->reconnect_interval_max_ns = tandem_read_u64(reader);
+	settings->poll_ns = tandem_read_u64(reader);
 }
 
 static void read_enums(struct tandem_reader *reader, struct tandem_control_message *message)

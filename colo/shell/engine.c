@@ -195,6 +195,12 @@ static void on_session_event(struct tandem_engine *engine, const struct tandem_s
 		else
 			step_simple(engine, TANDEM_PRIMARY_ON_SESSION_UP);
 		return;
+	case TANDEM_SESSION_CHANNEL_UP:
+		return;
+	case TANDEM_SESSION_CHANNEL_LOST:
+		engine->lost = event->error;
+		end_session(engine);
+		return;
 	case TANDEM_SESSION_MESSAGE:
 		on_message(engine, event);
 		return;

@@ -308,20 +308,28 @@ static int open_transport(struct tandem *tandem, struct tandem_error *reterr_err
 {
 	struct tandem_engine *engine = &tandem->engine;
 	const struct tandem_control_settings *settings = &engine->settings;
-	int code = tandem_transport_open(settings->provider, settings->local_address,
+	struct tandem_transport_options *options = &engine->transport_options;
+	int code = tandem_transport_open(settings->provider, settings->rails[0].local_address,
 	                                 &engine->transport, reterr_error);
 
 	if (code < 0)
 		return code;
-	engine->transport_options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
-	memcpy(engine->transport_options.address, settings->peer_address,
-	       sizeof settings->peer_address);
-	memcpy(engine->transport_options.source_address, settings->local_address,
-	       sizeof settings->local_address);
-	engine->transport_options.port = settings->peer_port;
-	engine->transport_options.channel_count = settings->channel_count;
-	engine->transport_options.connect_timeout_ns = settings->connect_timeout_ns;
-	engine->transport_options.peer_timeout_ns = settings->commit_timeout_ns;
+	*options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
+	options->rail_count = settings->rail_count;
+	for (unsigned i = 0; i < settings->rail_count; i++) {
+		memcpy(options->rails[i].address, settings->rails[i].peer_address,
+		       sizeof options->rails[i].address);
+		memcpy(options->rails[i].source_address, settings->rails[i].local_address,
+		       sizeof options->rails[i].source_address);
+	}
+	options->port = settings->peer_port;
+	options->channel_count = settings->channel_count;
+	options->write_depth = settings->write_depth;
+	options->connect_timeout_ns = settings->connect_timeout_ns;
+	options->peer_timeout_ns = settings->commit_timeout_ns;
+	options->poll_ns = settings->poll_ns;
+	options->keys[0] = settings->key;
+	options->key_count = settings->has_key;
 	return tandem_transport_options_validate(&engine->transport_options, reterr_error);
 }
 

@@ -12,15 +12,7 @@ int tandem_config_settings(const struct tandem_config *config,
                            struct tandem_error *reterr_error)
 {
 	const struct tandem_config_node *peer = tandem_config_peer(config, node, pair);
-	struct tandem_control_settings settings = {
-	        .channel_count = pair->channel_count,
-	        .state_bytes_max = pair->state_bytes_max,
-	        .connect_timeout_ns = pair->connect_timeout_ns,
-	        .commit_timeout_ns = pair->commit_timeout_ns,
-	        .ping_interval_ns = pair->ping_interval_ns,
-	        .report_interval_ns = tandem_config_report_interval_ns(pair),
-	        .reconnect_interval_ns = pair->reconnect_interval_ns,
-	};
+	struct tandem_control_settings settings = TANDEM_CONTROL_SETTINGS_DEFAULT;
 	if (!peer)
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "settings",
 		                        "node \"%s\" does not serve pair \"%s\" (%s, %s)",
@@ -28,8 +20,17 @@ int tandem_config_settings(const struct tandem_config *config,
 	snprintf(settings.node, sizeof(settings.node), "%s", node->name);
 	snprintf(settings.provider, sizeof(settings.provider), "%s", pair->provider);
 	snprintf(settings.tracker, sizeof(settings.tracker), "%s", pair->tracker);
-	snprintf(settings.local_address, sizeof(settings.local_address), "%s", node->address);
-	snprintf(settings.peer_address, sizeof(settings.peer_address), "%s", peer->address);
+	snprintf(settings.rails[0].local_address, sizeof(settings.rails[0].local_address), "%s",
+	         node->address);
+	snprintf(settings.rails[0].peer_address, sizeof(settings.rails[0].peer_address), "%s",
+	         peer->address);
+	settings.channel_count = pair->channel_count;
+	settings.state_bytes_max = pair->state_bytes_max;
+	settings.connect_timeout_ns = pair->connect_timeout_ns;
+	settings.commit_timeout_ns = pair->commit_timeout_ns;
+	settings.ping_interval_ns = pair->ping_interval_ns;
+	settings.report_interval_ns = tandem_config_report_interval_ns(pair);
+	settings.reconnect_interval_ns = pair->reconnect_interval_ns;
 	settings.peer_port = peer->port;
 	*ret_settings = settings;
 	return 0;

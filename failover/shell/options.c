@@ -139,8 +139,8 @@ static int check_settings(const struct tandem_controller_pair *pair,
 	if (!is_ended(settings->node, sizeof(settings->node)) ||
 	    !is_ended(settings->provider, sizeof(settings->provider)) ||
 	    !is_ended(settings->tracker, sizeof(settings->tracker)) ||
-	    !is_ended(settings->local_address, sizeof(settings->local_address)) ||
-	    !is_ended(settings->peer_address, sizeof(settings->peer_address)))
+	    !is_ended(settings->rails[0].local_address, sizeof(settings->rails[0].local_address)) ||
+	    !is_ended(settings->rails[0].peer_address, sizeof(settings->rails[0].peer_address)))
 		return complain(reterr_error, pair->name, "settings", "a text has no end");
 	return 0;
 }

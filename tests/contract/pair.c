@@ -10,7 +10,7 @@
 struct tandem_transport_options pair_options(const struct tandem_contract_bed *bed)
 {
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
-	snprintf(options.address, sizeof(options.address), "%s", bed->address);
+	snprintf(options.rails[0].address, sizeof(options.rails[0].address), "%s", bed->address);
 	/* A loaded machine must not look like a dead peer. */
 	options.connect_timeout_ns = UINT64_C(10) * TANDEM_NS_PER_S;
 	options.peer_timeout_ns = UINT64_C(10) * TANDEM_NS_PER_S;
@@ -53,6 +53,13 @@ static void note(struct pair_side *side, const struct tandem_session_event *even
 	switch (event->type) {
 	case TANDEM_SESSION_UP:
 		side->is_up = true;
+		break;
+	case TANDEM_SESSION_CHANNEL_UP:
+		side->channel_up_counts[event->channel]++;
+		break;
+	case TANDEM_SESSION_CHANNEL_LOST:
+		side->channel_lost_counts[event->channel]++;
+		side->channel_lost = event->error;
 		break;
 	case TANDEM_SESSION_MESSAGE:
 		if (side->message_count < PAIR_MESSAGES_MAX) {

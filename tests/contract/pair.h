@@ -19,6 +19,9 @@ struct pair_side {
 	struct tandem_session *session;
 	bool is_silent; /* nobody here serves it */
 	bool is_up;
+	unsigned channel_up_counts[TANDEM_CHANNELS_MAX];
+	unsigned channel_lost_counts[TANDEM_CHANNELS_MAX];
+	struct tandem_error channel_lost; /* the newest one's cause */
 	unsigned lost_count;
 	struct tandem_error lost;
 	unsigned notice_count;

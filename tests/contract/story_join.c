@@ -158,9 +158,9 @@ int story_wrong_options(struct tandem_contract_bed *bed)
 	options.connect_timeout_ns = UINT64_MAX;
 	TANDEM_CONTRACT_CHECK(check_refused(bed, &options, "connect_timeout_ns") == 0);
 	options = good;
-	snprintf(options.address, sizeof(options.address), "localhost");
+	snprintf(options.rails[0].address, sizeof(options.rails[0].address), "localhost");
 	TANDEM_CONTRACT_CHECK(check_refused(bed, &options, "localhost") == 0);
-	memset(options.address, '1', sizeof(options.address));
+	memset(options.rails[0].address, '1', sizeof(options.rails[0].address));
 	TANDEM_CONTRACT_CHECK(check_refused(bed, &options, "address") == 0);
 	TANDEM_CONTRACT_CHECK(tandem_transport_connect(bed->connecting, &good, &session, NULL) ==
 	                      TANDEM_E_CONFIG); /* port 0 */

@@ -212,7 +212,7 @@ static void begin(struct peer *peer, const char *address, const char *port)
 	struct tandem_error error = {0};
 	int rc;
 
-	snprintf(options.address, sizeof(options.address), "%s", address);
+	snprintf(options.rails[0].address, sizeof(options.rails[0].address), "%s", address);
 	options.port = (uint16_t)strtoul(port, NULL, 10);
 	options.connect_timeout_ns = JOIN_TIMEOUT_NS;
 	options.peer_timeout_ns = PEER_TIMEOUT_NS;

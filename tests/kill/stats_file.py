@@ -8,8 +8,10 @@ from collections import namedtuple
 
 PHASES = ("run", "scan", "push", "seal", "wait", "apply", "reply")
 
-_MAGIC = 0x31737461746E6174
+_MAGIC = 0x32737461746E6174
 _FORMAT = struct.Struct("<QQIIII9Q16s128s16s")
+_CHANNEL_BYTES = struct.calcsize("<IIQIIQ192s")
+_CHANNELS = 16
 _HISTOGRAM_STEPS = 32
 _HISTOGRAM = struct.Struct("<QQQ%dI" % (_HISTOGRAM_STEPS * 40))
 _HISTOGRAM_NAMES = ("pause", "scan", "push", "commit", "apply")
@@ -56,14 +58,15 @@ def read(path):
 
 def parse(data):
     """The Stats; None when the bytes are of another layout or not all there."""
-    if len(data) < _FORMAT.size + len(_HISTOGRAM_NAMES) * _HISTOGRAM.size:
+    first_histogram = _FORMAT.size + _CHANNELS * _CHANNEL_BYTES
+    if len(data) < first_histogram + len(_HISTOGRAM_NAMES) * _HISTOGRAM.size:
         return None
     magic, incarnation, process_id, phase, is_pair, channels, *rest = _FORMAT.unpack_from(data)
     if magic != _MAGIC or phase >= len(PHASES):
         return None
     texts = [text.split(b"\0")[0].decode(errors="replace") for text in rest[9:]]
     histograms = {
-        name: Histogram(data, _FORMAT.size + index * _HISTOGRAM.size)
+        name: Histogram(data, first_histogram + index * _HISTOGRAM.size)
         for index, name in enumerate(_HISTOGRAM_NAMES)
     }
     return Stats(

@@ -102,7 +102,7 @@ static bool run(struct tandem_transport *transport, struct round *round, unsigne
 {
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 	pthread_t thread;
-	snprintf(options.address, sizeof(options.address), "127.0.0.1");
+	snprintf(options.rails[0].address, sizeof(options.rails[0].address), "127.0.0.1");
 	options.connect_timeout_ns = options.peer_timeout_ns = WAIT_NS;
 	options.write_depth = 64;
 	if (tandem_transport_listen(transport, &options, &round->listener, NULL) != 0)

@@ -13,6 +13,9 @@ PURE = {
     "strlen", "strnlen", "strcmp", "strncmp", "strchr", "strrchr", "strstr", "strspn", "strcspn",
     "__memcpy_chk", "__memmove_chk", "__memset_chk",
     "__assert_fail", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_", "__popcountdi2",
+    # libsodium: functions of their arguments alone
+    "crypto_auth_hmacsha256_init", "crypto_auth_hmacsha256_update", "crypto_auth_hmacsha256_final",
+    "sodium_memcmp",
     "__cpu_model", "__cpu_indicator_init",  # which instructions the processor has
 }
 INSTRUMENTS = re.compile(

@@ -123,7 +123,7 @@ int tandem_memory_listener_new(struct tandem_fabric *fabric,
 	listener->head.ops = &ops;
 	listener->fabric = fabric;
 	listener->port = options->port;
-	snprintf(listener->address, sizeof(listener->address), "%s", options->address);
+	snprintf(listener->address, sizeof(listener->address), "%s", options->rails[0].address);
 	listener->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int status = listener->fd < 0 ? tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno,
 	                                                       "eventfd", "a listener")

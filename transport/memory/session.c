@@ -123,8 +123,8 @@ static void free_session(struct tandem_session *head)
 static void offer(struct tandem_memory_session *session)
 {
 	struct tandem_memory_link *link = session->link;
-	struct tandem_memory_listener *listener =
-	        tandem_fabric_find(link->fabric, link->options.address, link->options.port);
+	struct tandem_memory_listener *listener = tandem_fabric_find(
+	        link->fabric, link->options.rails[0].address, link->options.port);
 	if (!listener || listener->count == TANDEM_FABRIC_BACKLOG) {
 		end_for(session, TANDEM_E_PEER_LOST, "connect", "nobody listens there");
 		return;

@@ -166,11 +166,13 @@ static int start(struct tandem_rdma_session *session, struct tandem_error *reter
 	struct sockaddr *source_or_any = NULL;
 	int rc;
 
-	rc = tandem_rdma_address_parse(options->address, options->port, &peer, reterr_error);
+	rc = tandem_rdma_address_parse(options->rails[0].address, options->port, &peer,
+	                               reterr_error);
 	if (rc != 0)
 		return rc;
-	if (options->source_address[0] != '\0') {
-		rc = tandem_rdma_address_parse(options->source_address, 0, &source, reterr_error);
+	if (options->rails[0].source_address[0] != '\0') {
+		rc = tandem_rdma_address_parse(options->rails[0].source_address, 0, &source,
+		                               reterr_error);
 		source_or_any = (struct sockaddr *)&source;
 	}
 	if (rc != 0)

@@ -337,13 +337,13 @@ static int bind_error(const struct tandem_transport_options *options, int os_err
 	if (os_errno == EADDRINUSE)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, os_errno, operation,
 		                              "port %u of '%s' is taken", (unsigned)options->port,
-		                              options->address);
+		                              options->rails[0].address);
 	if (os_errno == EADDRNOTAVAIL || os_errno == ENODEV)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_CONFIG, os_errno, operation,
 		                              "'%s' is not an address of a local RDMA device",
-		                              options->address);
+		                              options->rails[0].address);
 	return tandem_rdma_error(reterr_error, os_errno, 0, operation, "listen on '%s' port %u",
-	                         options->address, (unsigned)options->port);
+	                         options->rails[0].address, (unsigned)options->port);
 }
 
 static int bind_and_listen(struct tandem_rdma_listener *listener, struct tandem_error *reterr_error)
@@ -353,7 +353,8 @@ static int bind_and_listen(struct tandem_rdma_listener *listener, struct tandem_
 	int reuse = 1;
 	int rc;
 
-	rc = tandem_rdma_address_parse(options->address, options->port, &local, reterr_error);
+	rc = tandem_rdma_address_parse(options->rails[0].address, options->port, &local,
+	                               reterr_error);
 	if (rc != 0)
 		return rc;
 	rc = tandem_rdma_errno_of(

@@ -119,6 +119,53 @@ int tandem_session_fence(struct tandem_session *session, uint64_t deadline_ns,
 	return session->ops->fence(session, deadline_ns, reterr_error);
 }
 
+int tandem_session_fence_channel(struct tandem_session *session, unsigned channel,
+                                 uint64_t deadline_ns, struct tandem_error *reterr_error)
+{
+	if (channel >= session->ops->channel_count(session))
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "fence",
+		                        "the session has no data channel %u", channel);
+	return session->ops->fence_channel(session, channel, deadline_ns, reterr_error);
+}
+
+int tandem_session_restore(struct tandem_session *session, unsigned channel,
+                           struct tandem_error *reterr_error)
+{
+	if (channel >= session->ops->channel_count(session))
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "restore",
+		                        "the session has no data channel %u", channel);
+	return session->ops->restore(session, channel, reterr_error);
+}
+
+void tandem_session_channel_status(const struct tandem_session *session, unsigned channel,
+                                   struct tandem_channel_status *ret_status)
+{
+	*ret_status = (struct tandem_channel_status){.state = TANDEM_CHANNEL_DOWN};
+	if (channel < session->ops->channel_count(session))
+		session->ops->channel_status(session, channel, ret_status);
+}
+
+unsigned tandem_session_key_index(const struct tandem_session *session)
+{
+	return session->ops->key_index(session);
+}
+
+void tandem_session_break_channel(struct tandem_session *session, unsigned channel)
+{
+	if (channel < session->ops->channel_count(session))
+		session->ops->break_channel(session, channel);
+}
+
+const char *tandem_channel_state_text(enum tandem_channel_state state)
+{
+	static const char *const texts[] = {
+#define X(name, text) [TANDEM_CHANNEL_##name] = text,
+	        TANDEM_CHANNEL_STATE_TABLE(X)
+#undef X
+	};
+	return state < TANDEM_CHANNEL_STATE_COUNT ? texts[state] : "unknown";
+}
+
 void tandem_session_describe(const struct tandem_session *session, char *text, size_t text_bytes)
 {
 	session->ops->describe(session, text, text_bytes);

@@ -27,11 +27,11 @@ static void start_connecting(struct tandem_tcp_session *session,
 static int open_sockets(struct tandem_tcp_session *session, struct tandem_error *reterr_error)
 {
 	struct tandem_tcp_address source;
-	bool has_source = session->options.source_address[0] != 0;
+	bool has_source = session->options.rails[0].source_address[0] != 0;
 	int status = 0;
 	if (has_source)
-		status = tandem_tcp_address_parse(session->options.source_address, 0, &source,
-		                                  reterr_error);
+		status = tandem_tcp_address_parse(session->options.rails[0].source_address, 0,
+		                                  &source, reterr_error);
 	for (unsigned i = 0; i < session->connection_count && status == 0; i++) {
 		int *fd = &session->connections[i].fd;
 		status = tandem_tcp_socket_new(&session->peer, fd, reterr_error);
@@ -50,7 +50,8 @@ int tandem_tcp_session_connect(const struct tandem_transport_options *options,
 {
 	struct tandem_tcp_session *session = NULL;
 	struct tandem_tcp_address peer;
-	int status = tandem_tcp_address_parse(options->address, options->port, &peer, reterr_error);
+	int status = tandem_tcp_address_parse(options->rails[0].address, options->port, &peer,
+	                                      reterr_error);
 	if (status == 0)
 		status = tandem_tcp_session_new(options, &peer, false, &session, reterr_error);
 	if (status != 0)

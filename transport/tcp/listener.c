@@ -92,8 +92,8 @@ static int open_listener(struct tcp_listener *listener, struct tandem_error *ret
 {
 	struct tandem_tcp_address address;
 	const int on = 1;
-	int status = tandem_tcp_address_parse(listener->options.address, listener->options.port,
-	                                      &address, reterr_error);
+	int status = tandem_tcp_address_parse(listener->options.rails[0].address,
+	                                      listener->options.port, &address, reterr_error);
 	if (status == 0)
 		status = tandem_tcp_socket_new(&address, &listener->fd, reterr_error);
 	if (status != 0)
@@ -108,11 +108,11 @@ static int open_listener(struct tcp_listener *listener, struct tandem_error *ret
 	if (listen(listener->fd, BACKLOG) != 0 || listener->epoll_fd < 0 ||
 	    watch(listener, listener->fd) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "listen", "%s",
-		                              listener->options.address);
+		                              listener->options.rails[0].address);
 	address.length = sizeof(address.storage);
 	if (getsockname(listener->fd, (struct sockaddr *)&address.storage, &address.length) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "getsockname",
-		                              "%s", listener->options.address);
+		                              "%s", listener->options.rails[0].address);
 	listener->port = tandem_tcp_address_port(&address);
 	return 0;
 }

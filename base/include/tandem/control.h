@@ -5,15 +5,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tandem/mac.h>
+
 /* What a controller (tandem-failoverd) and the data planes of its node say to each other: one
  * fixed-size message a packet on a SOCK_SEQPACKET socket, RUN_DIR/failoverd.sock. A data plane
  * connects; one connection serves one pair. Pure codec; the sentences are in docs/protocol.md,
  * section L. */
 
-#define TANDEM_NAME_BYTES      32 /* names of pairs, nodes, regions, with the terminating zero */
-#define TANDEM_CONTROL_VERSION 1
-#define TANDEM_CONTROL_BYTES   768
-#define TANDEM_CONTROL_SOCKET  "failoverd.sock"
+#define TANDEM_NAME_BYTES        32 /* names of pairs, nodes, regions, with the terminating zero */
+#define TANDEM_CONTROL_VERSION   2
+#define TANDEM_CONTROL_BYTES     1280
+#define TANDEM_CONTROL_RAILS_MAX 4
+#define TANDEM_CONTROL_SOCKET    "failoverd.sock"
 
 enum tandem_control_type {
 	/* data plane to controller */
@@ -45,15 +48,25 @@ enum tandem_control_kind {
 	TANDEM_CONTROL_KIND_STANDBY = 2, /* holds cache and image (tandemd) */
 };
 
+/* One path between the two nodes. */
+struct tandem_control_rail {
+	char local_address[64]; /* to bind and to choose the device by */
+	char peer_address[64];  /* where the peer's tandemd listens */
+};
+
 /* What a data plane needs of the configuration, so that only programs of node/ read the file. */
 struct tandem_control_settings {
 	char node[TANDEM_NAME_BYTES];
-	char provider[16];      /* "auto", "rdma", "tcp" */
-	char tracker[16];       /* "auto", "pagemap", "mark", "compare" */
-	char local_address[64]; /* to bind and to choose the device by */
-	char peer_address[64];  /* where the peer's tandemd listens */
+	char provider[16]; /* "auto", "rdma", "tcp" */
+	char tracker[16];  /* "auto", "pagemap", "mark", "compare" */
+	struct tandem_control_rail rails[TANDEM_CONTROL_RAILS_MAX];
+	uint16_t rail_count;
 	uint16_t peer_port;
 	uint16_t channel_count;
+	uint16_t write_depth;     /* writes in flight per channel */
+	uint32_t merge_bytes_max; /* neighbouring pages that one write may carry: a stripe */
+	struct tandem_key key;    /* of the pair [S1]; zeros where has_key is false */
+	bool has_key;
 	uint32_t state_bytes_max; /* largest state blob */
 	uint64_t connect_timeout_ns;
 	uint64_t commit_timeout_ns; /* a wait for COMMITTED, APPLIED or a fence answer loses the
@@ -61,8 +74,26 @@ struct tandem_control_settings {
 	uint64_t ping_interval_ns;  /* session pings; silence of commit_timeout_ns loses the session
 	                             */
 	uint64_t report_interval_ns;
-	uint64_t reconnect_interval_ns;
+	uint64_t reconnect_interval_ns;     /* pause before the first attempt; it doubles ... */
+	uint64_t reconnect_interval_max_ns; /* ... up to this, each with jitter */
+	uint64_t poll_ns;                   /* completions are polled this long before sleeping */
 };
+
+#define TANDEM_CONTROL_SETTINGS_DEFAULT                                                            \
+	((struct tandem_control_settings){.provider = "auto",                                      \
+	                                  .tracker = "auto",                                       \
+	                                  .rail_count = 1,                                         \
+	                                  .channel_count = 4,                                      \
+	                                  .write_depth = 256,                                      \
+	                                  .merge_bytes_max = 65536,                                \
+	                                  .state_bytes_max = 65536,                                \
+	                                  .connect_timeout_ns = UINT64_C(1000000000),              \
+	                                  .commit_timeout_ns = UINT64_C(1000000000),               \
+	                                  .ping_interval_ns = UINT64_C(20000000),                  \
+	                                  .report_interval_ns = UINT64_C(20000000),                \
+	                                  .reconnect_interval_ns = UINT64_C(100000000),            \
+	                                  .reconnect_interval_max_ns = UINT64_C(5000000000),       \
+	                                  .poll_ns = UINT64_C(20000)})
 
 struct tandem_control_message {
 	enum tandem_control_type type;

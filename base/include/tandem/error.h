@@ -9,6 +9,7 @@
 	X(AGAIN, AGAIN, "not now, try again")                                                      \
 	X(TIMEOUT, PEER, "deadline passed")                                                        \
 	X(PEER_LOST, PEER, "peer or path lost")                                                    \
+	X(CHANNEL_LOST, PEER, "data channel lost")                                                 \
 	X(YANKED, PEER, "yanked")                                                                  \
 	X(REFUSED, PEER, "refused by the peer")                                                    \
 	X(NOT_LEADER, PEER, "this node may not lead")                                              \

@@ -10,7 +10,7 @@
 
 /* What the engine of a protected program lets others see while it runs and after it was killed: a
  * file RUN_DIR/PAIR.stats mapped by the engine (the only writer) and by whoever reports. */
-#define TANDEM_STATS_MAGIC UINT64_C(0x31737461746e6174)
+#define TANDEM_STATS_MAGIC UINT64_C(0x32737461746e6174)
 
 /* Where in an epoch's life the engine is. */
 #define TANDEM_PHASE_TABLE(X)                                                                      \
@@ -28,6 +28,19 @@ enum tandem_phase {
 #undef X
 	        TANDEM_PHASE_COUNT,
 };
+
+/* One data channel, as the transport's struct tandem_channel_status says. */
+struct tandem_channel_stats {
+	_Atomic uint32_t state; /* enum tandem_channel_state */
+	_Atomic uint32_t rail;
+	_Atomic uint64_t bytes;
+	_Atomic uint32_t inflight_count;
+	_Atomic uint32_t lost_count;
+	_Atomic uint64_t oldest_posted_ns; /* monotonic; 0: nothing is pending */
+	char first_error[192];             /* in words; "" for none */
+};
+
+#define TANDEM_STATS_CHANNELS_MAX 16
 
 struct tandem_stats {
 	uint64_t magic;
@@ -48,6 +61,7 @@ struct tandem_stats {
 	char transport[16]; /* provider in use, "" before the first session */
 	char transport_detail[128];
 	char tracker[16];
+	struct tandem_channel_stats channels[TANDEM_STATS_CHANNELS_MAX];
 	struct tandem_histogram pause_ns; /* program held, per checkpoint */
 	struct tandem_histogram scan_ns;
 	struct tandem_histogram push_ns;

@@ -69,15 +69,7 @@ struct tandem_controller_pair {
 	        .activate_timeout_ns = UINT64_C(10000000000),                                      \
 	        .damper_window_ns = UINT64_C(60000000000),                                         \
 	        .damper_take_over_count = 3,                                                       \
-	        .settings = {.provider = "auto",                                                   \
-	                     .tracker = "auto",                                                    \
-	                     .channel_count = 4,                                                   \
-	                     .state_bytes_max = 65536,                                             \
-	                     .connect_timeout_ns = UINT64_C(1000000000),                           \
-	                     .commit_timeout_ns = UINT64_C(1000000000),                            \
-	                     .ping_interval_ns = UINT64_C(20000000),                               \
-	                     .report_interval_ns = UINT64_C(20000000),                             \
-	                     .reconnect_interval_ns = UINT64_C(100000000)},                        \
+	        .settings = TANDEM_CONTROL_SETTINGS_DEFAULT,                                       \
 	})
 
 struct tandem_controller_options {

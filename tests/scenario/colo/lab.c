@@ -96,7 +96,7 @@ static void open_door(struct lab *lab)
 {
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 
-	memcpy(options.address, "127.0.0.1", sizeof "127.0.0.1");
+	memcpy(options.rails[0].address, "127.0.0.1", sizeof "127.0.0.1");
 	options.connect_timeout_ns = PATIENCE_NS;
 	options.peer_timeout_ns = 5 * TANDEM_NS_PER_S;
 	if (tandem_transport_open("tcp", "127.0.0.1", &lab->transport, NULL) < 0 ||
@@ -123,20 +123,19 @@ static void close_door(struct lab *lab)
 
 static void choose_settings(struct lab *lab, const char *tracker)
 {
-	lab->settings = (struct tandem_control_settings){
-	        .node = "one",
-	        .provider = "tcp",
-	        .local_address = "127.0.0.1",
-	        .peer_address = "127.0.0.1",
-	        .peer_port = tandem_listener_port(lab->listener),
-	        .channel_count = 4,
-	        .state_bytes_max = LAB_STATE_BYTES,
-	        .connect_timeout_ns = 5 * TANDEM_NS_PER_S,
-	        .commit_timeout_ns = 5 * TANDEM_NS_PER_S,
-	        .ping_interval_ns = 20 * TANDEM_NS_PER_MS,
-	        .report_interval_ns = 5 * TANDEM_NS_PER_MS,
-	        .reconnect_interval_ns = 10 * TANDEM_NS_PER_MS,
-	};
+	lab->settings = TANDEM_CONTROL_SETTINGS_DEFAULT;
+	snprintf(lab->settings.node, sizeof lab->settings.node, "one");
+	snprintf(lab->settings.provider, sizeof lab->settings.provider, "tcp");
+	snprintf(lab->settings.rails[0].local_address, sizeof lab->settings.rails[0].local_address,
+	         "127.0.0.1");
+	snprintf(lab->settings.rails[0].peer_address, sizeof lab->settings.rails[0].peer_address,
+	         "127.0.0.1");
+	lab->settings.peer_port = tandem_listener_port(lab->listener);
+	lab->settings.state_bytes_max = LAB_STATE_BYTES;
+	lab->settings.connect_timeout_ns = 5 * TANDEM_NS_PER_S;
+	lab->settings.commit_timeout_ns = 5 * TANDEM_NS_PER_S;
+	lab->settings.report_interval_ns = 5 * TANDEM_NS_PER_MS;
+	lab->settings.reconnect_interval_ns = 10 * TANDEM_NS_PER_MS;
 	snprintf(lab->settings.tracker, sizeof lab->settings.tracker, "%s", tracker);
 }
 

@@ -32,7 +32,7 @@ struct tandem_session *stranger_connect(struct lab *lab, unsigned channel_count)
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 	struct tandem_session *session = NULL;
 
-	memcpy(options.address, "127.0.0.1", sizeof "127.0.0.1");
+	memcpy(options.rails[0].address, "127.0.0.1", sizeof "127.0.0.1");
 	options.port = tandem_listener_port(lab->listener);
 	options.channel_count = channel_count;
 	options.connect_timeout_ns = PATIENCE_NS;

@@ -26,8 +26,13 @@ static struct tandem_control_message sample(void)
 	        .settings = {.node = "left",
 	                     .provider = "rdma",
 	                     .tracker = "auto",
-	                     .local_address = "::1",
-	                     .peer_address = "192.0.2.7",
+	                     .rails = {{.local_address = "::1", .peer_address = "192.0.2.7"},
+	                               {.local_address = "10.0.0.1", .peer_address = "10.0.0.2"}},
+	                     .rail_count = 2,
+	                     .write_depth = 64,
+	                     .merge_bytes_max = 8192,
+	                     .key = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}},
+	                     .has_key = true,
 	                     .peer_port = 7400,
 	                     .channel_count = 4,
 	                     .state_bytes_max = 1u << 20,
@@ -35,7 +40,9 @@ static struct tandem_control_message sample(void)
 	                     .commit_timeout_ns = 2,
 	                     .ping_interval_ns = 3,
 	                     .report_interval_ns = 4,
-	                     .reconnect_interval_ns = 5},
+	                     .reconnect_interval_ns = 5,
+	                     .reconnect_interval_max_ns = 6,
+	                     .poll_ns = 7},
 	};
 	return message;
 }
@@ -46,8 +53,15 @@ static void assert_same_settings(const struct tandem_control_settings *a,
 	cr_assert_str_eq(a->node, b->node);
 	cr_assert_str_eq(a->provider, b->provider);
 	cr_assert_str_eq(a->tracker, b->tracker);
-	cr_assert_str_eq(a->local_address, b->local_address);
-	cr_assert_str_eq(a->peer_address, b->peer_address);
+	for (unsigned i = 0; i < TANDEM_CONTROL_RAILS_MAX; i++) {
+		cr_assert_str_eq(a->rails[i].local_address, b->rails[i].local_address);
+		cr_assert_str_eq(a->rails[i].peer_address, b->rails[i].peer_address);
+	}
+	cr_assert_eq(a->rail_count, b->rail_count);
+	cr_assert_eq(a->write_depth, b->write_depth);
+	cr_assert_eq(a->merge_bytes_max, b->merge_bytes_max);
+	cr_assert_arr_eq(a->key.bytes, b->key.bytes, TANDEM_KEY_BYTES);
+	cr_assert_eq(a->has_key, b->has_key);
 	cr_assert_eq(a->peer_port, b->peer_port);
 	cr_assert_eq(a->channel_count, b->channel_count);
 	cr_assert_eq(a->state_bytes_max, b->state_bytes_max);
@@ -56,6 +70,8 @@ static void assert_same_settings(const struct tandem_control_settings *a,
 	cr_assert_eq(a->ping_interval_ns, b->ping_interval_ns);
 	cr_assert_eq(a->report_interval_ns, b->report_interval_ns);
 	cr_assert_eq(a->reconnect_interval_ns, b->reconnect_interval_ns);
+	cr_assert_eq(a->reconnect_interval_max_ns, b->reconnect_interval_max_ns);
+	cr_assert_eq(a->poll_ns, b->poll_ns);
 }
 
 Test(control, every_field_comes_back)
@@ -89,7 +105,7 @@ struct damage {
 
 static const struct damage damages[] = {
         {0, 0, TANDEM_E_PROTOCOL},    /* magic */
-        {4, 2, TANDEM_E_VERSION},     /* version */
+        {4, 1, TANDEM_E_VERSION},     /* version */
         {6, 0, TANDEM_E_PROTOCOL},    /* type */
         {6, 9, TANDEM_E_PROTOCOL},    /* type between the two groups */
         {6, 39, TANDEM_E_PROTOCOL},   /* type after the last */
@@ -100,7 +116,7 @@ static const struct damage damages[] = {
         {11, 3, TANDEM_E_PROTOCOL},   /* has_copy */
         {12, 1, TANDEM_E_PROTOCOL},   /* status: unknown negative */
         {15, 0, TANDEM_E_PROTOCOL},   /* status: positive */
-        {767, 1, TANDEM_E_PROTOCOL},  /* padding */
+        {1279, 1, TANDEM_E_PROTOCOL}, /* padding */
 };
 
 Test(control, damaged_bytes_are_refused)

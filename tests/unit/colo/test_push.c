@@ -41,7 +41,7 @@ static void join(void)
 	static struct tandem_session_event event;
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 
-	memcpy(options.address, "127.0.0.1", sizeof "127.0.0.1");
+	memcpy(options.rails[0].address, "127.0.0.1", sizeof "127.0.0.1");
 	options.port = tandem_listener_port(listener);
 	options.channel_count = CHANNELS;
 	options.write_depth = 16;
@@ -66,7 +66,7 @@ static void begin(void)
 {
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 
-	memcpy(options.address, "127.0.0.1", sizeof "127.0.0.1");
+	memcpy(options.rails[0].address, "127.0.0.1", sizeof "127.0.0.1");
 	fabric = tandem_fabric_new();
 	cr_assert_eq(tandem_transport_open_memory(fabric, &transport), 0);
 	cr_assert_eq(tandem_transport_listen(transport, &options, &listener, NULL), 0);

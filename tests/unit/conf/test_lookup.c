@@ -66,8 +66,8 @@ Test(lookup, settings_for_a_data_plane)
 	cr_assert_str_eq(settings.node, "a");
 	cr_assert_str_eq(settings.provider, "auto");
 	cr_assert_str_eq(settings.tracker, "mark");
-	cr_assert_str_eq(settings.local_address, "10.0.0.1");
-	cr_assert_str_eq(settings.peer_address, "10.0.0.2");
+	cr_assert_str_eq(settings.rails[0].local_address, "10.0.0.1");
+	cr_assert_str_eq(settings.rails[0].peer_address, "10.0.0.2");
 	cr_assert_eq(settings.peer_port, 9999);
 	cr_assert_eq(settings.channel_count, 2);
 	cr_assert_eq(settings.state_bytes_max, 65536);

@@ -68,7 +68,7 @@ Test(failoverd_options, everything_arrives)
 	cr_assert_eq(pairs[0].damper_take_over_count, 2);
 	for (unsigned i = 0; i < sizeof(pairs[0].key); i++)
 		cr_assert_eq(pairs[0].key[i], i);
-	cr_assert_str_eq(pairs[0].settings.peer_address, "10.0.0.2");
+	cr_assert_str_eq(pairs[0].settings.rails[0].peer_address, "10.0.0.2");
 	cr_assert_eq(pairs[0].settings.peer_port, 4);
 	cr_assert_eq(pairs[0].settings.channel_count, 3);
 	tandem_config_free(config);

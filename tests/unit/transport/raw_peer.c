@@ -18,7 +18,7 @@
 static struct tandem_transport_options options_of(uint64_t connect_timeout_ns)
 {
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
-	snprintf(options.address, sizeof(options.address), "127.0.0.1");
+	snprintf(options.rails[0].address, sizeof(options.rails[0].address), "127.0.0.1");
 	options.connect_timeout_ns = connect_timeout_ns;
 	options.peer_timeout_ns = UINT64_C(2) * TANDEM_NS_PER_S;
 	return options;

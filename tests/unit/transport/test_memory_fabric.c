@@ -19,7 +19,7 @@ static uint8_t source[8 * PAGE];
 static struct tandem_transport_options options(void)
 {
 	struct tandem_transport_options made = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
-	memcpy(made.address, "192.0.2.1", sizeof("192.0.2.1"));
+	memcpy(made.rails[0].address, "192.0.2.1", sizeof("192.0.2.1"));
 	made.port = 7400;
 	made.channel_count = 2;
 	made.connect_timeout_ns = made.peer_timeout_ns = UINT64_C(600) * TANDEM_NS_PER_S;

@@ -56,7 +56,8 @@ Test(open, an_address_of_another_machine_cannot_be_listened_on)
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 	struct tandem_error error;
 	cr_assert_eq(tandem_transport_open("tcp", "", &transport, NULL), 0);
-	memcpy(options.address, "192.0.2.1", sizeof("192.0.2.1")); /* RFC 5737: never anybody's */
+	memcpy(options.rails[0].address, "192.0.2.1",
+	       sizeof("192.0.2.1")); /* RFC 5737: never anybody's */
 	cr_assert_eq(tandem_transport_listen(transport, &options, &listener, &error),
 	             TANDEM_E_CONFIG);
 	cr_assert(strstr(error.detail, "192.0.2.1"));
@@ -70,7 +71,7 @@ Test(open, a_taken_port_is_a_system_error)
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 	struct tandem_error error;
 	cr_assert_eq(tandem_transport_open("tcp", "", &transport, NULL), 0);
-	memcpy(options.address, "127.0.0.1", sizeof("127.0.0.1"));
+	memcpy(options.rails[0].address, "127.0.0.1", sizeof("127.0.0.1"));
 	cr_assert_eq(tandem_transport_listen(transport, &options, &first, NULL), 0);
 	options.port = tandem_listener_port(first);
 	cr_assert_eq(tandem_transport_listen(transport, &options, &second, &error),

@@ -41,7 +41,7 @@ static int run(bool is_tcp)
 	struct tandem_transport *transport = NULL;
 	struct tandem_listener *listener = NULL;
 	struct tandem_session *connecting = NULL, *listening = NULL;
-	memcpy(options.address, "127.0.0.1", sizeof("127.0.0.1"));
+	memcpy(options.rails[0].address, "127.0.0.1", sizeof("127.0.0.1"));
 	options.connect_timeout_ns = UINT64_C(20) * TANDEM_NS_PER_S;
 	int status = open_transport(is_tcp, &transport);
 	if (status == 0)

@@ -207,7 +207,7 @@ static struct tandem_error answered_with(const void *bytes, size_t length)
 	struct tandem_transport *transport = NULL;
 	struct tandem_session *session = NULL;
 	int listener = listen_raw(&options.port);
-	memcpy(options.address, "127.0.0.1", sizeof("127.0.0.1"));
+	memcpy(options.rails[0].address, "127.0.0.1", sizeof("127.0.0.1"));
 	options.connect_timeout_ns = LONG_NS;
 	cr_assert_eq(tandem_transport_open("tcp", "", &transport, NULL), 0);
 	cr_assert_eq(tandem_transport_connect(transport, &options, &session, NULL), 0);

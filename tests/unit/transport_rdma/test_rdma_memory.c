@@ -141,7 +141,7 @@ Test(rdma_listen, tells_a_taken_port_from_a_foreign_address)
 
 	cr_expect_eq(tandem_transport_listen(rig->bed.listening, &rig->options, &second, &error),
 	             TANDEM_E_SYSTEM);
-	strcpy(rig->options.address, "192.0.2.7");
+	strcpy(rig->options.rails[0].address, "192.0.2.7");
 	cr_expect_eq(tandem_transport_listen(rig->bed.listening, &rig->options, &second, &error),
 	             TANDEM_E_CONFIG);
 	cr_expect_not_null(strstr(error.detail, "192.0.2.7"));

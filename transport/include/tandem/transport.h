@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <tandem/error.h>
+#include <tandem/mac.h>
 
 /* The transport contract [T1]. A session joins two nodes: one control channel for messages and N
  * data channels for one-sided writes. The connecting side (the primary) writes; the listening side
@@ -21,6 +22,8 @@
 #define TANDEM_MEMORY_IDS_MAX         256  /* memories one session may expose: ids 0 to 255 */
 #define TANDEM_WRITE_BYTES_MAX        (1u << 20)
 #define TANDEM_REGISTRATION_BYTES_MAX (UINT64_C(256) << 20)
+#define TANDEM_RAILS_MAX              4  /* address pairs that the channels are spread over */
+#define TANDEM_KEYS_MAX               64 /* pairs that one listener serves [S5] */
 
 struct tandem_transport; /* one provider, opened */
 struct tandem_listener;
@@ -35,21 +38,38 @@ struct tandem_transport_capabilities {
 	unsigned write_batch_max;  /* writes worth passing in one call */
 };
 
+/* One path between the nodes: numeric IPv4 or IPv6 addresses. */
+struct tandem_rail {
+	char address[64];        /* listen: local; connect: the peer's */
+	char source_address[64]; /* connect: local address to bind, "" for any */
+};
+
 struct tandem_transport_options {
-	char address[64];            /* listen: local; connect: the peer's; numeric IPv4 or IPv6 */
-	char source_address[64];     /* connect: local address to bind, "" for any */
+	/* Listen: on each of them, with one port. Connect: data channel c uses rail c modulo their
+	 * number; the control channel uses control_rail. */
+	struct tandem_rail rails[TANDEM_RAILS_MAX];
+	unsigned rail_count;         /* 1 to TANDEM_RAILS_MAX */
+	unsigned control_rail;       /* connect: below rail_count; another one after a loss */
 	uint16_t port;               /* listen: 0 picks one */
 	unsigned channel_count;      /* data channels, 1 to TANDEM_CHANNELS_MAX; the connecting side
 	                                decides */
 	unsigned write_depth;        /* writes in flight per data channel, 16 to 4096 */
 	uint64_t connect_timeout_ns; /* whole set-up, both sides */
 	uint64_t peer_timeout_ns;    /* a posted write or message that makes no progress this long
-	                                loses the session [T9] */
+	                                loses its channel [T9] */
+	uint64_t poll_ns; /* completions are polled for this long before the descriptor is waited
+	                     for; 0 to 1 ms */
+	/* [S1] What proves who the peer is: listen: any of these, one a pair; connect: the first.
+	 * None: a key of zeros, that everybody knows. Copied. */
+	struct tandem_key keys[TANDEM_KEYS_MAX];
+	unsigned key_count;
 };
 
 #define TANDEM_TRANSPORT_OPTIONS_DEFAULT                                                           \
-	((struct tandem_transport_options){.channel_count = TANDEM_CHANNELS_DEFAULT,               \
+	((struct tandem_transport_options){.rail_count = 1,                                        \
+	                                   .channel_count = TANDEM_CHANNELS_DEFAULT,               \
 	                                   .write_depth = 256,                                     \
+	                                   .poll_ns = UINT64_C(20000),                             \
 	                                   .connect_timeout_ns = UINT64_C(2000000000),             \
 	                                   .peer_timeout_ns = UINT64_C(1000000000)})
 
@@ -72,7 +92,7 @@ const struct tandem_transport_capabilities *tandem_transport_capabilities(
 
 /* ---- joining ---- */
 
-/* Listens on options->address and port. Errors: TANDEM_E_CONFIG (address not local),
+/* Listens on each rail's address, and port. Errors: TANDEM_E_CONFIG (address not local),
  * TANDEM_E_SYSTEM (port taken). */
 TANDEM_MUST_CHECK int tandem_transport_listen(struct tandem_transport *transport,
                                               const struct tandem_transport_options *options,
@@ -81,10 +101,13 @@ TANDEM_MUST_CHECK int tandem_transport_listen(struct tandem_transport *transport
 int tandem_listener_fd(
         const struct tandem_listener *listener); /* readable: call accept until it gives AGAIN */
 uint16_t tandem_listener_port(const struct tandem_listener *listener);
-/* Gives a session whose control channel and data channels have all joined, or TANDEM_E_AGAIN.
- * [T2], [T3], [T4]: strangers, half-joined and late ones are dropped inside, each with a bounded
- * number and time; what was dropped and why is in the error when it returns TANDEM_E_PROTOCOL or
- * TANDEM_E_VERSION (log it, go on calling). */
+/* Gives a session whose control channel has joined and whose peer has proven to hold one of the
+ * keys, or TANDEM_E_AGAIN. Its data channels join it then, and may again later, by way of this
+ * listener: keep calling accept while sessions live. [T2], [T3], [T4]: strangers and half-joined
+ * ones are dropped inside, each with a bounded number and time; what was dropped and why is in the
+ * error when it returns TANDEM_E_PROTOCOL, TANDEM_E_VERSION or TANDEM_E_REFUSED (no key of ours;
+ * log it, go on calling). The session and the listener may live on different threads, and either
+ * may end first. */
 TANDEM_MUST_CHECK int tandem_listener_accept(struct tandem_listener *listener,
                                              struct tandem_session **ret_session,
                                              struct tandem_error *reterr_error);
@@ -94,7 +117,7 @@ uint64_t tandem_listener_deadline_ns(const struct tandem_listener *listener);
 struct tandem_listener *tandem_listener_free(struct tandem_listener *listener);
 
 /* Starts to join; the event TANDEM_SESSION_UP or TANDEM_SESSION_LOST follows within
- * connect_timeout_ns. */
+ * connect_timeout_ns. It is up with the channels that could join, at least one. */
 TANDEM_MUST_CHECK int tandem_transport_connect(struct tandem_transport *transport,
                                                const struct tandem_transport_options *options,
                                                struct tandem_session **ret_session,
@@ -103,8 +126,15 @@ TANDEM_MUST_CHECK int tandem_transport_connect(struct tandem_transport *transpor
 /* ---- a session ---- */
 
 enum tandem_session_event_type {
-	TANDEM_SESSION_UP,       /* connecting side only: all channels have joined */
-	TANDEM_SESSION_MESSAGE,  /* a control message; in the order sent */
+	TANDEM_SESSION_UP, /* connecting side only: control and the data channels of `channel_mask`
+	                      have joined, the others could not */
+	TANDEM_SESSION_CHANNEL_UP, /* [T15] data channel `channel` has joined: after UP by restore;
+	                              on the listening side each time */
+	TANDEM_SESSION_CHANNEL_LOST, /* [T15] one data channel ended, its cause is in `error`, the
+	                                session goes on. What was pending on it has ended, whether
+	                                it reached the peer is not known. Listening side: its writes
+	                                can still land until it is fenced */
+	TANDEM_SESSION_MESSAGE,      /* a control message; in the order sent */
 	TANDEM_SESSION_NOTIFIED, /* [T5]: a notify arrived: every earlier write of that channel is
 	                            visible to this processor */
 	TANDEM_SESSION_LOST, /* the last event; the cause is in `error`. Pending writes have ended.
@@ -113,12 +143,39 @@ enum tandem_session_event_type {
 
 struct tandem_session_event {
 	enum tandem_session_event_type type;
-	unsigned channel;     /* NOTIFIED */
-	uint32_t immediate;   /* NOTIFIED */
-	size_t message_bytes; /* MESSAGE */
+	unsigned channel;      /* CHANNEL_UP, CHANNEL_LOST, NOTIFIED */
+	uint32_t channel_mask; /* UP */
+	uint32_t immediate;    /* NOTIFIED */
+	size_t message_bytes;  /* MESSAGE */
 	uint8_t message[TANDEM_MESSAGE_BYTES_MAX];
-	struct tandem_error error; /* LOST */
+	struct tandem_error error; /* LOST, CHANNEL_LOST */
 };
+
+#define TANDEM_CHANNEL_STATE_TABLE(X)                                                              \
+	X(DOWN, "down")       /* never joined, or fenced: it may join */                           \
+	X(JOINING, "joining") /* being set up */                                                   \
+	X(UP, "up")                                                                                \
+	X(LOST, "lost") /* ended; the listening side has not fenced its end */
+
+enum tandem_channel_state {
+#define X(name, text) TANDEM_CHANNEL_##name,
+	TANDEM_CHANNEL_STATE_TABLE(X)
+#undef X
+	        TANDEM_CHANNEL_STATE_COUNT,
+};
+
+struct tandem_channel_status {
+	enum tandem_channel_state state;
+	unsigned rail;
+	uint64_t bytes;            /* of writes and notifies taken (connecting side), or arrived as
+	                              far as this side can know, since the session began */
+	unsigned inflight_count;   /* writes and notifies taken and not complete */
+	uint64_t oldest_posted_ns; /* monotonic; of the oldest of those, 0 when there is none */
+	unsigned lost_count;       /* times that it was lost */
+	struct tandem_error first_error; /* the first cause; code 0: none */
+};
+
+const char *tandem_channel_state_text(enum tandem_channel_state state);
 
 unsigned tandem_session_channel_count(const struct tandem_session *session);
 const char *tandem_session_peer_address(const struct tandem_session *session);
@@ -164,13 +221,14 @@ struct tandem_write {
 
 /* [T6]: posts writes in order on a data channel and gives how many were taken: fewer than `count`
  * when the queue is full. Errors: TANDEM_E_USAGE (outside what the peer exposed, source not
- * registered), TANDEM_E_PEER_LOST. */
+ * registered), TANDEM_E_CHANNEL_LOST (this channel is not up; its event follows or has been
+ * taken), TANDEM_E_PEER_LOST. */
 TANDEM_MUST_CHECK int tandem_session_write(struct tandem_session *session, unsigned channel,
                                            const struct tandem_write *writes, unsigned count,
                                            unsigned *ret_taken_count);
 
 /* A write that also notifies the peer with `immediate`, after every earlier write of the channel
- * has been placed. TANDEM_E_AGAIN when the queue is full. */
+ * has been placed. TANDEM_E_AGAIN when the queue is full; else as write. */
 TANDEM_MUST_CHECK int tandem_session_notify(struct tandem_session *session, unsigned channel,
                                             const struct tandem_write *write, uint32_t immediate);
 
@@ -189,6 +247,30 @@ void tandem_session_yank(struct tandem_session *session);
  * `deadline_ns`: the memory must not be trusted, nor freed). */
 TANDEM_MUST_CHECK int tandem_session_fence(struct tandem_session *session, uint64_t deadline_ns,
                                            struct tandem_error *reterr_error);
+
+/* [T16]. Listening side: the same for one data channel: after 0 no write that was posted on it can
+ * change memory any more, and what had arrived is still to be taken with next_event; the channel is
+ * DOWN and may join again. The other channels are not disturbed. The channel may be up, lost or
+ * down. Errors: TANDEM_E_FENCE, TANDEM_E_USAGE. */
+TANDEM_MUST_CHECK int tandem_session_fence_channel(struct tandem_session *session, unsigned channel,
+                                                   uint64_t deadline_ns,
+                                                   struct tandem_error *reterr_error);
+
+/* [T17]. Connecting side: starts to join a lost or down data channel again, once the peer has said
+ * that it fenced its end. CHANNEL_UP follows when it may be written to, or CHANNEL_LOST, within
+ * connect_timeout_ns. Errors: TANDEM_E_USAGE (it is up or joining), TANDEM_E_PEER_LOST. */
+TANDEM_MUST_CHECK int tandem_session_restore(struct tandem_session *session, unsigned channel,
+                                             struct tandem_error *reterr_error);
+
+void tandem_session_channel_status(const struct tandem_session *session, unsigned channel,
+                                   struct tandem_channel_status *ret_status);
+
+/* Listening side: which of the listener's keys the peer holds, an index; 0 where there are none. */
+unsigned tandem_session_key_index(const struct tandem_session *session);
+
+/* Ends one data channel as a broken path would, for tests and drills: CHANNEL_LOST follows. Owning
+ * thread. */
+void tandem_session_break_channel(struct tandem_session *session, unsigned channel);
 
 /* What is pending, on which channel and for how long, for status: one line into `text`. */
 void tandem_session_describe(const struct tandem_session *session, char *text, size_t text_bytes);
