@@ -1,0 +1,128 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tandem/clock.h>
+
+#include "peer.h"
+#include "say.h"
+
+#define RETRY_NS      (UINT64_C(250) * TANDEM_NS_PER_MS)
+#define FENCE_NS      (UINT64_C(5000) * TANDEM_NS_PER_MS)
+#define FIRST_NOTICES 1
+#define FENCED_WORD   "fenced "
+#define MESSAGE_MAX   64
+
+/* ---- repair: fence, say so, restore ---- */
+
+static void fence_and_tell(struct peer *peer, unsigned channel)
+{
+	struct tandem_error error = {0};
+	char text[MESSAGE_MAX];
+	int rc;
+
+	rc = tandem_session_fence_channel(peer->session, channel, tandem_clock_now_ns() + FENCE_NS,
+	                                  &error);
+	if (rc != 0) {
+		say("fence_failed", (int)channel, 0, &error);
+		return;
+	}
+	snprintf(text, sizeof(text), FENCED_WORD "%u", channel);
+	rc = tandem_session_send(peer->session, text, strlen(text) + 1);
+	say("fenced", (int)channel, rc == 0, NULL);
+}
+
+static void take_message(struct peer *peer, const struct tandem_session_event *event)
+{
+	const size_t word_bytes = strlen(FENCED_WORD);
+	const char *text = (const char *)event->message;
+	unsigned long channel;
+
+	peer->message_count++;
+	if (event->message_bytes == 0 || text[event->message_bytes - 1] != '\0' ||
+	    strncmp(text, FENCED_WORD, word_bytes) != 0)
+		return;
+	channel = strtoul(text + word_bytes, NULL, 10);
+	if (channel >= TANDEM_CHANNELS_MAX)
+		return;
+	peer->is_fenced[channel] = true;
+	peer->restore_ns[channel] = tandem_clock_now_ns();
+}
+
+static void channel_lost(struct peer *peer, const struct tandem_session_event *event)
+{
+	say("channel_lost", (int)event->channel, 0, &event->error);
+	if (!peer->repairs)
+		return;
+	if (peer->is_listening_side)
+		fence_and_tell(peer, event->channel);
+	else if (peer->is_fenced[event->channel])
+		peer->restore_ns[event->channel] = tandem_clock_now_ns() + RETRY_NS;
+}
+
+void peer_restore_due(struct peer *peer, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < TANDEM_CHANNELS_MAX; i++) {
+		struct tandem_error error = {0};
+
+		if (peer->restore_ns[i] == 0 || now_ns < peer->restore_ns[i] || peer->is_lost)
+			continue;
+		peer->restore_ns[i] = 0;
+		if (tandem_session_restore(peer->session, i, &error) != 0)
+			say("restore_failed", (int)i, 0, &error);
+	}
+}
+
+uint64_t peer_restore_deadline_ns(const struct peer *peer)
+{
+	uint64_t deadline_ns = UINT64_MAX;
+
+	for (unsigned i = 0; i < TANDEM_CHANNELS_MAX; i++) {
+		if (peer->restore_ns[i] != 0 && peer->restore_ns[i] < deadline_ns)
+			deadline_ns = peer->restore_ns[i];
+	}
+	return deadline_ns;
+}
+
+/* ---- events ---- */
+
+static void notified(struct peer *peer, const struct tandem_session_event *event)
+{
+	if (++peer->notice_counts[event->channel] == FIRST_NOTICES)
+		say("receiving", (int)event->channel, FIRST_NOTICES, NULL);
+}
+
+static void take(struct peer *peer, const struct tandem_session_event *event)
+{
+	switch (event->type) {
+	case TANDEM_SESSION_UP:
+		peer->is_up = true;
+		say("up", -1, event->channel_mask, NULL);
+		break;
+	case TANDEM_SESSION_CHANNEL_UP:
+		peer->is_fenced[event->channel] = false;
+		say("channel_up", (int)event->channel, 0, NULL);
+		break;
+	case TANDEM_SESSION_CHANNEL_LOST:
+		channel_lost(peer, event);
+		break;
+	case TANDEM_SESSION_MESSAGE:
+		take_message(peer, event);
+		break;
+	case TANDEM_SESSION_NOTIFIED:
+		notified(peer, event);
+		break;
+	case TANDEM_SESSION_LOST:
+		peer->is_lost = true;
+		say("lost", -1, 0, &event->error);
+		break;
+	}
+}
+
+void peer_take_events(struct peer *peer)
+{
+	static struct tandem_session_event event;
+
+	while (tandem_session_next_event(peer->session, &event))
+		take(peer, &event);
+}
