@@ -36,6 +36,15 @@ static int activate(void *argument, const struct tandem_activation *activation,
 	                        "the bench promotes nothing");
 }
 
+/* There is one primary; a session more is not for this peer. */
+static void let_in_channels(struct tandem_bench_peer *peer)
+{
+	struct tandem_session *session;
+
+	if (tandem_listener_accept(peer->listener, &session, NULL) == 0)
+		tandem_session_free(session);
+}
+
 /* Waits for the HELLO of a session and gives both to the standby. */
 static void greet(struct tandem_bench_peer *peer, struct tandem_session *session)
 {
@@ -43,11 +52,15 @@ static void greet(struct tandem_bench_peer *peer, struct tandem_session *session
 	uint64_t deadline_ns = tandem_clock_now_ns() + 2 * TANDEM_NS_PER_S;
 
 	while (tandem_clock_now_ns() < deadline_ns) {
-		struct pollfd descriptor = {.fd = tandem_session_fd(session), .events = POLLIN};
+		struct pollfd descriptors[2] = {
+		        {.fd = tandem_session_fd(session), .events = POLLIN},
+		        {.fd = tandem_listener_fd(peer->listener), .events = POLLIN}};
 
-		poll(&descriptor, 1, 20);
+		poll(descriptors, 2, 20);
+		let_in_channels(peer);
 		tandem_session_progress(session);
-		if (!tandem_session_next_event(session, &event))
+		if (!tandem_session_next_event(session, &event) ||
+		    event.type == TANDEM_SESSION_CHANNEL_UP)
 			continue;
 		if (event.type != TANDEM_SESSION_MESSAGE)
 			break;

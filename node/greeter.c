@@ -117,8 +117,12 @@ static void on_guest(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	tandem_session_progress(guest->session);
-	if (!tandem_session_next_event(guest->session, &event))
-		return;
+	do {
+		if (!tandem_session_next_event(guest->session, &event))
+			return;
+		/* [T15] Who serves the session asks for their state. */
+	} while (event.type == TANDEM_SESSION_CHANNEL_UP ||
+	         event.type == TANDEM_SESSION_CHANNEL_LOST);
 	if (guest->is_leaving && event.type != TANDEM_SESSION_LOST)
 		return;
 	if (event.type == TANDEM_SESSION_MESSAGE) {

@@ -2,15 +2,52 @@
 
 #include <string.h>
 
+#include <tandem/assert.h>
+
+static void add(struct tandem_event_queue *queue, const struct tandem_notice *notice)
+{
+	unsigned slot = (queue->notice_first + queue->notice_count) % TANDEM_NOTICE_PLACES;
+	queue->notices[slot] = *notice;
+	queue->notice_count++;
+}
+
 bool tandem_event_queue_add_notice(struct tandem_event_queue *queue, unsigned channel,
                                    uint32_t immediate)
 {
-	if (queue->notice_count == TANDEM_NOTICES_MAX)
+	const struct tandem_notice notice = {
+	        .type = TANDEM_SESSION_NOTIFIED, .channel = channel, .immediate = immediate};
+	if (queue->notice_count - queue->channel_event_count == TANDEM_NOTICES_MAX)
 		return false;
-	unsigned slot = (queue->notice_first + queue->notice_count) % TANDEM_NOTICES_MAX;
-	queue->notices[slot] = (struct tandem_notice){.channel = channel, .immediate = immediate};
-	queue->notice_count++;
+	add(queue, &notice);
 	return true;
+}
+
+static void add_channel_event(struct tandem_event_queue *queue, unsigned channel,
+                              enum tandem_session_event_type type)
+{
+	const struct tandem_notice notice = {.type = type, .channel = channel};
+	TANDEM_ASSERT(channel < TANDEM_CHANNELS_MAX);
+	TANDEM_ASSERT(queue->channel_event_count < TANDEM_CHANNEL_EVENTS_MAX);
+	queue->channel_event_count++;
+	add(queue, &notice);
+}
+
+void tandem_event_queue_add_channel_up(struct tandem_event_queue *queue, unsigned channel)
+{
+	add_channel_event(queue, channel, TANDEM_SESSION_CHANNEL_UP);
+}
+
+void tandem_event_queue_add_channel_lost(struct tandem_event_queue *queue, unsigned channel,
+                                         const struct tandem_error *cause)
+{
+	add_channel_event(queue, channel, TANDEM_SESSION_CHANNEL_LOST);
+	queue->lost_mask |= UINT32_C(1) << channel;
+	queue->causes[channel] = *cause;
+}
+
+bool tandem_event_queue_has_channel_lost(const struct tandem_event_queue *queue, unsigned channel)
+{
+	return queue->lost_mask >> channel & 1;
 }
 
 bool tandem_event_queue_add_message(struct tandem_event_queue *queue, const void *message,
@@ -28,10 +65,15 @@ bool tandem_event_queue_add_message(struct tandem_event_queue *queue, const void
 static void take_notice(struct tandem_event_queue *queue, struct tandem_session_event *ret_event)
 {
 	const struct tandem_notice *notice = &queue->notices[queue->notice_first];
-	ret_event->type = TANDEM_SESSION_NOTIFIED;
+	ret_event->type = notice->type;
 	ret_event->channel = notice->channel;
 	ret_event->immediate = notice->immediate;
-	queue->notice_first = (queue->notice_first + 1) % TANDEM_NOTICES_MAX;
+	if (notice->type == TANDEM_SESSION_CHANNEL_LOST) {
+		ret_event->error = queue->causes[notice->channel];
+		queue->lost_mask &= ~(UINT32_C(1) << notice->channel);
+	}
+	queue->channel_event_count -= notice->type != TANDEM_SESSION_NOTIFIED;
+	queue->notice_first = (queue->notice_first + 1) % TANDEM_NOTICE_PLACES;
 	queue->notice_count--;
 }
 

@@ -49,7 +49,8 @@ static void serve_guests(struct lab *lab, struct guests *guests)
 
 	for (unsigned index = 0; index < guests->count; index++) {
 		tandem_session_progress(guests->sessions[index]);
-		if (!tandem_session_next_event(guests->sessions[index], &event))
+		if (!tandem_session_next_event(guests->sessions[index], &event) ||
+		    event.type == TANDEM_SESSION_CHANNEL_UP)
 			continue;
 		hand_over(lab, guests->sessions[index], &event);
 		guests->sessions[index--] = guests->sessions[--guests->count];

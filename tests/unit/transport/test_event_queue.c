@@ -56,3 +56,47 @@ Test(event_queue, a_message_that_is_too_long_is_not_taken)
 	cr_assert(tandem_event_queue_take(&queue, &event));
 	cr_assert_eq(event.message_bytes, TANDEM_MESSAGE_BYTES_MAX);
 }
+
+static void assert_taken(enum tandem_session_event_type type, unsigned channel)
+{
+	cr_assert(tandem_event_queue_take(&queue, &event));
+	cr_assert(event.type == type && event.channel == channel);
+}
+
+/* T14, T15: what had arrived on a channel comes before its loss, and its return after it. */
+Test(event_queue, channel_events_stand_among_the_notices)
+{
+	const struct tandem_error cause = {.code = TANDEM_E_TIMEOUT};
+	cr_assert(tandem_event_queue_add_notice(&queue, 3, 7));
+	tandem_event_queue_add_channel_lost(&queue, 3, &cause);
+	tandem_event_queue_add_channel_up(&queue, 3);
+	cr_assert(tandem_event_queue_add_notice(&queue, 3, 8));
+	cr_assert(tandem_event_queue_has_channel_lost(&queue, 3));
+	cr_assert(!tandem_event_queue_has_channel_lost(&queue, 2));
+	assert_taken(TANDEM_SESSION_NOTIFIED, 3);
+	assert_taken(TANDEM_SESSION_CHANNEL_LOST, 3);
+	cr_assert_eq(event.error.code, TANDEM_E_TIMEOUT);
+	cr_assert(!tandem_event_queue_has_channel_lost(&queue, 3));
+	assert_taken(TANDEM_SESSION_CHANNEL_UP, 3);
+	assert_taken(TANDEM_SESSION_NOTIFIED, 3);
+	cr_assert(tandem_event_queue_is_empty(&queue));
+}
+
+Test(event_queue, a_ring_full_of_notices_has_room_for_channel_events)
+{
+	const struct tandem_error cause = {.code = TANDEM_E_PEER_LOST};
+	for (unsigned i = 0; i < TANDEM_NOTICES_MAX; i++)
+		cr_assert(tandem_event_queue_add_notice(&queue, 0, i));
+	for (unsigned i = 0; i < TANDEM_CHANNELS_MAX; i++) {
+		tandem_event_queue_add_channel_up(&queue, i);
+		tandem_event_queue_add_channel_lost(&queue, i, &cause);
+	}
+	cr_assert(!tandem_event_queue_add_notice(&queue, 0, 0));
+	for (unsigned i = 0; i < TANDEM_NOTICES_MAX; i++)
+		assert_taken(TANDEM_SESSION_NOTIFIED, 0);
+	for (unsigned i = 0; i < TANDEM_CHANNELS_MAX; i++) {
+		assert_taken(TANDEM_SESSION_CHANNEL_UP, i);
+		assert_taken(TANDEM_SESSION_CHANNEL_LOST, i);
+	}
+	cr_assert(tandem_event_queue_is_empty(&queue));
+}
