@@ -25,6 +25,7 @@ class NodeLayout:
     run_directory: Path
     image_directory: Path
     namespace: str = ""  # network namespace, "" for the caller's
+    rails: list = field(default_factory=list)  # further addresses for the data
     listen: str = ""  # where the server listens when that is not where clients reach it
 
     @property
@@ -106,12 +107,14 @@ def _node_text(node):
     links = ", ".join(
         f'{{ address = "{address}"; port = {port}; }}' for address, port in node.heartbeats
     )
+    rails = ", ".join(_quote(address) for address in node.rails)
     return (
         "  {\n"
         f'    name = "{node.name}";\n'
         f'    address = "{node.address}";\n'
         f"    port = {node.port};\n"
-        f"    heartbeat = ( {links} );\n"
+        + (f"    rails = [ {rails} ];\n" if rails else "")
+        + f"    heartbeat = ( {links} );\n"
         f"    run_directory = {_quote(str(node.run_directory))};\n"
         f"    image_directory = {_quote(str(node.image_directory))};\n"
         "  }"

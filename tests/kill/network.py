@@ -1,4 +1,4 @@
-"""Two network namespaces, a link between them and one to each from here."""
+"""Two network namespaces, links between them and one to each from here."""
 
 import secrets
 import subprocess
@@ -22,6 +22,7 @@ class Network:
     """Made at once; add() fills it, remove() takes all of it away.
 
     between["a"], between["b"]   addresses of the link between the nodes
+    rail["a"], rail["b"]         of a second one
     outside["a"], outside["b"]   addresses at which the caller reaches a node
     """
 
@@ -30,6 +31,7 @@ class Network:
         prefix = f"10.79.{number}"
         self.between = {"a": f"{prefix}.1", "b": f"{prefix}.2"}
         self.outside = {"a": f"{prefix}.6", "b": f"{prefix}.10"}
+        self.rail = {"a": f"{prefix}.13", "b": f"{prefix}.14"}
         self._here = {"a": f"{prefix}.5", "b": f"{prefix}.9"}
         self._links = {name: f"tandem-{name}{number}" for name in "ab"}
 
@@ -49,19 +51,20 @@ class Network:
     def add(self):
         try:
             _run("ip", "netns", "add", self.namespaces["b"])
-            self._join_nodes()
+            self._join_nodes("between", self.between)
+            self._join_nodes("rail", self.rail)
             for name in "ab":
                 self._join_outside(name)
         except (NetworkError, OSError):
             self.remove()
             raise
 
-    def _join_nodes(self):
+    def _join_nodes(self, link, addresses):
         first, second = self.namespaces["a"], self.namespaces["b"]
-        _run("ip", "-n", first, "link", "add", "between", "type", "veth", "peer", "name",
-             "between", "netns", second)
+        _run("ip", "-n", first, "link", "add", link, "type", "veth", "peer", "name", link,
+             "netns", second)
         for name, namespace in self.namespaces.items():
-            self._set_up(namespace, "between", self.between[name])
+            self._set_up(namespace, link, addresses[name])
             _run("ip", "-n", namespace, "link", "set", "lo", "up")
 
     def _join_outside(self, name):
@@ -77,15 +80,24 @@ class Network:
         _run("ip", "-n", namespace, "address", "add", f"{address}/{_LINK_BITS}", "dev", link)
         _run("ip", "-n", namespace, "link", "set", link, "up")
 
-    def cut(self, what=""):
-        """Silently drops what comes over the link between the nodes, both ways; `what` narrows it
+    def cut(self, what="", link="between", verdict="drop"):
+        """Silently drops what comes over a link between the nodes, both ways; `what` narrows it
         down, in nft's words. First what node a sends: for a moment it still hears the other one."""
         for namespace in reversed(self.namespaces.values()):
             rules = (
                 "table inet cut { chain input { type filter hook input priority 0;"
-                f' iifname "between" {what} drop; }}; }}'
+                f' iifname "{link}" {what} {verdict}; }}; }}'
             )
             _run("ip", "netns", "exec", namespace, "nft", rules)
+
+    def connections(self, name, address, port):
+        """The ports of node `name` from which it is connected to an address and port."""
+        ended = subprocess.run(
+            ["ip", "netns", "exec", self.namespaces[name], "ss", "-Htn", "state", "established",
+             "dst", f"{address}:{port}"],
+            capture_output=True, text=True, timeout=20, check=True,
+        )
+        return [int(line.split()[2].rpartition(":")[2]) for line in ended.stdout.splitlines()]
 
     def heal(self):
         for namespace in self.namespaces.values():

@@ -13,9 +13,10 @@ class SeparatedPair(Pair):
     """The primary's end cuts the link first, as when a host dies: what its kernel still held for
     the peer never arrives. A stopped one gets the link back when it goes on."""
 
-    def __init__(self, programs, provider, **options):
+    def __init__(self, programs, provider, has_rail=False, **options):
         self.network = Network()
-        super().__init__(_lay_out(self.network, provider=provider, **options), programs)
+        layout = _lay_out(self.network, has_rail, provider=provider, **options)
+        super().__init__(layout, programs)
 
     def __enter__(self):
         try:
@@ -38,7 +39,7 @@ class SeparatedPair(Pair):
         super().resume_primary()
 
 
-def _lay_out(network, **options):
+def _lay_out(network, has_rail, **options):
     directory, images = new_directories()
     nodes = {
         name: NodeLayout(
@@ -51,6 +52,7 @@ def _lay_out(network, **options):
             run_directory=directory / name,
             image_directory=images / name,
             namespace=network.namespaces[name],
+            rails=[network.rail[name]] if has_rail else [],
         )
         for name in "ab"
     }

@@ -10,7 +10,8 @@ PHASES = ("run", "scan", "push", "seal", "wait", "apply", "reply")
 
 _MAGIC = 0x32737461746E6174
 _FORMAT = struct.Struct("<QQIIII9Q16s128s16s")
-_CHANNEL_BYTES = struct.calcsize("<IIQIIQ192s")
+_CHANNEL = struct.Struct("<IIQIIQ192s")
+CHANNEL_STATES = ("down", "joining", "up", "lost")
 _CHANNELS = 16
 _HISTOGRAM_STEPS = 32
 _HISTOGRAM = struct.Struct("<QQQ%dI" % (_HISTOGRAM_STEPS * 40))
@@ -20,7 +21,10 @@ Stats = namedtuple(
     "Stats",
     "incarnation process_id phase is_pair channel_count generation epochs_committed"
     " epochs_aborted epoch_committed pages_pushed zero_pages bytes_pushed copy_bytes_total"
-    " copy_bytes_done transport transport_detail tracker histograms",
+    " copy_bytes_done transport transport_detail tracker channels histograms",
+)
+Channel = namedtuple(
+    "Channel", "state rail bytes inflight_count lost_count oldest_posted_ns first_error"
 )
 
 
@@ -56,9 +60,15 @@ def read(path):
         return None
 
 
+def _channel(data, index):
+    state, *numbers, first_error = _CHANNEL.unpack_from(data, _FORMAT.size + index * _CHANNEL.size)
+    name = CHANNEL_STATES[state] if state < len(CHANNEL_STATES) else "unknown"
+    return Channel(name, *numbers, first_error.split(b"\0")[0].decode(errors="replace"))
+
+
 def parse(data):
     """The Stats; None when the bytes are of another layout or not all there."""
-    first_histogram = _FORMAT.size + _CHANNELS * _CHANNEL_BYTES
+    first_histogram = _FORMAT.size + _CHANNELS * _CHANNEL.size
     if len(data) < first_histogram + len(_HISTOGRAM_NAMES) * _HISTOGRAM.size:
         return None
     magic, incarnation, process_id, phase, is_pair, channels, *rest = _FORMAT.unpack_from(data)
@@ -71,5 +81,5 @@ def parse(data):
     }
     return Stats(
         incarnation, process_id, PHASES[phase], bool(is_pair), channels, *rest[:9], *texts,
-        histograms,
+        [_channel(data, index) for index in range(min(channels, _CHANNELS))], histograms,
     )

@@ -32,6 +32,13 @@ int main(void)
 	strcpy(stats.transport, "tcp");
 	strcpy(stats.transport_detail, "detail");
 	strcpy(stats.tracker, "compare");
+	stats.channels[3].state = 3;
+	stats.channels[3].rail = 1;
+	stats.channels[3].bytes = 18;
+	stats.channels[3].inflight_count = 19;
+	stats.channels[3].lost_count = 20;
+	stats.channels[3].oldest_posted_ns = 21;
+	strcpy(stats.channels[3].first_error, "the first error");
 	for (unsigned i = 1; i <= 1000; i++)
 		tandem_histogram_add(&stats.pause_ns, i * 1000);
 	tandem_histogram_add(&stats.apply_ns, 77);
@@ -68,6 +75,9 @@ class Layout(unittest.TestCase):
         self.assertEqual((stats.epoch_committed, stats.copy_bytes_done), (16, 17))
         self.assertEqual((stats.transport, stats.transport_detail), ("tcp", "detail"))
         self.assertEqual(stats.tracker, "compare")
+        self.assertEqual(len(stats.channels), 4)
+        self.assertEqual(stats.channels[0].state, "down")
+        self.assertEqual(stats.channels[3], ("lost", 1, 18, 19, 20, 21, "the first error"))
 
     def test_histograms(self):
         stats = stats_file.parse(self.data)

@@ -45,8 +45,9 @@ struct tandem_rail {
 };
 
 struct tandem_transport_options {
-	/* Listen: on each of them, with one port. Connect: data channel c uses rail c modulo their
-	 * number; the control channel uses control_rail. */
+	/* Listen: on each of them, with one port. Connect: the control channel uses control_rail,
+	 * data channel c always rail (control_rail + c) modulo their number: the channels of a rail
+	 * that comes back return to it. */
 	struct tandem_rail rails[TANDEM_RAILS_MAX];
 	unsigned rail_count;         /* 1 to TANDEM_RAILS_MAX */
 	unsigned control_rail;       /* connect: below rail_count; another one after a loss */

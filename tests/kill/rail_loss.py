@@ -1,0 +1,89 @@
+"""Data channels are lost, one by one and a whole rail, and the session goes on; then the rail with
+the control channel is."""
+
+from kill.scenario import Scenario
+from kill.separated import PORT, SeparatedPair
+
+LOST_SECONDS = 15
+RESTORED_SECONDS = 30
+RAIL_CUT_SECONDS = 4
+SILENCE_MAX_MS = 5000  # a lost channel is noticed after commit_timeout_ms, then fenced
+
+
+class RailLoss(Scenario):
+    name = "rail-loss"
+
+    def make_pair(self):
+        return SeparatedPair(self.programs, self.provider, has_rail=True)
+
+    def play(self, pair):
+        connections = self.connect(pair, "a")
+        self.load_for(connections, 1)
+        generation = pair.stats().generation
+        self._check_spread(pair)
+        self._lose_one(pair, connections, "tcp", "reject with tcp reset", "reset")
+        self._lose_one(pair, connections, "tcp", "drop", "silently dropped")
+        self._lose_rail(pair, connections)
+        stats = pair.stats()
+        self.check(stats.is_pair, "still PAIR")
+        self.check(stats.generation == generation, f"still generation {generation}")
+        self._lose_control_rail(pair, connections)
+        self.read_back(connections)
+
+    def _check_spread(self, pair):
+        rails = sorted({channel.rail for channel in pair.stats().channels})
+        self.check(rails == [0, 1], f"channels spread over rails {rails}")
+
+    @staticmethod
+    def _count_up(pair):
+        return sum(channel.state == "up" for channel in pair.stats().channels)
+
+    @staticmethod
+    def _lost_count(pair):
+        return sum(channel.lost_count for channel in pair.stats().channels)
+
+    def _wait_restored(self, pair, connections):
+        count = len(pair.stats().channels)
+        self.load_until(
+            connections, lambda: self._count_up(pair) == count, RESTORED_SECONDS,
+            "every channel restored",
+        )
+        self.check(True, f"{count} of {count} channels up again")
+
+    def _lose_one(self, pair, connections, protocol, verdict, how):
+        network = pair.network
+        port = network.connections("a", network.rail["b"], PORT)[0]
+        before = self._lost_count(pair)
+        network.cut(f"{protocol} sport {port}", link="rail", verdict=verdict)
+        self.tell(f"one data connection {how}")
+        self.load_until(
+            connections, lambda: self._lost_count(pair) > before, LOST_SECONDS, "a lost channel"
+        )
+        self._wait_restored(pair, connections)
+        network.heal()
+        self.check(self._lost_count(pair) == before + 1, "one channel was lost, once")
+
+    def _lose_rail(self, pair, connections):
+        pair.network.cut(link="rail")
+        self.tell("the second rail cut")
+        silence_ms = self.longest_silence(connections, RAIL_CUT_SECONDS) / 1e6
+        self.check(silence_ms <= SILENCE_MAX_MS, f"longest silence {silence_ms:.0f} ms")
+        lost = [channel for channel in pair.stats().channels if channel.rail == 1]
+        self.check(all(each.state != "up" for each in lost), f"{len(lost)} channels are lost")
+        self.check(all(each.first_error for each in lost), f"the cause: {lost[0].first_error}")
+        pair.network.heal()
+        self.tell("the second rail healed")
+        self._wait_restored(pair, connections)
+
+    def _lose_control_rail(self, pair, connections):
+        pair.network.cut(f"tcp dport {PORT}")
+        self.tell("the first rail cut for data, with the control channel")
+        self.load_until(
+            connections,
+            lambda: pair.stats().is_pair and self._count_up(pair) > 0
+            and pair.network.connections("a", pair.network.rail["b"], PORT),
+            RESTORED_SECONDS, "a session on the second rail",
+        )
+        self.check(True, "PAIR over the second rail")
+        pair.network.heal()
+        self._wait_restored(pair, connections)
