@@ -1,135 +1,42 @@
 #include "bench.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <tandem/log.h>
 
-static const char help[] =
-        "usage: tandem-bench checkpoint [options]\n"
-        "\n"
-        "Measures one pair inside this process: scan, push, commit and apply of an epoch, the "
-        "pause of the\n"
-        "program, and the fraction of a plain memcpy of the same pages that the pause took.\n"
-        "\n"
-        "  --size-mib N      memory of the region (default 256)\n"
-        "  --dirty LIST      per cent of the pages that each epoch dirties (default 1,10,100)\n"
-        "  --epochs N        epochs per row (default 20)\n"
-        "  --channels N      data channels, 1 to 16 (default 4)\n"
-        "  --provider NAME   auto, rdma or tcp (default auto)\n"
-        "  --tracker NAME    auto, pagemap or compare (default auto)\n"
-        "  --address A       local address to use (default 127.0.0.1)\n"
-        "  --json            the result as JSON\n"
-        "\n"
-        "examples:\n"
-        "  tandem-bench checkpoint\n"
-        "  tandem-bench checkpoint --size-mib 64 --dirty 5 --tracker compare --json\n";
+static const char help[] = "usage: tandem-bench COMMAND [options]\n"
+                           "\n"
+                           "  checkpoint  the pause of a program, and what it is made of\n"
+                           "  transport   goodput, commit latency and CPU of one session\n"
+                           "\n"
+                           "examples:\n"
+                           "  tandem-bench checkpoint --size-mib 64 --dirty 5\n"
+                           "  tandem-bench transport --pattern random --bytes 256M\n"
+                           "  tandem-bench transport --help\n";
 
-static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret_number)
-{
-	char *end;
-	unsigned long long number = strtoull(text, &end, 10);
-
-	if (*text == '\0' || *end != '\0' || number < least || number > most) {
-		fprintf(stderr, "tandem-bench: '%s' must be a number from %llu to %llu\n", text,
-		        (unsigned long long)least, (unsigned long long)most);
-		return false;
-	}
-	*ret_number = number;
-	return true;
-}
-
-static bool parse_dirty(char *text, struct tandem_bench_options *options)
-{
-	options->dirty_count = 0;
-	for (char *rest = NULL, *word = strtok_r(text, ",", &rest); word != NULL;
-	     word = strtok_r(NULL, ",", &rest)) {
-		uint64_t percent;
-
-		if (options->dirty_count == 8 || !parse_number(word, 0, 100, &percent))
-			return false;
-		options->dirty_percent[options->dirty_count++] = (unsigned)percent;
-	}
-	return options->dirty_count > 0;
-}
-
-static bool parse_option(int option, char *value, struct tandem_bench_options *options)
-{
-	uint64_t number = 0;
-
-	switch (option) {
-	case 's':
-		if (!parse_number(value, 1, 1 << 20, &number))
-			return false;
-		options->size_bytes = number << 20;
-		return true;
-	case 'd':
-		return parse_dirty(value, options);
-	case 'e':
-		if (!parse_number(value, 1, 1000000, &number))
-			return false;
-		options->epochs = (unsigned)number;
-		return true;
-	case 'c':
-		if (!parse_number(value, 1, 16, &number))
-			return false;
-		options->channel_count = (unsigned)number;
-		return true;
-	case 'p':
-		options->provider = value;
-		return true;
-	case 't':
-		options->tracker = value;
-		return true;
-	case 'a':
-		options->address = value;
-		return true;
-	case 'j':
-		options->is_json = true;
-		return true;
-	default:
-		return false;
-	}
-}
+static const struct {
+	const char *name;
+	int (*run)(int argument_count, char **arguments);
+} commands[] = {
+        {"checkpoint", tandem_bench_checkpoint_main},
+        {"transport", tandem_bench_transport_main},
+};
 
 int main(int argument_count, char **arguments)
 {
-	static const struct option long_options[] = {{"size-mib", required_argument, NULL, 's'},
-	                                             {"dirty", required_argument, NULL, 'd'},
-	                                             {"epochs", required_argument, NULL, 'e'},
-	                                             {"channels", required_argument, NULL, 'c'},
-	                                             {"provider", required_argument, NULL, 'p'},
-	                                             {"tracker", required_argument, NULL, 't'},
-	                                             {"address", required_argument, NULL, 'a'},
-	                                             {"json", no_argument, NULL, 'j'},
-	                                             {"help", no_argument, NULL, 'h'},
-	                                             {NULL, 0, NULL, 0}};
-	struct tandem_bench_options options = {.size_bytes = UINT64_C(256) << 20,
-	                                       .dirty_percent = {1, 10, 100},
-	                                       .dirty_count = 3,
-	                                       .epochs = 20,
-	                                       .channel_count = 4,
-	                                       .provider = "auto",
-	                                       .tracker = "auto",
-	                                       .address = "127.0.0.1"};
-	int option;
+	const char *name = argument_count > 1 ? arguments[1] : "";
 
 	tandem_log_open("tandem-bench");
-	while ((option = getopt_long(argument_count, arguments, "", long_options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return EXIT_SUCCESS;
-		}
-		if (!parse_option(option, optarg, &options)) {
-			fputs(help, stderr);
-			return 2;
-		}
+	if (strcmp(name, "--help") == 0) {
+		fputs(help, stdout);
+		return EXIT_SUCCESS;
 	}
-	if (optind + 1 != argument_count || strcmp(arguments[optind], "checkpoint") != 0) {
-		fputs(help, stderr);
-		return 2;
+	for (unsigned i = 0; i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argument_count - 1, arguments + 1);
 	}
-	return tandem_bench_checkpoint(&options);
+	fputs(help, stderr);
+	return 2;
 }

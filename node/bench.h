@@ -7,8 +7,12 @@
 #include <tandem/error.h>
 #include <tandem/standby.h>
 
-/* tandem-bench: a pair inside one process: the library, a standby, and a controller that always
- * says yes. */
+/* The commands of tandem-bench; `arguments` begins with the command. The exit status. */
+int tandem_bench_checkpoint_main(int argument_count, char **arguments);
+int tandem_bench_transport_main(int argument_count, char **arguments);
+
+/* tandem-bench checkpoint: a pair inside one process: the library, a standby, and a controller that
+ * always says yes. */
 
 struct tandem_bench_options {
 	uint64_t size_bytes;

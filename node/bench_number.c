@@ -1,0 +1,55 @@
+#include "bench_number.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool refuse(const char *text, uint64_t least, uint64_t most)
+{
+	fprintf(stderr, "tandem-bench: '%s' must be a number from %llu to %llu\n", text,
+	        (unsigned long long)least, (unsigned long long)most);
+	return false;
+}
+
+/* strtoull takes signs and leading space; a size has neither. */
+static bool read_number(const char *text, uint64_t *ret_number, const char **ret_rest)
+{
+	char *rest;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret_number = strtoull(text, &rest, 10);
+	*ret_rest = rest;
+	return errno == 0;
+}
+
+bool tandem_bench_parse_number(const char *text, uint64_t least, uint64_t most,
+                               uint64_t *ret_number)
+{
+	uint64_t number;
+	const char *rest;
+
+	if (!read_number(text, &number, &rest) || *rest != '\0' || number < least || number > most)
+		return refuse(text, least, most);
+	*ret_number = number;
+	return true;
+}
+
+bool tandem_bench_parse_bytes(const char *text, uint64_t least, uint64_t most, uint64_t *ret_bytes)
+{
+	static const char units[] = "KMG";
+	uint64_t number;
+	const char *rest;
+	unsigned shift = 0;
+
+	if (!read_number(text, &number, &rest))
+		return refuse(text, least, most);
+	if (*rest != '\0' && strchr(units, *rest) != NULL)
+		shift = 10 * (unsigned)(strchr(units, *rest++) - units + 1);
+	if (*rest != '\0' || number > most >> shift || number << shift < least)
+		return refuse(text, least, most);
+	*ret_bytes = number << shift;
+	return true;
+}

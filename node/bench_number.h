@@ -1,0 +1,14 @@
+#ifndef TANDEM_BENCH_NUMBER_H
+#define TANDEM_BENCH_NUMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Numbers of the command line. False, and said on standard error, where `text` is not one from
+ * `least` to `most`. */
+bool tandem_bench_parse_number(const char *text, uint64_t least, uint64_t most,
+                               uint64_t *ret_number);
+/* The same with a unit: "4096", "64K", "256M", "4G". */
+bool tandem_bench_parse_bytes(const char *text, uint64_t least, uint64_t most, uint64_t *ret_bytes);
+
+#endif
