@@ -124,7 +124,7 @@ static void say_started(const struct failoverd *daemon, const struct tandem_priv
 	           daemon->node->heartbeat_count, daemon->node->heartbeat_count == 1 ? "" : "s",
 	           privileges->is_real_time ? "yes" : "no (CAP_SYS_NICE or LimitRTPRIO)",
 	           privileges->is_locked ? "yes" : "no (CAP_IPC_LOCK or LimitMEMLOCK)",
-	           is_authenticated(daemon) ? "yes" : "no (key or key_file)");
+	           is_authenticated(daemon) ? "yes" : "no (key_file)");
 	snprintf(state, sizeof(state), "READY=1\nSTATUS=node %s watches %zu pair%s",
 	         daemon->node->name, count, count == 1 ? "" : "s");
 	if (tandem_notify(state, &error) < 0)

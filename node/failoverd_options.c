@@ -5,7 +5,7 @@
 
 _Static_assert(TANDEM_CONFIG_PAIRS_MAX == TANDEM_CONTROLLER_PAIRS_MAX, "pairs of a node");
 _Static_assert(TANDEM_CONFIG_HEARTBEATS_MAX == TANDEM_CONTROLLER_LINKS_MAX, "links of a pair");
-_Static_assert(TANDEM_CONFIG_KEY_BYTES == TANDEM_CONTROLLER_KEY_BYTES, "heartbeat key");
+_Static_assert(TANDEM_KEY_BYTES == TANDEM_CONTROLLER_KEY_BYTES, "heartbeat key");
 _Static_assert(TANDEM_CONFIG_PATH_BYTES <= TANDEM_CONTROLLER_PATH_BYTES, "directories");
 
 static void fill_links(const struct tandem_config_node *node, const struct tandem_config_node *peer,
@@ -36,6 +36,16 @@ static void fill_timers(const struct tandem_config_pair *from, struct tandem_con
 	pair->damper_take_over_count = from->take_over_count_max;
 }
 
+/* Without a key it stays zero: that protects against accidents only. */
+static void fill_key(struct tandem_controller_pair *pair)
+{
+	struct tandem_key key;
+	if (!pair->settings.has_key)
+		return;
+	tandem_key_derive(&pair->settings.key, "heartbeat", &key);
+	memcpy(pair->key, key.bytes, sizeof(pair->key));
+}
+
 int tandem_failoverd_pair(const struct tandem_config *config, const struct tandem_config_node *node,
                           const struct tandem_config_pair *from,
                           struct tandem_controller_pair *ret_pair,
@@ -50,9 +60,7 @@ int tandem_failoverd_pair(const struct tandem_config *config, const struct tande
 	                                reterr_error);
 	if (rc < 0)
 		return rc;
-	rc = tandem_config_key(from, pair.key, reterr_error);
-	if (rc < 0)
-		return rc;
+	fill_key(&pair);
 	snprintf(pair.name, sizeof(pair.name), "%s", from->name);
 	snprintf(pair.peer_node, sizeof(pair.peer_node), "%s", peer->name);
 	snprintf(pair.first_owner, sizeof(pair.first_owner), "%s", from->nodes[0]);

@@ -204,7 +204,7 @@ static int check_options(const struct command *command, const struct words *word
 	return TANDEMCTL_OK;
 }
 
-/* "PAIR", "[FILE]" and "on|off PAIR" are all there is. */
+/* "PAIR", "FILE", "[FILE]" and "on|off PAIR" are all there is. */
 static int take_positional(const struct command *command, const struct words *words,
                            struct tandemctl *tandemctl)
 {
@@ -220,6 +220,8 @@ static int take_positional(const struct command *command, const struct words *wo
 		tandemctl->pair = *word++;
 	} else if (strstr(command->follows, "FILE") && word < end) {
 		tandemctl->file = *word++;
+	} else if (strcmp(command->follows, "FILE") == 0) {
+		return usage("%s needs %s", command->name, command->follows);
 	}
 	if (word < end)
 		return usage("%s: unexpected '%.64s'", command->name, *word);

@@ -23,7 +23,9 @@
 	X(maintenance, "maintenance", "on|off PAIR", "json",                                       \
 	  "stop and resume automatic take-over")                                                   \
 	X(check, "check", "[FILE]", "json", "test a configuration and tell what each node needs")  \
-	X(config, "config", "", "example reference", "print the annotated example or the keys")
+	X(config, "config", "[FILE]", "example reference json",                                    \
+	  "every value in effect and where it comes from; the annotated example; all keys")        \
+	X(keygen, "keygen", "FILE", "", "make a pair's key file, mode 0600; never overwrites")
 
 enum tandemctl_status {
 	TANDEMCTL_OK = 0,
@@ -36,7 +38,7 @@ struct tandemctl {
 	const char *node;          /* NULL: the host name */
 	const char *run_directory; /* NULL: the node's */
 	const char *pair;          /* --pair, or the argument */
-	const char *file;          /* check */
+	const char *file;          /* check, config, keygen */
 	bool is_json;
 	bool is_watch;
 	bool is_example;

@@ -19,7 +19,12 @@ static const struct {
         {"check", "tandemctl check                         # /etc/tandem/tandem.conf\n"
                   "tandemctl check conf/quickstart.conf\n"
                   "tandemctl check my.conf --node a --json # with what node a itself needs\n"},
-        {"config", "tandemctl config --example > tandem.conf\n"
+        {"keygen",
+         "tandemctl keygen /etc/tandem/kv.key\n"
+         "scp -p /etc/tandem/kv.key other-host:/etc/tandem/   # tandemctl keygen made it\n"},
+        {"config", "tandemctl config                        # /etc/tandem/tandem.conf\n"
+                   "tandemctl config my.conf --json\n"
+                   "tandemctl config --example > tandem.conf\n"
                    "tandemctl config --reference\n"},
 };
 

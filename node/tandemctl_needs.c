@@ -87,7 +87,8 @@ void tandemctl_needs(const struct tandem_config *config, const struct tandem_con
 		say(&lines, "serves no pair");
 		return;
 	}
-	say(&lines, "ports: %s port %u for data", node->address, node->port);
+	for (size_t i = 0; i < tandem_config_rail_count(node); i++)
+		say(&lines, "ports: %s port %u for data", tandem_config_rail(node, i), node->port);
 	for (size_t i = 0; i < node->heartbeat_count; i++)
 		say(&lines, "ports: %s UDP port %u for heartbeats", node->heartbeats[i].address,
 		    node->heartbeats[i].port);
@@ -114,12 +115,11 @@ void tandemctl_notes(const struct tandem_config *config,
 		note_node(&lines, &config->nodes[i]);
 	for (size_t i = 0; i < config->pair_count; i++) {
 		const struct tandem_config_pair *pair = &config->pairs[i];
-		if (!pair->key[0] && !pair->key_file[0])
+		if (!tandem_config_has_key(pair))
 			say(&lines,
-			    "pair %s: no key or key_file, heartbeats are protected against "
-			    "accidents "
-			    "only",
-			    pair->name);
+			    "pair %s: no key_file, whoever reaches %s can pose as the other node",
+			    pair->name,
+			    pair->is_insecure ? "its addresses" : "this machine's loopback");
 		if (is_text(pair->arbiter.type, "manual"))
 			say(&lines, "pair %s: manual arbiter, nothing is promoted by itself",
 			    pair->name);

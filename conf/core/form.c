@@ -40,17 +40,33 @@ static int hex_digit(char digit)
 	return found ? (int)(found - digits) % 16 : -1;
 }
 
-bool tandem_config_hex_read(const char *text, uint8_t ret_key[TANDEM_CONFIG_KEY_BYTES])
+bool tandem_config_hex_read(const char *text, struct tandem_key *ret_key)
 {
-	uint8_t key[TANDEM_CONFIG_KEY_BYTES];
-	if (strlen(text) != 2 * sizeof(key))
+	struct tandem_key key;
+	if (strlen(text) != 2 * sizeof(key.bytes))
 		return false;
-	for (size_t i = 0; i < sizeof(key); i++) {
+	for (size_t i = 0; i < sizeof(key.bytes); i++) {
 		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
 		if (high < 0 || low < 0)
 			return false;
-		key[i] = (uint8_t)(high * 16 + low);
+		key.bytes[i] = (uint8_t)(high * 16 + low);
 	}
-	memcpy(ret_key, key, sizeof(key));
+	*ret_key = key;
 	return true;
+}
+
+void tandem_config_hex_write(const struct tandem_key *key, char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+	for (size_t i = 0; i < sizeof(key->bytes); i++) {
+		text[2 * i] = digits[key->bytes[i] / 16];
+		text[2 * i + 1] = digits[key->bytes[i] % 16];
+	}
+	text[2 * sizeof(key->bytes)] = '\0';
+}
+
+bool tandem_config_is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+	       strncmp(address, "::ffff:127.", 11) == 0;
 }

@@ -12,7 +12,12 @@ bool tandem_config_is_name(const char *text);
 bool tandem_config_is_path(const char *text);
 /* One of "a|b|c". */
 bool tandem_config_is_choice(const char *text, const char *choices);
-/* True and the bytes, or false: not exactly two digits a byte. */
-bool tandem_config_hex_read(const char *text, uint8_t ret_key[TANDEM_CONFIG_KEY_BYTES]);
+/* True and the key, or false: not exactly two digits a byte. */
+bool tandem_config_hex_read(const char *text, struct tandem_key *ret_key);
+/* `text` has room for two digits a byte and the end. */
+void tandem_config_hex_write(const struct tandem_key *key, char *text);
+
+/* "127.0.0.1", "::1": nobody from outside reaches it. */
+bool tandem_config_is_loopback(const char *address);
 
 #endif

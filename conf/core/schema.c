@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <tandem/clock.h>
+
 #define REQUIRED true
 #define OPTIONAL false
 
@@ -39,6 +41,7 @@ TANDEM_CONFIG_GROUP_TABLE(X)
 
 #define NEST_SIZE_LIST(type, field)      ELEMENT_SIZE(type, field)
 #define NEST_SIZE_NODE_PAIR(type, field) ELEMENT_SIZE(type, field)
+#define NEST_SIZE_ADDRESSES(type, field) ELEMENT_SIZE(type, field)
 #define NEST_SIZE_ONE(type, field)       FIELD_SIZE(type, field)
 
 #define NEST(GROUP, key, TYPE, field, count_field, need, INSIDE, low, high, reason)                \
@@ -96,16 +99,20 @@ const char *tandem_config_type_text(enum tandem_config_type type)
 		return "a shell command";
 	case TANDEM_CONFIG_CHOICE:
 		return "one of";
-	case TANDEM_CONFIG_HEX_KEY:
-		return "32 hex digits";
 	case TANDEM_CONFIG_NUMBER:
 		return "a whole number";
 	case TANDEM_CONFIG_BYTES:
 		return "a whole number of bytes";
+	case TANDEM_CONFIG_MICROSECONDS:
+		return "a whole number of microseconds";
 	case TANDEM_CONFIG_MILLISECONDS:
 		return "a whole number of milliseconds";
+	case TANDEM_CONFIG_FLAG:
+		return "true or false";
 	case TANDEM_CONFIG_NODE_PAIR:
 		return "two names of nodes: [\"a\", \"b\"]";
+	case TANDEM_CONFIG_ADDRESSES:
+		return "a list of numeric addresses: [\"10.1.0.1\", \"10.2.0.1\"]";
 	case TANDEM_CONFIG_ONE:
 		return "a group: { ... }";
 	case TANDEM_CONFIG_LIST:
@@ -116,10 +123,17 @@ const char *tandem_config_type_text(enum tandem_config_type type)
 
 bool tandem_config_type_is_text(enum tandem_config_type type)
 {
-	return type <= TANDEM_CONFIG_HEX_KEY;
+	return type <= TANDEM_CONFIG_CHOICE;
 }
 
 bool tandem_config_type_is_number(enum tandem_config_type type)
 {
-	return type >= TANDEM_CONFIG_NUMBER && type <= TANDEM_CONFIG_MILLISECONDS;
+	return type >= TANDEM_CONFIG_NUMBER && type <= TANDEM_CONFIG_FLAG;
+}
+
+uint64_t tandem_config_unit(enum tandem_config_type type)
+{
+	if (type == TANDEM_CONFIG_MICROSECONDS)
+		return TANDEM_NS_PER_US;
+	return type == TANDEM_CONFIG_MILLISECONDS ? TANDEM_NS_PER_MS : 1;
 }

@@ -33,13 +33,15 @@ enum tandem_config_type {
 	TANDEM_CONFIG_DIRECTORY, /* absolute path */
 	TANDEM_CONFIG_COMMAND,   /* for /bin/sh -c */
 	TANDEM_CONFIG_CHOICE,    /* one of the words in `choices` */
-	TANDEM_CONFIG_HEX_KEY,   /* 32 hex digits */
 	/* numbers */
 	TANDEM_CONFIG_NUMBER,
 	TANDEM_CONFIG_BYTES,
+	TANDEM_CONFIG_MICROSECONDS, /* kept as nanoseconds */
 	TANDEM_CONFIG_MILLISECONDS, /* kept as nanoseconds */
+	TANDEM_CONFIG_FLAG,         /* true or false */
 	/* nested */
 	TANDEM_CONFIG_NODE_PAIR, /* [ "a", "b" ] */
+	TANDEM_CONFIG_ADDRESSES, /* [ "10.1.0.1", ... ] */
 	TANDEM_CONFIG_ONE,       /* { ... } */
 	TANDEM_CONFIG_LIST,      /* ( { ... }, ... ) */
 };
@@ -47,7 +49,8 @@ enum tandem_config_type {
 /* TEXT(group, key, type, field, REQUIRED|OPTIONAL, default, choices, example 1, example 2, why)
  * NUMBER(group, key, type, field, REQUIRED|OPTIONAL, default, least, most, example 1, example 2,
  * why) NEST(group, key, type, field, count field, REQUIRED|OPTIONAL, group inside, least, most,
- * why). Example 2 is for the second node; "" leaves the default, shown in a comment. */
+ * why). Example 2 is for the second node; "" leaves the default, shown in a comment. Of a flag 0 is
+ * false and 1 true. The group inside a list of plain values is that of the list itself. */
 #define TANDEM_CONFIG_SCHEMA(TEXT, NUMBER, NEST)                                                   \
 	TEXT(ROOT, cluster, NAME, cluster, REQUIRED, "", "", "demo", "",                           \
 	     "Name of the cluster, for people.")                                                   \
@@ -61,6 +64,11 @@ enum tandem_config_type {
 	     "it.")                                                                                \
 	NUMBER(NODE, port, NUMBER, port, OPTIONAL, 7400, 1, 65535, "", "",                         \
 	       "Port of this node's tandemd for the data.")                                        \
+	NEST(NODE, rails, ADDRESSES, rails, rail_count, OPTIONAL, NODE, 1,                         \
+	     TANDEM_CONFIG_RAILS_MAX,                                                              \
+	     "Further data addresses of this node, best on networks of their own: the channels "   \
+	     "spread over address and rails, and a lost one takes only its channels. Both nodes "  \
+	     "of a pair name equally many; the first of one talks to the first of the other.")     \
 	NEST(NODE, heartbeat, LIST, heartbeats, heartbeat_count, REQUIRED, HEARTBEAT, 1,           \
 	     TANDEM_CONFIG_HEARTBEATS_MAX,                                                         \
 	     "Where the controller sends and receives heartbeats, one for each network. Both "     \
@@ -107,6 +115,16 @@ enum tandem_config_type {
 	     "TCP.")                                                                               \
 	NUMBER(PAIR, channels, NUMBER, channel_count, OPTIONAL, 4, 1, 16, "", "",                  \
 	       "Data channels (RDMA: queue pairs; TCP: connections) that pages are spread over.")  \
+	NUMBER(PAIR, write_depth, NUMBER, write_depth, OPTIONAL, 256, 16, 4096, "", "",            \
+	       "Writes in flight on each channel. More fill a longer path; each costs room in "    \
+	       "the device's queues.")                                                             \
+	NUMBER(PAIR, merge_bytes_max, BYTES, merge_bytes_max, OPTIONAL, 65536, 4096, 1048576, "",  \
+	       "",                                                                                 \
+	       "Neighbouring pages travel as one write up to this size, and change channels at "   \
+	       "its multiples. A multiple of 4096.")                                               \
+	NUMBER(PAIR, poll_us, MICROSECONDS, poll_ns, OPTIONAL, 20, 0, 1000, "", "",                \
+	       "Completions are polled for this long before the thread sleeps: shorter commits "   \
+	       "for a busier processor.")                                                          \
 	TEXT(PAIR, tracker, CHOICE, tracker, OPTIONAL, "auto", "auto|pagemap|mark|compare", "",    \
 	     "",                                                                                   \
 	     "How written pages are found. \"auto\": pagemap on Linux 6.7 or newer, else "         \
@@ -116,7 +134,11 @@ enum tandem_config_type {
 	NUMBER(PAIR, connect_timeout_ms, MILLISECONDS, connect_timeout_ns, OPTIONAL, 1000, 10,     \
 	       600000, "", "", "Whole set-up of a session.")                                       \
 	NUMBER(PAIR, reconnect_interval_ms, MILLISECONDS, reconnect_interval_ns, OPTIONAL, 100,    \
-	       10, 600000, "", "", "Pause between attempts to set a session up.")                  \
+	       10, 600000, "", "",                                                                 \
+	       "Pause before the first attempt to set a session or a channel up again; it "        \
+	       "doubles with each, with jitter.")                                                  \
+	NUMBER(PAIR, reconnect_interval_max_ms, MILLISECONDS, reconnect_interval_max_ns, OPTIONAL, \
+	       5000, 10, 600000, "", "", "Up to this.")                                            \
 	NUMBER(PAIR, commit_timeout_ms, MILLISECONDS, commit_timeout_ns, OPTIONAL, 1000, 20,       \
 	       600000, "", "",                                                                     \
 	       "A session whose peer says nothing, or acknowledges nothing, this long is lost.")   \
@@ -140,11 +162,14 @@ enum tandem_config_type {
 	       "for the operator.")                                                                \
 	NUMBER(PAIR, take_over_window_ms, MILLISECONDS, take_over_window_ns, OPTIONAL, 60000,      \
 	       1000, 86400000, "", "", "See take_overs_max.")                                      \
-	TEXT(PAIR, key, HEX_KEY, key, OPTIONAL, "", "", "", "",                                    \
-	     "Authenticates heartbeats: 32 hex digits, the same on both nodes "                    \
-	     "(openssl rand -hex 16). Everybody who reads this file knows it.")                    \
 	TEXT(PAIR, key_file, DIRECTORY, key_file, OPTIONAL, "", "", "/etc/tandem/kv.key", "",      \
-	     "Instead of key: a file with the 32 hex digits, readable by its owner only.")
+	     "The pair's secret, the same on both nodes: 32 hex digits in a file of root's or of " \
+	     "the user's, readable by nobody else (tandemctl keygen makes it). Sessions and "      \
+	     "heartbeats are proven with it; docs/security.md. Needed where an address is not "    \
+	     "loopback.")                                                                          \
+	NUMBER(PAIR, insecure, FLAG, is_insecure, OPTIONAL, 0, 0, 1, "", "",                       \
+	       "Instead of key_file: true lets everybody who reaches the addresses pose as the "   \
+	       "other node.")
 
 struct tandem_config_key {
 	enum tandem_config_group group;
@@ -183,5 +208,9 @@ const char *tandem_config_type_text(enum tandem_config_type type);
 
 bool tandem_config_type_is_text(enum tandem_config_type type);
 bool tandem_config_type_is_number(enum tandem_config_type type);
+
+/* What a number of the file is multiplied with to be kept: nanoseconds for spans of time, else 1.
+ */
+uint64_t tandem_config_unit(enum tandem_config_type type);
 
 #endif

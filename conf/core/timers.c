@@ -41,6 +41,8 @@ uint64_t tandem_config_timer_ns(const struct tandem_config_pair *pair,
 		return pair->ping_interval_ns;
 	case TANDEM_CONFIG_TIMER_RECONNECT:
 		return pair->reconnect_interval_ns;
+	case TANDEM_CONFIG_TIMER_RECONNECT_MAX:
+		return pair->reconnect_interval_max_ns;
 	case TANDEM_CONFIG_TIMER_COMMIT:
 		return pair->commit_timeout_ns;
 	case TANDEM_CONFIG_TIMER_SOLO:

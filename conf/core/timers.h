@@ -11,6 +11,7 @@
 #define TANDEM_CONFIG_TIMER_TABLE(X)                                                               \
 	X(PING, "ping_interval_ms")                                                                \
 	X(RECONNECT, "reconnect_interval_ms")                                                      \
+	X(RECONNECT_MAX, "reconnect_interval_max_ms")                                              \
 	X(COMMIT, "commit_timeout_ms")                                                             \
 	X(SOLO, "solo_after_ms")                                                                   \
 	X(FENCE, "fence_timeout_ms")                                                               \
@@ -34,6 +35,7 @@ enum tandem_config_timer {
 	X(1, DETECT, SOLO, "a dead peer must be found dead before its lost session decides")       \
 	X(2, RECONNECT, SOLO,                                                                      \
 	  "a broken session deserves two attempts before the copy is given up")                    \
+	X(1, RECONNECT, RECONNECT_MAX, "the pause grows from the one to the other")                \
 	X(1, FENCE, TAKE_OVER_WINDOW, "a take-over must fit into the window that counts them")     \
 	X(1, PROMOTE, TAKE_OVER_WINDOW, "a take-over must fit into the window that counts them")
 

@@ -9,7 +9,8 @@ struct endpoint {
 	uint16_t port;
 };
 
-#define ENDPOINTS_MAX (TANDEM_CONFIG_NODES_MAX * (1 + TANDEM_CONFIG_HEARTBEATS_MAX))
+#define ENDPOINTS_MAX                                                                              \
+	(TANDEM_CONFIG_NODES_MAX * (1 + TANDEM_CONFIG_RAILS_MAX + TANDEM_CONFIG_HEARTBEATS_MAX))
 
 static const config_setting_t *node_setting(const struct tandem_config_reader *reader, size_t index)
 {
@@ -68,7 +69,9 @@ static size_t endpoints_collect(const struct tandem_config_reader *reader,
 	for (size_t i = 0; i < reader->config->node_count; i++) {
 		const struct tandem_config_node *node = &reader->config->nodes[i];
 		const config_setting_t *setting = node_setting(reader, i);
-		endpoints[count++] = (struct endpoint){setting, node->address, node->port};
+		for (size_t j = 0; j < tandem_config_rail_count(node); j++)
+			endpoints[count++] =
+			        (struct endpoint){setting, tandem_config_rail(node, j), node->port};
 		for (size_t j = 0; j < node->heartbeat_count; j++) {
 			const config_setting_t *list =
 			        config_setting_get_member(setting, "heartbeat");

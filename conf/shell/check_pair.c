@@ -7,7 +7,10 @@
 
 #include <tandem/clock.h>
 
+#include "core/form.h"
 #include "core/timers.h"
+
+#define PAGE_BYTES 4096
 
 /* A pair of the file, as the checks see it. */
 struct subject {
@@ -62,17 +65,12 @@ static void check_nodes(struct subject *subject)
 		subject->nodes[i] = node_find(subject, names[i]);
 }
 
-static bool is_loopback(const char *address)
-{
-	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
-}
-
 static void check_addresses(struct subject *subject, const char *what, const char *first,
                             const char *second)
 {
 	if (first[0] == '\0' || second[0] == '\0')
 		return;
-	if (is_loopback(first) != is_loopback(second))
+	if (tandem_config_is_loopback(first) != tandem_config_is_loopback(second))
 		tandem_config_mistake_in(subject->reader, subject->setting, "nodes",
 		                         "%s %s and %s cannot reach each other: one is a loopback "
 		                         "address",
@@ -84,12 +82,29 @@ static void check_addresses(struct subject *subject, const char *what, const cha
 		                         what, first, second);
 }
 
+static void check_rails(struct subject *subject)
+{
+	const struct tandem_config_node *first = subject->nodes[0], *second = subject->nodes[1];
+	size_t count = tandem_config_rail_count(first);
+	if (count != tandem_config_rail_count(second)) {
+		tandem_config_mistake_in(subject->reader, subject->setting, "nodes",
+		                         "node \"%s\" has %zu rails and \"%s\" has %zu, equally "
+		                         "many needed",
+		                         first->name, first->rail_count, second->name,
+		                         second->rail_count);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		check_addresses(subject, "the data addresses", tandem_config_rail(first, i),
+		                tandem_config_rail(second, i));
+}
+
 static void check_links(struct subject *subject)
 {
 	const struct tandem_config_node *first = subject->nodes[0], *second = subject->nodes[1];
 	if (!first || !second)
 		return;
-	check_addresses(subject, "the data addresses", first->address, second->address);
+	check_rails(subject);
 	if (first->heartbeat_count == 0 || second->heartbeat_count == 0)
 		return;
 	if (first->heartbeat_count != second->heartbeat_count) {
@@ -163,11 +178,51 @@ static void check_timers(struct subject *subject)
 	}
 }
 
+/* The first of the pair's addresses that others can reach; NULL when there is none. */
+static const char *open_address(const struct subject *subject)
+{
+	for (size_t i = 0; i < 2; i++) {
+		const struct tandem_config_node *node = subject->nodes[i];
+		for (size_t j = 0; node && j < tandem_config_rail_count(node); j++) {
+			const char *address = tandem_config_rail(node, j);
+			if (address[0] != '\0' && !tandem_config_is_loopback(address))
+				return address;
+		}
+		for (size_t j = 0; node && j < node->heartbeat_count; j++) {
+			const char *address = node->heartbeats[j].address;
+			if (address[0] != '\0' && !tandem_config_is_loopback(address))
+				return address;
+		}
+	}
+	return NULL;
+}
+
 static void check_key(struct subject *subject)
 {
-	if (is_given(subject, "key") && is_given(subject, "key_file"))
-		tandem_config_mistake_in(subject->reader, subject->setting, "key_file",
-		                         "contradicts key: give one of the two");
+	const char *address = open_address(subject);
+	const config_setting_t *flag = config_setting_get_member(subject->setting, "insecure");
+	bool is_told = flag && config_setting_type(flag) != CONFIG_TYPE_BOOL;
+	if (is_given(subject, "key_file") && subject->pair->is_insecure)
+		tandem_config_mistake_in(subject->reader, subject->setting, "insecure",
+		                         "contradicts key_file: give one of the two");
+	/* A key_file that is given and wrong has been told, too. */
+	if (is_given(subject, "key_file") || is_told || subject->pair->is_insecure || !address)
+		return;
+	tandem_config_mistake_in(subject->reader, subject->setting, "key_file",
+	                         "is missing: %s is not a loopback address, whoever reaches it "
+	                         "could pose as the other node. tandemctl keygen "
+	                         "/etc/tandem/%s.key makes one, to be copied to the other node; "
+	                         "or write insecure = true",
+	                         address, subject->pair->name);
+}
+
+static void check_merge(struct subject *subject)
+{
+	uint32_t bytes = subject->pair->merge_bytes_max;
+	if (bytes % PAGE_BYTES != 0)
+		tandem_config_mistake_in(subject->reader, subject->setting, "merge_bytes_max",
+		                         "%" PRIu32 " seen, a multiple of %d needed", bytes,
+		                         PAGE_BYTES);
 }
 
 static void check_arbiter(struct subject *subject)
@@ -209,5 +264,6 @@ void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index)
 	check_heartbeat(&subject);
 	check_timers(&subject);
 	check_key(&subject);
+	check_merge(&subject);
 	check_arbiter(&subject);
 }

@@ -51,7 +51,9 @@ static void comment_write(const struct page *page, const char *text)
 
 static void comment_limits(const struct page *page, const struct tandem_config_key *key)
 {
-	if (tandem_config_type_is_number(key->type))
+	if (key->type == TANDEM_CONFIG_FLAG)
+		line_write(page, "# (true|false)");
+	else if (tandem_config_type_is_number(key->type))
 		line_write(page, "# (%" PRIu64 " to %" PRIu64 ")", key->least, key->most);
 	else if (key->type == TANDEM_CONFIG_CHOICE)
 		line_write(page, "# (%s)", key->choices);
@@ -60,7 +62,9 @@ static void comment_limits(const struct page *page, const struct tandem_config_k
 static void number_write(const struct page *page, const struct tandem_config_key *key)
 {
 	const char *example = key->examples[page->which];
-	if (example[0] != '\0')
+	if (key->type == TANDEM_CONFIG_FLAG)
+		line_write(page, "# %s = %s;", key->name, key->number_default ? "true" : "false");
+	else if (example[0] != '\0')
 		line_write(page, "%s = %s;", key->name, example);
 	else if (key->number_default < key->least)
 		line_write(page, "# %s = ;", key->name);
@@ -111,6 +115,8 @@ static void key_write(const struct page *page, const struct tandem_config_key *k
 		number_write(page, key);
 	} else if (key->type == TANDEM_CONFIG_NODE_PAIR) {
 		line_write(page, "%s = [\"a\", \"b\"];", key->name);
+	} else if (key->type == TANDEM_CONFIG_ADDRESSES) {
+		line_write(page, "# %s = [\"10.2.0.1\"];", key->name);
 	} else if (key->type == TANDEM_CONFIG_ONE) {
 		line_write(page, "%s =", key->name);
 		element_write(page, key, page->which, ";");
@@ -123,7 +129,9 @@ static bool is_shown(const struct page *page, const struct tandem_config_key *ke
 {
 	bool is_scalar =
 	        tandem_config_type_is_text(key->type) || tandem_config_type_is_number(key->type);
-	return page->which == 0 || !is_scalar || key->examples[page->which][0] != '\0';
+	if (page->which == 0)
+		return true;
+	return is_scalar ? key->examples[page->which][0] != '\0' : key->is_required;
 }
 
 /* The second element repeats neither the comments nor the defaults of the first. */

@@ -105,9 +105,17 @@ static void syntax_mistake(const config_t *tree, struct tandem_config_mistakes *
 	                                       : " on this line or at the end of the one before");
 }
 
+/* What is done with one file. */
+struct job {
+	struct tandem_config_mistakes *mistakes;
+	tandem_config_look *look; /* may be NULL */
+	void *argument;
+};
+
 static void text_read(const char *text, size_t length, struct tandem_config *config,
-                      struct tandem_config_mistakes *mistakes)
+                      const struct job *job)
 {
+	struct tandem_config_mistakes *mistakes = job->mistakes;
 	config_t tree;
 	struct tandem_config_reader reader = {
 	        .tree = &tree, .config = config, .mistakes = mistakes};
@@ -118,6 +126,8 @@ static void text_read(const char *text, size_t length, struct tandem_config *con
 	if (config_read_string(&tree, text) == CONFIG_TRUE) {
 		tandem_config_read(&reader);
 		tandem_config_check(&reader);
+		if (job->look && mistakes->count + mistakes->lost_count == 0)
+			job->look(&reader, job->argument);
 	} else {
 		syntax_mistake(&tree, mistakes);
 	}
@@ -142,18 +152,18 @@ static int verdict(const char *path, struct tandem_config_mistakes *mistakes,
 }
 
 /* `text` ends with a zero byte behind `length`. */
-static int load_terminated(const char *path, const char *text, size_t length,
-                           struct tandem_config **ret_config,
-                           struct tandem_config_mistakes *mistakes,
-                           struct tandem_error *reterr_error)
+static int load_terminated(const char *path, const char *text, size_t length, struct job job,
+                           struct tandem_config **ret_config, struct tandem_error *reterr_error)
 {
 	struct tandem_config_mistakes own = TANDEM_CONFIG_MISTAKES_NONE;
 	struct tandem_config *config = tandem_memory_alloc(sizeof(*config));
 	if (!config)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "config", "%s", path);
 	snprintf(config->path, sizeof(config->path), "%s", path);
-	text_read(text, length, config, mistakes ? mistakes : &own);
-	int rc = verdict(path, mistakes ? mistakes : &own, reterr_error);
+	if (!job.mistakes)
+		job.mistakes = &own;
+	text_read(text, length, config, &job);
+	int rc = verdict(path, job.mistakes, reterr_error);
 	tandem_config_mistakes_clear(&own);
 	if (rc < 0) {
 		tandem_config_free(config);
@@ -177,14 +187,17 @@ int tandem_config_load_text(const char *path, const char *text, size_t length,
 	if (!copy)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "config", "%s", path);
 	memcpy(copy, text, length);
-	int rc = load_terminated(path, copy, length, ret_config, mistakes, reterr_error);
+	struct job job = {.mistakes = mistakes};
+	int rc = load_terminated(path, copy, length, job, ret_config, reterr_error);
 	tandem_memory_free(copy);
 	return rc;
 }
 
-int tandem_config_load(const char *path, struct tandem_config **ret_config,
-                       struct tandem_config_mistakes *mistakes, struct tandem_error *reterr_error)
+int tandem_config_load_and_look(const char *path, struct tandem_config **ret_config,
+                                struct tandem_config_mistakes *mistakes, tandem_config_look *look,
+                                void *argument, struct tandem_error *reterr_error)
 {
+	struct job job = {.mistakes = mistakes, .look = look, .argument = argument};
 	size_t length = 0;
 	if (mistakes)
 		tandem_config_mistakes_clear(mistakes);
@@ -193,9 +206,15 @@ int tandem_config_load(const char *path, struct tandem_config **ret_config,
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "config", "%s", path);
 	int rc = file_read(path, text, &length, reterr_error);
 	if (rc == 0)
-		rc = load_terminated(path, text, length, ret_config, mistakes, reterr_error);
+		rc = load_terminated(path, text, length, job, ret_config, reterr_error);
 	tandem_memory_free(text);
 	return rc;
+}
+
+int tandem_config_load(const char *path, struct tandem_config **ret_config,
+                       struct tandem_config_mistakes *mistakes, struct tandem_error *reterr_error)
+{
+	return tandem_config_load_and_look(path, ret_config, mistakes, NULL, NULL, reterr_error);
 }
 
 struct tandem_config *tandem_config_free(struct tandem_config *config)

@@ -66,6 +66,16 @@ const struct tandem_config_pair *tandem_config_pair(const struct tandem_config *
 	return NULL;
 }
 
+size_t tandem_config_rail_count(const struct tandem_config_node *node)
+{
+	return 1 + node->rail_count;
+}
+
+const char *tandem_config_rail(const struct tandem_config_node *node, size_t index)
+{
+	return index == 0 ? node->address : node->rails[index - 1];
+}
+
 bool tandem_config_serves(const struct tandem_config_node *node,
                           const struct tandem_config_pair *pair)
 {

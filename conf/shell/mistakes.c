@@ -51,7 +51,7 @@ void tandem_config_mistake_add(struct tandem_config_mistakes *mistakes, unsigned
 
 /* "pairs[0].arbiter": from the root down, so the parents are collected first. The schema is less
  * deep than DEPTH_MAX, an unknown group is reported and not entered. */
-static void where_format(const config_setting_t *setting, char *where)
+void tandem_config_where(const config_setting_t *setting, char *where, size_t where_bytes)
 {
 	const config_setting_t *parents[DEPTH_MAX];
 	size_t count = 0, length = 0;
@@ -59,13 +59,13 @@ static void where_format(const config_setting_t *setting, char *where)
 	for (; setting && !config_setting_is_root(setting) && count < DEPTH_MAX;
 	     setting = config_setting_parent(setting))
 		parents[count++] = setting;
-	while (count-- > 0 && length < WHERE_BYTES - 1) {
+	while (count-- > 0 && length < where_bytes - 1) {
 		const char *name = config_setting_name(parents[count]);
 		if (name)
-			snprintf(where + length, WHERE_BYTES - length, "%s%s",
+			snprintf(where + length, where_bytes - length, "%s%s",
 			         length > 0 ? "." : "", name);
 		else
-			snprintf(where + length, WHERE_BYTES - length, "[%d]",
+			snprintf(where + length, where_bytes - length, "[%d]",
 			         config_setting_index(parents[count]));
 		length = strlen(where);
 	}
@@ -76,7 +76,7 @@ void tandem_config_mistake_at(struct tandem_config_reader *reader, const config_
 {
 	char where[WHERE_BYTES];
 	va_list arguments;
-	where_format(setting, where);
+	tandem_config_where(setting, where, sizeof(where));
 	va_start(arguments, format);
 	mistake_add(reader->mistakes, config_setting_source_line(setting), where, format,
 	            arguments);
@@ -89,7 +89,7 @@ void tandem_config_mistake_in(struct tandem_config_reader *reader, const config_
 	const config_setting_t *member = config_setting_get_member(group, name);
 	char where[WHERE_BYTES];
 	va_list arguments;
-	where_format(group, where);
+	tandem_config_where(group, where, sizeof(where));
 	size_t length = strlen(where);
 	snprintf(where + length, sizeof(where) - length, "%s%s", length > 0 ? "." : "", name);
 	va_start(arguments, format);

@@ -97,11 +97,11 @@ static void list_read(struct tandem_config_reader *reader, const struct tandem_c
 	}
 }
 
-static void node_pair_read(struct tandem_config_reader *reader, const struct tandem_config_key *key,
-                           const config_setting_t *setting, char *base)
+/* A list of plain texts, each as the key `like` would be read. */
+static void texts_read(struct tandem_config_reader *reader, const struct tandem_config_key *key,
+                       const struct tandem_config_key *like, const config_setting_t *setting,
+                       char *base)
 {
-	const struct tandem_config_key *name_key =
-	        tandem_config_key_find(TANDEM_CONFIG_NODE, "name");
 	int type = config_setting_type(setting);
 	size_t count;
 	if (type != CONFIG_TYPE_ARRAY && type != CONFIG_TYPE_LIST) {
@@ -110,8 +110,10 @@ static void node_pair_read(struct tandem_config_reader *reader, const struct tan
 	}
 	if (!length_read(reader, key, setting, &count))
 		return;
+	if (key->type == TANDEM_CONFIG_ADDRESSES)
+		memcpy(base + key->count_offset, &count, sizeof(count));
 	for (size_t i = 0; i < count; i++)
-		tandem_config_value_read(reader, name_key,
+		tandem_config_value_read(reader, like,
 		                         config_setting_get_elem(setting, (unsigned)i),
 		                         base + key->offset + i * key->size);
 }
@@ -150,14 +152,18 @@ static void key_read(struct tandem_config_reader *reader, const struct tandem_co
 	if (!setting) {
 		if (key->is_required)
 			key_missing(reader, key, group);
-		else
+		else if (key->type != TANDEM_CONFIG_ADDRESSES)
 			tandem_config_value_default(key, base + key->offset);
 	} else if (key->type == TANDEM_CONFIG_LIST) {
 		list_read(reader, key, setting, base);
 	} else if (key->type == TANDEM_CONFIG_ONE) {
 		one_read(reader, key, setting, base);
 	} else if (key->type == TANDEM_CONFIG_NODE_PAIR) {
-		node_pair_read(reader, key, setting, base);
+		texts_read(reader, key, tandem_config_key_find(TANDEM_CONFIG_NODE, "name"), setting,
+		           base);
+	} else if (key->type == TANDEM_CONFIG_ADDRESSES) {
+		texts_read(reader, key, tandem_config_key_find(TANDEM_CONFIG_NODE, "address"),
+		           setting, base);
 	} else {
 		tandem_config_value_read(reader, key, setting, base + key->offset);
 	}

@@ -23,6 +23,8 @@ void tandem_config_mistake_at(struct tandem_config_reader *reader, const config_
 /* About the member `name` of `group`: its line, or the group's when it is not there. */
 void tandem_config_mistake_in(struct tandem_config_reader *reader, const config_setting_t *group,
                               const char *name, const char *format, ...) TANDEM_PRINTF(4, 5);
+/* "pairs[0].arbiter" */
+void tandem_config_where(const config_setting_t *setting, char *where, size_t where_bytes);
 void tandem_config_mistakes_sort(struct tandem_config_mistakes *mistakes);
 
 /* value.c: one scalar into its field; `field` is what key->offset says. */
@@ -35,6 +37,14 @@ void tandem_config_value_text(const config_setting_t *setting, char *text, size_
 
 /* read.c: the whole tree. */
 void tandem_config_read(struct tandem_config_reader *reader);
+
+/* load.c: who looks at a file that has no mistakes while its tree is still there. */
+typedef void tandem_config_look(struct tandem_config_reader *reader, void *argument);
+TANDEM_MUST_CHECK int tandem_config_load_and_look(const char *path,
+                                                  struct tandem_config **ret_config,
+                                                  struct tandem_config_mistakes *mistakes,
+                                                  tandem_config_look *look, void *argument,
+                                                  struct tandem_error *reterr_error);
 
 /* check.c, check_pair.c: what no single value shows. */
 void tandem_config_check(struct tandem_config_reader *reader);

@@ -14,7 +14,7 @@ static void takes_format(const struct tandem_config_key *key, char *text, size_t
 			text[length++] = *c == '|' ? ' ' : *c;
 		}
 		text[length] = '\0';
-	} else if (tandem_config_type_is_number(key->type)) {
+	} else if (key->type != TANDEM_CONFIG_FLAG && tandem_config_type_is_number(key->type)) {
 		snprintf(text, text_bytes, "%s, %" PRIu64 " to %" PRIu64,
 		         tandem_config_type_text(key->type), key->least, key->most);
 	} else {
@@ -26,6 +26,8 @@ static void default_format(const struct tandem_config_key *key, char *text, size
 {
 	if (key->is_required)
 		snprintf(text, text_bytes, "needed");
+	else if (key->type == TANDEM_CONFIG_FLAG)
+		snprintf(text, text_bytes, key->number_default ? "true" : "false");
 	else if (tandem_config_type_is_number(key->type) && key->number_default >= key->least)
 		snprintf(text, text_bytes, "%" PRIu64, key->number_default);
 	else if (tandem_config_type_is_text(key->type) && key->text_default[0] != '\0')

@@ -5,6 +5,21 @@
 
 #include "core/timers.h"
 
+static void fill_rails(const struct tandem_config_node *node, const struct tandem_config_node *peer,
+                       struct tandem_control_settings *settings)
+{
+	/* Both nodes of a pair have equally many: the loader has checked it. */
+	size_t count = tandem_config_rail_count(node);
+	settings->rail_count = (uint16_t)count;
+	for (size_t i = 0; i < count; i++) {
+		struct tandem_control_rail *rail = &settings->rails[i];
+		snprintf(rail->local_address, sizeof(rail->local_address), "%s",
+		         tandem_config_rail(node, i));
+		snprintf(rail->peer_address, sizeof(rail->peer_address), "%s",
+		         tandem_config_rail(peer, i));
+	}
+}
+
 int tandem_config_settings(const struct tandem_config *config,
                            const struct tandem_config_node *node,
                            const struct tandem_config_pair *pair,
@@ -20,18 +35,23 @@ int tandem_config_settings(const struct tandem_config *config,
 	snprintf(settings.node, sizeof(settings.node), "%s", node->name);
 	snprintf(settings.provider, sizeof(settings.provider), "%s", pair->provider);
 	snprintf(settings.tracker, sizeof(settings.tracker), "%s", pair->tracker);
-	snprintf(settings.rails[0].local_address, sizeof(settings.rails[0].local_address), "%s",
-	         node->address);
-	snprintf(settings.rails[0].peer_address, sizeof(settings.rails[0].peer_address), "%s",
-	         peer->address);
+	fill_rails(node, peer, &settings);
 	settings.channel_count = pair->channel_count;
+	settings.write_depth = pair->write_depth;
+	settings.merge_bytes_max = pair->merge_bytes_max;
+	settings.poll_ns = pair->poll_ns;
 	settings.state_bytes_max = pair->state_bytes_max;
 	settings.connect_timeout_ns = pair->connect_timeout_ns;
 	settings.commit_timeout_ns = pair->commit_timeout_ns;
 	settings.ping_interval_ns = pair->ping_interval_ns;
 	settings.report_interval_ns = tandem_config_report_interval_ns(pair);
 	settings.reconnect_interval_ns = pair->reconnect_interval_ns;
+	settings.reconnect_interval_max_ns = pair->reconnect_interval_max_ns;
 	settings.peer_port = peer->port;
+	settings.has_key = tandem_config_has_key(pair);
+	int rc = tandem_config_key(pair, &settings.key, reterr_error);
+	if (rc < 0)
+		return rc;
 	*ret_settings = settings;
 	return 0;
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include <tandem/assert.h>
-#include <tandem/clock.h>
 
 #include "core/form.h"
 
@@ -73,7 +72,6 @@ static bool address_read(const char *text, char *ret_address, size_t address_byt
 
 static bool text_has_form(const struct tandem_config_key *key, const char *text)
 {
-	uint8_t bytes[TANDEM_CONFIG_KEY_BYTES];
 	switch (key->type) {
 	case TANDEM_CONFIG_NAME:
 		return tandem_config_is_name(text);
@@ -81,15 +79,16 @@ static bool text_has_form(const struct tandem_config_key *key, const char *text)
 		return tandem_config_is_path(text);
 	case TANDEM_CONFIG_CHOICE:
 		return tandem_config_is_choice(text, key->choices);
-	case TANDEM_CONFIG_HEX_KEY:
-		return tandem_config_hex_read(text, bytes);
 	case TANDEM_CONFIG_COMMAND:
 		return text[strspn(text, " \t\r\n")] != '\0';
 	case TANDEM_CONFIG_ADDRESS:
 	case TANDEM_CONFIG_NUMBER:
 	case TANDEM_CONFIG_BYTES:
+	case TANDEM_CONFIG_MICROSECONDS:
 	case TANDEM_CONFIG_MILLISECONDS:
+	case TANDEM_CONFIG_FLAG:
 	case TANDEM_CONFIG_NODE_PAIR:
+	case TANDEM_CONFIG_ADDRESSES:
 	case TANDEM_CONFIG_ONE:
 	case TANDEM_CONFIG_LIST:
 		break;
@@ -134,20 +133,17 @@ static void text_read(struct tandem_config_reader *reader, const struct tandem_c
 		choice_mistake(reader, key, setting, text);
 		return;
 	}
-	/* A key is a secret: it never gets into a log. */
-	if (key->type == TANDEM_CONFIG_HEX_KEY)
-		tandem_config_mistake_at(reader, setting, "%zu characters seen, %s needed",
-		                         strlen(text), tandem_config_type_text(key->type));
-	else
-		tandem_config_mistake_at(reader, setting, "\"%.80s\" seen, %s needed", text,
-		                         tandem_config_type_text(key->type));
+	tandem_config_mistake_at(reader, setting, "\"%.80s\" seen, %s needed", text,
+	                         tandem_config_type_text(key->type));
 }
 
 static void number_store(const struct tandem_config_key *key, uint64_t number, void *field)
 {
-	if (key->type == TANDEM_CONFIG_MILLISECONDS)
-		number *= TANDEM_NS_PER_MS;
+	number *= tandem_config_unit(key->type);
 	switch (key->size) {
+	case sizeof(bool):
+		*(bool *)field = number != 0;
+		break;
 	case sizeof(uint16_t):
 		*(uint16_t *)field = (uint16_t)number;
 		break;
@@ -180,9 +176,12 @@ void tandem_config_value_read(struct tandem_config_reader *reader,
 {
 	int type = config_setting_type(setting);
 	bool is_integer = type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
-	if (tandem_config_type_is_text(key->type) && type == CONFIG_TYPE_STRING) {
+	if (key->type == TANDEM_CONFIG_FLAG && type == CONFIG_TYPE_BOOL) {
+		number_store(key, config_setting_get_bool(setting) ? 1 : 0, field);
+	} else if (tandem_config_type_is_text(key->type) && type == CONFIG_TYPE_STRING) {
 		text_read(reader, key, setting, field);
-	} else if (tandem_config_type_is_number(key->type) && is_integer) {
+	} else if (tandem_config_type_is_number(key->type) && is_integer &&
+	           key->type != TANDEM_CONFIG_FLAG) {
 		number_read(reader, key, setting, field);
 	} else {
 		char seen[SEEN_BYTES];

@@ -64,6 +64,12 @@ class LabLayout(Layout):
         self.write()
 
 
+    @property
+    def key_path(self):
+        """A copy of its own in each machine: the share keeps the owner that it has outside."""
+        return Path("/run/kv.key")
+
+
 class LabNode:
     """A machine and the programs in it; what befalls the host befalls the QEMU process."""
 
@@ -75,6 +81,7 @@ class LabNode:
         self.layout = layout.nodes[machine.name]
 
     def start(self, with_server, server_environment=None):
+        self._machine.check(f"install -m 600 {_SHARE}/kv.key /run/kv.key")
         where = f"--config {_SHARE}/tandem.conf --node {self.name}"
         self._spawn("tandem-failoverd", where)
         self._machine.check(

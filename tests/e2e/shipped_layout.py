@@ -30,6 +30,10 @@ class ShippedLayout(Layout):
             nodes=nodes,
             arbiter=Path(self._value('type = "file"; path')),
         )
+        if address:  # not loopback any more
+            self._text = self._text.replace(
+                'nodes = ["a", "b"];', f'nodes = ["a", "b"]; key_file = "{self.key_path}";'
+            )
 
     @property
     def configuration_path(self):

@@ -1,5 +1,6 @@
 """Where the two nodes of a test keep what, and the configuration file that says so."""
 
+import hmac
 import secrets
 import shutil
 import socket
@@ -61,8 +62,20 @@ class Layout:
     def log_path(self, name):
         return self.directory / f"{name}.log"
 
+    @property
+    def key_path(self):
+        """Where the programs read it."""
+        return self.directory / "kv.key"
+
+    @property
+    def heartbeat_key(self):
+        return hmac.digest(bytes.fromhex(self.key), b"heartbeat", "sha256")[:16]
+
     def write(self):
         self.configuration_path.write_text(self.configuration())
+        key_path = self.directory / "kv.key"
+        key_path.write_text(f"{self.key}\n")
+        key_path.chmod(0o600)
 
     def remove(self, keep_files=False):
         shutil.rmtree(self.images, ignore_errors=True)
@@ -82,7 +95,7 @@ class Layout:
             f"    promote = {{ command = {_quote(self.promote_command())}; }};\n"
             f'    provider = "{self.provider}";\n'
             f'    tracker = "{self.tracker}";\n'
-            f'    key = "{self.key}";\n'
+            f"    key_file = {_quote(str(self.key_path))};\n"
             f"{options}"
             "  }\n);\n"
         )

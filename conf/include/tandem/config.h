@@ -7,6 +7,7 @@
 
 #include <tandem/control.h>
 #include <tandem/error.h>
+#include <tandem/mac.h>
 
 /* The one configuration file of a cluster, the same on every node. conf/core/schema.h has every key
  * with its limits and its reason; tandem.conf.example and docs/configuration.md are made from it.
@@ -15,10 +16,10 @@
 #define TANDEM_CONFIG_NODES_MAX      128
 #define TANDEM_CONFIG_PAIRS_MAX      64
 #define TANDEM_CONFIG_HEARTBEATS_MAX 4
+#define TANDEM_CONFIG_RAILS_MAX      (TANDEM_CONTROL_RAILS_MAX - 1) /* beside the address */
 #define TANDEM_CONFIG_ADDRESS_BYTES  64 /* as in struct tandem_control_settings */
 #define TANDEM_CONFIG_PATH_BYTES     81 /* a socket name must still fit behind a directory */
 #define TANDEM_CONFIG_COMMAND_BYTES  1024
-#define TANDEM_CONFIG_KEY_BYTES      16
 
 struct tandem_config_heartbeat {
 	char address[TANDEM_CONFIG_ADDRESS_BYTES];
@@ -28,7 +29,10 @@ struct tandem_config_heartbeat {
 struct tandem_config_node {
 	char name[TANDEM_NAME_BYTES];
 	char address[TANDEM_CONFIG_ADDRESS_BYTES]; /* numeric; the other nodes reach it there */
-	uint16_t port;                             /* of its tandemd */
+	/* Further data addresses: see tandem_config_rail(). */
+	char rails[TANDEM_CONFIG_RAILS_MAX][TANDEM_CONFIG_ADDRESS_BYTES];
+	size_t rail_count;
+	uint16_t port; /* of its tandemd, on all of them */
 	char run_directory[TANDEM_CONFIG_PATH_BYTES];
 	char image_directory[TANDEM_CONFIG_PATH_BYTES];
 	struct tandem_config_heartbeat heartbeats[TANDEM_CONFIG_HEARTBEATS_MAX];
@@ -53,11 +57,15 @@ struct tandem_config_pair {
 	char provider[16];
 	char tracker[16];
 	uint16_t channel_count;
+	uint16_t write_depth;
+	uint32_t merge_bytes_max;
+	uint64_t poll_ns;
 	uint32_t state_bytes_max;
 	uint64_t connect_timeout_ns;
 	uint64_t commit_timeout_ns;
 	uint64_t ping_interval_ns;
 	uint64_t reconnect_interval_ns;
+	uint64_t reconnect_interval_max_ns;
 	uint64_t solo_after_ns;
 	uint64_t fence_timeout_ns;
 	char heartbeat_profile[16];
@@ -65,8 +73,8 @@ struct tandem_config_pair {
 	uint32_t heartbeat_miss_count;
 	uint32_t take_over_count_max; /* in take_over_window_ns, then the operator decides */
 	uint64_t take_over_window_ns;
-	char key[2 * TANDEM_CONFIG_KEY_BYTES + 1]; /* hex digits, or "" */
-	char key_file[TANDEM_CONFIG_PATH_BYTES];
+	char key_file[TANDEM_CONFIG_PATH_BYTES]; /* "" for none */
+	bool is_insecure;                        /* no key, and that is known */
 	struct tandem_config_arbiter arbiter;
 	struct tandem_config_promote promote;
 };
@@ -135,10 +143,14 @@ const struct tandem_config_node *tandem_config_peer(const struct tandem_config *
                                                     const struct tandem_config_node *node,
                                                     const struct tandem_config_pair *pair);
 
+/* The addresses that carry data, `address` first; rail i of a node talks to rail i of its peer. */
+size_t tandem_config_rail_count(const struct tandem_config_node *node);
+const char *tandem_config_rail(const struct tandem_config_node *node, size_t index);
+
 /* ---- conversions ---- */
 
-/* What a data plane of `node` needs to serve `pair`. TANDEM_E_USAGE when the node is none of the
- * pair's. */
+/* What a data plane of `node` needs to serve `pair`; reads the key file. TANDEM_E_USAGE when the
+ * node is none of the pair's; TANDEM_E_CONFIG as tandem_config_key(). */
 TANDEM_MUST_CHECK int tandem_config_settings(const struct tandem_config *config,
                                              const struct tandem_config_node *node,
                                              const struct tandem_config_pair *pair,
@@ -155,11 +167,42 @@ TANDEM_MUST_CHECK int tandem_config_arbiter_path(const struct tandem_config_node
 /* Silence of the peer after which it is suspect. */
 uint64_t tandem_config_detect_ns(const struct tandem_config_pair *pair);
 
-/* The heartbeat key, from `key` or `key_file`; all zero when the pair has none. TANDEM_E_CONFIG
- * when the key file cannot be read, is open to others, or does not hold 32 hex digits. */
+/* The pair's secret, from `key_file`; all zero when the pair has none. TANDEM_E_CONFIG when the
+ * file cannot be read, is not its reader's or root's, is open to others, or does not hold 32 hex
+ * digits; the detail has what was seen, what is needed and the command that mends it. */
 TANDEM_MUST_CHECK int tandem_config_key(const struct tandem_config_pair *pair,
-                                        uint8_t ret_key[TANDEM_CONFIG_KEY_BYTES],
+                                        struct tandem_key *ret_key,
                                         struct tandem_error *reterr_error);
+/* Makes `path`, mode 0600, with a key drawn by the kernel. TANDEM_E_SYSTEM: it exists (it is never
+ * overwritten), or cannot be written. */
+TANDEM_MUST_CHECK int tandem_config_key_make(const char *path, struct tandem_error *reterr_error);
+bool tandem_config_has_key(const struct tandem_config_pair *pair);
+
+/* ---- what is in effect, and why ---- */
+
+enum tandem_config_origin {
+	TANDEM_CONFIG_FROM_FILE,    /* `line` */
+	TANDEM_CONFIG_FROM_DEFAULT, /* of the schema */
+	TANDEM_CONFIG_FROM_PROFILE, /* heartbeat_profile says it; `line` of that, 0 if it is the
+	                               default too */
+};
+
+/* One value; all is borrowed for the call. */
+struct tandem_config_value {
+	const char *where; /* "pairs[0].channels" */
+	const char *key;   /* "channels" */
+	const char *text;  /* for people: "1.5 s", "64 KiB", "4", "10.0.0.1" */
+	bool is_number;    /* then `number` is it, in the file's unit (the key's name ends in it) */
+	bool is_flag;      /* then `number` is 0 or 1 */
+	uint64_t number;
+	enum tandem_config_origin origin;
+	unsigned line;
+};
+
+/* Reads `path` as tandem_config_load() does and gives every value in the order of the schema. */
+TANDEM_MUST_CHECK int tandem_config_explain(
+        const char *path, void (*emit)(void *context, const struct tandem_config_value *value),
+        void *context, struct tandem_config_mistakes *mistakes, struct tandem_error *reterr_error);
 
 /* ---- texts made from the schema ---- */
 

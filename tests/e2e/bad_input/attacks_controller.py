@@ -27,7 +27,7 @@ class _Datagrams:
 
     def __init__(self, ground, name="b"):
         self.address = ground.layout.nodes[name].heartbeats[0]
-        self.key = bytes.fromhex(ground.layout.key)
+        self.key = ground.layout.heartbeat_key
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def send(self, data, times=3):

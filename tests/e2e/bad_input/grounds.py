@@ -164,7 +164,7 @@ class Impostor(threading.Thread):
     def __init__(self, layout, incarnation):
         super().__init__(daemon=True)
         node, peer = layout.nodes["a"], layout.nodes["b"]
-        self.key = bytes.fromhex(layout.key)
+        self.key = layout.heartbeat_key
         self.instance = random.getrandbits(63) | 1
         self.sequence = 0
         self.echo = 0

@@ -35,7 +35,8 @@ static const char *const words[] = {
         "heartbeat = ",
         "\xff\xfe",
         "pairs = (",
-        "key = ",
+        "key_file = ",
+        "rails = [",
 };
 
 static size_t mutate(uint64_t *seed, size_t length)

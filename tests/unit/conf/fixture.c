@@ -23,14 +23,15 @@ static void file_write(const struct edit *edit, char *text, size_t text_bytes)
 	         "    heartbeat = ( { address = \"10.0.0.2\"; } );\n"
 	         "%s\n"
 	         "  } );\n"
-	         "pairs = ( { name = \"kv\"; promote = { command = \"true\"; };\n"
+	         "pairs = ( { name = \"kv\"; promote = { command = \"true\"; }; %s\n"
 	         "%s\n"
 	         "%s\n"
 	         "%s\n"
 	         "} );\n"
 	         "%s\n",
 	         or_else(edit->cluster, "cluster = \"test\";"), or_else(edit->node_a, ""),
-	         or_else(edit->node_b, ""), or_else(edit->nodes, "nodes = [\"a\", \"b\"];"),
+	         or_else(edit->node_b, ""), or_else(edit->security, "insecure = true;"),
+	         or_else(edit->nodes, "nodes = [\"a\", \"b\"];"),
 	         or_else(edit->arbiter, "arbiter = { type = \"file\"; path = \"/shared\"; };"),
 	         or_else(edit->pair, ""), or_else(edit->more, ""));
 }

@@ -5,13 +5,14 @@
 
 /* A whole file with the given text in the place of a marker; every marker has a line of its own. */
 struct edit {
-	const char *cluster; /* line 1 */
-	const char *node_a;  /* line 4, a further line of the node */
-	const char *node_b;  /* line 9 */
-	const char *pair;    /* line 14, a further line of the pair */
-	const char *nodes;   /* line 12 */
-	const char *arbiter; /* line 13 */
-	const char *more;    /* line 16 */
+	const char *cluster;  /* line 1 */
+	const char *node_a;   /* line 4, a further line of the node */
+	const char *node_b;   /* line 9 */
+	const char *pair;     /* line 14, a further line of the pair */
+	const char *nodes;    /* line 12 */
+	const char *arbiter;  /* line 13 */
+	const char *more;     /* line 16 */
+	const char *security; /* line 11, instead of insecure = true */
 };
 
 #define EDIT_NONE ((struct edit){.cluster = NULL})

@@ -39,12 +39,27 @@ Test(form, hex_key)
 {
 	static const uint8_t expected[] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
 	                                   0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
-	uint8_t key[TANDEM_CONFIG_KEY_BYTES] = {7};
-	cr_assert(tandem_config_hex_read("00112233445566778899aAbBccddeeff", key));
-	cr_assert_arr_eq(key, expected, sizeof(expected));
-	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeef", key));
-	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeefff", key));
-	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeefg", key));
-	cr_assert_not(tandem_config_hex_read("", key));
-	cr_assert_arr_eq(key, expected, sizeof(expected), "set on success only");
+	struct tandem_key key = {.bytes = {7}};
+	char text[2 * TANDEM_KEY_BYTES + 1];
+	cr_assert(tandem_config_hex_read("00112233445566778899aAbBccddeeff", &key));
+	cr_assert_arr_eq(key.bytes, expected, sizeof(expected));
+	tandem_config_hex_write(&key, text);
+	cr_assert_str_eq(text, "00112233445566778899aabbccddeeff");
+	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeef", &key));
+	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeefff", &key));
+	cr_assert_not(tandem_config_hex_read("00112233445566778899aabbccddeefg", &key));
+	cr_assert_not(tandem_config_hex_read("", &key));
+	cr_assert_arr_eq(key.bytes, expected, sizeof(expected), "set on success only");
+}
+
+Test(form, loopback)
+{
+	cr_assert(tandem_config_is_loopback("127.0.0.1"));
+	cr_assert(tandem_config_is_loopback("127.9.9.9"));
+	cr_assert(tandem_config_is_loopback("::1"));
+	cr_assert(tandem_config_is_loopback("::ffff:127.0.0.1"));
+	cr_assert_not(tandem_config_is_loopback("128.0.0.1"));
+	cr_assert_not(tandem_config_is_loopback("::ffff:10.0.0.1"));
+	cr_assert_not(tandem_config_is_loopback("::12"));
+	cr_assert_not(tandem_config_is_loopback("12.7.0.0"));
 }

@@ -31,6 +31,12 @@ Test(load, values_and_defaults)
 	cr_assert_str_eq(pair->nodes[0], "a");
 	cr_assert_str_eq(pair->nodes[1], "b");
 	cr_assert_eq(pair->channel_count, 7);
+	cr_assert_eq(pair->write_depth, 256);
+	cr_assert_eq(pair->merge_bytes_max, 65536);
+	cr_assert_eq(pair->poll_ns, 20 * TANDEM_NS_PER_US);
+	cr_assert_eq(pair->reconnect_interval_max_ns, 5 * TANDEM_NS_PER_S);
+	cr_assert(pair->is_insecure);
+	cr_assert_not(tandem_config_has_key(pair));
 	cr_assert_eq(pair->state_bytes_max, 0);
 	cr_assert_str_eq(pair->provider, "tcp");
 	cr_assert_str_eq(pair->tracker, "auto");
@@ -63,7 +69,8 @@ Test(load, addresses_become_canonical)
 	                    "\"fd00::1\"; } ); },\n"
 	                    "{ name = \"b\"; address = \"fd00::2\"; heartbeat = ( { address = "
 	                    "\"fd00::2\"; } ); } );\n"
-	                    "pairs = ( { name = \"p\"; nodes = (\"a\", \"b\"); arbiter = { type = "
+	                    "pairs = ( { name = \"p\"; insecure = true; nodes = (\"a\", \"b\"); "
+	                    "arbiter = { type = "
 	                    "\"manual\" }; promote = { command = \"x\" } } );";
 	struct tandem_error error;
 	cr_assert_eq(tandem_config_load_text("t", text, strlen(text), &config, NULL, &error), 0,

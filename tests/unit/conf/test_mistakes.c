@@ -4,7 +4,9 @@
 
 #include "fixture.h"
 
-#define KV "{ name = \"kv2\"; nodes = [\"a\", \"b\"]; promote = { command = \"x\" }; "
+#define KV                                                                                         \
+	"{ name = \"kv2\"; insecure = true; nodes = [\"a\", \"b\"]; promote = { command = \"x\" "  \
+	"}; "
 
 /* One edit makes one mistake, at that line and key, with that text. */
 static const struct row {
@@ -67,11 +69,57 @@ static const struct row {
          "pairs[0].commit_timeout_ms",
          "heartbeat_interval_ms x heartbeat_misses (300 ms) must not exceed commit_timeout_ms "
          "(299 ms)"},
-        {{.pair = "key = \"12\";"}, 14, "pairs[0].key", "2 characters seen, 32 hex digits"},
-        {{.pair = "key = \"00112233445566778899aabbccddeeff\"; key_file = \"/k\";"},
+        {{.pair = "key = \"12\";"}, 14, "pairs[0].key", "unknown key"},
+        {{.pair = "key_file = \"kv.key\";", .security = ""},
          14,
          "pairs[0].key_file",
-         "contradicts key"},
+         "\"kv.key\" seen, an absolute path needed"},
+        {{.pair = "key_file = \"/k\";"}, 11, "pairs[0].insecure", "contradicts key_file"},
+        {{.security = ""},
+         11,
+         "pairs[0].key_file",
+         "is missing: 10.0.0.1 is not a loopback address, whoever reaches it could pose as the "
+         "other node. tandemctl keygen /etc/tandem/kv.key makes one"},
+        {{.security = "insecure = false;"}, 11, "pairs[0].key_file", "is missing: 10.0.0.1"},
+        {{.security = "insecure = 1;"}, 11, "pairs[0].insecure", "1 seen, true or false needed"},
+        {{.security = "insecure = \"true\";"}, 11, "pairs[0].insecure", "true or false needed"},
+        {{.node_a = "rails = [\"10.1.0.1\"];"},
+         12,
+         "pairs[0].nodes",
+         "node \"a\" has 1 rails and \"b\" has 0, equally many needed"},
+        {{.node_a = "rails = [\"10.1.0.1\"];", .node_b = "rails = [\"127.0.0.2\"];"},
+         12,
+         "pairs[0].nodes",
+         "the data addresses 10.1.0.1 and 127.0.0.2 cannot reach each other"},
+        {{.node_a = "rails = [\"10.1.0.1\"];", .node_b = "rails = [\"fd00::2\"];"},
+         12,
+         "pairs[0].nodes",
+         "one is IPv4, one is IPv6"},
+        {{.node_a = "rails = [\"10.1.0.256\"];", .node_b = "rails = [\"10.1.0.2\"];"},
+         4,
+         "nodes[0].rails[0]",
+         "\"10.1.0.256\" seen, a numeric IPv4 or IPv6 address"},
+        {{.node_a = "rails = \"10.1.0.1\";"}, 4, "nodes[0].rails", "a list of numeric addresses"},
+        {{.node_a = "rails = [\"10.1.0.1\", \"10.1.0.2\", \"10.1.0.3\", \"10.1.0.4\"];"},
+         4,
+         "nodes[0].rails",
+         "4 seen, 1 to 3 needed"},
+        {{.node_a = "rails = [\"10.0.0.1\"];", .node_b = "rails = [\"10.1.0.2\"];"},
+         3,
+         "nodes[0].port",
+         "7400 of 10.0.0.1 is taken by line 3 already"},
+        {{.pair = "write_depth = 15;"}, 14, "pairs[0].write_depth", "15 seen"},
+        {{.pair = "write_depth = 4097;"}, 14, "pairs[0].write_depth", "from 16 to 4096 needed"},
+        {{.pair = "poll_us = 1001;"}, 14, "pairs[0].poll_us", "microseconds from 0 to 1000"},
+        {{.pair = "merge_bytes_max = 2048;"}, 14, "pairs[0].merge_bytes_max", "2048 seen"},
+        {{.pair = "merge_bytes_max = 6000;"},
+         14,
+         "pairs[0].merge_bytes_max",
+         "6000 seen, a multiple of 4096 needed"},
+        {{.pair = "reconnect_interval_ms = 100; reconnect_interval_max_ms = 99;"},
+         14,
+         "pairs[0].reconnect_interval_ms",
+         "must not exceed reconnect_interval_max_ms (99 ms): the pause grows"},
         {{.more = "@include \"other\""}, 16, "@include", "not supported"},
         {{.node_a = "port = 4294967297;"}, 4, "", "4294967297 seen"},
         {{.more = "= ="}, 16, "", "syntax error"},
@@ -141,7 +189,7 @@ Test(mistakes, look_alikes)
 	         1, "2 of 127.0.0.1 is taken by line 2 already"},
 	        {"{ name = \"b\"; address = \"10.0.0.1\"; heartbeat = ( { address = "
 	         "\"127.0.0.1\"; port = 4; } ); } );\n",
-	         1, "one is a loopback address"},
+	         2, "one is a loopback address"},
 	        {"{ name = \"b\"; address = \"::1\"; heartbeat = ( { address = \"127.0.0.1\"; "
 	         "port = 4; } ); } );\n",
 	         1, "one is IPv4, one is IPv6"},

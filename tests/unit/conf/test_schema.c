@@ -41,7 +41,7 @@ Test(schema, every_row_is_whole)
 	}
 }
 
-/* Milliseconds are kept as nanoseconds, and the unit ends the name. */
+/* Spans of time are kept as nanoseconds, and the unit ends the name. */
 Test(schema, units_are_in_the_names)
 {
 	size_t count;
@@ -49,9 +49,11 @@ Test(schema, units_are_in_the_names)
 	for (size_t i = 0; i < count; i++) {
 		const char *name = keys[i].name;
 		size_t length = strlen(name);
-		bool is_named = length > 3 && strcmp(name + length - 3, "_ms") == 0;
-		cr_assert_eq(is_named, keys[i].type == TANDEM_CONFIG_MILLISECONDS, "%s", name);
-		if (is_named)
+		const char *end = length > 3 ? name + length - 3 : "";
+		bool is_ms = strcmp(end, "_ms") == 0, is_us = strcmp(end, "_us") == 0;
+		cr_assert_eq(is_ms, keys[i].type == TANDEM_CONFIG_MILLISECONDS, "%s", name);
+		cr_assert_eq(is_us, keys[i].type == TANDEM_CONFIG_MICROSECONDS, "%s", name);
+		if (is_ms || is_us)
 			cr_assert_eq(keys[i].size, sizeof(uint64_t), "%s", name);
 	}
 }

@@ -10,6 +10,7 @@ static struct tandem_config_pair pair_with_defaults(const char *profile)
 	struct tandem_config_pair pair = {
 	        .ping_interval_ns = 5 * TANDEM_NS_PER_MS,
 	        .reconnect_interval_ns = 100 * TANDEM_NS_PER_MS,
+	        .reconnect_interval_max_ns = 5000 * TANDEM_NS_PER_MS,
 	        .commit_timeout_ns = 1000 * TANDEM_NS_PER_MS,
 	        .solo_after_ns = 300 * TANDEM_NS_PER_MS,
 	        .fence_timeout_ns = 2000 * TANDEM_NS_PER_MS,
@@ -80,6 +81,10 @@ Test(timers, every_rule_has_an_edge)
 	pair = pair_with_defaults("lan");
 	pair.promote.timeout_ns = pair.take_over_window_ns + 1;
 	cr_assert_eq(count_broken(&pair), 1, "promote");
+
+	pair = pair_with_defaults("lan");
+	pair.reconnect_interval_max_ns = pair.reconnect_interval_ns - 1;
+	cr_assert_eq(count_broken(&pair), 1, "growing pause");
 }
 
 Test(timers, every_rule_names_its_timers)
@@ -90,7 +95,7 @@ Test(timers, every_rule_names_its_timers)
 		cr_assert_str_neq(tandem_config_timer_key(rule->left), "");
 		cr_assert_str_neq(tandem_config_timer_key(rule->right), "");
 	}
-	cr_assert_eq(count, 6);
+	cr_assert_eq(count, 7);
 }
 
 Test(timers, report_interval)

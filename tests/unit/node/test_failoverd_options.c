@@ -1,12 +1,14 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tandem/clock.h>
 
 #include "failoverd_options.h"
 
-static struct tandem_config *load(const char *extra)
+static struct tandem_config *load_with(const char *security, const char *extra)
 {
 	char text[2048];
 	struct tandem_config *config = NULL;
@@ -25,11 +27,16 @@ static struct tandem_config *load(const char *extra)
 	         "\"x\"; timeout_ms = 5000; };\n"
 	         "arbiter = { type = \"manual\"; path = \"/var/t\"; timeout_ms = 250; "
 	         "poll_interval_ms = 125; };\n"
-	         "%s } );\n",
-	         extra);
+	         "%s %s } );\n",
+	         security, extra);
 	cr_assert_eq(tandem_config_load_text("t", text, strlen(text), &config, NULL, &error), 0,
 	             "%s", error.detail);
 	return config;
+}
+
+static struct tandem_config *load(const char *extra)
+{
+	return load_with("insecure = true;", extra);
 }
 
 Test(failoverd_options, everything_arrives)
@@ -37,7 +44,7 @@ Test(failoverd_options, everything_arrives)
 	struct tandem_config *config =
 	        load("heartbeat_interval_ms = 30; heartbeat_misses = 5; solo_after_ms = 400; "
 	             "fence_timeout_ms = 700; take_overs_max = 2; take_over_window_ms = 9000; "
-	             "key = \"000102030405060708090a0b0c0d0e0f\"; channels = 3;");
+	             "channels = 3;");
 	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
 	struct tandem_controller_options options;
 	struct tandem_error error = {.code = 0};
@@ -67,7 +74,8 @@ Test(failoverd_options, everything_arrives)
 	cr_assert_eq(pairs[0].damper_window_ns, 9000 * TANDEM_NS_PER_MS);
 	cr_assert_eq(pairs[0].damper_take_over_count, 2);
 	for (unsigned i = 0; i < sizeof(pairs[0].key); i++)
-		cr_assert_eq(pairs[0].key[i], i);
+		cr_assert_eq(pairs[0].key[i], 0);
+	cr_assert_not(pairs[0].settings.has_key);
 	cr_assert_str_eq(pairs[0].settings.rails[0].peer_address, "10.0.0.2");
 	cr_assert_eq(pairs[0].settings.peer_port, 4);
 	cr_assert_eq(pairs[0].settings.channel_count, 3);
@@ -87,9 +95,34 @@ Test(failoverd_options, a_node_without_pairs)
 	tandem_config_free(config);
 }
 
+/* Whoever learns the one from heartbeats has not learned the other. */
+Test(failoverd_options, sessions_and_heartbeats_have_keys_of_their_own)
+{
+	char path[] = "/tmp/tandem-test-key-XXXXXX", security[64];
+	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
+	struct tandem_controller_options options;
+	struct tandem_error error = {.code = 0};
+	struct tandem_key expected;
+	int fd = mkstemp(path);
+	cr_assert_eq(write(fd, "000102030405060708090a0b0c0d0e0f\n", 33), 33);
+	close(fd);
+	snprintf(security, sizeof(security), "key_file = \"%s\";", path);
+	struct tandem_config *config = load_with(security, "");
+	cr_assert_eq(tandem_failoverd_options(config, &config->nodes[0], pairs, &options, &error),
+	             0, "%s", error.detail);
+	unlink(path);
+	cr_assert(pairs[0].settings.has_key);
+	for (unsigned i = 0; i < TANDEM_KEY_BYTES; i++)
+		cr_assert_eq(pairs[0].settings.key.bytes[i], i);
+	tandem_key_derive(&pairs[0].settings.key, "heartbeat", &expected);
+	cr_assert_arr_eq(pairs[0].key, expected.bytes, sizeof(expected.bytes));
+	cr_assert_arr_neq(pairs[0].key, pairs[0].settings.key.bytes, sizeof(expected.bytes));
+	tandem_config_free(config);
+}
+
 Test(failoverd_options, a_missing_key_file_is_named_with_its_pair)
 {
-	struct tandem_config *config = load("key_file = \"/nonexistent/key\";");
+	struct tandem_config *config = load_with("key_file = \"/nonexistent/key\";", "");
 	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
 	struct tandem_controller_options options;
 	struct tandem_error error = {.code = 0};

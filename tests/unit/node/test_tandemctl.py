@@ -14,7 +14,8 @@ import unittest
 from pathlib import Path
 
 PROGRAM, CONTROLLER, SOURCE = sys.argv[1:4]
-NAMES = ("status", "events", "yank", "promote", "force-primary", "maintenance", "check", "config")
+NAMES = ("status", "events", "yank", "promote", "force-primary", "maintenance", "check", "config",
+         "keygen")
 
 
 def run(*words):
@@ -73,8 +74,8 @@ class Alone(unittest.TestCase):
             (("promote", "kv", "--generation", "-1"), "a number needed"),
             (("promote", "kv", "--generation", "99999999999999999999"), "a number needed"),
             (("force-primary", "kv"), "say --i-accept-data-loss"),
-            (("config",), "--example or --reference"),
-            (("config", "--example", "--reference"), "--example or --reference"),
+            (("keygen",), "keygen needs FILE"),
+            (("config", "--example", "--reference"), "--example or --reference, not both"),
         ):
             with self.subTest(words=words):
                 ended = run(*words)
@@ -127,7 +128,7 @@ class Check(unittest.TestCase):
         ended = run("check", self.path)
         self.assertEqual(ended.returncode, 0, ended.stdout)
         self.assertTrue(ended.stdout.startswith(f"{self.path}: ok: cluster test, 2 nodes, 1 pair"))
-        for needle in ("memory:", "memory lock:", "CAP_SYS_NICE", "note: pair kv: no key"):
+        for needle in ("memory:", "memory lock:", "CAP_SYS_NICE", "note: pair kv: no key_file"):
             self.assertIn(needle, ended.stdout)
 
     def test_a_good_file_as_json(self):
@@ -183,6 +184,71 @@ class Check(unittest.TestCase):
         ended = run("check", self.path, "--node", "a")
         self.assertEqual(ended.returncode, 1)
         self.assertIn("key_file /none", ended.stdout)
+
+
+class Keys(unittest.TestCase):
+    def test_made_and_used(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "kv.key"
+            ended = run("keygen", path)
+            self.assertEqual(ended.returncode, 0, ended.stderr)
+            self.assertRegex(path.read_text(), r"^[0-9a-f]{32}\n$")
+            self.assertEqual(path.stat().st_mode & 0o7777, 0o600)
+            self.assertNotIn(path.read_text().strip(), ended.stdout)
+            again = run("keygen", path)
+            self.assertEqual(again.returncode, 1)
+            self.assertIn("File exists", again.stderr)
+            text = configuration(directory)
+            conf = Path(directory) / "tandem.conf"
+            conf.write_text(text.replace('name = "kv";', f'name = "kv"; key_file = "{path}";'))
+            self.assertEqual(run("check", conf, "--node", "a").returncode, 0)
+            path.chmod(0o644)
+            ended = run("check", conf, "--node", "a")
+            self.assertEqual(ended.returncode, 1)
+            self.assertIn(f"mode 0644 seen, 0600 needed: chmod 600 {path}", ended.stdout)
+
+
+class Config(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.path = Path(self.directory.name) / "tandem.conf"
+        text = configuration(self.directory.name)
+        self.path.write_text(text.replace('name = "kv";', 'name = "kv"; commit_timeout_ms = 1500;'))
+
+    def test_values_with_their_origins(self):
+        ended = run("config", self.path)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        lines = [line.split() for line in ended.stdout.splitlines() if line.startswith("  ")]
+        self.assertIn(["commit_timeout_ms", "1.5", "s", f"{self.path}:4"], lines)
+        self.assertIn(["merge_bytes_max", "64", "KiB", "default"], lines)
+        self.assertIn(["poll_us", "20", "us", "default"], lines)
+        self.assertIn(["heartbeat_interval_ms", "50", "ms", "heartbeat_profile,", "default"], lines)
+        self.assertIn(["key_file", "none", "default"], lines)
+        self.assertIn("pairs[0].arbiter", ended.stdout.splitlines())
+
+    def test_json(self):
+        answer = json.loads(run("--config", self.path, "config", "--json").stdout)
+        self.assertTrue(answer["ok"])
+        values = {value.pop("key"): value for value in answer["values"]}
+        self.assertEqual(
+            values["pairs[0].commit_timeout_ms"],
+            {"value": 1500, "text": "1.5 s", "origin": "file", "line": 4},
+        )
+        self.assertEqual(
+            values["pairs[0].insecure"],
+            {"value": False, "text": "false", "origin": "default", "line": None},
+        )
+
+    def test_mistakes(self):
+        self.path.write_text(self.path.read_text().replace("1500", "1"))
+        ended = run("config", self.path)
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn(f"{self.path}:4: pairs[0].commit_timeout_ms: 1 seen", ended.stderr)
+        self.assertEqual(ended.stdout, "")
+        answer = json.loads(run("config", self.path, "--json").stdout)
+        self.assertFalse(answer["ok"])
+        self.assertIn("not both", run("config", "--example", "--reference").stderr)
 
 
 class Liar:
