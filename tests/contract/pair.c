@@ -100,13 +100,16 @@ static void accept_one(struct pair *pair)
 {
 	struct tandem_session *session = NULL;
 	struct tandem_error error = {0};
-	if (pair->listening.session || !pair->listener)
+	if (!pair->listener)
 		return;
 	int status = tandem_listener_accept(pair->listener, &session, &error);
-	if (status == 0)
+	if (status == 0 && !pair->listening.session)
 		pair->listening.session = session;
-	else if (status != TANDEM_E_AGAIN)
-		fprintf(stderr, "accept: %s\n", error.detail);
+	else if (status == 0) {
+		fprintf(stderr, "accept: a session that nobody asked for\n");
+		tandem_session_free(session);
+	} else if (status != TANDEM_E_AGAIN)
+		pair->refusal = error;
 }
 
 /* A side is served only when its descriptor or its deadline asks for it: a provider whose
@@ -144,7 +147,7 @@ static void turn(struct pair *pair, uint64_t end_ns)
 	uint64_t now_ns = tandem_clock_now_ns();
 	uint64_t deadline_ns =
 	        earlier(deadline_of(&pair->listening), deadline_of(&pair->connecting));
-	if (pair->listener && !pair->listening.session) {
+	if (pair->listener) {
 		fds[2].fd = tandem_listener_fd(pair->listener);
 		deadline_ns = earlier(deadline_ns, tandem_listener_deadline_ns(pair->listener));
 	}

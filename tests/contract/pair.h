@@ -34,7 +34,8 @@ struct pair_side {
 struct pair {
 	struct tandem_contract_bed *bed;
 	struct tandem_transport_options options;
-	struct tandem_listener *listener;
+	struct tandem_listener *listener; /* accept is called while it is there */
+	struct tandem_error refusal;      /* the newest thing that accept has dropped */
 	struct pair_side listening;
 	struct pair_side connecting;
 	uint8_t *memory; /* exposed as 0 when a story asks for it */

@@ -61,14 +61,17 @@ int story_yank_when_idle_twice_and_late(struct tandem_contract_bed *bed)
 	return pair_run(bed, &options, true, yank_idle);
 }
 
-/* Posts until the queue takes no more, with nobody serving the other side. */
+/* Posts until no queue takes more, with nobody serving the other side. */
 static int fill(struct pair *pair)
 {
 	struct tandem_write write = {.source = pair->source, .length = PAIR_MEMORY_BYTES / 4};
-	unsigned taken_count = 1;
-	for (unsigned i = 0; taken_count > 0 && i < 4 * pair->options.write_depth; i++)
-		TANDEM_CONTRACT_CHECK(tandem_session_write(pair->connecting.session, 0, &write, 1,
-		                                           &taken_count) == 0);
+	for (unsigned channel = 0; channel < pair->options.channel_count; channel++) {
+		unsigned taken_count = 1;
+		for (unsigned i = 0; taken_count > 0 && i < 4 * pair->options.write_depth; i++)
+			TANDEM_CONTRACT_CHECK(tandem_session_write(pair->connecting.session,
+			                                           channel, &write, 1,
+			                                           &taken_count) == 0);
+	}
 	return 0;
 }
 

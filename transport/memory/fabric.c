@@ -39,12 +39,20 @@ bool tandem_fabric_is_held(const struct tandem_fabric *fabric)
 }
 
 struct tandem_memory_listener *tandem_fabric_find(const struct tandem_fabric *fabric,
-                                                  const char *address, uint16_t port)
+                                                  const char *address, uint16_t port,
+                                                  unsigned *ret_rail)
 {
 	for (unsigned i = 0; i < TANDEM_FABRIC_LISTENERS_MAX; i++) {
 		struct tandem_memory_listener *listener = fabric->listeners[i];
-		if (listener && listener->port == port && strcmp(listener->address, address) == 0)
+		if (!listener || listener->port != port)
+			continue;
+		for (unsigned rail = 0; rail < listener->options.rail_count; rail++) {
+			if (strcmp(listener->options.rails[rail].address, address) != 0)
+				continue;
+			if (ret_rail)
+				*ret_rail = rail;
 			return listener;
+		}
 	}
 	return NULL;
 }
@@ -94,6 +102,62 @@ void tandem_fabric_drop(struct tandem_fabric *fabric)
 	tandem_fabric_refresh(fabric);
 }
 
+/* A session that has not come about has no end to lose a channel. */
+static void break_end(struct tandem_memory_link *link, enum tandem_memory_side side,
+                      unsigned channel, const struct tandem_error *cause)
+{
+	struct tandem_memory_session *session = link->ends[side];
+	if (session && session->state != TANDEM_MEMORY_OVER &&
+	    channel < link->options.channel_count)
+		tandem_memory_channel_end(session, channel, cause);
+}
+
+void tandem_fabric_break(struct tandem_fabric *fabric, unsigned channel,
+                         enum tandem_fabric_witness witness)
+{
+	struct tandem_error cause;
+	tandem_error_set(&cause, TANDEM_E_PEER_LOST, "fabric", "the path of data channel %u broke",
+	                 channel);
+	for (struct tandem_memory_link *link = fabric->links; link; link = link->next) {
+		if (witness != TANDEM_FABRIC_LISTENING)
+			break_end(link, TANDEM_SIDE_CONNECTING, channel, &cause);
+		if (witness != TANDEM_FABRIC_CONNECTING)
+			break_end(link, TANDEM_SIDE_LISTENING, channel, &cause);
+	}
+	tandem_fabric_refresh(fabric);
+}
+
+void tandem_fabric_refuse(struct tandem_fabric *fabric, uint32_t channel_mask)
+{
+	fabric->refused_mask = channel_mask;
+	tandem_fabric_refresh(fabric);
+}
+
+static void lose_rail_of(struct tandem_memory_link *link, unsigned rail)
+{
+	struct tandem_error cause;
+	bool is_of_control = link->options.control_rail == rail;
+	tandem_error_set(&cause, TANDEM_E_PEER_LOST, "fabric", "rail %u was lost", rail);
+	for (unsigned side = 0; side < TANDEM_SIDE_COUNT; side++) {
+		if (is_of_control && link->ends[side])
+			tandem_memory_session_end(link->ends[side], &cause);
+		for (unsigned i = 0; i < link->options.channel_count; i++) {
+			if (link->channels[i].ends[TANDEM_SIDE_CONNECTING].rail == rail)
+				break_end(link, side, i, &cause);
+		}
+	}
+}
+
+void tandem_fabric_lose_rail(struct tandem_fabric *fabric, unsigned rail, bool is_lost)
+{
+	uint32_t bit = UINT32_C(1) << rail;
+	fabric->lost_rail_mask =
+	        is_lost ? fabric->lost_rail_mask | bit : fabric->lost_rail_mask & ~bit;
+	for (struct tandem_memory_link *link = fabric->links; is_lost && link; link = link->next)
+		lose_rail_of(link, rail);
+	tandem_fabric_refresh(fabric);
+}
+
 /* ---- a transport on it ---- */
 
 static int listen_on(struct tandem_transport *transport,
@@ -120,6 +184,7 @@ static int connect_to(struct tandem_transport *transport,
 	if (status != 0)
 		return status;
 	session->join_deadline_ns = tandem_clock_now_ns() + options->connect_timeout_ns;
+	session->peer_timeout_ns = options->peer_timeout_ns;
 	tandem_memory_session_refresh(session);
 	*ret_session = &session->head;
 	return 0;

@@ -11,7 +11,8 @@
 
 /* The in-memory provider. A fabric knows its listeners and links; a link is what lies between the
  * two ends of a session: operations posted and not landed. They land in progress of the end they go
- * to, and a write's source is read only then, as a device might. */
+ * to, and a write's source is read only then, as a device might. Data channels join in accept of
+ * the listener. */
 
 #define TANDEM_FABRIC_LISTENERS_MAX 16
 #define TANDEM_FABRIC_BACKLOG       64
@@ -27,15 +28,40 @@ struct tandem_memory_write {
 	struct tandem_write write;
 	bool notifies;
 	uint32_t immediate;
+	uint64_t posted_ns;
+	void *copy; /* of the source, where the writer has lost the channel; owned */
 };
 
-/* Writes of one data channel. */
+/* What became of the connecting side's wish that a channel joins. */
+enum tandem_memory_join {
+	TANDEM_JOIN_NONE,
+	TANDEM_JOIN_ASKED,
+	TANDEM_JOIN_ADMITTED,
+	TANDEM_JOIN_REFUSED,
+};
+
+/* One end of a data channel. */
+struct tandem_memory_channel_end {
+	enum tandem_channel_state state;
+	bool has_ended; /* since the last join; the other end is to be told */
+	unsigned rail;
+	uint64_t bytes;
+	unsigned lost_count;
+	struct tandem_error cause;
+	struct tandem_error first_error;
+};
+
+/* Writes of one data channel, and its ends. */
 struct tandem_memory_channel {
 	struct tandem_memory_write *writes;
 	unsigned capacity;
 	unsigned first;
 	unsigned count;
 	uint64_t moved_at_ns;
+	enum tandem_memory_join join;
+	uint64_t join_deadline_ns;
+	struct tandem_error refusal;
+	struct tandem_memory_channel_end ends[TANDEM_SIDE_COUNT];
 };
 
 struct tandem_memory_control {
@@ -61,9 +87,11 @@ struct tandem_memory_link {
 	struct tandem_memory_link *next; /* of the fabric */
 	unsigned reference_count;        /* its ends, and the listener while it waits there */
 	bool is_dropped;
+	bool is_refused;                                       /* no key of the listener */
+	struct tandem_memory_listener *listener;               /* NULL: none yet, or freed */
 	bool is_over[TANDEM_SIDE_COUNT];                       /* that end was lost or freed */
 	struct tandem_memory_session *ends[TANDEM_SIDE_COUNT]; /* NULL: not yet, or freed */
-	struct tandem_transport_options options;
+	struct tandem_transport_options options;               /* the connecting side's */
 	struct tandem_memory_channel channels[TANDEM_CHANNELS_MAX];
 	struct tandem_memory_controls *controls[TANDEM_SIDE_COUNT]; /* to that side */
 };
@@ -71,7 +99,7 @@ struct tandem_memory_link {
 struct tandem_memory_listener {
 	struct tandem_listener head;
 	struct tandem_fabric *fabric;
-	char address[64];
+	struct tandem_transport_options options;
 	uint16_t port;
 	int fd;
 	bool is_awake;
@@ -83,6 +111,8 @@ struct tandem_memory_listener {
 struct tandem_fabric {
 	bool is_cut;
 	uint64_t operations_left;
+	uint32_t refused_mask; /* channels that may not join */
+	uint32_t lost_rail_mask;
 	uint16_t next_port;
 	struct tandem_memory_link *links;
 	struct tandem_memory_listener *listeners[TANDEM_FABRIC_LISTENERS_MAX];
@@ -107,7 +137,10 @@ struct tandem_memory_session {
 	enum tandem_memory_side side;
 	enum tandem_memory_state state;
 	struct tandem_memory_link *link;
-	bool is_offered; /* connecting side: the listener has it */
+	bool is_offered;      /* connecting side: the listener has it */
+	bool has_had_channel; /* one was up */
+	unsigned key_index;
+	uint64_t peer_timeout_ns;
 	bool has_up_event;
 	bool has_lost_event;
 	bool drains_controls; /* fenced: what had come is still taken */
@@ -120,8 +153,10 @@ struct tandem_memory_session {
 
 /* Nothing moves. */
 bool tandem_fabric_is_held(const struct tandem_fabric *fabric);
+/* *ret_rail is which of the listener's addresses it is; NULL is allowed. */
 struct tandem_memory_listener *tandem_fabric_find(const struct tandem_fabric *fabric,
-                                                  const char *address, uint16_t port);
+                                                  const char *address, uint16_t port,
+                                                  unsigned *ret_rail);
 /* Brings every descriptor in line with what may move now. */
 void tandem_fabric_refresh(struct tandem_fabric *fabric);
 
@@ -140,6 +175,7 @@ void tandem_memory_link_unref(struct tandem_memory_link *link);
 void tandem_memory_link_refresh(struct tandem_memory_link *link);
 /* The writes end without landing. */
 void tandem_memory_link_clear_writes(struct tandem_memory_link *link);
+void tandem_memory_channel_clear(struct tandem_memory_channel *channel);
 bool tandem_memory_link_add_write(struct tandem_memory_link *link, unsigned channel,
                                   const struct tandem_memory_write *write, uint64_t now_ns);
 bool tandem_memory_link_add_control(struct tandem_memory_link *link, enum tandem_memory_side to,
@@ -153,6 +189,26 @@ void tandem_memory_link_land_controls(struct tandem_memory_link *link,
                                       struct tandem_memory_session *session, uint64_t now_ns);
 void tandem_memory_link_land_writes(struct tandem_memory_link *link,
                                     struct tandem_memory_session *session, uint64_t now_ns);
+void tandem_memory_link_land_late(struct tandem_memory_link *link,
+                                  struct tandem_memory_session *session, uint64_t now_ns);
+
+/* ---- data channels: channel.c ---- */
+
+/* That end of it ends, where it was up or joining; the other end is told in its progress. */
+void tandem_memory_channel_end(struct tandem_memory_session *session, unsigned channel,
+                               const struct tandem_error *cause);
+/* The other end's losses become this end's; connecting side: joins that were asked for go on. */
+void tandem_memory_channels_move(struct tandem_memory_session *session, uint64_t now_ns);
+bool tandem_memory_channels_may_move(const struct tandem_memory_session *session);
+unsigned tandem_memory_channels_count(const struct tandem_memory_session *session,
+                                      enum tandem_channel_state state);
+/* Connecting side: when the next of what it waits for on data channels is overdue. */
+uint64_t tandem_memory_channels_deadline_ns(const struct tandem_memory_session *session);
+/* Listening side: joins what asks for it, by way of `listener`. TANDEM_E_AGAIN, or
+ * TANDEM_E_PROTOCOL with the reason when one was refused. */
+int tandem_memory_channels_admit(struct tandem_memory_listener *listener,
+                                 struct tandem_error *reterr_error);
+bool tandem_memory_channels_ask(const struct tandem_memory_listener *listener);
 
 /* Takes a reference of `link`. */
 int tandem_memory_session_new(struct tandem_memory_link *link, enum tandem_memory_side side,
@@ -191,6 +247,13 @@ unsigned tandem_memory_session_inflight_count(const struct tandem_session *sessi
                                               unsigned channel);
 int tandem_memory_session_fence(struct tandem_session *session, uint64_t deadline_ns,
                                 struct tandem_error *reterr_error);
+int tandem_memory_session_fence_channel(struct tandem_session *session, unsigned channel,
+                                        uint64_t deadline_ns, struct tandem_error *reterr_error);
+int tandem_memory_session_restore(struct tandem_session *session, unsigned channel,
+                                  struct tandem_error *reterr_error);
+void tandem_memory_session_channel_status(const struct tandem_session *session, unsigned channel,
+                                          struct tandem_channel_status *ret_status);
+void tandem_memory_session_break_channel(struct tandem_session *session, unsigned channel);
 void tandem_memory_session_describe(const struct tandem_session *session, char *text,
                                     size_t text_bytes);
 

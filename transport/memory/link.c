@@ -6,8 +6,10 @@
 
 static void free_link(struct tandem_memory_link *link)
 {
-	for (unsigned i = 0; i < TANDEM_CHANNELS_MAX; i++)
+	for (unsigned i = 0; i < TANDEM_CHANNELS_MAX; i++) {
+		tandem_memory_channel_clear(&link->channels[i]);
 		tandem_memory_free(link->channels[i].writes);
+	}
 	for (unsigned side = 0; side < TANDEM_SIDE_COUNT; side++)
 		tandem_memory_free(link->controls[side]);
 	tandem_memory_free(link);
@@ -70,10 +72,23 @@ void tandem_memory_link_refresh(struct tandem_memory_link *link)
 
 /* ---- posting ---- */
 
+static void drop_first(struct tandem_memory_channel *channel)
+{
+	tandem_memory_free(channel->writes[channel->first].copy);
+	channel->first = (channel->first + 1) % channel->capacity;
+	channel->count--;
+}
+
+void tandem_memory_channel_clear(struct tandem_memory_channel *channel)
+{
+	while (channel->count > 0)
+		drop_first(channel);
+}
+
 void tandem_memory_link_clear_writes(struct tandem_memory_link *link)
 {
 	for (unsigned i = 0; i < link->options.channel_count; i++)
-		link->channels[i].count = 0;
+		tandem_memory_channel_clear(&link->channels[i]);
 }
 
 bool tandem_memory_link_add_write(struct tandem_memory_link *link, unsigned index,
@@ -84,8 +99,12 @@ bool tandem_memory_link_add_write(struct tandem_memory_link *link, unsigned inde
 		return false;
 	if (channel->count == 0)
 		channel->moved_at_ns = now_ns;
-	channel->writes[(channel->first + channel->count) % channel->capacity] = *write;
+	struct tandem_memory_write *item =
+	        &channel->writes[(channel->first + channel->count) % channel->capacity];
+	*item = *write;
+	item->posted_ns = now_ns;
 	channel->count++;
+	channel->ends[TANDEM_SIDE_CONNECTING].bytes += write->write.length;
 	return true;
 }
 
@@ -115,6 +134,13 @@ bool tandem_memory_link_add_control(struct tandem_memory_link *link, enum tandem
 
 /* ---- landing ---- */
 
+static bool may_land(const struct tandem_memory_channel *channel)
+{
+	const struct tandem_memory_channel_end *end = &channel->ends[TANDEM_SIDE_LISTENING];
+	return channel->count > 0 &&
+	       (end->state == TANDEM_CHANNEL_UP || end->state == TANDEM_CHANNEL_LOST);
+}
+
 bool tandem_memory_link_has_work(const struct tandem_memory_link *link,
                                  enum tandem_memory_side side)
 {
@@ -122,7 +148,7 @@ bool tandem_memory_link_has_work(const struct tandem_memory_link *link,
 		return true;
 	for (unsigned i = 0; side == TANDEM_SIDE_LISTENING && i < link->options.channel_count;
 	     i++) {
-		if (link->channels[i].count > 0)
+		if (may_land(&link->channels[i]))
 			return true;
 	}
 	return false;
@@ -161,31 +187,52 @@ static bool land_write(struct tandem_memory_link *link, unsigned index,
 	struct tandem_memory_channel *channel = &link->channels[index];
 	const struct tandem_memory_write *item = &channel->writes[channel->first];
 	const struct tandem_memory_target *target = &session->targets[item->write.memory_id];
-	if (item->notifies && session->queue.notice_count == TANDEM_NOTICES_MAX)
+	const struct tandem_event_queue *queue = &session->queue;
+	if (item->notifies &&
+	    queue->notice_count - queue->channel_event_count == TANDEM_NOTICES_MAX)
 		return false;
 	memcpy(target->base + item->write.offset, item->write.source, item->write.length);
 	if (item->notifies)
 		tandem_event_queue_add_notice(&session->queue, index, item->immediate);
-	channel->first = (channel->first + 1) % channel->capacity;
-	channel->count--;
+	channel->ends[TANDEM_SIDE_LISTENING].bytes += item->write.length;
+	drop_first(channel);
 	channel->moved_at_ns = now_ns;
 	if (link->fabric->operations_left != UINT64_MAX)
 		link->fabric->operations_left--;
 	return true;
 }
 
-/* T5. One write a channel in turn: the worst order between channels that is still fair. */
+static bool has_ended(const struct tandem_memory_channel *channel)
+{
+	return channel->ends[TANDEM_SIDE_CONNECTING].has_ended ||
+	       channel->ends[TANDEM_SIDE_LISTENING].has_ended;
+}
+
+/* One more of each channel in turn, as far as that channel may. */
+static bool land_round(struct tandem_memory_link *link, struct tandem_memory_session *session,
+                       uint64_t now_ns, bool wants_ended)
+{
+	bool has_landed = false;
+	for (unsigned i = 0; i < link->options.channel_count; i++) {
+		const struct tandem_memory_channel *channel = &link->channels[i];
+		if (!tandem_fabric_is_held(link->fabric) && may_land(channel) &&
+		    has_ended(channel) == wants_ended)
+			has_landed = land_write(link, i, session, now_ns) || has_landed;
+	}
+	return has_landed;
+}
+
+/* [T5]. One write a channel in turn: the worst order between channels that is still fair. Those of
+ * a channel that ended come late, and one at a time [T15]. */
 void tandem_memory_link_land_writes(struct tandem_memory_link *link,
                                     struct tandem_memory_session *session, uint64_t now_ns)
 {
-	bool has_landed = true;
-	while (has_landed) {
-		has_landed = false;
-		for (unsigned i = 0; i < link->options.channel_count; i++) {
-			if (tandem_fabric_is_held(link->fabric))
-				return;
-			if (link->channels[i].count > 0)
-				has_landed = land_write(link, i, session, now_ns) || has_landed;
-		}
-	}
+	while (land_round(link, session, now_ns, false))
+		;
+}
+
+void tandem_memory_link_land_late(struct tandem_memory_link *link,
+                                  struct tandem_memory_session *session, uint64_t now_ns)
+{
+	land_round(link, session, now_ns, true);
 }

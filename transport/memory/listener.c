@@ -1,9 +1,8 @@
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <tandem/clock.h>
 #include <tandem/memory.h>
 
 #include "memory/fabric.h"
@@ -15,7 +14,8 @@ static struct tandem_memory_listener *of(struct tandem_listener *head)
 
 void tandem_memory_listener_refresh(struct tandem_memory_listener *listener)
 {
-	bool has_work = listener->count > 0 && !tandem_fabric_is_held(listener->fabric);
+	bool has_work = (listener->count > 0 || tandem_memory_channels_ask(listener)) &&
+	                !tandem_fabric_is_held(listener->fabric);
 	tandem_memory_set_awake(listener->fd, &listener->is_awake, has_work);
 }
 
@@ -27,27 +27,62 @@ static struct tandem_memory_link *take(struct tandem_memory_listener *listener)
 	return link;
 }
 
+/* [S1]. The keys themselves are compared: nothing travels here. */
+static int find_key(const struct tandem_transport_options *listening,
+                    const struct tandem_transport_options *connecting)
+{
+	static const struct tandem_key zeros;
+	const struct tandem_key *key = connecting->key_count > 0 ? &connecting->keys[0] : &zeros;
+	if (listening->key_count == 0)
+		return tandem_mac_equal(key, &zeros, sizeof(zeros)) ? 0 : -1;
+	for (unsigned i = 0; i < listening->key_count; i++) {
+		if (tandem_mac_equal(key, &listening->keys[i], sizeof(*key)))
+			return (int)i;
+	}
+	return -1;
+}
+
+static int make_session(struct tandem_memory_listener *listener, struct tandem_memory_link *link,
+                        struct tandem_session **ret_session, struct tandem_error *reterr_error)
+{
+	struct tandem_memory_session *session = NULL;
+	if (link->is_dropped || link->is_over[TANDEM_SIDE_CONNECTING])
+		return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "join",
+		                        "the peer left before it had joined");
+	int key_index = find_key(&listener->options, &link->options);
+	link->is_refused = key_index < 0;
+	if (link->is_refused)
+		return tandem_error_set(reterr_error, TANDEM_E_REFUSED, "join",
+		                        "the peer's key is none of the %u keys of this side; both "
+		                        "must have the same key file",
+		                        listener->options.key_count);
+	int status = tandem_memory_session_new(link, TANDEM_SIDE_LISTENING, &session, reterr_error);
+	if (status != 0)
+		return status;
+	session->key_index = (unsigned)key_index;
+	session->peer_timeout_ns = listener->options.peer_timeout_ns;
+	session->join_deadline_ns = tandem_clock_now_ns() + listener->options.connect_timeout_ns;
+	link->listener = listener;
+	*ret_session = &session->head;
+	return 0;
+}
+
 static int accept_session(struct tandem_listener *head, struct tandem_session **ret_session,
                           struct tandem_error *reterr_error)
 {
 	struct tandem_memory_listener *listener = of(head);
-	struct tandem_memory_session *session = NULL;
-	if (listener->count == 0 || tandem_fabric_is_held(listener->fabric))
+	if (tandem_fabric_is_held(listener->fabric))
 		return TANDEM_E_AGAIN;
-	struct tandem_memory_link *link = take(listener);
-	tandem_memory_listener_refresh(listener);
-	if (link->is_dropped || link->is_over[TANDEM_SIDE_CONNECTING]) {
+	int status = tandem_memory_channels_admit(listener, reterr_error);
+	if (status == TANDEM_E_AGAIN && listener->count > 0) {
+		struct tandem_memory_link *link = take(listener);
+		status = make_session(listener, link, ret_session, reterr_error);
+		if (status != 0)
+			link->is_over[TANDEM_SIDE_LISTENING] = true;
+		tandem_memory_link_refresh(link);
 		tandem_memory_link_unref(link);
-		return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "join",
-		                        "the peer left before it had joined");
 	}
-	int status = tandem_memory_session_new(link, TANDEM_SIDE_LISTENING, &session, reterr_error);
-	if (status != 0)
-		link->is_over[TANDEM_SIDE_LISTENING] = true;
-	tandem_memory_link_refresh(link);
-	tandem_memory_link_unref(link);
-	if (status == 0)
-		*ret_session = &session->head;
+	tandem_memory_listener_refresh(listener);
 	return status;
 }
 
@@ -80,6 +115,12 @@ static void free_listener(struct tandem_listener *head)
 		if (listener->fabric->listeners[i] == listener)
 			listener->fabric->listeners[i] = NULL;
 	}
+	/* The sessions go on; only nothing joins them any more. */
+	for (struct tandem_memory_link *link = listener->fabric->links; link; link = link->next) {
+		if (link->listener == listener)
+			link->listener = NULL;
+	}
+	tandem_fabric_refresh(listener->fabric);
 	if (listener->fd >= 0)
 		close(listener->fd);
 	tandem_memory_free(listener);
@@ -98,9 +139,13 @@ static int take_place(struct tandem_memory_listener *listener, struct tandem_err
 	struct tandem_fabric *fabric = listener->fabric;
 	if (listener->port == 0)
 		listener->port = fabric->next_port++;
-	if (tandem_fabric_find(fabric, listener->address, listener->port))
-		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, EADDRINUSE, "listen",
-		                              "%s port %u", listener->address, listener->port);
+	for (unsigned i = 0; i < listener->options.rail_count; i++) {
+		const char *address = listener->options.rails[i].address;
+		if (tandem_fabric_find(fabric, address, listener->port, NULL))
+			return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, EADDRINUSE,
+			                              "listen", "%s port %u", address,
+			                              listener->port);
+	}
 	for (unsigned i = 0; i < TANDEM_FABRIC_LISTENERS_MAX; i++) {
 		if (!fabric->listeners[i]) {
 			fabric->listeners[i] = listener;
@@ -123,7 +168,7 @@ int tandem_memory_listener_new(struct tandem_fabric *fabric,
 	listener->head.ops = &ops;
 	listener->fabric = fabric;
 	listener->port = options->port;
-	snprintf(listener->address, sizeof(listener->address), "%s", options->rails[0].address);
+	listener->options = *options;
 	listener->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int status = listener->fd < 0 ? tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno,
 	                                                       "eventfd", "a listener")

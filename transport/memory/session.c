@@ -14,6 +14,17 @@ static enum tandem_memory_side other(enum tandem_memory_side side)
 
 static const struct tandem_session_ops ops;
 
+static void begin_channels(struct tandem_memory_session *session)
+{
+	const struct tandem_transport_options *options = &session->link->options;
+	for (unsigned i = 0; i < options->channel_count; i++) {
+		struct tandem_memory_channel *channel = &session->link->channels[i];
+		channel->ends[TANDEM_SIDE_CONNECTING].state = TANDEM_CHANNEL_JOINING;
+		channel->ends[TANDEM_SIDE_CONNECTING].rail = i % options->rail_count;
+		channel->join_deadline_ns = UINT64_MAX; /* the session's holds */
+	}
+}
+
 int tandem_memory_session_new(struct tandem_memory_link *link, enum tandem_memory_side side,
                               struct tandem_memory_session **ret_session,
                               struct tandem_error *reterr_error)
@@ -34,6 +45,8 @@ int tandem_memory_session_new(struct tandem_memory_link *link, enum tandem_memor
 	session->link = link;
 	link->reference_count++;
 	link->ends[side] = session;
+	if (side == TANDEM_SIDE_CONNECTING)
+		begin_channels(session);
 	*ret_session = session;
 	return 0;
 }
@@ -52,10 +65,10 @@ static bool may_move(const struct tandem_memory_session *session)
 		return true;
 	if (tandem_fabric_is_held(link->fabric))
 		return false;
-	if (session->state == TANDEM_MEMORY_JOINING)
-		return !session->is_offered || link->ends[TANDEM_SIDE_LISTENING] ||
-		       is_peer_over(session);
-	return is_peer_over(session) || tandem_memory_link_has_work(link, session->side);
+	if (session->state == TANDEM_MEMORY_JOINING && !session->is_offered)
+		return true;
+	return is_peer_over(session) || tandem_memory_link_has_work(link, session->side) ||
+	       tandem_memory_channels_may_move(session);
 }
 
 static bool has_work(const struct tandem_memory_session *session)
@@ -123,9 +136,11 @@ static void free_session(struct tandem_session *head)
 static void offer(struct tandem_memory_session *session)
 {
 	struct tandem_memory_link *link = session->link;
+	unsigned rail = link->options.control_rail;
 	struct tandem_memory_listener *listener = tandem_fabric_find(
-	        link->fabric, link->options.rails[0].address, link->options.port);
-	if (!listener || listener->count == TANDEM_FABRIC_BACKLOG) {
+	        link->fabric, link->options.rails[rail].address, link->options.port, NULL);
+	if (!listener || listener->count == TANDEM_FABRIC_BACKLOG ||
+	    link->fabric->lost_rail_mask >> rail & 1) {
 		end_for(session, TANDEM_E_PEER_LOST, "connect", "nobody listens there");
 		return;
 	}
@@ -136,35 +151,72 @@ static void offer(struct tandem_memory_session *session)
 	tandem_memory_listener_refresh(listener);
 }
 
-static void join(struct tandem_memory_session *session)
+/* [T2]. It is up with what could join, when nothing more is to be waited for. */
+static void come_up(struct tandem_memory_session *session, bool is_late)
 {
-	if (!tandem_fabric_is_held(session->link->fabric)) {
-		if (!session->is_offered)
-			offer(session);
-		else if (session->link->ends[TANDEM_SIDE_LISTENING])
-			session->has_up_event = true;
-		else if (is_peer_over(session))
-			end_for(session, TANDEM_E_PEER_LOST, "connect", "the listener went away");
-	}
-	if (session->has_up_event)
-		session->state = TANDEM_MEMORY_UP;
-	else if (tandem_clock_now_ns() >= session->join_deadline_ns)
+	unsigned joining_count = tandem_memory_channels_count(session, TANDEM_CHANNEL_JOINING);
+	unsigned up_count = tandem_memory_channels_count(session, TANDEM_CHANNEL_UP);
+	if (is_late && up_count == 0) {
 		end_for(session, TANDEM_E_TIMEOUT, "connect", "nobody accepted in time");
+		return;
+	}
+	if (joining_count > 0 && !is_late)
+		return;
+	if (up_count == 0) {
+		struct tandem_error cause =
+		        session->link->channels[0].ends[TANDEM_SIDE_CONNECTING].cause;
+		tandem_error_wrap(&cause, cause.code, "no data channel could join");
+		tandem_memory_session_end(session, &cause);
+		return;
+	}
+	for (unsigned i = 0; i < session->link->options.channel_count; i++) {
+		struct tandem_memory_channel *channel = &session->link->channels[i];
+		struct tandem_memory_channel_end *end = &channel->ends[TANDEM_SIDE_CONNECTING];
+		if (end->state != TANDEM_CHANNEL_UP) {
+			end->state = TANDEM_CHANNEL_DOWN;
+			end->has_ended = true; /* it may have been admitted too late */
+			channel->join = TANDEM_JOIN_NONE;
+		}
+	}
+	session->state = TANDEM_MEMORY_UP;
+	session->has_up_event = true;
 }
 
-/* When what this side posted has waited for too long; UINT64_MAX when nothing waits. */
-static uint64_t deadline_of_posted(const struct tandem_memory_session *session)
+static void join(struct tandem_memory_session *session)
 {
-	const struct tandem_memory_link *link = session->link;
-	const struct tandem_memory_controls *controls = link->controls[other(session->side)];
-	uint64_t since_ns = controls->count > 0 ? controls->moved_at_ns : UINT64_MAX;
-	for (unsigned i = 0; i < link->options.channel_count; i++) {
-		const struct tandem_memory_channel *channel = &link->channels[i];
-		if (session->side == TANDEM_SIDE_CONNECTING && channel->count > 0 &&
-		    channel->moved_at_ns < since_ns)
-			since_ns = channel->moved_at_ns;
+	uint64_t now_ns = tandem_clock_now_ns();
+	if (!tandem_fabric_is_held(session->link->fabric)) {
+		if (session->link->is_refused)
+			end_for(session, TANDEM_E_REFUSED, "connect",
+			        "the peer does not hold this side's key; both must have the same "
+			        "key file");
+		else if (is_peer_over(session))
+			end_for(session, TANDEM_E_PEER_LOST, "connect", "the listener went away");
+		else if (!session->is_offered)
+			offer(session);
+		else
+			tandem_memory_channels_move(session, now_ns);
 	}
-	return since_ns == UINT64_MAX ? UINT64_MAX : since_ns + link->options.peer_timeout_ns;
+	if (session->state == TANDEM_MEMORY_JOINING)
+		come_up(session, now_ns >= session->join_deadline_ns);
+}
+
+/* When what this side waits for is overdue; UINT64_MAX when there is nothing. */
+static uint64_t deadline_of_session(const struct tandem_memory_session *session)
+{
+	const struct tandem_memory_controls *controls =
+	        session->link->controls[other(session->side)];
+	if (session->side == TANDEM_SIDE_LISTENING && !session->has_had_channel)
+		return session->join_deadline_ns;
+	return controls->count > 0 ? controls->moved_at_ns + session->peer_timeout_ns : UINT64_MAX;
+}
+
+static void end_overdue(struct tandem_memory_session *session)
+{
+	if (session->side == TANDEM_SIDE_LISTENING && !session->has_had_channel)
+		end_for(session, TANDEM_E_TIMEOUT, "join", "no data channel came in time");
+	else
+		end_for(session, TANDEM_E_TIMEOUT, "send", "what was posted does not land");
 }
 
 static void move(struct tandem_memory_session *session)
@@ -172,13 +224,18 @@ static void move(struct tandem_memory_session *session)
 	struct tandem_memory_link *link = session->link;
 	uint64_t now_ns = tandem_clock_now_ns();
 	tandem_memory_link_land_controls(link, session, now_ns);
-	if (session->side == TANDEM_SIDE_LISTENING)
+	if (session->side == TANDEM_SIDE_LISTENING) {
 		tandem_memory_link_land_writes(link, session, now_ns);
+		tandem_memory_link_land_late(link, session, now_ns);
+	}
+	tandem_memory_channels_move(session, now_ns);
+	if (session->state == TANDEM_MEMORY_OVER)
+		return;
 	if (!tandem_fabric_is_held(link->fabric) && is_peer_over(session) &&
 	    !tandem_memory_link_has_work(link, session->side))
 		end_for(session, TANDEM_E_PEER_LOST, "receive", "the peer has ended the session");
-	else if (now_ns >= deadline_of_posted(session))
-		end_for(session, TANDEM_E_TIMEOUT, "send", "what was posted does not land");
+	else if (now_ns >= deadline_of_session(session))
+		end_overdue(session);
 }
 
 static void progress(struct tandem_session *head)
@@ -193,7 +250,17 @@ static void progress(struct tandem_session *head)
 		join(session);
 	if (session->state == TANDEM_MEMORY_UP)
 		move(session);
-	tandem_memory_link_refresh(session->link);
+	tandem_fabric_refresh(session->link->fabric);
+}
+
+static uint32_t up_mask(const struct tandem_memory_session *session)
+{
+	uint32_t mask = 0;
+	for (unsigned i = 0; i < session->link->options.channel_count; i++) {
+		if (session->link->channels[i].ends[session->side].state == TANDEM_CHANNEL_UP)
+			mask |= UINT32_C(1) << i;
+	}
+	return mask;
 }
 
 static bool take_event(struct tandem_memory_session *session,
@@ -202,6 +269,7 @@ static bool take_event(struct tandem_memory_session *session,
 	if (session->has_up_event) {
 		session->has_up_event = false;
 		ret_event->type = TANDEM_SESSION_UP;
+		ret_event->channel_mask = up_mask(session);
 		return true;
 	}
 	if (session->drains_controls)
@@ -221,7 +289,12 @@ static bool next_event(struct tandem_session *head, struct tandem_session_event 
 {
 	struct tandem_memory_session *session = tandem_memory_session_of(head);
 	bool has_event = take_event(session, ret_event);
-	tandem_memory_session_refresh(session);
+	bool is_loss = has_event && ret_event->type == TANDEM_SESSION_CHANNEL_LOST;
+	/* A channel may join again when its loss was taken. */
+	if (is_loss)
+		tandem_fabric_refresh(session->link->fabric);
+	else
+		tandem_memory_session_refresh(session);
 	return has_event;
 }
 
@@ -257,12 +330,20 @@ static uint64_t deadline_ns(const struct tandem_session *head)
 	switch (session->state) {
 	case TANDEM_MEMORY_JOINING:
 		return session->join_deadline_ns;
-	case TANDEM_MEMORY_UP:
-		return deadline_of_posted(session);
+	case TANDEM_MEMORY_UP: {
+		uint64_t session_ns = deadline_of_session(session);
+		uint64_t channels_ns = tandem_memory_channels_deadline_ns(session);
+		return session_ns < channels_ns ? session_ns : channels_ns;
+	}
 	case TANDEM_MEMORY_OVER:
 		break;
 	}
 	return UINT64_MAX;
+}
+
+static unsigned key_index(const struct tandem_session *head)
+{
+	return tandem_memory_session_of_const(head)->key_index;
 }
 
 static const struct tandem_session_ops ops = {
@@ -281,6 +362,11 @@ static const struct tandem_session_ops ops = {
         .inflight_count = tandem_memory_session_inflight_count,
         .yank = yank,
         .fence = tandem_memory_session_fence,
+        .fence_channel = tandem_memory_session_fence_channel,
+        .restore = tandem_memory_session_restore,
+        .channel_status = tandem_memory_session_channel_status,
+        .key_index = key_index,
+        .break_channel = tandem_memory_session_break_channel,
         .describe = tandem_memory_session_describe,
         .free = free_session,
 };

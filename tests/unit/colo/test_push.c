@@ -53,12 +53,17 @@ static void join(void)
 	             0);
 	cr_assert_eq(tandem_session_expose(secondary, 0, caches[0], sizeof heap, NULL), 0);
 	cr_assert_eq(tandem_session_expose(secondary, 1, caches[1], sizeof notes, NULL), 0);
+	struct tandem_session *none;
 	do {
+		cr_assert_eq(tandem_listener_accept(listener, &none, NULL), TANDEM_E_AGAIN);
 		tandem_session_progress(secondary);
 		tandem_session_progress(primary);
 	} while (tandem_session_exposed_bytes(primary, 1) == 0);
 	cr_assert(tandem_session_next_event(primary, &event));
 	cr_assert_eq(event.type, TANDEM_SESSION_UP);
+	for (unsigned i = 0; i < CHANNELS; i++)
+		cr_assert(tandem_session_next_event(secondary, &event) &&
+		          event.type == TANDEM_SESSION_CHANNEL_UP);
 	cr_assert_eq(tandem_push_begin(&push, primary, NULL), 0);
 }
 

@@ -45,7 +45,13 @@ static void setup(void)
 	cr_assert_eq(tandem_session_expose(secondary, 0, memory, sizeof(memory), NULL), 0);
 	cr_assert_eq(tandem_session_register(primary, source, sizeof(source), NULL), 0);
 	tandem_session_progress(primary);
+	cr_assert_eq(tandem_listener_accept(listener, &secondary, NULL), TANDEM_E_AGAIN);
+	tandem_session_progress(primary);
 	cr_assert(tandem_session_next_event(primary, &event) && event.type == TANDEM_SESSION_UP);
+	cr_assert_eq(event.channel_mask, 3);
+	for (unsigned channel = 0; channel < 2; channel++)
+		cr_assert(tandem_session_next_event(secondary, &event) &&
+		          event.type == TANDEM_SESSION_CHANNEL_UP && event.channel == channel);
 	tandem_session_progress(primary);
 	cr_assert_eq(tandem_session_exposed_bytes(primary, 0), sizeof(memory));
 }

@@ -294,5 +294,20 @@ TANDEM_MUST_CHECK int tandem_transport_open_memory(struct tandem_fabric *fabric,
 void tandem_fabric_cut(struct tandem_fabric *fabric, bool is_cut);
 void tandem_fabric_limit(struct tandem_fabric *fabric, uint64_t operations);
 void tandem_fabric_drop(struct tandem_fabric *fabric);
+/* Who sees a path break first; the other side is told by the first, in its progress. */
+enum tandem_fabric_witness {
+	TANDEM_FABRIC_BOTH,
+	TANDEM_FABRIC_CONNECTING,
+	TANDEM_FABRIC_LISTENING,
+};
+/* Breaks data channel `channel` of every session. What was posted on it stays under way: one write
+ * lands in each progress of the listening side, until that has fenced the channel. */
+void tandem_fabric_break(struct tandem_fabric *fabric, unsigned channel,
+                         enum tandem_fabric_witness witness);
+/* The data channels of the mask cannot join, in any session, until it is called without them. */
+void tandem_fabric_refuse(struct tandem_fabric *fabric, uint32_t channel_mask);
+/* Breaks what goes by rail `rail` of the connecting side, sessions whose control channel does
+ * included; nothing joins by it until it is called with false. */
+void tandem_fabric_lose_rail(struct tandem_fabric *fabric, unsigned rail, bool is_lost);
 
 #endif
