@@ -20,7 +20,8 @@ static void begin_channels(struct tandem_memory_session *session)
 	for (unsigned i = 0; i < options->channel_count; i++) {
 		struct tandem_memory_channel *channel = &session->link->channels[i];
 		channel->ends[TANDEM_SIDE_CONNECTING].state = TANDEM_CHANNEL_JOINING;
-		channel->ends[TANDEM_SIDE_CONNECTING].rail = i % options->rail_count;
+		channel->ends[TANDEM_SIDE_CONNECTING].rail =
+		        (options->control_rail + i) % options->rail_count;
 		channel->join_deadline_ns = UINT64_MAX; /* the session's holds */
 	}
 }

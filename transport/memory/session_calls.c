@@ -205,7 +205,6 @@ int tandem_memory_session_restore(struct tandem_session *head, unsigned index,
 		                        "data channel %u is %s", index,
 		                        tandem_channel_state_text(end->state));
 	end->state = TANDEM_CHANNEL_JOINING;
-	end->rail = (end->rail + 1) % options->rail_count;
 	channel->join = TANDEM_JOIN_NONE;
 	channel->join_deadline_ns = tandem_clock_now_ns() + options->connect_timeout_ns;
 	tandem_memory_link_refresh(session->link);
