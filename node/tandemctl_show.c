@@ -1,6 +1,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <tandem/quantity.h>
+
 #include "tandemctl.h"
 
 /* Answers for people. Every key may be missing or null: an older or newer controller is no reason
@@ -98,11 +100,45 @@ static void show_data_plane(struct json_object *pair)
 		return;
 	const char *detail = text_of(stats, "transport_detail", "");
 	printf("  transport:   %s, %" PRIu64 " channels, tracker %s%s%s\n",
-	       text_of(stats, "transport", "?"), count_of(stats, "channels"),
+	       text_of(stats, "transport", "?"), count_of(stats, "channel_count"),
 	       text_of(stats, "tracker", "?"), detail[0] ? "; " : "", detail);
 	printf("  pause:       p50 %.0f us, p99 %.0f us, max %.0f us of %" PRIu64 " checkpoints\n",
 	       json_object_get_double(get(pause, "p50")), json_object_get_double(get(pause, "p99")),
 	       json_object_get_double(get(pause, "max")), count_of(pause, "count"));
+}
+
+/* "1.5 GiB" */
+static const char *size(struct json_object *object, const char *key,
+                        char text[TANDEM_QUANTITY_BYTES])
+{
+	tandem_quantity_bytes(count_of(object, key), text);
+	return text;
+}
+
+static void show_channel(struct json_object *channel)
+{
+	const char *first_error = text_of(channel, "first_error", "");
+	uint64_t lost_count = count_of(channel, "times_lost");
+	char bytes[TANDEM_QUANTITY_BYTES], age[32];
+	printf("  channel %-4" PRIu64 " %s, rail %" PRIu64 ", %s, %" PRIu64 " in flight",
+	       count_of(channel, "channel"), text_of(channel, "state", "unknown"),
+	       count_of(channel, "rail"), size(channel, "bytes", bytes),
+	       count_of(channel, "in_flight"));
+	if (get(channel, "oldest_pending_ms"))
+		printf(", the oldest for %s", span(channel, "oldest_pending_ms", age));
+	if (lost_count > 0)
+		printf(", lost %" PRIu64 " time%s", lost_count, lost_count == 1 ? "" : "s");
+	printf("%s%s\n", first_error[0] ? "; first error: " : "", first_error);
+}
+
+static void show_channels(struct json_object *pair)
+{
+	struct json_object *plane = get(pair, "data_plane");
+	/* Only the program posts; a page of one that ended says nothing about now. */
+	if (strcmp(text_of(plane, "kind", ""), "program") != 0)
+		return;
+	for (size_t i = 0; i < length_of(pair, "channels"); i++)
+		show_channel(element(pair, "channels", i));
 }
 
 static void show_arbiter(struct json_object *pair)
@@ -135,6 +171,7 @@ static void show_pair(struct json_object *pair)
 	show_advice(pair);
 	show_peer(pair);
 	show_data_plane(pair);
+	show_channels(pair);
 	show_arbiter(pair);
 	show_last_failover(pair);
 }

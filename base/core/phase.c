@@ -12,3 +12,9 @@ const char *tandem_phase_name(enum tandem_phase phase)
 	unsigned index = (unsigned)phase;
 	return index < TANDEM_PHASE_COUNT ? names[index] : "unknown";
 }
+
+const char *tandem_channel_stats_state(uint32_t state)
+{
+	static const char *const states[] = {"down", "joining", "up", "lost"};
+	return state < sizeof(states) / sizeof(states[0]) ? states[state] : "unknown";
+}

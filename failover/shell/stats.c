@@ -26,7 +26,7 @@ static void add_times(struct json_object *object, const char *key,
 /* The page is written by the protected program: its texts may have no end. */
 static void add_text(struct json_object *object, const char *key, const char *text, size_t size)
 {
-	char copy[128];
+	char copy[256];
 	snprintf(copy, sizeof(copy), "%.*s", (int)size, text);
 	json_object_object_add(object, key, json_object_new_string(copy));
 }
@@ -38,7 +38,7 @@ static void add_counts(struct json_object *object, const struct tandem_stats *st
 		uint64_t value;
 	} rows[] = {
 	        {"process_id", stats->process_id},
-	        {"channels", stats->channel_count},
+	        {"channel_count", stats->channel_count},
 	        {"generation", stats->generation},
 	        {"epochs_committed", stats->epochs_committed},
 	        {"epochs_aborted", stats->epochs_aborted},
@@ -51,6 +51,53 @@ static void add_counts(struct json_object *object, const struct tandem_stats *st
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		json_object_object_add(object, rows[i].key, json_object_new_uint64(rows[i].value));
+}
+
+/* null while nothing is pending. The program may be gone and its page old: ages count from now. */
+static struct json_object *pending_age(const struct tandem_channel_stats *channel, uint64_t now_ns)
+{
+	uint64_t posted_ns = channel->oldest_posted_ns;
+	if (posted_ns == 0)
+		return NULL;
+	return tandem_status_number(now_ns > posted_ns ? now_ns - posted_ns : 0, TANDEM_NS_PER_MS);
+}
+
+static struct json_object *describe_channel(const struct tandem_channel_stats *channel,
+                                            unsigned number, uint64_t now_ns)
+{
+	struct json_object *object = json_object_new_object();
+	const char *state = tandem_channel_stats_state(channel->state);
+	const struct {
+		const char *key;
+		uint64_t value;
+	} rows[] = {{"channel", number},
+	            {"rail", channel->rail},
+	            {"bytes", channel->bytes},
+	            {"in_flight", channel->inflight_count},
+	            {"times_lost", channel->lost_count}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		json_object_object_add(object, rows[i].key, json_object_new_uint64(rows[i].value));
+	json_object_object_add(object, "state", json_object_new_string(state));
+	json_object_object_add(object, "oldest_pending_ms", pending_age(channel, now_ns));
+	if (channel->first_error[0] != '\0')
+		add_text(object, "first_error", channel->first_error, sizeof(channel->first_error));
+	else
+		json_object_object_add(object, "first_error", NULL);
+	return object;
+}
+
+struct json_object *tandem_status_of_channels(const char *directory, const char *pair)
+{
+	const struct tandem_stats *stats = NULL;
+	struct json_object *list = json_object_new_array();
+	uint64_t now_ns = tandem_clock_now_ns();
+	if (tandem_stats_open(directory, pair, &stats, NULL) != 0)
+		return list;
+	unsigned count = stats->channel_count;
+	for (unsigned i = 0; i < count && i < TANDEM_STATS_CHANNELS_MAX; i++)
+		json_object_array_add(list, describe_channel(&stats->channels[i], i, now_ns));
+	tandem_stats_close(stats);
+	return list;
 }
 
 struct json_object *tandem_status_of_stats(const char *directory, const char *pair)

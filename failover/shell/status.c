@@ -257,6 +257,9 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	add(object, "stats",
 	    tandem_status_of_stats(pair->controller->options.run_directory,
 	                           machine->config.pair.name));
+	add(object, "channels",
+	    tandem_status_of_channels(pair->controller->options.run_directory,
+	                              machine->config.pair.name));
 	add(object, "last_failover", describe_failover(&machine->times));
 	return object;
 }

@@ -12,6 +12,8 @@ struct json_object *tandem_status_of_history(const struct tandem_history *histor
                                              const char *pair);
 /* stats.c: PAIR.stats of the run directory, or NULL. */
 struct json_object *tandem_status_of_stats(const char *directory, const char *pair);
+/* stats.c: the data channels of the same file, an empty list without it. */
+struct json_object *tandem_status_of_channels(const char *directory, const char *pair);
 /* Milliseconds and so on with three digits behind the point. */
 struct json_object *tandem_status_number(uint64_t value, uint64_t unit);
 /* "2026-11-21T06:40:00.123Z" */

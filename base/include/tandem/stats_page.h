@@ -70,6 +70,8 @@ struct tandem_stats {
 };
 
 const char *tandem_phase_name(enum tandem_phase phase);
+/* "up": the words of enum tandem_channel_state. */
+const char *tandem_channel_stats_state(uint32_t state);
 
 /* Maps DIR/PAIR.stats, mode 0600, made anew. *ret_stats is unmapped by tandem_stats_close(). */
 TANDEM_MUST_CHECK int tandem_stats_create(const char *directory, const char *pair,

@@ -168,7 +168,7 @@ def plane_packets(field):
         _drop(field, [control.control(kind, pair=PAIR)]) for kind in control.FROM_CONTROLLER
     ])
     _complaint(field.b, _DROPPED + "it speaks another version",
-               lambda: [_drop(field, [attach(version=version)]) for version in (0, 2, 65535)])
+               lambda: [_drop(field, [attach(version=version)]) for version in (0, 1, 3, 65535)])
     _complaint(field.b, _DROPPED + "its first packet is not ATTACH", lambda: [
         _drop(field, [control.control(kind, plane=control.STANDBY, pair=PAIR, answers=control.FENCE)])
         for kind in control.FROM_PLANE if kind != control.ATTACH

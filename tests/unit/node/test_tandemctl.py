@@ -310,7 +310,8 @@ class Lies(unittest.TestCase):
             b'{"ok":true,"pairs":7,"events":{}}\n',
             b'{"ok":true,"pairs":[null,3,{}],"events":[null,"x",{}]}\n',
             b'{"ok":true,"pairs":[{"peer":{"links":[4]},"alarms":[null,1],"stats":[]}]}\n',
-            b'{"ok":true,"pairs":[{"data_plane":{"attached":true,"kind":"program"},'
+            b'{"ok":true,"pairs":[{"channels":[null,3,{}],"data_plane":{"kind":"program"}}]}\n',
+            b'{"ok":true,"pairs":[{"channels":7,"data_plane":{"attached":true,"kind":"program"},'
             b'"stats":{"pause_us":3},"last_failover":{}}],"events":[{"evidence":1}]}\n',
         ):
             for name in ("status", "events"):
@@ -357,6 +358,14 @@ class Lies(unittest.TestCase):
             "in_state_ms": 12345.6, "alarms": ["a heartbeat link is silent"],
             "peer": {"node": "b", "state": "SECONDARY", "heard_ms": 3.25,
                      "links": [{"address": "10.0.0.2", "port": 7401, "up": False}]},
+            "data_plane": {"attached": True, "kind": "program", "session": True},
+            "stats": {"transport": "tcp", "channel_count": 2},
+            "channels": [
+                {"channel": 0, "state": "up", "rail": 0, "bytes": 3 << 29, "in_flight": 7,
+                 "oldest_pending_ms": 12.5, "times_lost": 0, "first_error": None},
+                {"channel": 1, "state": "lost", "rail": 1, "bytes": 0, "in_flight": 0,
+                 "oldest_pending_ms": None, "times_lost": 2, "first_error": "reset by the peer"},
+            ],
             "last_failover": {"at": "then", "detect_ms": 1.0, "decide_ms": None},
         }
         ended, _ = self.ask(json.dumps({"ok": True, "pairs": [pair]}).encode() + b"\n", "status")
@@ -367,6 +376,11 @@ class Lies(unittest.TestCase):
         self.assertEqual(lines[3], "  unblock:     tandemctl frob kv")
         self.assertEqual(lines[4], "  ALARM:       a heartbeat link is silent")
         self.assertIn("heard 3.2 ms ago; 10.0.0.2 port 7401 DOWN", lines[5])
+        self.assertIn("  channel 0    up, rail 0, 1.5 GiB, 7 in flight, the oldest for 12.5 ms", lines)
+        self.assertIn(
+            "  channel 1    lost, rail 1, 0 bytes, 0 in flight, lost 2 times;"
+            " first error: reset by the peer", lines,
+        )
         self.assertIn("detect 1.0 ms, decide never", lines[-1])
 
 
