@@ -5,6 +5,8 @@
 #include <tandem/crc32c.h>
 #include <tandem/transport.h>
 
+#include "core/extent.h"
+
 #define FRAME_MAGIC    UINT32_C(0x6d726654) /* "Tfrm" */
 #define CHECKSUM_BYTES 4
 
@@ -19,6 +21,8 @@ void tandem_frame_encode(const struct tandem_frame *frame, uint8_t *ret_bytes)
 	tandem_write_u64(&writer, frame->memory_key);
 	tandem_write_u64(&writer, frame->sequence);
 	tandem_write_u32(&writer, frame->immediate);
+	tandem_write_u32(&writer, frame->extent_count);
+	tandem_write_u32(&writer, frame->table_checksum);
 	TANDEM_ASSERT(writer.length == TANDEM_FRAME_BYTES - CHECKSUM_BYTES);
 	tandem_write_u32(&writer, tandem_crc32c(0, ret_bytes, writer.length));
 	TANDEM_ASSERT(!writer.failed);
@@ -51,8 +55,21 @@ static enum tandem_frame_fault check_write(const struct tandem_frame *frame)
 	return TANDEM_FRAME_FAULT_NONE;
 }
 
+static enum tandem_frame_fault check_batch(const struct tandem_frame *frame)
+{
+	if (frame->memory_id >= TANDEM_MEMORY_IDS_MAX || frame->offset || frame->immediate ||
+	    frame->extent_count < 1 || frame->extent_count > TANDEM_EXTENTS_MAX)
+		return TANDEM_FRAME_FAULT_FIELD;
+	if (frame->length < frame->extent_count ||
+	    frame->length > frame->extent_count * TANDEM_WRITE_BYTES_MAX)
+		return TANDEM_FRAME_FAULT_LENGTH;
+	return TANDEM_FRAME_FAULT_NONE;
+}
+
 static enum tandem_frame_fault check_fields(const struct tandem_frame *frame)
 {
+	if (frame->type != TANDEM_FRAME_BATCH && (frame->extent_count || frame->table_checksum))
+		return TANDEM_FRAME_FAULT_FIELD;
 	switch (frame->type) {
 	case TANDEM_FRAME_MESSAGE:
 		return check_message(frame);
@@ -61,6 +78,8 @@ static enum tandem_frame_fault check_fields(const struct tandem_frame *frame)
 	case TANDEM_FRAME_WRITE:
 	case TANDEM_FRAME_NOTIFY:
 		return check_write(frame);
+	case TANDEM_FRAME_BATCH:
+		return check_batch(frame);
 	}
 	return TANDEM_FRAME_FAULT_TYPE;
 }
@@ -78,6 +97,8 @@ enum tandem_frame_fault tandem_frame_decode(const uint8_t *bytes, struct tandem_
 	frame.memory_key = tandem_read_u64(&reader);
 	frame.sequence = tandem_read_u64(&reader);
 	frame.immediate = tandem_read_u32(&reader);
+	frame.extent_count = tandem_read_u32(&reader);
+	frame.table_checksum = tandem_read_u32(&reader);
 	if (tandem_read_u32(&reader) !=
 	    tandem_crc32c(0, bytes, TANDEM_FRAME_BYTES - CHECKSUM_BYTES))
 		return TANDEM_FRAME_FAULT_CHECKSUM;
@@ -96,6 +117,7 @@ static bool belongs(enum tandem_frame_type type, const struct tandem_frame_conte
 		return !context->is_data_channel && !context->is_listening_side;
 	case TANDEM_FRAME_WRITE:
 	case TANDEM_FRAME_NOTIFY:
+	case TANDEM_FRAME_BATCH:
 		return context->is_data_channel && context->is_listening_side;
 	}
 	return false;
@@ -118,6 +140,8 @@ enum tandem_frame_fault tandem_frame_check_target(const struct tandem_frame *fra
 		return TANDEM_FRAME_FAULT_EXPOSED;
 	if (frame->memory_key != memory_key)
 		return TANDEM_FRAME_FAULT_KEY;
+	if (frame->type == TANDEM_FRAME_BATCH)
+		return TANDEM_FRAME_FAULT_NONE;
 	if (frame->length > memory_bytes || frame->offset > memory_bytes - frame->length)
 		return TANDEM_FRAME_FAULT_RANGE;
 	return TANDEM_FRAME_FAULT_NONE;

@@ -18,18 +18,21 @@ static const struct tandem_tcp_memory *target_of(const struct tandem_tcp_session
 	return &session->memories[frame->memory_id];
 }
 
-static struct finding find(enum tandem_frame_fault fault, const struct tandem_frame *frame,
-                           const struct tandem_tcp_session *session,
-                           const struct tandem_tcp_connection *connection)
+static struct finding find(enum tandem_frame_fault fault, const struct tandem_frame_reader *reader,
+                           const struct tandem_tcp_memory *target)
 {
+	const struct tandem_frame *frame = &reader->frame;
+	const struct tandem_extent *extent = &reader->extents[0];
+	bool is_batch = frame->type == TANDEM_FRAME_BATCH;
 	switch (fault) {
 	case TANDEM_FRAME_FAULT_SEQUENCE:
-		return (struct finding){frame->sequence, connection->inbox.sequence};
+		return (struct finding){frame->sequence, reader->sequence};
 	case TANDEM_FRAME_FAULT_KEY:
-		return (struct finding){frame->memory_key, target_of(session, frame)->key};
+		return (struct finding){frame->memory_key, target->key};
 	case TANDEM_FRAME_FAULT_RANGE:
-		return (struct finding){frame->offset + frame->length,
-		                        target_of(session, frame)->bytes};
+		return (struct finding){is_batch ? extent->offset + extent->length
+		                                 : frame->offset + frame->length,
+		                        target->bytes};
 	case TANDEM_FRAME_FAULT_NONE:
 	case TANDEM_FRAME_FAULT_MAGIC:
 	case TANDEM_FRAME_FAULT_CHECKSUM:
@@ -38,6 +41,7 @@ static struct finding find(enum tandem_frame_fault fault, const struct tandem_fr
 	case TANDEM_FRAME_FAULT_LENGTH:
 	case TANDEM_FRAME_FAULT_CHANNEL:
 	case TANDEM_FRAME_FAULT_EXPOSED:
+	case TANDEM_FRAME_FAULT_TABLE:
 	case TANDEM_FRAME_FAULT_COUNT:
 		break;
 	}
@@ -46,23 +50,24 @@ static struct finding find(enum tandem_frame_fault fault, const struct tandem_fr
 
 static void refuse(struct tandem_tcp_session *session,
                    const struct tandem_tcp_connection *connection, enum tandem_frame_fault fault,
-                   const struct tandem_frame *frame)
+                   bool has_frame)
 {
+	const struct tandem_frame_reader *reader = &connection->inbox.reader;
 	struct tandem_error cause;
 	char name[32];
 	tandem_tcp_connection_name(connection, name, sizeof(name));
-	if (frame) {
-		struct finding finding = find(fault, frame, session, connection);
+	if (has_frame) {
+		struct finding finding = find(fault, reader, target_of(session, &reader->frame));
 		tandem_error_set(&cause, TANDEM_E_PROTOCOL, "receive",
 		                 "%s, %s: frame %" PRIu64 " has %s (memory %u, seen %" PRIu64
 		                 ", needed %" PRIu64 ")",
-		                 session->peer_text, name, connection->inbox.sequence,
-		                 tandem_frame_fault_text(fault), frame->memory_id, finding.seen,
-		                 finding.needed);
+		                 session->peer_text, name, reader->sequence,
+		                 tandem_frame_fault_text(fault), reader->frame.memory_id,
+		                 finding.seen, finding.needed);
 	} else {
 		tandem_error_set(&cause, TANDEM_E_PROTOCOL, "receive",
 		                 "%s, %s: frame %" PRIu64 " has %s", session->peer_text, name,
-		                 connection->inbox.sequence, tandem_frame_fault_text(fault));
+		                 connection->inbox.reader.sequence, tandem_frame_fault_text(fault));
 	}
 	tandem_tcp_session_end_protocol(session, &cause);
 }
@@ -74,7 +79,7 @@ static enum tandem_frame_fault check(const struct tandem_tcp_session *session,
 	const struct tandem_frame_context context = {.is_data_channel = connection->index > 0,
 	                                             .is_listening_side =
 	                                                     session->is_listening_side,
-	                                             .sequence = connection->inbox.sequence};
+	                                             .sequence = connection->inbox.reader.sequence};
 	enum tandem_frame_fault fault = tandem_frame_check(frame, &context);
 	if (fault != TANDEM_FRAME_FAULT_NONE || frame->type == TANDEM_FRAME_MESSAGE)
 		return fault;
@@ -84,29 +89,22 @@ static enum tandem_frame_fault check(const struct tandem_tcp_session *session,
 	return tandem_frame_check_target(frame, memory->bytes, memory->key);
 }
 
-/* T6, T7: judges the header that is whole; only after that a byte of its payload is read. */
+/* T6, T7: judges the header that is whole; only after that a byte behind it is stored. */
 static bool open_frame(struct tandem_tcp_session *session, struct tandem_tcp_connection *connection)
 {
 	struct tandem_tcp_inbox *inbox = &connection->inbox;
-	struct tandem_frame frame;
-	enum tandem_frame_fault fault = tandem_frame_decode(inbox->header, &frame);
+	const struct tandem_frame *frame = &inbox->reader.frame;
+	enum tandem_frame_fault fault = check(session, connection, frame);
 	if (fault != TANDEM_FRAME_FAULT_NONE) {
-		refuse(session, connection, fault, NULL);
+		refuse(session, connection, fault, true);
 		return false;
 	}
-	fault = check(session, connection, &frame);
-	if (fault != TANDEM_FRAME_FAULT_NONE) {
-		refuse(session, connection, fault, &frame);
-		return false;
+	if (connection->index == 0) {
+		tandem_frame_reader_open(&inbox->reader, inbox->message, TANDEM_MESSAGE_BYTES_MAX);
+	} else {
+		const struct tandem_tcp_memory *target = target_of(session, frame);
+		tandem_frame_reader_open(&inbox->reader, target->base, target->bytes);
 	}
-	inbox->frame = frame;
-	inbox->has_frame = true;
-	inbox->header_bytes = 0;
-	inbox->payload_bytes = 0;
-	inbox->sequence++;
-	inbox->payload = inbox->message;
-	if (connection->index > 0)
-		inbox->payload = target_of(session, &frame)->base + frame.offset;
 	return true;
 }
 
@@ -121,74 +119,69 @@ static bool deliver(struct tandem_tcp_session *session,
                     const struct tandem_tcp_connection *connection)
 {
 	const struct tandem_tcp_inbox *inbox = &connection->inbox;
-	switch (inbox->frame.type) {
+	const struct tandem_frame *frame = &inbox->reader.frame;
+	switch (frame->type) {
 	case TANDEM_FRAME_MESSAGE:
 		return tandem_event_queue_add_message(&session->queue, inbox->message,
-		                                      inbox->frame.length);
+		                                      frame->length);
 	case TANDEM_FRAME_NOTIFY:
 		return tandem_event_queue_add_notice(&session->queue, connection->index - 1,
-		                                     inbox->frame.immediate);
+		                                     frame->immediate);
 	case TANDEM_FRAME_EXPOSE:
-		note_exposed(session, &inbox->frame);
+		note_exposed(session, frame);
 		return true;
 	case TANDEM_FRAME_WRITE:
+	case TANDEM_FRAME_BATCH:
 		return true;
 	}
 	return true;
 }
 
-/* Delivers the frame that is whole and opens the next one; true when bytes are needed to go on. */
+/* Opens and delivers what has come; true when bytes are needed to go on. */
 static bool take_whole(struct tandem_tcp_session *session, struct tandem_tcp_connection *connection)
 {
 	struct tandem_tcp_inbox *inbox = &connection->inbox;
 	for (;;) {
-		if (inbox->has_frame) {
-			if (inbox->payload_bytes < inbox->frame.length)
-				return true;
+		switch (tandem_frame_reader_step(&inbox->reader)) {
+		case TANDEM_FRAME_STEP_MORE:
+			return true;
+		case TANDEM_FRAME_STEP_JUDGE:
+			if (!open_frame(session, connection))
+				return false;
+			break;
+		case TANDEM_FRAME_STEP_WHOLE:
 			inbox->is_stalled = !deliver(session, connection);
 			if (inbox->is_stalled)
 				return false;
-			inbox->has_frame = false;
-		}
-		if (inbox->header_bytes < TANDEM_FRAME_BYTES)
-			return true;
-		if (!open_frame(session, connection))
+			tandem_frame_reader_close(&inbox->reader);
+			break;
+		case TANDEM_FRAME_STEP_FAULT:
+			refuse(session, connection, inbox->reader.fault, inbox->reader.has_frame);
 			return false;
+		}
 	}
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* The rest of the payload straight to its place, and with it the header that follows: one call a
- * frame instead of two. */
-static ssize_t read_some(struct tandem_tcp_connection *connection, size_t budget_bytes)
+/* One call of the kernel for the rest of a frame's payload and what follows. */
+static ssize_t read_some(struct tandem_tcp_connection *connection, size_t budget_bytes,
+                         size_t *ret_wanted_bytes)
 {
 	struct tandem_tcp_inbox *inbox = &connection->inbox;
-	struct iovec parts[2];
-	size_t left = budget_bytes;
-	size_t payload_left = inbox->has_frame ? inbox->frame.length - inbox->payload_bytes : 0;
+	struct tandem_frame_piece pieces[TANDEM_FRAME_PIECES_MAX];
+	struct iovec parts[TANDEM_FRAME_PIECES_MAX];
 	struct msghdr message = {.msg_iov = parts};
-	if (inbox->has_limit && left > inbox->limit_bytes)
-		left = inbox->limit_bytes;
-	if (payload_left > 0) {
-		payload_left = smaller(payload_left, left);
-		parts[message.msg_iovlen++] = (struct iovec){
-		        .iov_base = inbox->payload + inbox->payload_bytes, .iov_len = payload_left};
-		left -= payload_left;
+	if (inbox->has_limit && budget_bytes > inbox->limit_bytes)
+		budget_bytes = inbox->limit_bytes;
+	message.msg_iovlen = tandem_frame_reader_room(&inbox->reader, budget_bytes, pieces);
+	*ret_wanted_bytes = 0;
+	for (unsigned i = 0; i < message.msg_iovlen; i++) {
+		parts[i] = (struct iovec){.iov_base = pieces[i].bytes, .iov_len = pieces[i].length};
+		*ret_wanted_bytes += pieces[i].length;
 	}
-	if (left > 0)
-		parts[message.msg_iovlen++] = (struct iovec){
-		        .iov_base = inbox->header + inbox->header_bytes,
-		        .iov_len = smaller(TANDEM_FRAME_BYTES - inbox->header_bytes, left)};
 	ssize_t got = recvmsg(connection->fd, &message, MSG_DONTWAIT);
 	if (got <= 0)
 		return got;
-	size_t payload_got = smaller((size_t)got, payload_left);
-	inbox->payload_bytes += payload_got;
-	inbox->header_bytes += (size_t)got - payload_got;
+	tandem_frame_reader_took(&inbox->reader, (size_t)got);
 	if (inbox->has_limit)
 		inbox->limit_bytes -= (uint64_t)got;
 	return got;
@@ -212,14 +205,16 @@ void tandem_tcp_inbox_receive(struct tandem_tcp_session *session,
                               struct tandem_tcp_connection *connection, size_t budget_bytes)
 {
 	struct tandem_tcp_inbox *inbox = &connection->inbox;
+	bool is_empty = false;
 	while (!inbox->is_closed && take_whole(session, connection)) {
+		size_t wanted_bytes;
 		if (inbox->has_limit && inbox->limit_bytes == 0) {
 			inbox->is_closed = true;
 			return;
 		}
-		if (budget_bytes == 0)
+		if (budget_bytes == 0 || is_empty)
 			return;
-		ssize_t got = read_some(connection, budget_bytes);
+		ssize_t got = read_some(connection, budget_bytes, &wanted_bytes);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0) {
@@ -227,5 +222,7 @@ void tandem_tcp_inbox_receive(struct tandem_tcp_session *session,
 			return;
 		}
 		budget_bytes -= (size_t)got;
+		/* Asking again would say so and cost a call. */
+		is_empty = (size_t)got < wanted_bytes;
 	}
 }

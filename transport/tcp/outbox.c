@@ -4,15 +4,19 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <tandem/crc32c.h>
 #include <tandem/error.h>
 #include <tandem/memory.h>
 
-#define FRAMES_PER_CALL 64
+/* More than a call can give the kernel of pages, and few enough to gather again when it took a part
+ * of them. */
+#define PIECES_PER_CALL 192
 
 int tandem_tcp_outbox_init(struct tandem_tcp_outbox *outbox, unsigned capacity)
 {
 	outbox->entries = tandem_memory_alloc_array(capacity, sizeof(*outbox->entries));
-	if (!outbox->entries)
+	outbox->extents = tandem_memory_alloc_array(capacity, sizeof(*outbox->extents));
+	if (!outbox->entries || !outbox->extents)
 		return TANDEM_E_MEMORY;
 	outbox->capacity = capacity;
 	return 0;
@@ -21,6 +25,7 @@ int tandem_tcp_outbox_init(struct tandem_tcp_outbox *outbox, unsigned capacity)
 void tandem_tcp_outbox_done(struct tandem_tcp_outbox *outbox)
 {
 	tandem_memory_free(outbox->entries);
+	tandem_memory_free(outbox->extents);
 	*outbox = (struct tandem_tcp_outbox){0};
 }
 
@@ -29,51 +34,120 @@ static struct tandem_tcp_outbox_entry *entry_at(struct tandem_tcp_outbox *outbox
 	return &outbox->entries[(outbox->first + index) % outbox->capacity];
 }
 
+static struct tandem_tcp_outbox_entry *append(struct tandem_tcp_outbox *outbox, const void *payload,
+                                              uint32_t payload_bytes)
+{
+	struct tandem_tcp_outbox_entry *entry = entry_at(outbox, outbox->count);
+	entry->payload = payload;
+	entry->payload_bytes = payload_bytes;
+	entry->extent_count = 0;
+	entry->head_bytes = 0;
+	outbox->count++;
+	outbox->payload_count += payload_bytes > 0;
+	outbox->pending_bytes += payload_bytes;
+	return entry;
+}
+
+static void seal(struct tandem_tcp_outbox *outbox, struct tandem_tcp_outbox_entry *entry,
+                 struct tandem_frame *frame)
+{
+	frame->sequence = outbox->sequence++;
+	tandem_frame_encode(frame, entry->header);
+	entry->extent_count = frame->extent_count;
+	entry->head_bytes = TANDEM_FRAME_BYTES + frame->extent_count * TANDEM_EXTENT_BYTES;
+	outbox->pending_bytes += entry->head_bytes;
+}
+
 bool tandem_tcp_outbox_add(struct tandem_tcp_outbox *outbox, struct tandem_frame *frame,
                            const void *payload, uint64_t now_ns)
 {
 	if (outbox->count == outbox->capacity)
 		return false;
-	struct tandem_tcp_outbox_entry *entry = entry_at(outbox, outbox->count);
-	frame->sequence = outbox->sequence++;
-	tandem_frame_encode(frame, entry->header);
-	entry->payload = payload;
-	entry->payload_bytes = frame->length;
 	if (outbox->count == 0)
 		outbox->moved_at_ns = now_ns;
-	outbox->count++;
-	outbox->payload_count += frame->length > 0;
-	outbox->pending_bytes += TANDEM_FRAME_BYTES + frame->length;
+	seal(outbox, append(outbox, payload, frame->length), frame);
 	return true;
 }
 
-/* Two pieces a frame, without the first `skip` bytes of the first. */
-static size_t gather(struct tandem_tcp_outbox *outbox, size_t budget_bytes, struct iovec *pieces,
-                     unsigned *ret_piece_count)
+/* How many of the first writes make one frame: one memory, and a table that does not wrap. */
+static unsigned batch_of(const struct tandem_tcp_outbox *outbox, const struct tandem_write *writes,
+                         unsigned count)
 {
-	size_t skip = outbox->first_sent_bytes;
-	size_t total = 0;
-	unsigned piece_count = 0;
-	for (unsigned i = 0; i < outbox->count && i < FRAMES_PER_CALL && total < budget_bytes;
-	     i++) {
-		struct tandem_tcp_outbox_entry *entry = entry_at(outbox, i);
-		struct iovec parts[2] = {{.iov_base = entry->header, .iov_len = TANDEM_FRAME_BYTES},
-		                         /* sendmsg(2) reads only; its type cannot say so. */
-		                         {.iov_base = (void *)(uintptr_t)entry->payload,
-		                          .iov_len = entry->payload_bytes}};
-		for (unsigned part = 0; part < 2; part++) {
-			size_t cut = skip < parts[part].iov_len ? skip : parts[part].iov_len;
-			skip -= cut;
-			if (parts[part].iov_len == cut)
-				continue;
-			parts[part].iov_base = (uint8_t *)parts[part].iov_base + cut;
-			parts[part].iov_len -= cut;
-			total += parts[part].iov_len;
-			pieces[piece_count++] = parts[part];
-		}
+	unsigned place = (outbox->first + outbox->count) % outbox->capacity;
+	unsigned most = outbox->capacity - outbox->count;
+	unsigned batch = 0;
+	if (most > outbox->capacity - place)
+		most = outbox->capacity - place;
+	if (most > TANDEM_EXTENTS_MAX)
+		most = TANDEM_EXTENTS_MAX;
+	while (batch < count && batch < most && writes[batch].memory_id == writes[0].memory_id)
+		batch++;
+	return batch;
+}
+
+unsigned tandem_tcp_outbox_add_batch(struct tandem_tcp_outbox *outbox, struct tandem_frame *frame,
+                                     const struct tandem_write *writes, unsigned count,
+                                     uint64_t now_ns)
+{
+	const unsigned batch = batch_of(outbox, writes, count);
+	const unsigned place = (outbox->first + outbox->count) % outbox->capacity;
+	if (batch == 0)
+		return 0;
+	if (outbox->count == 0)
+		outbox->moved_at_ns = now_ns;
+	frame->type = TANDEM_FRAME_BATCH;
+	frame->extent_count = batch;
+	frame->length = 0;
+	for (unsigned i = 0; i < batch; i++) {
+		const struct tandem_extent extent = {.offset = writes[i].offset,
+		                                     .length = writes[i].length};
+		tandem_extent_encode(&extent, outbox->extents[place + i]);
+		append(outbox, writes[i].source, writes[i].length);
+		frame->length += writes[i].length;
 	}
-	*ret_piece_count = piece_count;
-	return total;
+	frame->table_checksum =
+	        tandem_crc32c(0, outbox->extents[place], (size_t)batch * TANDEM_EXTENT_BYTES);
+	seal(outbox, &outbox->entries[place], frame);
+	return batch;
+}
+
+struct gathering {
+	struct iovec pieces[PIECES_PER_CALL];
+	unsigned count;
+	size_t bytes;
+	size_t skip_bytes; /* that the kernel has already */
+};
+
+/* sendmsg(2) reads only; its type cannot say so. */
+static void gather_piece(struct gathering *gathering, const void *bytes, size_t length)
+{
+	size_t cut = gathering->skip_bytes < length ? gathering->skip_bytes : length;
+	gathering->skip_bytes -= cut;
+	if (cut == length)
+		return;
+	gathering->pieces[gathering->count++] = (struct iovec){
+	        .iov_base = (uint8_t *)(uintptr_t)bytes + cut, .iov_len = length - cut};
+	gathering->bytes += length - cut;
+}
+
+/* At most three pieces an entry. */
+static void gather(struct tandem_tcp_outbox *outbox, size_t budget_bytes,
+                   struct gathering *gathering)
+{
+	gathering->count = 0;
+	gathering->bytes = 0;
+	gathering->skip_bytes = outbox->first_sent_bytes;
+	for (unsigned i = 0; i < outbox->count && gathering->count + 3 <= PIECES_PER_CALL &&
+	                     gathering->bytes < budget_bytes;
+	     i++) {
+		const struct tandem_tcp_outbox_entry *entry = entry_at(outbox, i);
+		if (entry->head_bytes > 0)
+			gather_piece(gathering, entry->header, TANDEM_FRAME_BYTES);
+		if (entry->extent_count > 0)
+			gather_piece(gathering, outbox->extents[entry - outbox->entries],
+			             (size_t)entry->extent_count * TANDEM_EXTENT_BYTES);
+		gather_piece(gathering, entry->payload, entry->payload_bytes);
+	}
 }
 
 static void drop_sent(struct tandem_tcp_outbox *outbox, size_t sent_bytes)
@@ -81,8 +155,8 @@ static void drop_sent(struct tandem_tcp_outbox *outbox, size_t sent_bytes)
 	outbox->pending_bytes -= sent_bytes;
 	outbox->first_sent_bytes += sent_bytes;
 	while (outbox->count > 0) {
-		struct tandem_tcp_outbox_entry *entry = entry_at(outbox, 0);
-		size_t whole_bytes = TANDEM_FRAME_BYTES + entry->payload_bytes;
+		const struct tandem_tcp_outbox_entry *entry = entry_at(outbox, 0);
+		size_t whole_bytes = (size_t)entry->head_bytes + entry->payload_bytes;
 		if (outbox->first_sent_bytes < whole_bytes)
 			break;
 		outbox->first_sent_bytes -= whole_bytes;
@@ -95,11 +169,12 @@ static void drop_sent(struct tandem_tcp_outbox *outbox, size_t sent_bytes)
 int tandem_tcp_outbox_flush(struct tandem_tcp_outbox *outbox, int fd, size_t budget_bytes,
                             uint64_t now_ns)
 {
-	struct iovec pieces[2 * FRAMES_PER_CALL];
+	struct gathering gathering;
 	while (outbox->count > 0 && budget_bytes > 0) {
-		unsigned piece_count;
-		size_t wanted_bytes = gather(outbox, budget_bytes, pieces, &piece_count);
-		struct msghdr message = {.msg_iov = pieces, .msg_iovlen = piece_count};
+		gather(outbox, budget_bytes, &gathering);
+		size_t wanted_bytes = gathering.bytes;
+		struct msghdr message = {.msg_iov = gathering.pieces,
+		                         .msg_iovlen = gathering.count};
 		ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent < 0 && errno == EINTR)
 			continue;

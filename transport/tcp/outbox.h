@@ -5,22 +5,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/frame.h"
+#include <tandem/transport.h>
 
-/* The frames of one connection that the kernel has not taken whole yet: T8. */
+#include "core/extent.h"
+
+/* What the kernel has not taken whole yet of one connection: T8. An entry is a frame, or one of the
+ * writes of a BATCH. */
 struct tandem_tcp_outbox_entry {
-	uint8_t header[TANDEM_FRAME_BYTES];
 	const uint8_t *payload; /* borrowed until the entry has left */
-	size_t payload_bytes;
+	uint32_t payload_bytes;
+	uint32_t extent_count; /* of the BATCH that begins here */
+	uint32_t head_bytes;   /* header and table; 0 inside a BATCH */
+	uint8_t header[TANDEM_FRAME_BYTES];
 };
 
 struct tandem_tcp_outbox {
 	struct tandem_tcp_outbox_entry *entries;
+	uint8_t (*extents)[TANDEM_EXTENT_BYTES]; /* one place an entry; a BATCH's make its table */
 	unsigned capacity;
 	unsigned first;
 	unsigned count;
 	unsigned payload_count;  /* entries that have a payload */
-	size_t first_sent_bytes; /* of the first entry, its header counted */
+	size_t first_sent_bytes; /* of the first entry, its head counted */
 	uint64_t sequence;       /* of the next frame */
 	uint64_t pending_bytes;
 	uint64_t moved_at_ns; /* when bytes last moved, or were first waited for */
@@ -33,6 +39,11 @@ void tandem_tcp_outbox_done(struct tandem_tcp_outbox *outbox);
 /* Numbers and queues `frame` with `frame->length` bytes of `payload`; false when full. */
 bool tandem_tcp_outbox_add(struct tandem_tcp_outbox *outbox, struct tandem_frame *frame,
                            const void *payload, uint64_t now_ns);
+/* The same with writes to one memory that begin a list, as one frame: `frame` names memory and key.
+ * How many were taken; 0 when full. */
+unsigned tandem_tcp_outbox_add_batch(struct tandem_tcp_outbox *outbox, struct tandem_frame *frame,
+                                     const struct tandem_write *writes, unsigned count,
+                                     uint64_t now_ns);
 /* Gives the kernel what it takes, about `budget_bytes` at most. 0, or the errno that ended the
  * connection. */
 int tandem_tcp_outbox_flush(struct tandem_tcp_outbox *outbox, int fd, size_t budget_bytes,

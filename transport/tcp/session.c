@@ -277,9 +277,9 @@ void tandem_tcp_session_end_connection(struct tandem_tcp_session *session,
 	else
 		tandem_error_set(&cause, TANDEM_E_PEER_LOST, operation,
 		                 "%s, %s: closed by the peer%s", session->peer_text, name,
-		                 connection->inbox.has_frame || connection->inbox.header_bytes > 0
-		                         ? " in the middle of a frame"
-		                         : "");
+		                 tandem_frame_reader_is_between(&connection->inbox.reader)
+		                         ? ""
+		                         : " in the middle of a frame");
 	bool is_closed = cause.code == TANDEM_E_PEER_LOST;
 	tandem_tcp_session_end(session, &cause,
 	                       is_closed ? TANDEM_TCP_DRAIN_SENT : TANDEM_TCP_DRAIN_RECEIVED);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "core/event_queue.h"
-#include "core/frame.h"
+#include "core/frame_reader.h"
 #include "core/hello.h"
 #include "core/range_table.h"
 #include "provider.h"
@@ -28,19 +28,13 @@ enum tandem_tcp_join_state {
 	TANDEM_TCP_JOIN_JOINED,
 };
 
-/* The frame that is being received. */
+/* What is being received. */
 struct tandem_tcp_inbox {
-	uint8_t header[TANDEM_FRAME_BYTES];
-	size_t header_bytes;
-	bool has_frame;  /* `frame` is valid and was checked */
+	struct tandem_frame_reader reader;
 	bool is_stalled; /* the frame is whole, but the event queue had no room for it */
 	bool is_closed;  /* nothing is read from this connection any more */
 	bool has_limit;  /* only `limit_bytes` more may be read: the session drains */
 	uint64_t limit_bytes;
-	struct tandem_frame frame;
-	uint8_t *payload; /* where it goes: exposed memory or message */
-	size_t payload_bytes;
-	uint64_t sequence;
 	uint8_t *message; /* control channel: TANDEM_MESSAGE_BYTES_MAX */
 };
 

@@ -93,6 +93,16 @@ static bool add_write(struct tandem_tcp_session *session, unsigned channel,
 	                             write->source, now_ns);
 }
 
+/* How many of the first ones were taken. */
+static unsigned add_writes(struct tandem_tcp_session *session, unsigned channel,
+                           const struct tandem_write *writes, unsigned count, uint64_t now_ns)
+{
+	struct tandem_frame frame = {.memory_id = writes[0].memory_id,
+	                             .memory_key = session->memories[writes[0].memory_id].key};
+	return tandem_tcp_outbox_add_batch(&session->connections[1 + channel].outbox, &frame,
+	                                   writes, count, now_ns);
+}
+
 /* 0 when this side may write all of them now. */
 static int check_writes(struct tandem_tcp_session *session, const struct tandem_write *writes,
                         unsigned count)
@@ -120,10 +130,11 @@ int tandem_tcp_session_write(struct tandem_session *head, unsigned channel,
 	if (status != 0)
 		return status;
 	while (taken_count < count) {
-		struct tandem_frame frame = {.type = TANDEM_FRAME_WRITE};
-		if (!add_write(session, channel, &writes[taken_count], &frame, now_ns))
+		unsigned batch = add_writes(session, channel, writes + taken_count,
+		                            count - taken_count, now_ns);
+		if (batch == 0)
 			break;
-		taken_count++;
+		taken_count += batch;
 	}
 	tandem_tcp_connection_flush(session, &session->connections[1 + channel], FLUSH_BYTES,
 	                            now_ns);

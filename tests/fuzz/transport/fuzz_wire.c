@@ -7,6 +7,7 @@
 #include <tandem/crc32c.h>
 #include <tandem/transport.h>
 
+#include "core/extent.h"
 #include "core/frame.h"
 #include "core/hello.h"
 
@@ -34,6 +35,32 @@ static void try_frame(const uint8_t *bytes)
 		TANDEM_ASSERT(frame.offset <= memory_bytes);
 		TANDEM_ASSERT(frame.length <= memory_bytes - frame.offset);
 	}
+}
+
+/* A table that is accepted stays inside the memory and has the frame's length. */
+static void try_table(const uint8_t *bytes, size_t length)
+{
+	const uint64_t memory_bytes = 1u << 16;
+	struct tandem_extent extents[TANDEM_EXTENTS_MAX];
+	struct tandem_frame frame = {.type = TANDEM_FRAME_BATCH};
+	uint64_t total = 0;
+	frame.extent_count = (uint32_t)(length / TANDEM_EXTENT_BYTES);
+	if (frame.extent_count < 1 || frame.extent_count > TANDEM_EXTENTS_MAX)
+		return;
+	frame.table_checksum =
+	        tandem_crc32c(0, bytes, (size_t)frame.extent_count * TANDEM_EXTENT_BYTES);
+	for (uint32_t i = 0; i < frame.extent_count; i++)
+		frame.length += bytes[i * TANDEM_EXTENT_BYTES + 8] +
+		                256u * bytes[i * TANDEM_EXTENT_BYTES + 9];
+	if (tandem_extent_decode_table(bytes, &frame, memory_bytes, extents) !=
+	    TANDEM_FRAME_FAULT_NONE)
+		return;
+	for (uint32_t i = 0; i < frame.extent_count; i++) {
+		TANDEM_ASSERT(extents[i].length > 0 && extents[i].offset <= memory_bytes);
+		TANDEM_ASSERT(extents[i].length <= memory_bytes - extents[i].offset);
+		total += extents[i].length;
+	}
+	TANDEM_ASSERT(total == frame.length);
 }
 
 static void try_hello(const uint8_t *bytes)
@@ -82,6 +109,7 @@ static void try_all(const uint8_t *bytes, size_t length)
 	if (length >= TANDEM_ANSWER_BYTES)
 		try_answer(bytes);
 	try_control(bytes, length);
+	try_table(bytes, length);
 }
 
 /* A fuzzer does not guess checksums: the same bytes once more with a right one at `size`. */

@@ -4,6 +4,7 @@
 #include <tandem/transport.h>
 #include <string.h>
 
+#include "core/extent.h"
 #include "core/frame.h"
 
 static const struct tandem_frame good = {.type = TANDEM_FRAME_NOTIFY,
@@ -13,6 +14,13 @@ static const struct tandem_frame good = {.type = TANDEM_FRAME_NOTIFY,
                                          .memory_key = UINT64_C(0x99aabbccddeeff00),
                                          .sequence = 12,
                                          .immediate = 0xfeedf00d};
+static const struct tandem_frame batch = {.type = TANDEM_FRAME_BATCH,
+                                          .memory_id = 4,
+                                          .length = 12288,
+                                          .memory_key = UINT64_C(0x99aabbccddeeff00),
+                                          .sequence = 13,
+                                          .extent_count = 3,
+                                          .table_checksum = 0xdeadbeef};
 
 Test(frame, every_field_comes_back)
 {
@@ -41,6 +49,19 @@ Test(frame, the_layout_is_the_one_of_the_protocol)
 	cr_assert_eq(bytes[31], 0x99);
 	cr_assert_eq(bytes[32], 12);
 	cr_assert_eq(bytes[40], 0x0d);
+}
+
+Test(frame, every_field_of_a_batch_comes_back)
+{
+	uint8_t bytes[TANDEM_FRAME_BYTES];
+	struct tandem_frame got;
+	tandem_frame_encode(&batch, bytes);
+	cr_assert_eq(tandem_frame_decode(bytes, &got), TANDEM_FRAME_FAULT_NONE);
+	cr_assert_eq(got.length, batch.length);
+	cr_assert_eq(got.extent_count, batch.extent_count);
+	cr_assert_eq(got.table_checksum, batch.table_checksum);
+	cr_assert_eq(bytes[44], 3);
+	cr_assert_eq(bytes[48], 0xef);
 }
 
 Test(frame, each_flipped_bit_is_seen)
@@ -88,7 +109,27 @@ static const struct {
         {{.type = TANDEM_FRAME_WRITE, .length = 1, .memory_id = 256}, TANDEM_FRAME_FAULT_FIELD},
         {{.type = TANDEM_FRAME_NOTIFY, .length = 1, .immediate = 1}, TANDEM_FRAME_FAULT_NONE},
         {{.type = (enum tandem_frame_type)0, .length = 1}, TANDEM_FRAME_FAULT_TYPE},
-        {{.type = (enum tandem_frame_type)5, .length = 1}, TANDEM_FRAME_FAULT_TYPE},
+        {{.type = TANDEM_FRAME_WRITE, .length = 1, .extent_count = 1}, TANDEM_FRAME_FAULT_FIELD},
+        {{.type = TANDEM_FRAME_NOTIFY, .length = 1, .table_checksum = 1}, TANDEM_FRAME_FAULT_FIELD},
+        {{.type = TANDEM_FRAME_BATCH, .length = 1, .extent_count = 1, .table_checksum = 1},
+         TANDEM_FRAME_FAULT_NONE},
+        {{.type = TANDEM_FRAME_BATCH, .length = 64u << 20, .extent_count = TANDEM_EXTENTS_MAX},
+         TANDEM_FRAME_FAULT_NONE},
+        {{.type = TANDEM_FRAME_BATCH,
+          .length = (64u << 20) + 1,
+          .extent_count = TANDEM_EXTENTS_MAX},
+         TANDEM_FRAME_FAULT_LENGTH},
+        {{.type = TANDEM_FRAME_BATCH, .length = 4, .extent_count = 5}, TANDEM_FRAME_FAULT_LENGTH},
+        {{.type = TANDEM_FRAME_BATCH, .length = 1}, TANDEM_FRAME_FAULT_FIELD},
+        {{.type = TANDEM_FRAME_BATCH, .length = 99, .extent_count = TANDEM_EXTENTS_MAX + 1},
+         TANDEM_FRAME_FAULT_FIELD},
+        {{.type = TANDEM_FRAME_BATCH, .length = 1, .extent_count = 1, .offset = 1},
+         TANDEM_FRAME_FAULT_FIELD},
+        {{.type = TANDEM_FRAME_BATCH, .length = 1, .extent_count = 1, .immediate = 1},
+         TANDEM_FRAME_FAULT_FIELD},
+        {{.type = TANDEM_FRAME_BATCH, .length = 1, .extent_count = 1, .memory_id = 256},
+         TANDEM_FRAME_FAULT_FIELD},
+        {{.type = (enum tandem_frame_type)6, .length = 1}, TANDEM_FRAME_FAULT_TYPE},
         {{.type = (enum tandem_frame_type)257, .length = 1}, TANDEM_FRAME_FAULT_TYPE},
 };
 
@@ -105,13 +146,14 @@ Test(frame, fields_are_judged_by_type)
 Test(frame, a_type_belongs_to_one_kind_of_channel_and_one_direction)
 {
 	/* Bit 0: data channel, bit 1: at the listening side. */
-	static const bool wanted[5][4] = {
+	static const bool wanted[6][4] = {
 	        [TANDEM_FRAME_MESSAGE] = {true, false, true, false},
 	        [TANDEM_FRAME_EXPOSE] = {true, false, false, false},
 	        [TANDEM_FRAME_WRITE] = {false, false, false, true},
 	        [TANDEM_FRAME_NOTIFY] = {false, false, false, true},
+	        [TANDEM_FRAME_BATCH] = {false, false, false, true},
 	};
-	for (unsigned type = TANDEM_FRAME_MESSAGE; type <= TANDEM_FRAME_NOTIFY; type++) {
+	for (unsigned type = TANDEM_FRAME_MESSAGE; type <= TANDEM_FRAME_BATCH; type++) {
 		for (unsigned where = 0; where < 4; where++) {
 			const struct tandem_frame frame = {.type = (enum tandem_frame_type)type};
 			const struct tandem_frame_context context = {
@@ -144,6 +186,13 @@ Test(frame, a_target_needs_exposure_key_and_range)
 	cr_assert_eq(tandem_frame_check_target(&frame, 99, 7), TANDEM_FRAME_FAULT_RANGE);
 	frame.offset = UINT64_MAX - 50; /* the sum would wrap */
 	cr_assert_eq(tandem_frame_check_target(&frame, 1000, 7), TANDEM_FRAME_FAULT_RANGE);
+	/* Its extents may overlap, so only its table says whether it fits. */
+	frame = batch;
+	cr_assert_eq(tandem_frame_check_target(&frame, 1000, frame.memory_key),
+	             TANDEM_FRAME_FAULT_NONE);
+	cr_assert_eq(tandem_frame_check_target(&frame, 1000, 7), TANDEM_FRAME_FAULT_KEY);
+	cr_assert_eq(tandem_frame_check_target(&frame, 0, frame.memory_key),
+	             TANDEM_FRAME_FAULT_EXPOSED);
 }
 
 Test(frame, faults_have_texts)

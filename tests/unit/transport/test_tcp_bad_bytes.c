@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <tandem/clock.h>
+#include <tandem/crc32c.h>
 #include <tandem/random.h>
 
+#include "core/extent.h"
 #include "raw_peer.h"
 
 static struct raw_peer peer;
@@ -151,6 +153,59 @@ Test(tcp_bad_bytes, a_fault_and_then_the_end_is_reported_as_the_fault)
 	for (unsigned i = 0; i < 3; i++)
 		shutdown(peer.fds[i], SHUT_WR);
 	assert_dropped("wrong sequence number", 0);
+}
+
+/* A batch of two, whose second place is at `offset`. */
+static size_t make_batch(uint64_t offset, uint8_t *bytes)
+{
+	const struct tandem_extent extents[] = {{.offset = 0, .length = 512},
+	                                        {.offset = offset, .length = 512}};
+	uint8_t *table = bytes + TANDEM_FRAME_BYTES;
+	struct tandem_frame frame = raw_peer_write(&peer, 0, 0);
+	frame.type = TANDEM_FRAME_BATCH;
+	frame.length = 1024;
+	frame.extent_count = 2;
+	for (unsigned i = 0; i < 2; i++)
+		tandem_extent_encode(&extents[i], table + (size_t)i * TANDEM_EXTENT_BYTES);
+	frame.table_checksum = tandem_crc32c(0, table, (size_t)2 * TANDEM_EXTENT_BYTES);
+	tandem_frame_encode(&frame, bytes);
+	memset(table + (size_t)2 * TANDEM_EXTENT_BYTES, 0x77, 1024);
+	return TANDEM_FRAME_BYTES + (size_t)2 * TANDEM_EXTENT_BYTES + 1024;
+}
+
+Test(tcp_bad_bytes, a_batch_with_one_place_outside_stores_nothing)
+{
+	for (unsigned i = 0; i < sizeof(wrong_offsets) / sizeof(wrong_offsets[0]); i++) {
+		uint8_t bytes[2048];
+		raw_peer_send(peer.fds[1], bytes, make_batch(wrong_offsets[i], bytes));
+		assert_dropped("data channel 0: frame 0 has a range outside the exposed memory", 0);
+		teardown();
+		setup();
+	}
+}
+
+Test(tcp_bad_bytes, a_batch_with_a_damaged_table_stores_nothing)
+{
+	uint8_t bytes[2048];
+	size_t length = make_batch(1024, bytes);
+	bytes[TANDEM_FRAME_BYTES + 13] ^= 1;
+	raw_peer_send(peer.fds[1], bytes, length);
+	assert_dropped("frame 0 has wrong checksum of its table", 0);
+}
+
+Test(tcp_bad_bytes, a_sound_batch_is_placed_and_the_notice_comes_after_it)
+{
+	uint8_t bytes[2048];
+	size_t length = make_batch(RAW_MEMORY_BYTES - 512, bytes);
+	struct tandem_frame frame = raw_peer_write(&peer, 1, 4096);
+	frame.type = TANDEM_FRAME_NOTIFY;
+	raw_peer_send(peer.fds[1], bytes, length - 1);
+	raw_peer_send(peer.fds[1], bytes + length - 1, 1);
+	raw_peer_send_frame(peer.fds[1], &frame, 0x78, 512);
+	raw_peer_wait_notices(&peer, 1);
+	cr_assert(peer.memory[511] == 0x77 && peer.memory[512] == 0x3c);
+	cr_assert_eq(peer.memory[RAW_MEMORY_BYTES - 1], 0x77);
+	cr_assert_eq(peer.memory[4096], 0x78);
 }
 
 /* What a sound peer sends, with some bytes replaced, on every channel. */
