@@ -14,6 +14,7 @@ struct tandem_contract_bed {
 	struct tandem_transport *connecting;
 	const char *address;
 	bool is_deterministic; /* bytes move only in progress, and in one thread */
+	bool repairs_channels; /* data channels are lost and restored alone */
 };
 
 struct tandem_contract_story {

@@ -53,6 +53,7 @@ static void note(struct pair_side *side, const struct tandem_session_event *even
 	switch (event->type) {
 	case TANDEM_SESSION_UP:
 		side->is_up = true;
+		side->up_mask = event->channel_mask;
 		break;
 	case TANDEM_SESSION_CHANNEL_UP:
 		side->channel_up_counts[event->channel]++;
@@ -70,6 +71,9 @@ static void note(struct pair_side *side, const struct tandem_session_event *even
 		side->message_count++;
 		break;
 	case TANDEM_SESSION_NOTIFIED:
+		side->channel_notice_counts[event->channel]++;
+		if (side->channel_up_counts[event->channel] == 0)
+			side->has_early_notice = true;
 		if (side->notice_count < PAIR_NOTICES_MAX)
 			side->notices[side->notice_count] = (struct pair_notice){
 			        .channel = event->channel, .immediate = event->immediate};
@@ -157,6 +161,11 @@ static void turn(struct pair *pair, uint64_t end_ns)
 	accept_one(pair);
 	serve(&pair->listening, fds[0].revents != 0);
 	serve(&pair->connecting, fds[1].revents != 0);
+}
+
+void pair_turn(struct pair *pair)
+{
+	turn(pair, tandem_clock_now_ns());
 }
 
 int pair_wait(struct pair *pair, pair_test test, uint64_t argument)

@@ -19,9 +19,13 @@ struct pair_side {
 	struct tandem_session *session;
 	bool is_silent; /* nobody here serves it */
 	bool is_up;
+	uint32_t up_mask;
+	bool has_early_notice; /* of a channel whose joining was not told */
+	unsigned channel_notice_counts[TANDEM_CHANNELS_MAX];
 	unsigned channel_up_counts[TANDEM_CHANNELS_MAX];
 	unsigned channel_lost_counts[TANDEM_CHANNELS_MAX];
-	struct tandem_error channel_lost; /* the newest one's cause */
+	unsigned channel_lost_seen[TANDEM_CHANNELS_MAX]; /* of them by the story */
+	struct tandem_error channel_lost;                /* the newest one's cause */
 	unsigned lost_count;
 	struct tandem_error lost;
 	unsigned notice_count;
@@ -40,6 +44,7 @@ struct pair {
 	struct pair_side connecting;
 	uint8_t *memory; /* exposed as 0 when a story asks for it */
 	uint8_t *source; /* registered then too */
+	unsigned carried_count;
 };
 
 typedef bool (*pair_test)(const struct pair *pair, uint64_t argument);
@@ -57,6 +62,8 @@ void pair_end(struct pair *pair);
 /* Serves both sides whenever their descriptor is readable or their deadline has come, until `test`
  * holds. 0, or -1 when it never does. */
 int pair_wait(struct pair *pair, pair_test test, uint64_t argument);
+/* Serves once what asks for it, without waiting. */
+void pair_turn(struct pair *pair);
 /* Takes the events that are there, without progress. */
 void pair_take(struct pair *pair);
 

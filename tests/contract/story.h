@@ -30,7 +30,28 @@
 	X(a_peer_that_takes_nothing_is_lost)                                                       \
 	X(fence_delivers_what_had_arrived)                                                         \
 	X(nothing_lands_after_fence)                                                               \
-	X(fence_of_a_lost_session)
+	X(fence_of_a_lost_session)                                                                 \
+	X(each_channel_is_told_when_it_joins)                                                      \
+	X(a_lost_channel_leaves_the_others_alone)                                                  \
+	X(the_last_channel_is_the_session)                                                         \
+	X(pending_writes_of_a_lost_channel_end)                                                    \
+	X(what_had_arrived_on_a_lost_channel_is_delivered)                                         \
+	X(the_status_of_a_channel_is_true)                                                         \
+	X(wrong_restores_are_refused)                                                              \
+	X(a_restore_before_the_fence_is_refused)                                                   \
+	X(each_channel_is_repaired_fifty_times)                                                    \
+	X(yank_during_a_restore)                                                                   \
+	X(free_during_a_restore)                                                                   \
+	X(fence_of_the_session_during_a_restore)                                                   \
+	X(a_channel_comes_back_on_the_next_rail)                                                   \
+	X(channels_spread_over_two_addresses)                                                      \
+	X(nothing_lands_after_a_channel_is_fenced)                                                 \
+	X(nothing_lands_late_after_a_lost_channel_is_fenced)                                       \
+	X(wrong_keys_are_refused)                                                                  \
+	X(one_listener_serves_several_keys)                                                        \
+	X(a_listener_freed_before_the_session)                                                     \
+	X(a_listener_freed_while_joining)                                                          \
+	X(a_listener_on_another_thread)
 
 #define X(name) int story_##name(struct tandem_contract_bed *bed);
 STORY_TABLE(X)

@@ -1,9 +1,9 @@
-#include <dirent.h>
 #include <string.h>
 
 #include <tandem/clock.h>
 #include <tandem/memory.h>
 
+#include "descriptors.h"
 #include "pair.h"
 #include "story.h"
 
@@ -170,17 +170,6 @@ int story_wrong_options(struct tandem_contract_bed *bed)
 
 /* ---- leaks ---- */
 
-static unsigned count_descriptors(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	unsigned count = 0;
-	while (directory && readdir(directory))
-		count++;
-	if (directory)
-		closedir(directory);
-	return count;
-}
-
 static int write_once(struct pair *pair)
 {
 	const struct tandem_write write = {.source = pair->source, .length = 4096};
@@ -195,9 +184,9 @@ int story_nothing_leaks(struct tandem_contract_bed *bed)
 	for (unsigned round = 0; round <= LEAK_ROUNDS; round++) {
 		TANDEM_CONTRACT_CHECK(pair_run(bed, &options, true, write_once) == 0);
 		if (round == 0)
-			before = count_descriptors(); /* the first may open what stays */
+			before = descriptors_count(); /* the first may open what stays */
 	}
 	TANDEM_CONTRACT_CHECK(before > 0);
-	TANDEM_CONTRACT_CHECK(count_descriptors() == before);
+	TANDEM_CONTRACT_CHECK(descriptors_count() == before);
 	return 0;
 }

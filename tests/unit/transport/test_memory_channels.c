@@ -255,3 +255,26 @@ Test(memory_refusal, it_is_up_with_what_could_join_and_the_rest_comes_later, .fi
 	expect_channel(secondary, TANDEM_SESSION_CHANNEL_UP, 0);
 	cr_assert_eq(post(0, 0), 0);
 }
+
+Test(memory_refusal, a_session_whose_data_channels_never_come_is_lost, .fini = end)
+{
+	struct tandem_transport_options made = options();
+	made.connect_timeout_ns = UINT64_C(30) * TANDEM_NS_PER_MS;
+	fabric = tandem_fabric_new();
+	cr_assert_eq(tandem_transport_open_memory(fabric, &transport), 0);
+	cr_assert_eq(tandem_transport_listen(transport, &made, &listener, NULL), 0);
+	made.connect_timeout_ns = UINT64_C(600) * TANDEM_NS_PER_S;
+	cr_assert_eq(tandem_transport_connect(transport, &made, &primary, NULL), 0);
+	tandem_session_progress(primary);
+	cr_assert_eq(tandem_listener_accept(listener, &secondary, NULL), 0);
+	uint64_t deadline_ns = tandem_session_deadline_ns(secondary);
+	cr_assert_leq(deadline_ns, tandem_clock_now_ns() + UINT64_C(30) * TANDEM_NS_PER_MS);
+	while (tandem_clock_now_ns() < deadline_ns)
+		cr_assert(!tandem_session_next_event(secondary, &event));
+	tandem_session_progress(secondary);
+	cr_assert(tandem_session_next_event(secondary, &event) &&
+	          event.type == TANDEM_SESSION_LOST);
+	cr_assert_eq(event.error.code, TANDEM_E_TIMEOUT);
+	tandem_session_progress(primary);
+	cr_assert(tandem_session_next_event(primary, &event) && event.type == TANDEM_SESSION_LOST);
+}
