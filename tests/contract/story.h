@@ -43,7 +43,7 @@
 	X(yank_during_a_restore)                                                                   \
 	X(free_during_a_restore)                                                                   \
 	X(fence_of_the_session_during_a_restore)                                                   \
-	X(a_channel_comes_back_on_the_next_rail)                                                   \
+	X(a_channel_comes_back_on_its_rail)                                                        \
 	X(channels_spread_over_two_addresses)                                                      \
 	X(nothing_lands_after_a_channel_is_fenced)                                                 \
 	X(nothing_lands_late_after_a_lost_channel_is_fenced)                                       \

@@ -168,7 +168,7 @@ Test(memory_channels, nothing_of_before_the_fence_lands_after_the_channel_is_bac
 	cr_assert_eq(memory[0], 1);
 }
 
-Test(memory_channels, it_joins_again_only_after_the_fence_and_on_the_next_rail)
+Test(memory_channels, it_joins_again_only_after_the_fence_and_on_its_rail)
 {
 	struct tandem_channel_status status;
 	cr_assert_eq(rail_of(primary, 3), 1);
@@ -188,7 +188,7 @@ Test(memory_channels, it_joins_again_only_after_the_fence_and_on_the_next_rail)
 	serve();
 	expect_channel(primary, TANDEM_SESSION_CHANNEL_UP, 3);
 	expect_channel(secondary, TANDEM_SESSION_CHANNEL_UP, 3);
-	cr_assert_eq(rail_of(primary, 3), 1); /* two attempts on */
+	cr_assert_eq(rail_of(primary, 3), 1);
 	cr_assert_eq(rail_of(secondary, 3), 1);
 }
 
