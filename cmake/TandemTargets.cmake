@@ -64,3 +64,24 @@ function(tandem_test_properties test label timeout)
                FAIL_REGULAR_EXPRESSION "Sanitizer:;runtime error:"
                SKIP_REGULAR_EXPRESSION "Tested: 0 ")
 endfunction()
+
+# tandem_add_fuzz_target(<name> SOURCES... LIBRARIES... [INSTRUMENT...]): in every build the test fuzz.<name>_corpus
+# over corpus/<name>; with clang and the address sanitizer also <name>_libfuzzer, which tools/fuzz runs. INSTRUMENT:
+# the libraries whose branches guide it.
+function(tandem_add_fuzz_target name)
+  cmake_parse_arguments(FUZZ "" "" "SOURCES;LIBRARIES;INSTRUMENT" ${ARGN})
+  tandem_add_plain_test(
+    ${name}_corpus fuzz SOURCES ${FUZZ_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus.c LIBRARIES
+    ${FUZZ_LIBRARIES} ARGUMENTS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+  if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang" OR NOT TANDEM_SANITIZE STREQUAL "address")
+    return()
+  endif()
+  add_executable(${name}_libfuzzer ${FUZZ_SOURCES})
+  target_compile_options(${name}_libfuzzer PRIVATE -fsanitize=fuzzer)
+  target_link_options(${name}_libfuzzer PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${name}_libfuzzer PRIVATE tandem_warnings ${FUZZ_LIBRARIES})
+  set_target_properties(${name}_libfuzzer PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  foreach(library ${FUZZ_INSTRUMENT})
+    target_compile_options(${library} PRIVATE -fsanitize=fuzzer-no-link)
+  endforeach()
+endfunction()
