@@ -6,10 +6,18 @@ function(add_rdma_device_program name)
 endfunction()
 
 add_rdma_device_program(rdma_peer tandem_transport tandem_base)
-add_rdma_device_program(rdma_fence tandem_contract)
 
 set(rdma_test ${CMAKE_CURRENT_SOURCE_DIR}/rdma_test.py)
 foreach(story contract contract_linux_6_1 two_machines)
   tandem_add_device_test(rdma_${story} 900 /usr/bin/python3 -B ${rdma_test} ${story}
                          ${PROJECT_BINARY_DIR})
 endforeach()
+
+# Never stuck: programs of tests/stuck. More rounds by hand: -DTANDEM_DEVICE_ROUNDS=500.
+set(TANDEM_DEVICE_ROUNDS 60 CACHE STRING "rounds of the races and of the leak counts on soft-RoCE")
+foreach(story stuck stuck_linux_6_1)
+  tandem_add_device_test(rdma_${story} 900 /usr/bin/python3 -B ${rdma_test} ${story}
+                         ${PROJECT_BINARY_DIR} ${TANDEM_DEVICE_ROUNDS})
+endforeach()
+tandem_add_device_test(rdma_faults 900 /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/tests/stuck/run rdma
+                       --build ${PROJECT_BINARY_DIR})

@@ -1,6 +1,7 @@
-"""The rdma provider on soft-RoCE: the contract, the fence, and peers that die, freeze and come back.
+"""The rdma provider on soft-RoCE: the contract, races and leaks, and peers that die, freeze and come
+back.
 
-Run as `SCRIPT STORY BUILD_FOLDER`."""
+Run as `SCRIPT STORY BUILD_FOLDER [ROUNDS]`."""
 
 import re
 import signal
@@ -12,7 +13,6 @@ from device_test import expect, main, until
 from lab import Lab
 
 PORT = 7471
-FENCE_ROUNDS = 100
 # Far above what it takes; what is asserted is that nothing waits for ever.
 SOON_S = 5
 PEER_TIMEOUT_S = 1
@@ -33,11 +33,12 @@ def run_contract(kernel_version):
         result = machine.run(f"{build_folder()}/bin/contract-rdma rdma {machine.address}", 400)
         expect(re.search(r"[1-9]\d* passed, 0 failed", result.text), "the contract holds", result.text)
         expect(result.status == 0, "and says so")
-        result = machine.run(f"{build_folder()}/tests/rdma_fence {machine.address} {FENCE_ROUNDS}", 400)
-        expect(result.status == 0, f"no byte lands after {FENCE_ROUNDS} fences", result.text)
-        print(result.text.strip())
-        complaints = machine.run("dmesg | grep -E 'BUG:|lockup|WARNING:'").text
-        expect("BUG:" not in complaints and "lockup" not in complaints, "the kernel lives", complaints)
+        check_kernel(machine)
+
+
+def check_kernel(machine):
+    complaints = machine.run("dmesg | grep -E 'BUG:|lockup|WARNING:'").text
+    expect("BUG:" not in complaints and "lockup" not in complaints, "the kernel lives", complaints)
 
 
 def story_contract():
@@ -46,6 +47,61 @@ def story_contract():
 
 def story_contract_linux_6_1():
     run_contract("6.1")
+
+
+# -- never stuck ------------------------------------------------------------------------------
+
+RESOURCES = ("qp", "cm_id", "cq", "mr", "pd", "ctx")
+
+
+def run_rounds(machine, program, *words):
+    """A program of tests/stuck that says at the end what it found."""
+    result = machine.run(f"{build_folder()}/tests/stuck_{program} {' '.join(words)}", 600)
+    expect(result.status == 0, f"{program} {words[2:]}", result.text)
+    print(result.text.strip(), flush=True)
+
+
+def kernel_resources(machine):
+    """What the kernel keeps for all of the machine's processes."""
+    text = machine.check("rdma resource show")
+    return {name: int(re.search(rf"\b{name} (\d+)", text)[1]) for name in RESOURCES}
+
+
+def count_leaks(machine, rounds):
+    command = (f"mkfifo /tmp/leaks && GLIBC_TUNABLES=glibc.malloc.tcache_count=0 exec "
+               f"{build_folder()}/tests/stuck_leaks rdma {machine.address} {rounds} ask <> /tmp/leaks")
+    process = machine.spawn(command)
+    counted = {}
+    for word in ("warm", "done"):
+        until(lambda word=word: f"{word}:" in process.output.decode() or process.ended.is_set(),
+              f"the sessions are {word}", 800)
+        expect(not process.ended.is_set(), "none failed", process.output.decode())
+        counted[word] = kernel_resources(machine)
+        machine.check("echo on > /tmp/leaks")
+    result = process.wait(60)
+    expect(result.status == 0, f"{rounds} sessions leave nothing in the process", result.text)
+    print(result.text.strip(), flush=True)
+    expect(counted["warm"] == counted["done"], "nor in the kernel", counted)
+    print(f"kernel resources: {counted['done']}", flush=True)
+
+
+def run_stuck(kernel_version):
+    rounds = sys.argv[3]
+    with Lab(kernel_version=kernel_version) as lab:
+        lab.start()
+        machine = lab.machines["a"]
+        run_rounds(machine, "late_write", "rdma", machine.address, "session", rounds)
+        run_rounds(machine, "yank", "rdma", machine.address, rounds)
+        count_leaks(machine, rounds)
+        check_kernel(machine)
+
+
+def story_stuck():
+    run_stuck(None)
+
+
+def story_stuck_linux_6_1():
+    run_stuck("6.1")
 
 
 # -- two machines -----------------------------------------------------------------------------
@@ -180,4 +236,5 @@ def story_two_machines():
 
 if __name__ == "__main__":
     main({"contract": story_contract, "contract_linux_6_1": story_contract_linux_6_1,
+          "stuck": story_stuck, "stuck_linux_6_1": story_stuck_linux_6_1,
           "two_machines": story_two_machines})

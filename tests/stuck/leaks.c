@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tandem/clock.h>
 #include <tandem/memory.h>
@@ -188,9 +189,10 @@ static int run_rounds(struct tandem_contract_bed *bed, unsigned rounds)
 
 static void wait_for_answer(bool asks)
 {
-	char line[16];
+	char answer[16];
 
-	if (asks && fgets(line, sizeof(line), stdin) == NULL)
+	/* Not with stdio, which would keep a buffer. */
+	if (asks && read(STDIN_FILENO, answer, sizeof(answer)) <= 0)
 		exit(EXIT_FAILURE);
 }
 

@@ -63,9 +63,12 @@ class Peer:
             while not (found := self.heard(names, since, channel)):
                 left_s = deadline - time.monotonic()
                 if left_s <= 0 or not self._changed.wait(left_s):
-                    raise Failed(f"{self.name} never said {names} within {timeout_s:g} s; "
-                                 f"it said {self._events[-12:]}")
+                    raise Failed(f"{self.name} never said {names} within {timeout_s:g} s")
         return found[0]
+
+    def last_words(self):
+        return [(event["event"], event["channel"], event.get("code"), event.get("detail"))
+                for event in self._events if event["event"] != "count"][-12:]
 
     # -- asking it ------------------------------------------------------------------------------
 

@@ -181,7 +181,7 @@ int main(int argument_count, char **arguments)
 	}
 	failed_count = run_all(&bed, rounds);
 	tandem_contract_bed_close(&bed);
-	for (unsigned i = 0; i < MOMENTS; i++)
+	for (unsigned i = 0; i < MOMENTS && worst[i].back_ns > 0; i++)
 		printf("%-11s slowest call %llu us, slowest return %llu us\n", moment_names[i],
 		       (unsigned long long)(worst[i].issue_ns / 1000),
 		       (unsigned long long)(worst[i].back_ns / 1000));

@@ -1,0 +1,139 @@
+"""The rdma table, on soft-RoCE. A row is a function of the bed; C and P are as in its sentence."""
+
+import signal
+import time
+
+from .machines import LISTENER, WRITER
+from .verdict import end, expect, flows, lost_within, nothing_lost
+
+CONNECT_S = 5
+PEER_S = 2
+# The device may take so long to give back what was posted.
+FLUSH_S = 0.2
+TIMES = {"connect_ms": CONNECT_S * 1000, "peer_ms": PEER_S * 1000}
+# The device can find out by itself, in its own time, before P has passed.
+SILENCE = ("TIMEOUT", "PEER_LOST")
+
+
+def process_killed(bed):
+    """[N10] Either one."""
+    listener, writer = bed.join(**TIMES)
+    since = time.monotonic()
+    listener.send_signal(signal.SIGKILL)
+    lost_within(writer, PEER_S + FLUSH_S, SILENCE, since)
+    end(writer)
+    listener, writer = bed.join(**TIMES)
+    since = time.monotonic()
+    writer.send_signal(signal.SIGKILL)
+    lost_within(listener, 0, ("PEER_LOST",), since)
+    end(listener)
+
+
+def host_stopped(bed):
+    """[N11] The listener's machine freezes; the writer's does, and goes on within P."""
+    listener, writer = bed.join(**TIMES)
+    since = time.monotonic()
+    bed.machine(LISTENER).stop()
+    lost_within(writer, PEER_S + FLUSH_S, SILENCE, since)
+    end(writer)
+    bed.machine(LISTENER).cont()
+    end(listener)
+
+    listener, writer = bed.join(connect_ms=CONNECT_S * 1000, peer_ms=10000)
+    since = time.monotonic()
+    bed.machine(WRITER).stop()
+    while time.monotonic() < since + 3:
+        time.sleep(0.1)
+    bed.machine(WRITER).cont()
+    flows(listener, range(3), 30)
+    nothing_lost(listener, since)
+    nothing_lost(writer, since)
+    end(writer, listener)
+
+
+def listener_asks_stopped_host(bed):
+    """[N1] Who sends a message to a frozen machine is told."""
+    listener, writer = bed.join(**TIMES)
+    bed.machine(WRITER).stop()
+    since = time.monotonic()
+    listener.ask("send", ("sent",))
+    lost_within(listener, PEER_S + FLUSH_S, SILENCE, since)
+    end(listener)
+    bed.machine(WRITER).cont()
+    lost_within(writer, PEER_S + FLUSH_S, SILENCE, since)
+    end(writer)
+
+
+def cable_pulled(bed):
+    """[N12] At either end: the side whose port goes down is told at once, the other by silence."""
+    for host in (LISTENER, WRITER):
+        listener, writer = bed.join(**TIMES)
+        since = time.monotonic()
+        bed.pull_cable(host)
+        near, far = (listener, writer) if host == LISTENER else (writer, listener)
+        lost_within(near, 0, ("DEVICE",), since)
+        if far is listener:
+            listener.ask("send", ("sent",))
+        lost_within(far, PEER_S + FLUSH_S, SILENCE, since)
+        bed.plug_cable(host)
+        end(writer, listener)
+        bed.wait_whole()
+
+
+def link_down(bed):
+    """[N12] The operator takes the port down; up again, a new session joins."""
+    for host in (LISTENER, WRITER):
+        listener, writer = bed.join(**TIMES)
+        since = time.monotonic()
+        bed.set_link(host, "down")
+        near, far = (listener, writer) if host == LISTENER else (writer, listener)
+        lost_within(near, 0, ("DEVICE",), since)
+        if far is listener:
+            listener.ask("send", ("sent",))
+        lost_within(far, PEER_S + FLUSH_S, SILENCE, since)
+        bed.set_link(host, "up")
+        end(writer, listener)
+        bed.wait_whole()
+
+
+def address_removed(bed):
+    """[N13] From either host."""
+    for host in (LISTENER, WRITER):
+        listener, writer = bed.join(**TIMES)
+        since = time.monotonic()
+        bed.remove_address(host)
+        near, far = (listener, writer) if host == LISTENER else (writer, listener)
+        lost_within(near, 0, ("DEVICE",), since)
+        if far is listener:
+            listener.ask("send", ("sent",))
+        lost_within(far, PEER_S + FLUSH_S, SILENCE, since)
+        bed.add_address(host)
+        end(writer, listener)
+        bed.wait_whole()
+
+
+def not_reading(bed):
+    """[N14] The owner of the other end does not drive its session: its receives run out."""
+    listener, writer = bed.join(**TIMES)
+    listener.ask("silent 1", ("silent",))
+    since = time.monotonic()
+    event = lost_within(writer, PEER_S + FLUSH_S, SILENCE, since)
+    expect("RNR" in event["detail"] or event["code"] == "TIMEOUT", "the cause is named", event)
+    listener.ask("silent 0", ("silent",))
+    lost_within(listener, 0, ("PEER_LOST",), since)
+    end(writer, listener)
+
+
+def never_answers(bed):
+    """[N15] A listener whose owner never looks."""
+    listener = bed.start(LISTENER, "listen", deaf=1, **TIMES)
+    listener.hear(("listening",))
+    since = time.monotonic()
+    writer = bed.start(WRITER, "connect", **TIMES)
+    lost_within(writer, CONNECT_S + FLUSH_S, ("TIMEOUT",), since)
+    end(writer, listener)
+
+
+ROWS = {row.__name__: row for row in (
+    process_killed, host_stopped, listener_asks_stopped_host, cable_pulled, link_down,
+    address_removed, not_reading, never_answers)}
