@@ -74,7 +74,7 @@ static void print_json(const struct tandem_transport_capabilities *capabilities,
 	tandem_bench_json_count(report, "write_bytes", plan->load.write_bytes);
 	tandem_bench_json_count(report, "epochs", plan->epochs);
 	tandem_bench_json_number(report, "seconds", (double)figures->elapsed_ns / 1e9);
-	tandem_bench_json_number(report, "goodput_mib_s", goodput(figures));
+	tandem_bench_json_number(report, "bytes_per_second", goodput(figures) * MIB);
 	tandem_bench_json_number(report, "pages_s", pages_per_second(figures));
 	tandem_bench_json_latency(report, "epoch_us", &figures->epoch_ns);
 	tandem_bench_json_latency(report, "commit_us", &figures->commit_ns);

@@ -1,3 +1,7 @@
 # tandem-bench transport over TCP: the report's fields, and that they can be true.
 tandem_add_script_test(bench_transport e2e 120 ${Python3_EXECUTABLE} -B
                        ${CMAKE_CURRENT_SOURCE_DIR}/bench_transport.py $<TARGET_FILE:tandem-bench>)
+# The comparison with the yardsticks, which no test judges: it only has to measure.
+tandem_add_script_test(bench_tool_tcp e2e 180 ${Python3_EXECUTABLE} -B
+                       ${CMAKE_CURRENT_SOURCE_DIR}/bench_tool.py tcp ${PROJECT_BINARY_DIR})
+set_tests_properties(e2e.bench_tool_tcp PROPERTIES RUN_SERIAL ON)
