@@ -191,3 +191,8 @@ class LabPair(Pair):
 
     def faults(self):
         return [line for name in "ab" for line in faults_in(self.layout.log_path(name))]
+
+    def image_digests(self, name):
+        node = {"a": self.a, "b": self.b}[name]
+        lines = node.run(f"cd {node.layout.image_directory}/{PAIR} && sha256sum *").text.splitlines()
+        return {region: digest for digest, region in (line.split() for line in lines)}

@@ -1,5 +1,6 @@
 """Both nodes of a test, and what it asks them."""
 
+import hashlib
 import json
 import signal
 import socket
@@ -92,6 +93,12 @@ class Pair:
         """Ends a node; the directory with its images."""
         {"a": self.a, "b": self.b}[name].kill()
         return self.layout.nodes[name].image_directory / PAIR
+
+    def image_digests(self, name):
+        """{region: digest} of the images of a node."""
+        directory = self.layout.nodes[name].image_directory / PAIR
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in sorted(directory.iterdir())}
 
     def take_over(self, name):
         """How the node's controller says that it took over: its "last_failover", or None."""

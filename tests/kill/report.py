@@ -66,7 +66,9 @@ class Report:
             f"fail-over: median {times[len(times) // 2]:.0f} ms, longest {times[-1]:.0f} ms"
             if times
             else "fail-over: none",
-            f"{sum(result.is_image_checked for result in self.results)} images read with mdb_dump",
+            f"{sum(result.is_image_checked for result in self.results)} images read with mdb_dump,"
+            f" {sum(result.is_image_steady for result in self.results)} that a resumed primary left"
+            " unchanged",
         ]
 
     def write_json(self, path):

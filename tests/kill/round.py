@@ -76,6 +76,7 @@ class Result:
     transport: str = ""
     tracker: str = ""
     is_image_checked: bool = False
+    is_image_steady: bool = False  # while the old primary went on
     seconds: float = 0
     problems: list = field(default_factory=list)
     directory: str = ""  # of the logs, when they were kept
@@ -284,16 +285,40 @@ class Round:
         """Requests that wait in the old primary's sockets, and new ones, find no answer."""
         self._ask_old_primary(old)
         resumed_at = time.monotonic_ns()
-        if self.random.random() < SERVER_FIRST_SHARE:
-            pair.resume_server()
-            self._load_for(new, old, SERVER_FIRST_SECONDS)
-        pair.resume_primary()
+        if self.plan.number % 2:
+            self._resume_quietly(pair, old, new)
+        else:
+            self._resume_under_load(pair, old, new)
         self._load_for(new, old, AFTER_RESUME_SECONDS / 4)
         self._ask_old_primary(old)
         if answers(pair.layout.nodes["a"].serve_at):
             self.result.answered_after_resume += 1
         self._load_for(new, old, AFTER_RESUME_SECONDS * 3 / 4)
         self._count_late(resumed_at)
+
+    def _resume_under_load(self, pair, old, new):
+        if self.random.random() < SERVER_FIRST_SHARE:
+            pair.resume_server()
+            self._load_for(new, old, SERVER_FIRST_SECONDS)
+        pair.resume_primary()
+
+    def _resume_quietly(self, pair, old, new):
+        """[T11] Nobody asks the new primary for anything: whatever the old one still sends, no byte
+        of the image changes."""
+        if not self.client.drain(new, 10):
+            self.result.problems.append("the new primary left requests without a reply")
+        before = pair.image_digests("b")
+        pair.resume_primary()
+        until = time.monotonic() + AFTER_RESUME_SECONDS
+        while time.monotonic() < until:
+            if not self.client.exchange(old, 0.01):
+                time.sleep(0.01)
+        after = pair.image_digests("b")
+        self.result.is_image_steady = bool(before) and before == after
+        self.tell("the old primary goes on; no byte of the image changes"
+                  if self.result.is_image_steady else "THE IMAGE CHANGED")
+        if not self.result.is_image_steady:
+            self.result.problems.append(f"the image was {before} and is {after}")
 
     def _ask_old_primary(self, old):
         targets = sorted({operation.target for operation in self.client.history})
