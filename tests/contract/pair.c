@@ -89,7 +89,7 @@ static void note(struct pair_side *side, const struct tandem_session_event *even
 static void take(struct pair_side *side)
 {
 	static struct tandem_session_event event;
-	while (side->session && !side->is_silent &&
+	while (side->session && !side->is_silent && !side->is_deaf &&
 	       tandem_session_next_event(side->session, &event))
 		note(side, &event);
 }

@@ -138,6 +138,42 @@ int story_each_channel_is_repaired_fifty_times(struct tandem_contract_bed *bed)
 	return channels_run(bed, repair_and_count);
 }
 
+static bool is_restored_or_told(const struct pair *pair, uint64_t argument)
+{
+	unsigned channel = (unsigned)argument & 0xff;
+	return pair->connecting.channel_up_counts[channel] > argument >> 8 ||
+	       channels_is_connecting_told(pair, channel);
+}
+
+static int fence_unheard(struct pair *pair)
+{
+	struct pair_side *connecting = &pair->connecting;
+	pair->listening.is_deaf = true;
+	for (uint64_t round = 0; round < 100; round++) {
+		unsigned channel = round % 2;
+		connecting->channel_lost_seen[channel] = connecting->channel_lost_counts[channel];
+		TANDEM_CONTRACT_CHECK(channels_fence(pair, channel) == 0);
+		TANDEM_CONTRACT_CHECK(pair_wait(pair, channels_is_connecting_told, channel) == 0);
+		connecting->channel_lost_seen[channel] = connecting->channel_lost_counts[channel];
+		unsigned before = connecting->channel_up_counts[channel];
+		TANDEM_CONTRACT_CHECK(tandem_session_restore(connecting->session, channel, NULL) ==
+		                      0);
+		/* Refused is right too, for a peer that does not listen. */
+		TANDEM_CONTRACT_CHECK(
+		        pair_wait(pair, is_restored_or_told, (uint64_t)before << 8 | channel) == 0);
+		if (connecting->channel_up_counts[channel] == before)
+			break;
+	}
+	pair->listening.is_deaf = false;
+	return channels_carry_all(pair, ALL & ~UINT32_C(3));
+}
+
+/* A side that is slow to take its events keeps a bounded number of them. */
+int story_fences_that_nobody_takes_notice_of(struct tandem_contract_bed *bed)
+{
+	return channels_run(bed, fence_unheard);
+}
+
 /* ---- ends while a channel comes back ---- */
 
 static int begin_restore(struct pair *pair)

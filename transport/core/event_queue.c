@@ -34,7 +34,10 @@ static void add_channel_event(struct tandem_event_queue *queue, unsigned channel
 
 void tandem_event_queue_add_channel_up(struct tandem_event_queue *queue, unsigned channel)
 {
+	if (queue->up_mask >> channel & 1)
+		return;
 	add_channel_event(queue, channel, TANDEM_SESSION_CHANNEL_UP);
+	queue->up_mask |= UINT32_C(1) << channel;
 }
 
 void tandem_event_queue_add_channel_lost(struct tandem_event_queue *queue, unsigned channel,
@@ -72,6 +75,8 @@ static void take_notice(struct tandem_event_queue *queue, struct tandem_session_
 		ret_event->error = queue->causes[notice->channel];
 		queue->lost_mask &= ~(UINT32_C(1) << notice->channel);
 	}
+	if (notice->type == TANDEM_SESSION_CHANNEL_UP)
+		queue->up_mask &= ~(UINT32_C(1) << notice->channel);
 	queue->channel_event_count -= notice->type != TANDEM_SESSION_NOTIFIED;
 	queue->notice_first = (queue->notice_first + 1) % TANDEM_NOTICE_PLACES;
 	queue->notice_count--;

@@ -26,7 +26,8 @@ struct tandem_event_queue {
 	unsigned notice_first;
 	unsigned notice_count;        /* channel events included */
 	unsigned channel_event_count; /* of them */
-	uint32_t lost_mask;           /* channels whose CHANNEL_LOST has not been taken */
+	uint32_t up_mask;             /* channels whose CHANNEL_UP has not been taken */
+	uint32_t lost_mask;           /* likewise CHANNEL_LOST */
 	unsigned message_first;
 	unsigned message_count;
 	struct tandem_error causes[TANDEM_CHANNELS_MAX]; /* of those */
@@ -41,7 +42,8 @@ bool tandem_event_queue_add_notice(struct tandem_event_queue *queue, unsigned ch
 bool tandem_event_queue_add_message(struct tandem_event_queue *queue, const void *message,
                                     size_t message_bytes);
 
-/* A channel that joins again only when its loss has been taken has room for both events. */
+/* A channel that joins again only when its loss has been taken has room for both events. One that
+ * was fenced and is up again before its owner has heard that it was up is not told twice. */
 void tandem_event_queue_add_channel_up(struct tandem_event_queue *queue, unsigned channel);
 void tandem_event_queue_add_channel_lost(struct tandem_event_queue *queue, unsigned channel,
                                          const struct tandem_error *cause);

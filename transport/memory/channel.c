@@ -277,7 +277,6 @@ static void admit(struct tandem_memory_link *link, unsigned index)
 	tandem_fabric_find(link->fabric, link->options.rails[rail].address, link->options.port,
 	                   &end->rail);
 	end->state = TANDEM_CHANNEL_UP;
-	session->has_had_channel = true;
 	tandem_event_queue_add_channel_up(&session->queue, index);
 }
 

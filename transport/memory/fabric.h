@@ -137,10 +137,10 @@ struct tandem_memory_session {
 	enum tandem_memory_side side;
 	enum tandem_memory_state state;
 	struct tandem_memory_link *link;
-	bool is_offered;      /* connecting side: the listener has it */
-	bool has_had_channel; /* one was up */
+	bool is_offered; /* connecting side: the listener has it */
 	unsigned key_index;
 	uint64_t peer_timeout_ns;
+	uint64_t connect_timeout_ns;
 	bool has_up_event;
 	bool has_lost_event;
 	bool drains_controls; /* fenced: what had come is still taken */

@@ -61,7 +61,8 @@ static int make_session(struct tandem_memory_listener *listener, struct tandem_m
 		return status;
 	session->key_index = (unsigned)key_index;
 	session->peer_timeout_ns = listener->options.peer_timeout_ns;
-	session->join_deadline_ns = tandem_clock_now_ns() + listener->options.connect_timeout_ns;
+	session->connect_timeout_ns = listener->options.connect_timeout_ns;
+	session->join_deadline_ns = tandem_clock_now_ns() + session->connect_timeout_ns;
 	link->listener = listener;
 	*ret_session = &session->head;
 	return 0;

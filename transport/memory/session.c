@@ -202,19 +202,26 @@ static void join(struct tandem_memory_session *session)
 		come_up(session, now_ns >= session->join_deadline_ns);
 }
 
+/* [T4] */
+static bool is_lonely(const struct tandem_memory_session *session)
+{
+	return session->side == TANDEM_SIDE_LISTENING &&
+	       tandem_memory_channels_count(session, TANDEM_CHANNEL_UP) == 0;
+}
+
 /* When what this side waits for is overdue; UINT64_MAX when there is nothing. */
 static uint64_t deadline_of_session(const struct tandem_memory_session *session)
 {
 	const struct tandem_memory_controls *controls =
 	        session->link->controls[other(session->side)];
-	if (session->side == TANDEM_SIDE_LISTENING && !session->has_had_channel)
+	if (is_lonely(session))
 		return session->join_deadline_ns;
 	return controls->count > 0 ? controls->moved_at_ns + session->peer_timeout_ns : UINT64_MAX;
 }
 
 static void end_overdue(struct tandem_memory_session *session)
 {
-	if (session->side == TANDEM_SIDE_LISTENING && !session->has_had_channel)
+	if (is_lonely(session))
 		end_for(session, TANDEM_E_TIMEOUT, "join", "no data channel came in time");
 	else
 		end_for(session, TANDEM_E_TIMEOUT, "send", "what was posted does not land");

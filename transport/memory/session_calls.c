@@ -159,29 +159,33 @@ int tandem_memory_session_fence(struct tandem_session *head, uint64_t deadline_n
 	return 0;
 }
 
-int tandem_memory_session_fence_channel(struct tandem_session *head, unsigned index,
+static void fence_end(struct tandem_memory_session *session, unsigned index)
+{
+	struct tandem_memory_channel *channel = &session->link->channels[index];
+	struct tandem_memory_channel_end *end = &channel->ends[TANDEM_SIDE_LISTENING];
+	if (end->state == TANDEM_CHANNEL_UP) {
+		tandem_memory_link_land_writes(session->link, session, tandem_clock_now_ns());
+		tandem_error_set(&end->cause, TANDEM_E_CHANNEL_LOST, "fence", "it was fenced");
+		end->has_ended = true;
+	}
+	end->state = TANDEM_CHANNEL_DOWN;
+	/* The rest is still under way, and never arrives. */
+	tandem_memory_channel_clear(channel);
+	if (tandem_memory_channels_count(session, TANDEM_CHANNEL_UP) == 0)
+		session->join_deadline_ns =
+		        tandem_clock_now_ns() + session->connect_timeout_ns; /* [T4] */
+}
+
+int tandem_memory_session_fence_channel(struct tandem_session *head, unsigned channel,
                                         uint64_t deadline_ns, struct tandem_error *reterr_error)
 {
 	struct tandem_memory_session *session = tandem_memory_session_of(head);
-	struct tandem_memory_channel *channel = &session->link->channels[index];
-	struct tandem_memory_channel_end *end = &channel->ends[TANDEM_SIDE_LISTENING];
-	struct tandem_error cause;
 	(void)deadline_ns; /* nothing is waited for */
 	if (session->side != TANDEM_SIDE_LISTENING)
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "fence",
 		                        "only the listening side exposes memory");
-	if (is_over(session))
-		return 0;
-	if (end->state == TANDEM_CHANNEL_UP) {
-		tandem_memory_link_land_writes(session->link, session, tandem_clock_now_ns());
-		tandem_error_set(&cause, TANDEM_E_CHANNEL_LOST, "fence",
-		                 "data channel %u was fenced", index);
-		tandem_memory_channel_end(session, index, &cause);
-	}
 	if (!is_over(session))
-		end->state = TANDEM_CHANNEL_DOWN;
-	/* The rest is still under way, and never arrives. */
-	tandem_memory_channel_clear(channel);
+		fence_end(session, channel);
 	tandem_fabric_refresh(session->link->fabric);
 	return 0;
 }

@@ -100,3 +100,18 @@ Test(event_queue, a_ring_full_of_notices_has_room_for_channel_events)
 	}
 	cr_assert(tandem_event_queue_is_empty(&queue));
 }
+
+/* A peer that has itself fenced and joins again must not fill the ring of who is slow to take. */
+Test(event_queue, a_channel_that_is_up_again_is_told_once)
+{
+	const struct tandem_error cause = {.code = TANDEM_E_PEER_LOST};
+	for (unsigned i = 0; i < 3 * TANDEM_CHANNEL_EVENTS_MAX; i++)
+		tandem_event_queue_add_channel_up(&queue, 5);
+	tandem_event_queue_add_channel_lost(&queue, 5, &cause);
+	assert_taken(TANDEM_SESSION_CHANNEL_UP, 5);
+	assert_taken(TANDEM_SESSION_CHANNEL_LOST, 5);
+	cr_assert(tandem_event_queue_is_empty(&queue));
+	tandem_event_queue_add_channel_up(&queue, 5);
+	assert_taken(TANDEM_SESSION_CHANNEL_UP, 5);
+	cr_assert(tandem_event_queue_is_empty(&queue));
+}
