@@ -8,6 +8,10 @@
 #include <tandem/error.h>
 #include <tandem/memory.h>
 
+/* What lingers until there is so much of it: the kernel's cost for a call of 256 KiB is hardly more
+ * than for a page. */
+#define RIPE_BYTES ((size_t)256 << 10)
+
 /* More than a call can give the kernel of pages, and few enough to gather again when it took a part
  * of them. */
 #define PIECES_PER_CALL 192
@@ -66,6 +70,7 @@ bool tandem_tcp_outbox_add(struct tandem_tcp_outbox *outbox, struct tandem_frame
 	if (outbox->count == 0)
 		outbox->moved_at_ns = now_ns;
 	seal(outbox, append(outbox, payload, frame->length), frame);
+	outbox->may_linger = false;
 	return true;
 }
 
@@ -108,12 +113,14 @@ unsigned tandem_tcp_outbox_add_batch(struct tandem_tcp_outbox *outbox, struct ta
 	frame->table_checksum =
 	        tandem_crc32c(0, outbox->extents[place], (size_t)batch * TANDEM_EXTENT_BYTES);
 	seal(outbox, &outbox->entries[place], frame);
+	outbox->may_linger = true;
 	return batch;
 }
 
 struct gathering {
 	struct iovec pieces[PIECES_PER_CALL];
 	unsigned count;
+	bool is_all; /* of the outbox */
 	size_t bytes;
 	size_t skip_bytes; /* that the kernel has already */
 };
@@ -137,8 +144,9 @@ static void gather(struct tandem_tcp_outbox *outbox, size_t budget_bytes,
 	gathering->count = 0;
 	gathering->bytes = 0;
 	gathering->skip_bytes = outbox->first_sent_bytes;
-	for (unsigned i = 0; i < outbox->count && gathering->count + 3 <= PIECES_PER_CALL &&
-	                     gathering->bytes < budget_bytes;
+	unsigned i = 0;
+	for (; i < outbox->count && gathering->count + 3 <= PIECES_PER_CALL &&
+	       gathering->bytes < budget_bytes;
 	     i++) {
 		const struct tandem_tcp_outbox_entry *entry = entry_at(outbox, i);
 		if (entry->head_bytes > 0)
@@ -148,6 +156,7 @@ static void gather(struct tandem_tcp_outbox *outbox, size_t budget_bytes,
 			             (size_t)entry->extent_count * TANDEM_EXTENT_BYTES);
 		gather_piece(gathering, entry->payload, entry->payload_bytes);
 	}
+	gathering->is_all = i == outbox->count;
 }
 
 static void drop_sent(struct tandem_tcp_outbox *outbox, size_t sent_bytes)
@@ -175,19 +184,31 @@ int tandem_tcp_outbox_flush(struct tandem_tcp_outbox *outbox, int fd, size_t bud
 		size_t wanted_bytes = gathering.bytes;
 		struct msghdr message = {.msg_iov = gathering.pieces,
 		                         .msg_iovlen = gathering.count};
-		ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		/* Whole segments only, until something comes that the peer shall act on: the
+		 * cost of the kernel, at both ends, is by the segment. */
+		int more = outbox->may_linger || !gathering.is_all ? MSG_MORE : 0;
+		ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | more);
 		if (sent < 0 && errno == EINTR)
 			continue;
-		if (sent < 0)
+		if (sent < 0) {
+			outbox->is_blocked = errno == EAGAIN;
 			return errno == EAGAIN ? 0 : errno;
+		}
 		if (sent > 0)
 			outbox->moved_at_ns = now_ns;
 		drop_sent(outbox, (size_t)sent);
-		if ((size_t)sent < wanted_bytes)
-			return 0; /* the kernel is full */
+		outbox->is_blocked = (size_t)sent < wanted_bytes;
+		if (outbox->is_blocked)
+			return 0;
 		budget_bytes -= wanted_bytes < budget_bytes ? wanted_bytes : budget_bytes;
 	}
 	return 0;
+}
+
+bool tandem_tcp_outbox_is_ripe(const struct tandem_tcp_outbox *outbox)
+{
+	return !outbox->is_blocked && (!outbox->may_linger || outbox->pending_bytes >= RIPE_BYTES ||
+	                               outbox->count == outbox->capacity);
 }
 
 void tandem_tcp_outbox_clear(struct tandem_tcp_outbox *outbox)
@@ -196,4 +217,5 @@ void tandem_tcp_outbox_clear(struct tandem_tcp_outbox *outbox)
 	outbox->payload_count = 0;
 	outbox->pending_bytes = 0;
 	outbox->first_sent_bytes = 0;
+	outbox->is_blocked = false;
 }

@@ -29,6 +29,8 @@ struct tandem_tcp_outbox {
 	size_t first_sent_bytes; /* of the first entry, its head counted */
 	uint64_t sequence;       /* of the next frame */
 	uint64_t pending_bytes;
+	bool may_linger;      /* the last frame is of no use before a later one */
+	bool is_blocked;      /* the kernel took less than it was given; cleared when it has room */
 	uint64_t moved_at_ns; /* when bytes last moved, or were first waited for */
 };
 
@@ -48,6 +50,8 @@ unsigned tandem_tcp_outbox_add_batch(struct tandem_tcp_outbox *outbox, struct ta
  * connection. */
 int tandem_tcp_outbox_flush(struct tandem_tcp_outbox *outbox, int fd, size_t budget_bytes,
                             uint64_t now_ns);
+/* Whether a flush now is worth its call of the kernel. */
+bool tandem_tcp_outbox_is_ripe(const struct tandem_tcp_outbox *outbox);
 /* Forgets everything queued. */
 void tandem_tcp_outbox_clear(struct tandem_tcp_outbox *outbox);
 

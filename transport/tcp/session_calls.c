@@ -1,4 +1,5 @@
 #include <string.h>
+#include <sys/epoll.h>
 
 #include <tandem/clock.h>
 #include <tandem/random.h>
@@ -7,6 +8,17 @@
 
 /* What one call of write or send gives the kernel at most; progress sends the rest. */
 #define FLUSH_BYTES ((size_t)1 << 20)
+
+/* What lingers makes the session's descriptor readable, and progress sends it: writes that come in
+ * small lists, and a notify after them, share a call of the kernel. */
+static void offer(struct tandem_tcp_session *session, struct tandem_tcp_connection *connection,
+                  uint64_t now_ns)
+{
+	if (tandem_tcp_outbox_is_ripe(&connection->outbox))
+		tandem_tcp_connection_flush(session, connection, FLUSH_BYTES, now_ns);
+	else if (connection->outbox.count > 0)
+		tandem_tcp_connection_poll(session, connection, EPOLLIN | EPOLLOUT);
+}
 
 static bool is_over(const struct tandem_tcp_session *session)
 {
@@ -136,8 +148,7 @@ int tandem_tcp_session_write(struct tandem_session *head, unsigned channel,
 			break;
 		taken_count += batch;
 	}
-	tandem_tcp_connection_flush(session, &session->connections[1 + channel], FLUSH_BYTES,
-	                            now_ns);
+	offer(session, &session->connections[1 + channel], now_ns);
 	*ret_taken_count = taken_count;
 	return 0;
 }

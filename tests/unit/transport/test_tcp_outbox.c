@@ -167,6 +167,39 @@ Test(tcp_outbox, a_kernel_that_takes_parts_gets_every_byte_once)
 	cr_assert_gt(frame_count, 300);
 }
 
+Test(tcp_outbox, short_lists_wait_for_more_and_a_notify_waits_for_nothing)
+{
+	const struct tandem_write writes[] = {write_at(0, 100), write_at(5000, 300)};
+	struct tandem_frame notify = {.type = TANDEM_FRAME_NOTIFY, .length = 10, .memory_key = KEY};
+	add(writes, 2);
+	cr_assert(!tandem_tcp_outbox_is_ripe(&outbox));
+	cr_assert(tandem_tcp_outbox_add(&outbox, &notify, source, 5));
+	cr_assert(tandem_tcp_outbox_is_ripe(&outbox));
+	tandem_tcp_outbox_clear(&outbox);
+	struct tandem_write large = {.source = source, .length = (256u << 10) - 100};
+	cr_assert_eq(add(&large, 1), 1);
+	cr_assert(!tandem_tcp_outbox_is_ripe(&outbox), "less than it waits for, by its header");
+	cr_assert_eq(add(writes, 1), 1);
+	cr_assert(tandem_tcp_outbox_is_ripe(&outbox));
+}
+
+Test(tcp_outbox, a_full_queue_is_ripe_unless_the_kernel_is_full_too)
+{
+	static uint8_t large[(size_t)1 << 20];
+	struct tandem_write writes[CAPACITY];
+	for (unsigned i = 0; i < CAPACITY; i++)
+		writes[i] = write_at(i * 100, 100);
+	add(writes, CAPACITY);
+	cr_assert(tandem_tcp_outbox_is_ripe(&outbox));
+	tandem_tcp_outbox_clear(&outbox);
+	writes[0] = (struct tandem_write){.source = large, .length = sizeof(large)};
+	for (unsigned i = 0; i < 4; i++)
+		add(writes, 1);
+	cr_assert_eq(tandem_tcp_outbox_flush(&outbox, fds[0], 8u << 20, 6), 0);
+	cr_assert_gt(outbox.count, 0);
+	cr_assert(!tandem_tcp_outbox_is_ripe(&outbox));
+}
+
 Test(tcp_outbox, what_is_cleared_leaves_nothing)
 {
 	const struct tandem_write writes[] = {write_at(0, 100), write_at(5000, 300)};
