@@ -131,12 +131,10 @@ void tandem_rdma_watcher_detach(struct tandem_rdma_watcher *watcher)
 	watcher->context = NULL;
 }
 
-void tandem_rdma_watcher_dispatch(struct tandem_rdma_watcher *watcher)
+void tandem_rdma_watchers_read(struct ibv_context *context)
 {
-	if (watcher->context == NULL)
-		return;
 	pthread_mutex_lock(&watchers_lock);
-	read_all(watcher->context);
+	read_all(context);
 	pthread_mutex_unlock(&watchers_lock);
 }
 

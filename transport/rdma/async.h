@@ -19,7 +19,7 @@ enum tandem_rdma_async {
 	TANDEM_RDMA_ASYNC_COMPLETION_QUEUE = 1 << 4,
 };
 
-/* Embedded by a session; queue pairs and completion queues name it as their context. */
+/* Embedded by a channel; its queue pair and completion queue name it as their context. */
 struct tandem_rdma_watcher {
 	struct tandem_rdma_watcher *next; /* under the lock */
 	struct ibv_context *context;      /* NULL: not attached */
@@ -34,8 +34,9 @@ TANDEM_MUST_CHECK int tandem_rdma_watcher_attach(struct tandem_rdma_watcher *wat
                                                  int wake_fd, struct tandem_error *reterr_error);
 void tandem_rdma_watcher_detach(struct tandem_rdma_watcher *watcher); /* not attached is allowed */
 
-/* Reads what the device has to say and hands it out; never blocks. */
-void tandem_rdma_watcher_dispatch(struct tandem_rdma_watcher *watcher);
+/* Reads what the device has to say and hands it to all watchers that it concerns; never blocks once
+ * one was attached. */
+void tandem_rdma_watchers_read(struct ibv_context *context);
 /* What concerns this watcher, and forgets it. */
 unsigned tandem_rdma_watcher_take(struct tandem_rdma_watcher *watcher);
 

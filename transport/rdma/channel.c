@@ -1,10 +1,13 @@
 #include "rdma/channel.h"
 
-#include <errno.h>
+#include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <tandem/memory.h>
 
+#include "rdma/attachment.h"
 #include "rdma/session.h"
 #include "rdma/verbs.h"
 
@@ -52,10 +55,31 @@ static unsigned receive_capacity(const struct tandem_rdma_channel *channel)
 	return channel->session->is_listening_side ? TANDEM_RDMA_NOTIFY_RECEIVES : 0;
 }
 
-int tandem_rdma_queue_open(struct tandem_rdma_session *session, struct tandem_rdma_queue *queue,
-                           unsigned capacity, struct tandem_error *reterr_error)
+static int open_domain(struct tandem_rdma_channel *channel, struct tandem_error *reterr_error)
 {
-	const struct tandem_rdma_device *device = &session->device;
+	int rc;
+
+	/* [T16] What the peer may write has a domain of its own in each channel: only then can one
+	 * be fenced alone. */
+	channel->owns_pd = channel->index == 0 || channel->session->is_listening_side;
+	if (!channel->owns_pd) {
+		channel->pd = channel->attachment->pd;
+		return 0;
+	}
+	channel->pd = ibv_alloc_pd(channel->device.context);
+	rc = tandem_rdma_errno_of_object(channel->pd);
+	if (rc != 0)
+		return tandem_rdma_error(reterr_error, rc, 0, "ibv_alloc_pd",
+		                         "no protection domain");
+	return 0;
+}
+
+/* ---- queues ---- */
+
+static int open_queue(struct tandem_rdma_channel *channel, unsigned capacity,
+                      struct tandem_error *reterr_error)
+{
+	const struct tandem_rdma_device *device = &channel->device;
 	int rc;
 
 	if (capacity > (unsigned)device->limits.max_cqe)
@@ -64,24 +88,23 @@ int tandem_rdma_queue_open(struct tandem_rdma_session *session, struct tandem_rd
 		                        "lower write_depth",
 		                        ibv_get_device_name(device->context->device),
 		                        device->limits.max_cqe, capacity);
-	queue->cq = ibv_create_cq(device->context, (int)capacity, &session->watcher,
-	                          session->completion_channel, 0);
-	rc = tandem_rdma_errno_of_object(queue->cq);
+	channel->queue.cq = ibv_create_cq(device->context, (int)capacity, &channel->watcher,
+	                                  channel->attachment->completion_channel, 0);
+	rc = tandem_rdma_errno_of_object(channel->queue.cq);
 	if (rc != 0)
 		return tandem_rdma_error(reterr_error, rc, (size_t)capacity * 64, "ibv_create_cq",
 		                         "queue of %u completions", capacity);
 	return 0;
 }
 
-void tandem_rdma_queue_close(struct tandem_rdma_queue *queue)
+static void close_queue(struct tandem_rdma_queue *queue)
 {
 	if (queue->cq == NULL)
 		return;
 	if (queue->unacknowledged_count > 0)
 		ibv_ack_cq_events(queue->cq, queue->unacknowledged_count);
-	queue->unacknowledged_count = 0;
 	ibv_destroy_cq(queue->cq);
-	queue->cq = NULL;
+	*queue = (struct tandem_rdma_queue){0};
 }
 
 /* Requests the device may hold at once: credits overtake messages, so that they come on top. */
@@ -97,7 +120,11 @@ static int allocate_requests(struct tandem_rdma_channel *channel, unsigned capac
 		return 0;
 	channel->requests = tandem_memory_alloc_array(capacity, sizeof(*channel->requests));
 	channel->sources = tandem_memory_alloc_array(capacity, sizeof(*channel->sources));
-	return channel->requests != NULL && channel->sources != NULL ? 0 : TANDEM_E_MEMORY;
+	channel->peer_memories = tandem_memory_alloc(sizeof(*channel->peer_memories));
+	return channel->requests != NULL && channel->sources != NULL &&
+	                       channel->peer_memories != NULL
+	               ? 0
+	               : TANDEM_E_MEMORY;
 }
 
 static int allocate_sends(struct tandem_rdma_channel *channel, unsigned capacity,
@@ -117,21 +144,24 @@ static int allocate_sends(struct tandem_rdma_channel *channel, unsigned capacity
 	for (unsigned i = 0; i < capacity; i++)
 		channel->send_tags[i] = (struct tandem_rdma_tag){kind, i, channel};
 	channel->sends = tandem_rdma_send_ring_over(channel->sent_entries, capacity);
-	return tandem_rdma_queue_open(channel->session, &channel->send_queue, send_depth(channel),
-	                              reterr_error);
+	return 0;
 }
 
 static int allocate_receives(struct tandem_rdma_channel *channel, unsigned capacity,
                              struct tandem_error *reterr_error)
 {
-	const enum tandem_rdma_tag_kind kind = channel->index == 0 ? TANDEM_RDMA_TAG_RECEIVE_MESSAGE
-	                                                           : TANDEM_RDMA_TAG_RECEIVE_NOTIFY;
+	const bool is_control = channel->index == 0;
+	const enum tandem_rdma_tag_kind kind =
+	        is_control ? TANDEM_RDMA_TAG_RECEIVE_MESSAGE : TANDEM_RDMA_TAG_RECEIVE_NOTIFY;
 
 	channel->receive_capacity = capacity;
 	if (capacity == 0)
 		return 0;
 	channel->receive_tags = tandem_memory_alloc_array(capacity, sizeof(*channel->receive_tags));
-	if (channel->receive_tags == NULL)
+	if (!is_control)
+		channel->exposed =
+		        tandem_memory_alloc_array(TANDEM_MEMORY_IDS_MAX, sizeof(*channel->exposed));
+	if (channel->receive_tags == NULL || (!is_control && channel->exposed == NULL))
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "join",
 		                        "no memory for %u receives", capacity);
 	for (unsigned i = 0; i < capacity; i++)
@@ -139,16 +169,17 @@ static int allocate_receives(struct tandem_rdma_channel *channel, unsigned capac
 	return 0;
 }
 
+/* ---- the queue pair ---- */
+
 static int create_queue_pair(struct tandem_rdma_channel *channel, struct tandem_error *reterr_error)
 {
 	struct tandem_rdma_session *session = channel->session;
 	const unsigned sends = send_depth(channel);
 	const unsigned receives = channel->receive_capacity;
-	const bool has_queue = channel->send_queue.cq != NULL;
 	struct ibv_qp_init_attr attributes = {
-	        .qp_context = &session->watcher,
-	        .send_cq = has_queue ? channel->send_queue.cq : session->receive_queue.cq,
-	        .recv_cq = session->receive_queue.cq,
+	        .qp_context = &channel->watcher,
+	        .send_cq = channel->queue.cq,
+	        .recv_cq = channel->queue.cq,
 	        .cap = {.max_send_wr = sends > 0 ? sends : 1,
 	                .max_recv_wr = receives > 0 ? receives : 1,
 	                .max_send_sge = 1,
@@ -158,13 +189,13 @@ static int create_queue_pair(struct tandem_rdma_channel *channel, struct tandem_
 	char name[24];
 	int rc;
 
-	if (sends > (unsigned)session->device.limits.max_qp_wr)
+	if (sends > (unsigned)channel->device.limits.max_qp_wr)
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "rdma_create_qp",
 		                        "%s takes at most %d requests a queue pair, write_depth is "
 		                        "%u",
-		                        ibv_get_device_name(session->device.context->device),
-		                        session->device.limits.max_qp_wr, sends);
-	rc = tandem_rdma_errno_of(rdma_create_qp(channel->id, session->pd, &attributes));
+		                        ibv_get_device_name(channel->device.context->device),
+		                        channel->device.limits.max_qp_wr, sends);
+	rc = tandem_rdma_errno_of(rdma_create_qp(channel->id, channel->pd, &attributes));
 	if (rc != 0)
 		return tandem_rdma_error(reterr_error, rc, (size_t)(sends + receives) * 128,
 		                         "rdma_create_qp", "%s, depth %u",
@@ -195,24 +226,36 @@ int tandem_rdma_channel_post_receive(struct tandem_rdma_channel *channel, uint32
 	return rc;
 }
 
-int tandem_rdma_channel_open(struct tandem_rdma_channel *channel, struct tandem_error *reterr_error)
+static int post_receives(struct tandem_rdma_channel *channel, struct tandem_error *reterr_error)
 {
-	int rc = allocate_sends(channel, send_capacity(channel), reterr_error);
-
-	if (rc == 0)
-		rc = allocate_receives(channel, receive_capacity(channel), reterr_error);
-	if (rc == 0)
-		rc = create_queue_pair(channel, reterr_error);
-	if (rc != 0)
-		return rc;
 	for (uint32_t i = 0; i < channel->receive_capacity; i++) {
-		rc = tandem_rdma_channel_post_receive(channel, i);
+		const int rc = tandem_rdma_channel_post_receive(channel, i);
+
 		if (rc != 0)
 			return tandem_rdma_error(reterr_error, rc, 0, "ibv_post_recv",
 			                         "receive %u of %u", i + 1,
 			                         channel->receive_capacity);
 	}
 	return 0;
+}
+
+int tandem_rdma_channel_open(struct tandem_rdma_channel *channel, struct tandem_error *reterr_error)
+{
+	int rc = open_domain(channel, reterr_error);
+
+	if (rc == 0 && channel->index == 0)
+		rc = tandem_rdma_session_open_slots(channel->session, channel->pd, reterr_error);
+	if (rc == 0)
+		rc = allocate_sends(channel, send_capacity(channel), reterr_error);
+	if (rc == 0)
+		rc = allocate_receives(channel, receive_capacity(channel), reterr_error);
+	/* [T13] Room for every request, signalled or not: flushed, each completes. */
+	if (rc == 0)
+		rc = open_queue(channel, send_depth(channel) + channel->receive_capacity,
+		                reterr_error);
+	if (rc == 0)
+		rc = create_queue_pair(channel, reterr_error);
+	return rc == 0 ? post_receives(channel, reterr_error) : rc;
 }
 
 int tandem_rdma_channel_set_receiver_timer(struct tandem_rdma_channel *channel,
@@ -236,27 +279,66 @@ bool tandem_rdma_channel_is_quiet(const struct tandem_rdma_channel *channel)
 	       channel->receive_posted_count == 0;
 }
 
-void tandem_rdma_channel_destroy_queue_pair(struct tandem_rdma_channel *channel)
+void tandem_rdma_channel_stop(struct tandem_rdma_channel *channel)
 {
+	struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
+
+	/* One that does not take it is in RESET, or its device is gone: nothing is lost. */
+	if (channel->id != NULL && channel->id->qp != NULL)
+		ibv_modify_qp(channel->id->qp, &attributes, IBV_QP_STATE);
+}
+
+/* ---- the end ---- */
+
+/* [T10] A yank looks at the queue pairs while it is counted: after the pointer is gone nobody new
+ * finds it, and who is counted may still use it. */
+static void destroy_queue_pair(struct tandem_rdma_channel *channel)
+{
+	struct tandem_rdma_session *session = channel->session;
+
 	if (channel->id == NULL || channel->id->qp == NULL)
 		return;
-	atomic_store(&channel->session->queue_pairs[channel->index], NULL);
+	atomic_store(&session->queue_pairs[channel->index], NULL);
+	while (atomic_load(&session->stopper_count) > 0)
+		sched_yield();
 	rdma_destroy_qp(channel->id);
 }
 
-void tandem_rdma_channel_destroy_queue(struct tandem_rdma_channel *channel)
+static void release_exposed(struct tandem_rdma_channel *channel)
 {
-	tandem_rdma_queue_close(&channel->send_queue);
+	for (unsigned i = 0; channel->exposed != NULL && i < TANDEM_MEMORY_IDS_MAX; i++)
+		tandem_rdma_registration_free(channel->exposed[i].registration);
+	tandem_memory_free(channel->exposed);
+}
+
+static void release_memory(struct tandem_rdma_channel *channel)
+{
+	if (channel->job != NULL) {
+		tandem_rdma_job_cancel(channel->job);
+		tandem_rdma_job_end(channel->job, NULL);
+	}
+	release_exposed(channel);
+	tandem_rdma_peer_memories_free(channel->peer_memories);
 	tandem_memory_free(channel->sent_entries);
 	tandem_memory_free(channel->send_tags);
 	tandem_memory_free(channel->receive_tags);
 	tandem_memory_free(channel->requests);
 	tandem_memory_free(channel->sources);
-	channel->requests = NULL;
-	channel->sources = NULL;
-	channel->sent_entries = NULL;
-	channel->send_tags = NULL;
-	channel->receive_tags = NULL;
+}
+
+void tandem_rdma_channel_close(struct tandem_rdma_channel *channel)
+{
+	const size_t attempt = offsetof(struct tandem_rdma_channel, join_state);
+
+	destroy_queue_pair(channel);
+	tandem_rdma_watcher_detach(&channel->watcher);
+	close_queue(&channel->queue);
+	release_memory(channel);
+	if (channel->index == 0)
+		tandem_rdma_session_close_slots(channel->session);
+	if (channel->owns_pd && channel->pd != NULL)
+		ibv_dealloc_pd(channel->pd);
+	memset((uint8_t *)channel + attempt, 0, sizeof(*channel) - attempt);
 }
 
 void tandem_rdma_channel_destroy_id(struct tandem_rdma_channel *channel)

@@ -8,10 +8,17 @@
 
 #include <tandem/transport.h>
 
+#include "rdma/address.h"
+#include "rdma/async.h"
 #include "rdma/core/send_ring.h"
+#include "rdma/device.h"
+#include "rdma/job.h"
+#include "rdma/peer_memory.h"
+#include "rdma/registration.h"
 
 /* One connection of a session: an id of rdma_cm, its queue pair and what is posted on it. Channel 0
- * is control, data channel c is c + 1. */
+ * is control, data channel c is c + 1. A data channel may end and join again, in a new attempt,
+ * with everything below made anew. */
 #define TANDEM_RDMA_CHANNELS_MAX (1 + TANDEM_CHANNELS_MAX)
 
 /* Flow control: the sender has at most so many messages and notifies that the receiver's owner has
@@ -29,6 +36,11 @@
 #define TANDEM_RDMA_SEND_SLOTS      96
 #define TANDEM_RDMA_CREDIT_SLOTS    4 /* beside the send slots: a credit overtakes messages */
 
+/* Arrivals of a data channel that were not taken: those of its last attempts, each with an event
+ * for its begin and end. One with more does not join again before some are taken [S5]. */
+#define TANDEM_RDMA_PENDING_MAX     (4 * (TANDEM_RDMA_NOTIFY_RECEIVES + 2))
+#define TANDEM_RDMA_PENDING_TO_JOIN (TANDEM_RDMA_PENDING_MAX - TANDEM_RDMA_NOTIFY_RECEIVES - 2)
+
 /* What wr_id points to. */
 enum tandem_rdma_tag_kind {
 	TANDEM_RDMA_TAG_MESSAGE,
@@ -44,7 +56,7 @@ struct tandem_rdma_tag {
 	struct tandem_rdma_channel *channel;
 };
 
-/* A completion queue of the session's completion channel. */
+/* The completion queue of a channel: of what it sends and of what it receives. */
 struct tandem_rdma_queue {
 	struct ibv_cq *cq;
 	bool is_armed;
@@ -56,17 +68,53 @@ enum tandem_rdma_join_state {
 	TANDEM_RDMA_CHANNEL_RESOLVING_ADDRESS,
 	TANDEM_RDMA_CHANNEL_RESOLVING_ROUTE,
 	TANDEM_RDMA_CHANNEL_CONNECTING,
-	TANDEM_RDMA_CHANNEL_JOINED,
+	TANDEM_RDMA_CHANNEL_JOINED, /* connected; a data channel is up when its keys are known */
+};
+
+/* A memory that was exposed to one channel. */
+struct tandem_rdma_exposed {
+	struct tandem_rdma_registration *registration;
+	uint32_t announced_count; /* pieces that the peer was told */
 };
 
 struct tandem_rdma_session;
+struct tandem_rdma_attachment;
 
 struct tandem_rdma_channel {
 	struct tandem_rdma_session *session;
 	unsigned index;
+
+	/* For the session's life. */
+	enum tandem_channel_state state;
+	unsigned rail;
+	uint32_t attempt; /* connecting side: the newest; listening side: the newest accepted */
+	uint64_t bytes;
+	unsigned lost_count;
+	struct tandem_error first_error;
+	struct tandem_error cause; /* of the newest loss */
+	unsigned pending_count;    /* in the session's arrivals, messages not counted */
+	bool owes_ended;           /* the peer is to be told that this end is no more */
+	char peer_text[TANDEM_RDMA_ADDRESS_TEXT_BYTES];
+	struct rdma_cm_id *id; /* outlasts its attempt, so that the peer gets to know of the end */
+
+	/* Of one attempt: zeros from here on when it is closed. */
 	enum tandem_rdma_join_state join_state;
-	struct rdma_cm_id *id;
-	struct tandem_rdma_queue send_queue; /* no completion queue where nothing is sent */
+	bool has_keys; /* connecting side: the peer has told all; listening side: all registered */
+	bool owes_ready;
+	bool is_draining; /* connecting side: lost, waits for what was posted to come back */
+	bool is_fencing;
+	bool reports_loss;
+	uint64_t join_ns; /* what its join may take */
+	uint64_t join_deadline_ns;
+	uint64_t drain_deadline_ns;
+	uint64_t flushed_ns; /* when a request first came back flushed; 0: none did */
+	struct tandem_rdma_device device;
+	union ibv_gid gid;
+	struct tandem_rdma_watcher watcher;
+	struct tandem_rdma_attachment *attachment; /* the session's, to that device */
+	struct ibv_pd *pd;
+	bool owns_pd; /* false: the attachment's */
+	struct tandem_rdma_queue queue;
 	struct tandem_rdma_send_ring sends;
 	struct tandem_rdma_sent *sent_entries;
 	struct tandem_rdma_tag *send_tags;
@@ -75,17 +123,21 @@ struct tandem_rdma_channel {
 	struct tandem_rdma_tag *receive_tags;
 	unsigned receive_capacity;
 	unsigned receive_posted_count;
-	uint64_t notify_sent_count;     /* connecting side */
-	uint64_t notify_credited_count; /* of those, taken by the peer's owner */
-	uint64_t notify_taken_count;    /* listening side */
-	uint64_t notify_reported_count; /* of those, told to the peer */
+	uint64_t notify_sent_count;                      /* connecting side */
+	uint64_t notify_credited_count;                  /* of those, taken by the peer's owner */
+	uint64_t notify_taken_count;                     /* listening side */
+	uint64_t notify_reported_count;                  /* of those, told to the peer */
+	struct tandem_rdma_peer_memories *peer_memories; /* connecting side, data */
+	struct tandem_rdma_exposed *exposed; /* listening side, data: TANDEM_MEMORY_IDS_MAX */
+	unsigned unannounced_count;          /* of those, not told completely */
+	struct tandem_rdma_job *job;         /* registers what is exposed; NULL: none */
 };
 
 /* "control channel", "data channel 3". */
 const char *tandem_rdma_channel_name(const struct tandem_rdma_channel *channel, char text[24]);
 const char *tandem_rdma_join_state_text(enum tandem_rdma_join_state state);
 
-/* Makes the queue pair on channel->id and posts its receives; the session has its device. Errors:
+/* Makes protection domain, queues and queue pair on channel->id and posts its receives. Errors:
  * TANDEM_E_MEMLOCK, TANDEM_E_MEMORY, TANDEM_E_DEVICE, TANDEM_E_CONFIG (deeper than the device
  * allows). What was made stays for tandem_rdma_channel_close. */
 TANDEM_MUST_CHECK int tandem_rdma_channel_open(struct tandem_rdma_channel *channel,
@@ -106,16 +158,12 @@ void tandem_rdma_channel_flush(struct tandem_rdma_channel *channel, uint64_t now
 /* True when nothing posted is outstanding. */
 bool tandem_rdma_channel_is_quiet(const struct tandem_rdma_channel *channel);
 
-/* The three steps of the end, each after the step before on every channel: after the first the
- * device touches nothing of ours any more. All take half-built channels. */
-void tandem_rdma_channel_destroy_queue_pair(struct tandem_rdma_channel *channel);
-void tandem_rdma_channel_destroy_queue(struct tandem_rdma_channel *channel);
-void tandem_rdma_channel_destroy_id(struct tandem_rdma_channel *channel);
+/* Its queue pair to ERR. */
+void tandem_rdma_channel_stop(struct tandem_rdma_channel *channel);
 
-/* Errors: TANDEM_E_MEMLOCK, TANDEM_E_MEMORY, TANDEM_E_DEVICE, TANDEM_E_CONFIG. */
-TANDEM_MUST_CHECK int tandem_rdma_queue_open(struct tandem_rdma_session *session,
-                                             struct tandem_rdma_queue *queue, unsigned capacity,
-                                             struct tandem_error *reterr_error);
-void tandem_rdma_queue_close(struct tandem_rdma_queue *queue);
+/* Destroys all of the attempt but the id, in the order in which the objects need each other; what
+ * the device has not given back ends with its queue pair. Half-built is allowed. */
+void tandem_rdma_channel_close(struct tandem_rdma_channel *channel);
+void tandem_rdma_channel_destroy_id(struct tandem_rdma_channel *channel);
 
 #endif

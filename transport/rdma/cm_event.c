@@ -47,6 +47,7 @@ static void copy_event(const struct rdma_cm_event *native, struct tandem_rdma_cm
 	ret_event->type = native->event;
 	ret_event->status = native->status;
 	ret_event->id = native->id;
+	ret_event->listen_id = native->listen_id;
 	ret_event->private_bytes = 0;
 	if (!has_connection_parameters(native->event) || native->param.conn.private_data == NULL)
 		return;

@@ -13,7 +13,8 @@
 struct tandem_rdma_cm_event {
 	enum rdma_cm_event_type type;
 	int status;
-	struct rdma_cm_id *id; /* CONNECT_REQUEST: a new id, the receiver's to destroy */
+	struct rdma_cm_id *id;        /* CONNECT_REQUEST: a new id, the receiver's to destroy */
+	struct rdma_cm_id *listen_id; /* CONNECT_REQUEST: who was asked */
 	unsigned private_bytes;
 	uint8_t private_data[UINT8_MAX];
 };

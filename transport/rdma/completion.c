@@ -1,5 +1,5 @@
 #include <arpa/inet.h>
-#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include <tandem/clock.h>
@@ -53,8 +53,7 @@ static void age_text(const struct tandem_rdma_tag *tag, uint64_t now_ns, char *t
 }
 
 /* Of a failed completion only wr_id, status, qp_num and vendor_err are defined (ibv_poll_cq(3)). */
-static void lose_for(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
-                     const struct ibv_wc *wc, uint64_t now_ns)
+static void lose_for(const struct tandem_rdma_tag *tag, const struct ibv_wc *wc, uint64_t now_ns)
 {
 	const struct tandem_rdma_verdict verdict =
 	        tandem_rdma_verdict_of_status(wc->status, is_receive(tag));
@@ -66,14 +65,17 @@ static void lose_for(struct tandem_rdma_session *session, const struct tandem_rd
 	tandem_error_set(&cause, verdict.code, "ibv_poll_cq",
 	                 "%s on %s (queue pair %u) with %s failed%s: %s, vendor error 0x%x; %s",
 	                 purpose_of(tag->kind), tandem_rdma_channel_name(tag->channel, name),
-	                 wc->qp_num, session->peer_text, age, ibv_wc_status_str(wc->status),
+	                 wc->qp_num, tag->channel->peer_text, age, ibv_wc_status_str(wc->status),
 	                 wc->vendor_err, verdict.advice);
 	cause.wc_status = (int)wc->status;
 	cause.vendor_error = wc->vendor_err;
-	tandem_rdma_session_lose(session, &cause);
+	if (verdict.code == TANDEM_E_PROTOCOL)
+		tandem_rdma_session_lose(tag->channel->session, &cause);
+	else
+		tandem_rdma_channel_lose(tag->channel, &cause);
 }
 
-static void lose_for_device(struct tandem_rdma_session *session, const char *what, int os_errno)
+static void lose_for_device(struct tandem_rdma_channel *channel, const char *what, int os_errno)
 {
 	struct tandem_error cause;
 
@@ -81,14 +83,14 @@ static void lose_for_device(struct tandem_rdma_session *session, const char *wha
 		tandem_rdma_error(&cause, os_errno, 0, "ibv_poll_cq", "%s", what);
 	else
 		tandem_error_set(&cause, TANDEM_E_DEVICE, "ibv_poll_cq", "%s", what);
-	tandem_rdma_session_lose(session, &cause);
+	tandem_rdma_channel_lose(channel, &cause);
 }
 
-static void sent(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
-                 uint64_t now_ns)
+static void sent(const struct tandem_rdma_tag *tag, uint64_t now_ns)
 {
 	if (!tandem_rdma_send_ring_complete(ring_of(tag), tag->index, now_ns))
-		lose_for_device(session, "the device completed a request that was not posted", 0);
+		lose_for_device(tag->channel, "the device completed a request that was not posted",
+		                0);
 }
 
 static void notify_arrived(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
@@ -98,12 +100,18 @@ static void notify_arrived(struct tandem_rdma_session *session, const struct tan
 	char name[24];
 
 	if (wc->opcode == IBV_WC_RECV_RDMA_WITH_IMM && (wc->wc_flags & IBV_WC_WITH_IMM) != 0) {
-		tandem_rdma_arrival_add(session, tag->channel, tag->index, ntohl(wc->imm_data), 0);
+		const struct tandem_rdma_arrival arrival = {.type = TANDEM_SESSION_NOTIFIED,
+		                                            .channel = tag->channel,
+		                                            .slot = tag->index,
+		                                            .immediate = ntohl(wc->imm_data)};
+
+		tag->channel->bytes += wc->byte_len;
+		tandem_rdma_arrival_add(session, &arrival);
 		return;
 	}
 	tandem_error_set(&cause, TANDEM_E_PROTOCOL, "ibv_poll_cq",
-	                 "%s sent a message on %s, where only writes belong", session->peer_text,
-	                 tandem_rdma_channel_name(tag->channel, name));
+	                 "%s sent a message on %s, where only writes belong",
+	                 tag->channel->peer_text, tandem_rdma_channel_name(tag->channel, name));
 	tandem_rdma_session_lose(session, &cause);
 }
 
@@ -118,20 +126,22 @@ static void message_arrived(struct tandem_rdma_session *session, const struct ta
 	}
 	tandem_error_set(&cause, TANDEM_E_PROTOCOL, "ibv_poll_cq",
 	                 "%s wrote on the control channel, where only messages belong",
-	                 session->peer_text);
+	                 tag->channel->peer_text);
 	tandem_rdma_session_lose(session, &cause);
 }
 
-static void failed(struct tandem_rdma_session *session, const struct tandem_rdma_tag *tag,
-                   const struct ibv_wc *wc, uint64_t now_ns)
+/* A flushed request only says that the queue pair had failed before. */
+static void failed(const struct tandem_rdma_tag *tag, const struct ibv_wc *wc, uint64_t now_ns)
 {
-	/* A flushed request only says that the queue pair had failed before. */
-	if (wc->status == IBV_WC_WR_FLUSH_ERR && session->flushed_ns == 0)
-		session->flushed_ns = now_ns;
+	struct tandem_rdma_channel *channel = tag->channel;
+
 	if (wc->status != IBV_WC_WR_FLUSH_ERR)
-		lose_for(session, tag, wc, now_ns);
+		lose_for(tag, wc, now_ns);
+	else if (channel->flushed_ns == 0 && channel->state != TANDEM_CHANNEL_LOST &&
+	         !channel->is_fencing)
+		channel->flushed_ns = now_ns;
 	if (!is_receive(tag))
-		sent(session, tag, now_ns);
+		sent(tag, now_ns);
 }
 
 static void completed(struct tandem_rdma_session *session, const struct ibv_wc *wc, uint64_t now_ns)
@@ -141,14 +151,14 @@ static void completed(struct tandem_rdma_session *session, const struct ibv_wc *
 	if (is_receive(tag))
 		tag->channel->receive_posted_count--;
 	if (wc->status != IBV_WC_SUCCESS) {
-		failed(session, tag, wc, now_ns);
+		failed(tag, wc, now_ns);
 		return;
 	}
 	switch (tag->kind) {
 	case TANDEM_RDMA_TAG_MESSAGE:
 	case TANDEM_RDMA_TAG_CREDIT:
 	case TANDEM_RDMA_TAG_WRITE:
-		sent(session, tag, now_ns);
+		sent(tag, now_ns);
 		break;
 	case TANDEM_RDMA_TAG_RECEIVE_MESSAGE:
 		message_arrived(session, tag, wc);
@@ -159,64 +169,58 @@ static void completed(struct tandem_rdma_session *session, const struct ibv_wc *
 	}
 }
 
-static void take_queue(struct tandem_rdma_session *session, const struct tandem_rdma_queue *queue,
-                       uint64_t now_ns)
+static void take_queue(struct tandem_rdma_channel *channel, uint64_t now_ns)
 {
 	struct ibv_wc completions[BATCH];
 
 	for (unsigned batch = 0; batch < BATCHES_PER_CALL; batch++) {
-		const int count = ibv_poll_cq(queue->cq, BATCH, completions);
+		const int count = ibv_poll_cq(channel->queue.cq, BATCH, completions);
 
 		if (count < 0) {
-			lose_for_device(session, "a completion queue could not be read",
+			lose_for_device(channel, "a completion queue could not be read",
 			                tandem_rdma_errno_of(count));
 			return;
 		}
 		for (int i = 0; i < count; i++)
-			completed(session, &completions[i], now_ns);
+			completed(channel->session, &completions[i], now_ns);
 		if (count < BATCH)
 			return;
 	}
-	tandem_rdma_session_wake(session);
+	tandem_rdma_session_wake(channel->session);
 }
 
 /* A completion between the last poll and the arming raises no event: hence the second poll. */
-static void take_and_arm(struct tandem_rdma_session *session, struct tandem_rdma_queue *queue,
-                         bool arms, uint64_t now_ns)
+static void take_and_arm(struct tandem_rdma_channel *channel, bool arms, uint64_t now_ns)
 {
 	int rc;
 
-	if (queue->cq == NULL)
+	if (channel->queue.cq == NULL)
 		return;
-	take_queue(session, queue, now_ns);
-	if (!arms || queue->is_armed)
+	take_queue(channel, now_ns);
+	if (!arms || channel->queue.is_armed)
 		return;
-	rc = tandem_rdma_errno_of(ibv_req_notify_cq(queue->cq, 0));
+	rc = tandem_rdma_errno_of(ibv_req_notify_cq(channel->queue.cq, 0));
 	if (rc != 0) {
-		lose_for_device(session, "a completion queue could not be armed", rc);
+		lose_for_device(channel, "a completion queue could not be armed", rc);
 		return;
 	}
-	queue->is_armed = true;
-	take_queue(session, queue, now_ns);
+	channel->queue.is_armed = true;
+	take_queue(channel, now_ns);
 }
 
 void tandem_rdma_completions_take(struct tandem_rdma_session *session, bool arms)
 {
 	const uint64_t now_ns = tandem_clock_now_ns();
 
-	take_and_arm(session, &session->receive_queue, arms, now_ns);
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++)
-		take_and_arm(session, &session->channels[i].send_queue, arms, now_ns);
+		take_and_arm(&session->channels[i], arms, now_ns);
 }
 
-static struct tandem_rdma_queue *queue_of(struct tandem_rdma_session *session,
-                                          const struct ibv_cq *cq)
+/* Its watcher is what a completion queue knows of its channel. */
+static struct tandem_rdma_channel *channel_of(void *watcher)
 {
-	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++) {
-		if (session->channels[i].send_queue.cq == cq)
-			return &session->channels[i].send_queue;
-	}
-	return &session->receive_queue;
+	return (struct tandem_rdma_channel *)((uint8_t *)watcher -
+	                                      offsetof(struct tandem_rdma_channel, watcher));
 }
 
 /* Acknowledging takes a lock of libibverbs, so it is done for many at once. */
@@ -235,8 +239,10 @@ void tandem_rdma_completions_woken(struct tandem_rdma_session *session)
 	struct ibv_cq *cq;
 	void *context;
 
-	if (session->completion_channel == NULL)
-		return;
-	while (ibv_get_cq_event(session->completion_channel, &cq, &context) == 0)
-		woken(queue_of(session, cq));
+	for (unsigned i = 0; i < TANDEM_RDMA_ATTACHMENTS_MAX; i++) {
+		struct ibv_comp_channel *events = session->attachments[i].completion_channel;
+
+		while (events != NULL && ibv_get_cq_event(events, &cq, &context) == 0)
+			woken(&channel_of(context)->queue);
+	}
 }

@@ -62,7 +62,9 @@ static void add_channel(struct line *line, const struct tandem_rdma_channel *cha
 	char name[24];
 
 	add(line, "; %s: ", tandem_rdma_channel_name(channel, name));
-	if (channel->join_state != TANDEM_RDMA_CHANNEL_JOINED)
+	if (channel->state != TANDEM_CHANNEL_UP)
+		add(line, "%s, ", tandem_channel_state_text(channel->state));
+	if (channel->state == TANDEM_CHANNEL_JOINING)
 		add(line, "%s, ", tandem_rdma_join_state_text(channel->join_state));
 	if (queue_pair == NULL) {
 		add(line, "no queue pair");
@@ -84,9 +86,29 @@ void tandem_rdma_session_describe(const struct tandem_session *head, char *text,
 	struct line line = {text, text_bytes};
 	const uint64_t now_ns = tandem_clock_now_ns();
 
-	add(&line, "rdma to %s %s, %u arrivals not taken", session->peer_text, state_of(session),
-	    session->arrival_count);
+	add(&line, "rdma to %s %s, %u arrivals not taken", tandem_rdma_session_peer(session),
+	    state_of(session), session->arrival_count);
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++)
 		add_channel(&line, &session->channels[i], atomic_load(&session->queue_pairs[i]),
 		            now_ns);
+}
+
+void tandem_rdma_session_channel_status(const struct tandem_session *head, unsigned number,
+                                        struct tandem_channel_status *ret_status)
+{
+	const struct tandem_rdma_session *session = tandem_rdma_session_of_const(head);
+	const struct tandem_rdma_channel *channel = &session->channels[number + 1];
+	const bool is_idle = tandem_rdma_send_ring_is_empty(&channel->sends);
+
+	*ret_status = (struct tandem_channel_status){
+	        .state = channel->state,
+	        .rail = channel->rail,
+	        .bytes = channel->bytes,
+	        .inflight_count = channel->sends.write_count,
+	        .oldest_posted_ns = is_idle ? 0 : tandem_rdma_send_ring_oldest_ns(&channel->sends),
+	        .lost_count = channel->lost_count,
+	        .first_error = channel->first_error,
+	};
+	if (tandem_rdma_session_has_ended(session) && channel->state != TANDEM_CHANNEL_DOWN)
+		ret_status->state = TANDEM_CHANNEL_LOST;
 }

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -14,14 +13,21 @@
 #define HALF_JOINED_MAX 64 /* [T4] */
 #define BACKLOG         128
 
+/* Where the data channels of a session are sent, until the session is freed. */
+struct address_book_entry {
+	struct address_book_entry *next;
+	struct tandem_rdma_mailbox *mailbox;
+};
+
 struct tandem_rdma_listener {
 	struct tandem_listener head;
 	struct tandem_transport_options options;
 	uint64_t piece_bytes;
 	int epoll_fd; /* of the event channel and of every half-joined session */
 	struct rdma_event_channel *cm_channel;
-	struct rdma_cm_id *id;
+	struct rdma_cm_id *ids[TANDEM_RAILS_MAX];                 /* one a rail */
 	struct tandem_rdma_session *half_joined[HALF_JOINED_MAX]; /* NULL where free */
+	struct address_book_entry *address_book;
 };
 
 static struct tandem_rdma_listener *listener_of(struct tandem_listener *head)
@@ -36,7 +42,7 @@ static int descriptor(const struct tandem_listener *head)
 
 static uint16_t port(const struct tandem_listener *head)
 {
-	return ntohs(rdma_get_src_port(((const struct tandem_rdma_listener *)head)->id));
+	return ntohs(rdma_get_src_port(((const struct tandem_rdma_listener *)head)->ids[0]));
 }
 
 static uint64_t deadline_ns(const struct tandem_listener *head)
@@ -68,25 +74,18 @@ static int watch(struct tandem_rdma_listener *listener, int fd, struct tandem_er
 
 /* ---- who may join [T2, T3] ---- */
 
-/* Says no, with a reason that the other side can show, and forgets the id. */
-static void reject(struct rdma_cm_id *id, enum tandem_rdma_reject_reason reason)
-{
-	const struct tandem_rdma_join join = {.kind = TANDEM_RDMA_JOIN_REJECT, .reason = reason};
-	uint8_t bytes[TANDEM_RDMA_JOIN_BYTES];
-
-	tandem_rdma_join_encode(&join, bytes);
-	rdma_reject(id, bytes, sizeof(bytes));
-	rdma_destroy_id(id);
-}
-
 static int reject_with_error(struct rdma_cm_id *id, enum tandem_rdma_reject_reason reason,
                              struct tandem_error *reterr_error)
 {
+	const int code = reason == TANDEM_RDMA_REJECT_KEY ? TANDEM_E_REFUSED : TANDEM_E_PROTOCOL;
 	char peer[TANDEM_RDMA_ADDRESS_TEXT_BYTES];
 
 	tandem_rdma_address_format(rdma_get_peer_addr(id), peer, sizeof(peer));
-	reject(id, reason);
-	return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "accept", "refused %s: %s", peer,
+	tandem_rdma_reject(id, reason);
+	if (reason == TANDEM_RDMA_REJECT_KEY)
+		return tandem_error_set(reterr_error, code, "accept",
+		                        "refused %s: it holds none of the keys here", peer);
+	return tandem_error_set(reterr_error, code, "accept", "refused %s: %s", peer,
 	                        tandem_rdma_reject_text(reason));
 }
 
@@ -96,37 +95,10 @@ static int reject_version(struct rdma_cm_id *id, unsigned version,
 	char peer[TANDEM_RDMA_ADDRESS_TEXT_BYTES];
 
 	tandem_rdma_address_format(rdma_get_peer_addr(id), peer, sizeof(peer));
-	reject(id, TANDEM_RDMA_REJECT_VERSION);
+	tandem_rdma_reject(id, TANDEM_RDMA_REJECT_VERSION);
 	return tandem_error_set(reterr_error, TANDEM_E_VERSION, "accept",
 	                        "refused %s: it speaks version %u, this node %d", peer, version,
 	                        TANDEM_RDMA_JOIN_VERSION);
-}
-
-/* Takes `id`: from here on it ends with the session. */
-static int accept_id(struct tandem_rdma_channel *channel, struct rdma_cm_id *id,
-                     struct tandem_error *reterr_error)
-{
-	struct tandem_rdma_session *session = channel->session;
-	const struct tandem_rdma_join join = {.kind = TANDEM_RDMA_JOIN_ACCEPT, .key = session->key};
-	uint8_t bytes[TANDEM_RDMA_JOIN_BYTES];
-	struct rdma_conn_param parameters = tandem_rdma_join_parameters(&join, bytes);
-	int rc;
-
-	channel->id = id;
-	id->context = channel;
-	rc = tandem_rdma_errno_of(rdma_migrate_id(id, session->cm_channel));
-	if (rc != 0)
-		return tandem_rdma_error(reterr_error, rc, 0, "rdma_migrate_id", "from %s",
-		                         session->peer_text);
-	rc = tandem_rdma_join_prepare(channel, reterr_error);
-	if (rc != 0)
-		return rc;
-	channel->join_state = TANDEM_RDMA_CHANNEL_CONNECTING;
-	rc = tandem_rdma_errno_of(rdma_accept(id, &parameters));
-	if (rc != 0)
-		return tandem_rdma_error(reterr_error, rc, 0, "rdma_accept", "of %s",
-		                         session->peer_text);
-	return 0;
 }
 
 static struct tandem_rdma_session **free_place(struct tandem_rdma_listener *listener)
@@ -138,27 +110,66 @@ static struct tandem_rdma_session **free_place(struct tandem_rdma_listener *list
 	return NULL;
 }
 
-static int begin_session(struct tandem_rdma_listener *listener, struct rdma_cm_id *id,
-                         const struct tandem_rdma_join *join, struct tandem_error *reterr_error)
+/* The session's mailbox, known to both. */
+static int enter(struct tandem_rdma_listener *listener, struct tandem_rdma_session *session,
+                 struct tandem_error *reterr_error)
+{
+	struct address_book_entry *entry = tandem_memory_alloc(sizeof(*entry));
+
+	session->transcript.session_id = tandem_random_unique();
+	if (entry != NULL)
+		session->mailbox = tandem_rdma_mailbox_new(session->transcript.session_id,
+		                                           session->cm_channel, session->wake_fd);
+	if (session->mailbox == NULL) {
+		tandem_memory_free(entry);
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "accept",
+		                        "no memory for a session's requests");
+	}
+	entry->mailbox = session->mailbox;
+	entry->next = listener->address_book;
+	listener->address_book = entry;
+	return 0;
+}
+
+static int start_session(struct tandem_rdma_listener *listener, struct tandem_rdma_session *session,
+                         const struct tandem_rdma_request *request,
+                         struct tandem_error *reterr_error)
+{
+	int rc = enter(listener, session, reterr_error);
+
+	if (rc != 0) {
+		tandem_rdma_reject(request->id, TANDEM_RDMA_REJECT_DEVICE);
+		return rc;
+	}
+	rc = tandem_rdma_admit_control(session, request, reterr_error);
+	return rc == 0 ? watch(listener, session->epoll_fd, reterr_error) : rc;
+}
+
+static int begin_session(struct tandem_rdma_listener *listener,
+                         const struct tandem_rdma_request *request,
+                         struct tandem_error *reterr_error)
 {
 	struct tandem_rdma_session **place = free_place(listener);
 	struct tandem_transport_options options = listener->options;
 	struct tandem_rdma_session *session;
+	struct tandem_key key;
+	const int key_index =
+	        tandem_keys_find(options.keys, options.key_count, request->join.key_id, &key);
 	int rc;
 
+	if (key_index < 0)
+		return reject_with_error(request->id, TANDEM_RDMA_REJECT_KEY, reterr_error);
 	if (place == NULL)
-		return reject_with_error(id, TANDEM_RDMA_REJECT_FULL, reterr_error);
-	options.channel_count = join->channel_count;
+		return reject_with_error(request->id, TANDEM_RDMA_REJECT_FULL, reterr_error);
+	options.channel_count = request->join.channel_count;
 	rc = tandem_rdma_session_new(&options, listener->piece_bytes, true, &session, reterr_error);
 	if (rc != 0) {
-		reject(id, TANDEM_RDMA_REJECT_DEVICE);
+		tandem_rdma_reject(request->id, TANDEM_RDMA_REJECT_DEVICE);
 		return rc;
 	}
-	session->key = tandem_random_unique();
-	tandem_rdma_session_set_peer(session, rdma_get_peer_addr(id));
-	rc = accept_id(&session->channels[0], id, reterr_error);
-	if (rc == 0)
-		rc = watch(listener, session->epoll_fd, reterr_error);
+	session->key = key;
+	session->key_index = (unsigned)key_index;
+	rc = start_session(listener, session, request, reterr_error);
 	if (rc != 0)
 		tandem_rdma_session_delete(session);
 	else
@@ -166,53 +177,64 @@ static int begin_session(struct tandem_rdma_listener *listener, struct rdma_cm_i
 	return rc;
 }
 
-static struct tandem_rdma_session *half_joined_with(const struct tandem_rdma_listener *listener,
-                                                    uint64_t key)
+static void remove_closed(struct tandem_rdma_listener *listener)
 {
-	for (unsigned i = 0; i < HALF_JOINED_MAX; i++) {
-		struct tandem_rdma_session *session = listener->half_joined[i];
+	struct address_book_entry **place = &listener->address_book;
 
-		if (session != NULL && session->key == key && session->state == TANDEM_RDMA_JOINING)
-			return session;
+	while (*place != NULL) {
+		struct address_book_entry *entry = *place;
+
+		if (!tandem_rdma_mailbox_is_closed(entry->mailbox)) {
+			place = &entry->next;
+			continue;
+		}
+		*place = entry->next;
+		tandem_rdma_mailbox_release(entry->mailbox);
+		tandem_memory_free(entry);
 	}
-	return NULL;
 }
 
-static int join_session(struct tandem_rdma_listener *listener, struct rdma_cm_id *id,
-                        const struct tandem_rdma_join *join, struct tandem_error *reterr_error)
+static int join_session(struct tandem_rdma_listener *listener,
+                        const struct tandem_rdma_request *request,
+                        struct tandem_error *reterr_error)
 {
-	struct tandem_rdma_session *session = half_joined_with(listener, join->key);
-	struct tandem_rdma_channel *channel;
-	struct tandem_error error;
+	enum tandem_rdma_reject_reason reason = TANDEM_RDMA_REJECT_SESSION;
 
-	if (session == NULL)
-		return reject_with_error(id, TANDEM_RDMA_REJECT_UNKNOWN_KEY, reterr_error);
-	if (join->channel_count != session->channel_count)
-		return reject_with_error(id, TANDEM_RDMA_REJECT_CHANNEL, reterr_error);
-	channel = &session->channels[join->channel + 1];
-	if (channel->id != NULL)
-		return reject_with_error(id, TANDEM_RDMA_REJECT_DUPLICATE, reterr_error);
-	/* A failure is the session's: it comes out where that is dropped. */
-	if (accept_id(channel, id, &error) != 0)
-		tandem_rdma_session_lose(session, &error);
+	for (struct address_book_entry *e = listener->address_book; e != NULL; e = e->next) {
+		if (tandem_rdma_mailbox_session_id(e->mailbox) == request->join.session_id &&
+		    tandem_rdma_mailbox_put(e->mailbox, request, &reason))
+			return 0;
+	}
+	return reject_with_error(request->id, reason, reterr_error);
+}
+
+static unsigned rail_of(const struct tandem_rdma_listener *listener, const struct rdma_cm_id *id)
+{
+	for (unsigned i = 0; i < listener->options.rail_count; i++) {
+		if (listener->ids[i] == id)
+			return i;
+	}
 	return 0;
 }
 
 static int take_request(struct tandem_rdma_listener *listener,
                         const struct tandem_rdma_cm_event *event, struct tandem_error *reterr_error)
 {
-	struct tandem_rdma_join join;
-	const int rc = tandem_rdma_join_decode(event->private_data, event->private_bytes, &join);
+	struct tandem_rdma_request request = {.id = event->id,
+	                                      .rail = rail_of(listener, event->listen_id)};
+	const int rc =
+	        tandem_rdma_join_decode(event->private_data, event->private_bytes, &request.join);
 
+	remove_closed(listener);
 	if (rc == TANDEM_E_VERSION)
 		return reject_version(
 		        event->id,
 		        tandem_rdma_join_version(event->private_data, event->private_bytes),
 		        reterr_error);
-	if (rc == 0 && join.kind == TANDEM_RDMA_JOIN_CONTROL)
-		return begin_session(listener, event->id, &join, reterr_error);
-	if (rc == 0 && join.kind == TANDEM_RDMA_JOIN_DATA)
-		return join_session(listener, event->id, &join, reterr_error);
+	if (rc == 0 && request.join.kind == TANDEM_RDMA_JOIN_CONTROL)
+		return begin_session(listener, &request, reterr_error);
+	if (rc == 0 && request.join.kind == TANDEM_RDMA_JOIN_DATA)
+		return join_session(listener, &request, reterr_error);
 	return reject_with_error(event->id, TANDEM_RDMA_REJECT_MALFORMED, reterr_error);
 }
 
@@ -241,7 +263,7 @@ static int take_event(struct tandem_rdma_listener *listener, struct tandem_error
 	return 0;
 }
 
-/* ---- who has joined ---- */
+/* ---- who has proven the key ---- */
 
 static void let_go(struct tandem_rdma_listener *listener, unsigned place)
 {
@@ -251,24 +273,25 @@ static void let_go(struct tandem_rdma_listener *listener, unsigned place)
 	listener->half_joined[place] = NULL;
 }
 
-/* A session that has ended before it was whole. */
+/* A session that has ended before its peer had proven anything. */
 static int drop(struct tandem_rdma_listener *listener, unsigned place,
                 struct tandem_error *reterr_error)
 {
 	struct tandem_rdma_session *session = listener->half_joined[place];
 	struct tandem_error error = session->cause;
 
-	error.code = TANDEM_E_PROTOCOL;
+	if (error.code != TANDEM_E_REFUSED)
+		error.code = TANDEM_E_PROTOCOL;
 	tandem_error_wrap(&error, error.code, "dropped half-joined session");
 	if (reterr_error != NULL)
 		*reterr_error = error;
 	let_go(listener, place);
 	tandem_rdma_session_delete(session);
-	return TANDEM_E_PROTOCOL;
+	return error.code;
 }
 
-/* Half-joined sessions one after the other: 0 and one that is whole, TANDEM_E_PROTOCOL and one
- * dropped, or TANDEM_E_AGAIN. */
+/* Half-joined sessions one after the other: 0 and one whose peer has proven the key,
+ * TANDEM_E_PROTOCOL or TANDEM_E_REFUSED and one dropped, or TANDEM_E_AGAIN. */
 static int take_joined(struct tandem_rdma_listener *listener, struct tandem_session **ret_session,
                        struct tandem_error *reterr_error)
 {
@@ -278,7 +301,7 @@ static int take_joined(struct tandem_rdma_listener *listener, struct tandem_sess
 		if (session == NULL)
 			continue;
 		tandem_rdma_session_progress(&session->head);
-		if (session->state == TANDEM_RDMA_LOST || session->state == TANDEM_RDMA_DRAINING)
+		if (tandem_rdma_session_has_ended(session))
 			return drop(listener, i, reterr_error);
 		if (session->state != TANDEM_RDMA_UP)
 			continue;
@@ -306,6 +329,18 @@ static int accept_session(struct tandem_listener *head, struct tandem_session **
 
 /* ---- the listener itself ---- */
 
+/* The sessions go on without it. */
+static void end_address_book(struct tandem_rdma_listener *listener)
+{
+	while (listener->address_book != NULL) {
+		struct address_book_entry *entry = listener->address_book;
+
+		listener->address_book = entry->next;
+		tandem_rdma_mailbox_release(entry->mailbox);
+		tandem_memory_free(entry);
+	}
+}
+
 static void free_listener(struct tandem_listener *head)
 {
 	struct tandem_rdma_listener *listener = listener_of(head);
@@ -314,8 +349,11 @@ static void free_listener(struct tandem_listener *head)
 		return;
 	for (unsigned i = 0; i < HALF_JOINED_MAX; i++)
 		tandem_rdma_session_delete(listener->half_joined[i]);
-	if (listener->id != NULL)
-		rdma_destroy_id(listener->id);
+	for (unsigned i = 0; i < TANDEM_RAILS_MAX; i++) {
+		if (listener->ids[i] != NULL)
+			rdma_destroy_id(listener->ids[i]);
+	}
+	end_address_book(listener);
 	if (listener->cm_channel != NULL)
 		rdma_destroy_event_channel(listener->cm_channel);
 	if (listener->epoll_fd >= 0)
@@ -331,50 +369,59 @@ static const struct tandem_listener_ops listener_ops = {
         .free = free_listener,
 };
 
-static int bind_error(const struct tandem_transport_options *options, int os_errno,
+static int bind_error(const char *address, uint16_t port_number, int os_errno,
                       const char *operation, struct tandem_error *reterr_error)
 {
 	if (os_errno == EADDRINUSE)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, os_errno, operation,
-		                              "port %u of '%s' is taken", (unsigned)options->port,
-		                              options->rails[0].address);
+		                              "port %u of '%s' is taken", (unsigned)port_number,
+		                              address);
 	if (os_errno == EADDRNOTAVAIL || os_errno == ENODEV)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_CONFIG, os_errno, operation,
 		                              "'%s' is not an address of a local RDMA device",
-		                              options->rails[0].address);
+		                              address);
 	return tandem_rdma_error(reterr_error, os_errno, 0, operation, "listen on '%s' port %u",
-	                         options->rails[0].address, (unsigned)options->port);
+	                         address, (unsigned)port_number);
 }
 
-static int bind_and_listen(struct tandem_rdma_listener *listener, struct tandem_error *reterr_error)
+static int bind_and_listen(struct rdma_cm_id *id, const char *address, uint16_t port_number,
+                           struct tandem_error *reterr_error)
 {
-	const struct tandem_transport_options *options = &listener->options;
 	struct sockaddr_storage local;
 	int reuse = 1;
 	int rc;
 
-	rc = tandem_rdma_address_parse(options->rails[0].address, options->port, &local,
-	                               reterr_error);
+	rc = tandem_rdma_address_parse(address, port_number, &local, reterr_error);
 	if (rc != 0)
 		return rc;
-	rc = tandem_rdma_errno_of(
-	        rdma_create_id(listener->cm_channel, &listener->id, listener, RDMA_PS_TCP));
-	if (rc != 0) {
-		listener->id = NULL;
-		return tandem_rdma_error(reterr_error, rc, 0, "rdma_create_id", "to listen");
-	}
 	/* Connections of a process before this one may still be closing on the port. */
-	rc = tandem_rdma_errno_of(rdma_set_option(listener->id, RDMA_OPTION_ID,
-	                                          RDMA_OPTION_ID_REUSEADDR, &reuse, sizeof(reuse)));
+	rc = tandem_rdma_errno_of(rdma_set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_REUSEADDR,
+	                                          &reuse, sizeof(reuse)));
 	if (rc != 0)
 		return tandem_rdma_error(reterr_error, rc, 0, "rdma_set_option", "reuse of a port");
-	rc = tandem_rdma_errno_of(rdma_bind_addr(listener->id, (struct sockaddr *)&local));
+	rc = tandem_rdma_errno_of(rdma_bind_addr(id, (struct sockaddr *)&local));
 	if (rc != 0)
-		return bind_error(options, rc, "rdma_bind_addr", reterr_error);
-	rc = tandem_rdma_errno_of(rdma_listen(listener->id, BACKLOG));
+		return bind_error(address, port_number, rc, "rdma_bind_addr", reterr_error);
+	rc = tandem_rdma_errno_of(rdma_listen(id, BACKLOG));
 	if (rc != 0)
-		return bind_error(options, rc, "rdma_listen", reterr_error);
+		return bind_error(address, port_number, rc, "rdma_listen", reterr_error);
 	return 0;
+}
+
+/* The first rail picks the port where none is asked for; the others have the same. */
+static int open_rail(struct tandem_rdma_listener *listener, unsigned rail,
+                     struct tandem_error *reterr_error)
+{
+	const struct tandem_transport_options *options = &listener->options;
+	int rc = tandem_rdma_errno_of(
+	        rdma_create_id(listener->cm_channel, &listener->ids[rail], listener, RDMA_PS_TCP));
+
+	if (rc != 0) {
+		listener->ids[rail] = NULL;
+		return tandem_rdma_error(reterr_error, rc, 0, "rdma_create_id", "to listen");
+	}
+	return bind_and_listen(listener->ids[rail], options->rails[rail].address,
+	                       rail == 0 ? options->port : port(&listener->head), reterr_error);
 }
 
 static int open_listener(struct tandem_rdma_listener *listener, struct tandem_error *reterr_error)
@@ -388,8 +435,8 @@ static int open_listener(struct tandem_rdma_listener *listener, struct tandem_er
 	rc = tandem_rdma_cm_channel_new(&listener->cm_channel, reterr_error);
 	if (rc == 0)
 		rc = watch(listener, listener->cm_channel->fd, reterr_error);
-	if (rc == 0)
-		rc = bind_and_listen(listener, reterr_error);
+	for (unsigned i = 0; i < listener->options.rail_count && rc == 0; i++)
+		rc = open_rail(listener, i, reterr_error);
 	return rc;
 }
 

@@ -11,32 +11,33 @@
 
 /* Where a write reads and where it goes. */
 struct route {
-	const struct tandem_rdma_registration *source;
+	const struct tandem_rdma_registration *source; /* with the channel's device */
 	const struct tandem_rdma_peer_memory *target;
 	uint64_t source_offset;
 	uint64_t target_offset;
 };
 
 /* False where the peer did not expose it or the source is not registered. */
-static bool find_route(struct tandem_rdma_session *session, const struct tandem_write *write,
+static bool find_route(struct tandem_rdma_channel *channel, const struct tandem_write *write,
                        struct route *ret_route)
 {
 	const struct tandem_rdma_peer_memory *target;
-	const struct tandem_rdma_registration *source;
+	const struct tandem_rdma_source *source;
 	uint64_t bytes;
 
 	if (write->memory_id >= TANDEM_MEMORY_IDS_MAX || write->length == 0 ||
 	    write->length > TANDEM_WRITE_BYTES_MAX)
 		return false;
-	target = &session->peer_memories[write->memory_id];
+	target = &channel->peer_memories->entries[write->memory_id];
 	bytes = tandem_rdma_peer_memory_bytes(target);
 	if (write->offset > bytes || write->length > bytes - write->offset)
 		return false;
-	source = tandem_rdma_sources_find(&session->sources, write->source, write->length);
-	if (source == NULL)
+	source = tandem_rdma_sources_find(&channel->session->sources, write->source, write->length);
+	if (source == NULL || source->registrations[channel->attachment->index] == NULL)
 		return false;
-	*ret_route = (struct route){
-	        source, target, (uintptr_t)write->source - (uintptr_t)source->base, write->offset};
+	*ret_route = (struct route){source->registrations[channel->attachment->index], target,
+	                            (uintptr_t)write->source - (uintptr_t)source->extent.base,
+	                            write->offset};
 	return true;
 }
 
@@ -83,6 +84,7 @@ static struct ibv_send_wr *take(struct tandem_rdma_channel *channel, const struc
 		take_part(channel, route, done_bytes, lengths[i], index);
 		done_bytes += lengths[i];
 	}
+	channel->bytes += length;
 	return &channel->requests[index];
 }
 
@@ -142,13 +144,13 @@ static void lose_for_post(struct tandem_rdma_channel *channel, int os_errno)
 	char name[24];
 
 	tandem_rdma_error(&cause, os_errno, 0, "ibv_post_send", "%s to %s",
-	                  tandem_rdma_channel_name(channel, name), channel->session->peer_text);
-	tandem_rdma_session_lose(channel->session, &cause);
+	                  tandem_rdma_channel_name(channel, name), channel->peer_text);
+	tandem_rdma_channel_lose(channel, &cause);
 }
 
 void tandem_rdma_channel_flush(struct tandem_rdma_channel *channel, uint64_t now_ns)
 {
-	while (channel->session->state == TANDEM_RDMA_UP) {
+	while (channel->state == TANDEM_CHANNEL_UP && channel->session->state == TANDEM_RDMA_UP) {
 		struct ibv_send_wr *first =
 		        &channel->requests[tandem_rdma_send_ring_unposted(&channel->sends, 0)];
 		struct ibv_send_wr *bad = first;
@@ -171,63 +173,73 @@ void tandem_rdma_channel_flush(struct tandem_rdma_channel *channel, uint64_t now
 
 /* ---- the calls ---- */
 
-static int check_state(const struct tandem_rdma_session *session, unsigned channel)
+/* *ret_channel, where it may be posted on. */
+static int find_channel(struct tandem_rdma_session *session, unsigned number,
+                        struct tandem_rdma_channel **ret_channel)
 {
-	if (channel >= session->channel_count || session->state == TANDEM_RDMA_JOINING)
+	if (number >= session->channel_count || session->state == TANDEM_RDMA_JOINING ||
+	    session->is_listening_side)
 		return TANDEM_E_USAGE;
-	if (session->is_listening_side)
-		return TANDEM_E_USAGE;
-	return session->state == TANDEM_RDMA_UP ? 0 : TANDEM_E_PEER_LOST;
+	if (session->state != TANDEM_RDMA_UP)
+		return TANDEM_E_PEER_LOST;
+	if (session->channels[number + 1].state != TANDEM_CHANNEL_UP)
+		return TANDEM_E_CHANNEL_LOST;
+	*ret_channel = &session->channels[number + 1];
+	return 0;
+}
+
+/* After posting, which may have lost it. */
+static int outcome(const struct tandem_rdma_channel *channel)
+{
+	if (channel->session->state != TANDEM_RDMA_UP)
+		return TANDEM_E_PEER_LOST;
+	return channel->state == TANDEM_CHANNEL_UP ? 0 : TANDEM_E_CHANNEL_LOST;
 }
 
 int tandem_rdma_session_write(struct tandem_session *head, unsigned channel_number,
                               const struct tandem_write *writes, unsigned count,
                               unsigned *ret_taken_count)
 {
-	struct tandem_rdma_session *session = tandem_rdma_session_of(head);
 	const uint64_t now_ns = tandem_clock_now_ns();
 	struct tandem_rdma_channel *channel;
 	struct route route;
 	unsigned taken = 0;
 	int rc;
 
-	rc = check_state(session, channel_number);
+	rc = find_channel(tandem_rdma_session_of(head), channel_number, &channel);
 	/* A wrong one among them posts none. */
 	for (unsigned i = 0; i < count && rc == 0; i++)
-		rc = find_route(session, &writes[i], &route) ? 0 : TANDEM_E_USAGE;
+		rc = find_route(channel, &writes[i], &route) ? 0 : TANDEM_E_USAGE;
 	if (rc != 0)
 		return rc;
-	channel = &session->channels[channel_number + 1];
-	while (taken < count && find_route(session, &writes[taken], &route) &&
+	while (taken < count && find_route(channel, &writes[taken], &route) &&
 	       take(channel, &route, writes[taken].length, now_ns) != NULL)
 		taken++;
 	tandem_rdma_channel_flush(channel, now_ns);
-	if (session->state != TANDEM_RDMA_UP)
-		return TANDEM_E_PEER_LOST;
-	*ret_taken_count = taken;
-	return 0;
+	rc = outcome(channel);
+	if (rc == 0)
+		*ret_taken_count = taken;
+	return rc;
 }
 
 int tandem_rdma_session_notify(struct tandem_session *head, unsigned channel_number,
                                const struct tandem_write *write, uint32_t immediate)
 {
-	struct tandem_rdma_session *session = tandem_rdma_session_of(head);
 	const uint64_t now_ns = tandem_clock_now_ns();
 	struct tandem_rdma_channel *channel;
 	struct ibv_send_wr *last;
 	struct route route;
-	const int rc = check_state(session, channel_number);
+	const int rc = find_channel(tandem_rdma_session_of(head), channel_number, &channel);
 
 	if (rc != 0)
 		return rc;
-	if (!find_route(session, write, &route))
+	if (!find_route(channel, write, &route))
 		return TANDEM_E_USAGE;
-	channel = &session->channels[channel_number + 1];
 	last = take(channel, &route, write->length, now_ns);
 	if (last == NULL)
 		return TANDEM_E_AGAIN;
 	last->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
 	last->imm_data = htonl(immediate);
 	tandem_rdma_channel_flush(channel, now_ns);
-	return session->state == TANDEM_RDMA_UP ? 0 : TANDEM_E_PEER_LOST;
+	return outcome(channel);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <tandem/assert.h>
+#include <tandem/bytes.h>
 #include <tandem/crc32c.h>
 
 #include "rdma/core/join.h"
@@ -31,7 +32,7 @@ static void try_join(const uint8_t *bytes, size_t length)
 	TANDEM_ASSERT(tandem_rdma_reject_text(join.reason)[0]);
 	TANDEM_ASSERT(join.channel_count <= TANDEM_CHANNELS_MAX);
 	if (join.kind == TANDEM_RDMA_JOIN_DATA)
-		TANDEM_ASSERT(join.channel < join.channel_count && join.key != 0);
+		TANDEM_ASSERT(join.channel < join.channel_count && join.session_id != 0);
 }
 
 static void try_expose(const uint8_t *payload, size_t length)
@@ -67,6 +68,20 @@ static void try_credit(const uint8_t *payload, size_t length)
 	}
 }
 
+static void try_channel_news(const uint8_t *payload, size_t length)
+{
+	struct tandem_rdma_channel_news news;
+
+	if (tandem_rdma_channel_news_decode(payload, length, TANDEM_CHANNELS_MAX, &news) != NULL)
+		return;
+	TANDEM_ASSERT(news.channel < TANDEM_CHANNELS_MAX);
+	TANDEM_ASSERT(tandem_rdma_channel_news_encode(&news, again) == length);
+	TANDEM_ASSERT(memcmp(payload, again, length) == 0);
+}
+
+static const struct tandem_secrets secrets;
+static const struct tandem_rdma_sealer sealer = {&secrets, true};
+
 static void try_message(const uint8_t *bytes, size_t length)
 {
 	struct tandem_rdma_header header;
@@ -74,11 +89,11 @@ static void try_message(const uint8_t *bytes, size_t length)
 
 	for (unsigned i = 0; i < 8 && length >= 16; i++)
 		sequence |= (uint64_t)bytes[8 + i] << (8 * i);
-	if (tandem_rdma_message_open(bytes, length, sequence, &header) != NULL)
+	if (tandem_rdma_message_open(bytes, length, sequence, &sealer, &header) != NULL)
 		return;
 	TANDEM_ASSERT(header.sequence == sequence);
 	memcpy(again, bytes, length);
-	TANDEM_ASSERT(tandem_rdma_message_seal(again, &header) == length);
+	TANDEM_ASSERT(tandem_rdma_message_seal(again, &header, &sealer) == length);
 	TANDEM_ASSERT(memcmp(bytes, again, length) == 0);
 }
 
@@ -88,7 +103,7 @@ static void put_checksum(uint8_t *place, uint32_t crc)
 		place[i] = (uint8_t)(crc >> (8 * i));
 }
 
-/* A fuzzer does not guess checksums: the same bytes with a right one. */
+/* A fuzzer guesses neither checksums nor tags: the same bytes with a right one. */
 static void try_repaired_join(const uint8_t *bytes, size_t length)
 {
 	uint8_t repaired[TANDEM_RDMA_JOIN_BYTES];
@@ -104,15 +119,16 @@ static void try_repaired_join(const uint8_t *bytes, size_t length)
 static void try_repaired_message(const uint8_t *bytes, size_t length)
 {
 	static uint8_t repaired[TANDEM_RDMA_SLOT_BYTES];
-	const size_t checked = TANDEM_RDMA_HEADER_BYTES - CHECKSUM_BYTES;
-	uint32_t crc;
+	const size_t tagged = TANDEM_RDMA_HEADER_BYTES - TANDEM_TAG_BYTES;
+	struct tandem_reader reader = tandem_reader_over(bytes, length);
 
 	if (length < TANDEM_RDMA_HEADER_BYTES || length > sizeof(repaired))
 		return;
 	memcpy(repaired, bytes, length);
-	crc = tandem_crc32c(0, repaired, checked);
-	put_checksum(repaired + checked, tandem_crc32c(crc, repaired + TANDEM_RDMA_HEADER_BYTES,
-	                                               length - TANDEM_RDMA_HEADER_BYTES));
+	tandem_read_u64(&reader);
+	tandem_message_tag(&secrets, true, tandem_read_u64(&reader), repaired, tagged,
+	                   repaired + TANDEM_RDMA_HEADER_BYTES, length - TANDEM_RDMA_HEADER_BYTES,
+	                   repaired + tagged);
 	try_message(repaired, length);
 }
 
@@ -127,6 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	if (length <= TANDEM_MESSAGE_BYTES_MAX) {
 		try_expose(bytes, length);
 		try_credit(bytes, length);
+		try_channel_news(bytes, length);
 	}
 	return 0;
 }

@@ -12,6 +12,7 @@
  * that the provider calls, defined by the test program. It places writes by key, flushes, counts
  * queue entries as a device does and notes every misuse. One lock; usable by several threads. */
 
+#define FAKE_DEVICES         2  /* 127.1.0.0/16 is served by the second, all else by the first */
 #define FAKE_PRIVATE_REQUEST 56 /* what a receiver sees, padded with zeros */
 #define FAKE_PRIVATE_REJECT  148
 #define FAKE_PRIVATE_ACCEPT  196
@@ -42,6 +43,8 @@ void fake_keep_registrations(bool keeps);
 void fake_limit_registered(uint64_t bytes);
 /* An asynchronous event of the device, on `queue_pair` where the type names one. */
 void fake_raise(enum ibv_event_type type, struct ibv_qp *queue_pair);
+/* One without a queue pair, of that device. */
+void fake_raise_on(unsigned device, enum ibv_event_type type);
 void fake_remove_gid(bool is_removed);
 void fake_set_port_state(enum ibv_port_state state);
 void fake_set_mtu(enum ibv_mtu mtu);
@@ -63,6 +66,8 @@ uint8_t fake_receiver_timer(struct ibv_qp *queue_pair);
 
 /* The queue pair of the other side of `queue_pair`, NULL where none is connected. */
 struct ibv_qp *fake_peer_of(struct ibv_qp *queue_pair);
+/* The other side of an id without a queue pair of its own takes its place as ready. */
+bool fake_connect_bare(struct rdma_cm_id *id);
 /* Delivers `bytes` into the next receive of `queue_pair` as if its peer had sent them. */
 bool fake_deliver(struct ibv_qp *queue_pair, const void *bytes, uint32_t length);
 /* A live queue pair by order of creation since the reset, NULL where there is none. */
@@ -95,7 +100,7 @@ enum fake_object {
 };
 
 extern pthread_mutex_t fake_lock; /* recursive */
-extern struct ibv_context fake_context;
+extern struct ibv_context fake_contexts[FAKE_DEVICES];
 void fake_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void fake_count(enum fake_object object, int change);
 unsigned fake_count_of(enum fake_object object);
@@ -106,7 +111,8 @@ void fake_reset_verbs(void);
 void fake_reset_queue_pairs(void);
 /* Ties the queue pairs of two ids, once both are connected. */
 void fake_join_queue_pairs(struct ibv_qp *one, struct ibv_qp *other);
-bool fake_is_writable(uint32_t key, uint64_t address, uint32_t length);
+/* With a key of the protection domain. */
+bool fake_is_writable(const struct ibv_pd *pd, uint32_t key, uint64_t address, uint32_t length);
 /* Appends to a completion queue; `retired_count` entries of the send queue are free when it is
  * polled. */
 void fake_complete(struct ibv_cq *queue, const struct ibv_wc *completion,

@@ -84,12 +84,13 @@ static void append(struct fake_channel *channel, struct fake_event *event)
 	signal_channel(channel);
 }
 
-static void push(struct fake_id *id, enum rdma_cm_event_type type, int status,
-                 const void *private_data, size_t length, size_t padded_length)
+static void push_from(struct fake_id *listener, struct fake_id *id, enum rdma_cm_event_type type,
+                      int status, const void *private_data, size_t length, size_t padded_length)
 {
 	struct fake_event *event = calloc(1, sizeof(*event));
 
 	event->native.id = &id->native;
+	event->native.listen_id = listener != NULL ? &listener->native : NULL;
 	event->native.event = type;
 	event->native.status = status;
 	if (private_data != NULL) {
@@ -98,6 +99,12 @@ static void push(struct fake_id *id, enum rdma_cm_event_type type, int status,
 		event->native.param.conn.private_data_len = (uint8_t)padded_length;
 	}
 	append(id->channel, event);
+}
+
+static void push(struct fake_id *id, enum rdma_cm_event_type type, int status,
+                 const void *private_data, size_t length, size_t padded_length)
+{
+	push_from(NULL, id, type, status, private_data, length, padded_length);
 }
 
 static void drop_events(struct fake_channel *channel, const struct fake_id *id,
@@ -295,9 +302,12 @@ int rdma_set_option(struct rdma_cm_id *native, int level, int name, void *value,
 	return 0;
 }
 
+/* 127.1.0.0/16 is the second device's. */
 static void set_device(struct fake_id *id)
 {
-	id->native.verbs = &fake_context;
+	const uint32_t address = ntohl(id->native.route.addr.src_sin.sin_addr.s_addr);
+
+	id->native.verbs = &fake_contexts[address >> 16 == 0x7f01];
 	id->native.port_num = 1;
 	memset(id->native.route.addr.addr.ibaddr.sgid.raw, 7, 16);
 }
@@ -314,10 +324,13 @@ static bool is_local(const struct sockaddr *address)
 	return address->sa_family == AF_INET && (number >> 24 == 127 || number == 0);
 }
 
-static struct fake_id *listener_at(uint16_t port)
+static struct fake_id *listener_at(const struct sockaddr_in *address)
 {
 	for (struct fake_id *id = ids; id != NULL; id = id->next) {
-		if (id->is_listening && id->native.route.addr.src_sin.sin_port == port)
+		const struct sockaddr_in *own = &id->native.route.addr.src_sin;
+
+		if (id->is_listening && own->sin_port == address->sin_port &&
+		    (own->sin_addr.s_addr == 0 || own->sin_addr.s_addr == address->sin_addr.s_addr))
 			return id;
 	}
 	return NULL;
@@ -346,7 +359,7 @@ int rdma_listen(struct rdma_cm_id *native, int backlog)
 	if (fake_fails())
 		return -1;
 	LOCK();
-	is_taken = listener_at(native->route.addr.src_sin.sin_port) != NULL;
+	is_taken = listener_at(&native->route.addr.src_sin) != NULL;
 	id_of(native)->is_listening = !is_taken;
 	UNLOCK();
 	return is_taken ? fail_with(EADDRINUSE) : 0;
@@ -396,13 +409,13 @@ static void request(struct fake_id *active, struct fake_id *listener,
 {
 	struct fake_id *passive = new_id(listener->channel, NULL);
 
-	set_device(passive);
 	passive->native.route.addr.dst_sin = active->native.route.addr.src_sin;
-	passive->native.route.addr.src_sin = listener->native.route.addr.src_sin;
+	passive->native.route.addr.src_sin = active->native.route.addr.dst_sin;
+	set_device(passive);
 	passive->peer = active;
 	active->peer = passive;
-	push(passive, RDMA_CM_EVENT_CONNECT_REQUEST, 0, parameters->private_data,
-	     parameters->private_data_len, FAKE_PRIVATE_REQUEST);
+	push_from(listener, passive, RDMA_CM_EVENT_CONNECT_REQUEST, 0, parameters->private_data,
+	          parameters->private_data_len, FAKE_PRIVATE_REQUEST);
 }
 
 int rdma_connect(struct rdma_cm_id *native, struct rdma_conn_param *parameters)
@@ -415,7 +428,7 @@ int rdma_connect(struct rdma_cm_id *native, struct rdma_conn_param *parameters)
 	last_connect = *parameters;
 	if (parameters->private_data_len > FAKE_PRIVATE_REQUEST)
 		fake_note("a request with too much private data");
-	listener = listener_at(native->route.addr.dst_sin.sin_port);
+	listener = listener_at(&native->route.addr.dst_sin);
 	if (listener != NULL)
 		request(id_of(native), listener, parameters);
 	else
@@ -444,6 +457,19 @@ int rdma_accept(struct rdma_cm_id *native, struct rdma_conn_param *parameters)
 	}
 	UNLOCK();
 	return active != NULL ? 0 : fail_with(ENOTCONN);
+}
+
+bool fake_connect_bare(struct rdma_cm_id *native)
+{
+	struct fake_id *peer = id_of(native)->peer;
+	bool is_ready;
+
+	LOCK();
+	is_ready = peer != NULL && peer->native.qp != NULL;
+	if (is_ready)
+		peer->native.qp->state = IBV_QPS_RTS;
+	UNLOCK();
+	return is_ready;
 }
 
 int rdma_reject(struct rdma_cm_id *native, const void *private_data, uint8_t length)
@@ -494,10 +520,11 @@ void rdma_destroy_qp(struct rdma_cm_id *native)
 
 struct ibv_context **rdma_get_devices(int *ret_count)
 {
-	struct ibv_context **list = calloc(2, sizeof(*list));
+	struct ibv_context **list = calloc(3, sizeof(*list));
 
-	list[0] = &fake_context;
-	*ret_count = 1;
+	list[0] = &fake_contexts[0];
+	list[1] = &fake_contexts[1];
+	*ret_count = 2;
 	return list;
 }
 

@@ -181,7 +181,7 @@ static enum ibv_wc_status execute_write(struct fake_queue_pair *peer,
 
 	if (!peer->is_writable)
 		return IBV_WC_REM_INV_REQ_ERR;
-	if (!fake_is_writable(native->wr.rdma.rkey, native->wr.rdma.remote_addr,
+	if (!fake_is_writable(peer->native.pd, native->wr.rdma.rkey, native->wr.rdma.remote_addr,
 	                      request->source.length))
 		return IBV_WC_REM_ACCESS_ERR;
 	if (has_immediate && peer->receive_count == 0)

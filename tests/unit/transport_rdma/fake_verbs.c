@@ -42,14 +42,22 @@ struct fake_registration {
 static int poll_queue(struct ibv_cq *native, int count, struct ibv_wc *ret_completions);
 static int arm_queue(struct ibv_cq *native, int solicited_only);
 
-static struct ibv_device device = {.name = "fake0"};
-struct ibv_context fake_context = {
-        .device = &device,
-        .ops = {.poll_cq = poll_queue,
-                .req_notify_cq = arm_queue,
-                .post_send = fake_post_send,
-                .post_recv = fake_post_recv},
-        .async_fd = -1,
+#define CONTEXT(which)                                                                             \
+	{                                                                                          \
+		.device = &(which),                                                                \
+		.ops = {.poll_cq = poll_queue,                                                     \
+		        .req_notify_cq = arm_queue,                                                \
+		        .post_send = fake_post_send,                                               \
+		        .post_recv = fake_post_recv},                                              \
+		.async_fd = -1,                                                                    \
+	}
+
+static struct ibv_device devices[FAKE_DEVICES] = {{.name = "fake0"}, {.name = "fake1"}};
+struct ibv_context fake_contexts[FAKE_DEVICES] = {CONTEXT(devices[0]), CONTEXT(devices[1])};
+
+struct fake_device_events {
+	struct ibv_async_event events[DEVICE_EVENTS];
+	unsigned count;
 };
 
 static struct ibv_device_attr limits;
@@ -62,8 +70,7 @@ static uint64_t registered_bytes;
 static uint64_t registered_limit;
 static bool is_gid_removed;
 static bool releases_when_armed;
-static struct ibv_async_event device_events[DEVICE_EVENTS];
-static unsigned device_event_count;
+static struct fake_device_events device_events[FAKE_DEVICES];
 
 void fake_reset_verbs(void)
 {
@@ -79,10 +86,12 @@ void fake_reset_verbs(void)
 	registered_limit = UINT64_MAX;
 	is_gid_removed = false;
 	releases_when_armed = false;
-	device_event_count = 0;
-	if (fake_context.async_fd >= 0)
-		close(fake_context.async_fd);
-	fake_context.async_fd = eventfd(0, EFD_CLOEXEC);
+	for (unsigned i = 0; i < FAKE_DEVICES; i++) {
+		device_events[i].count = 0;
+		if (fake_contexts[i].async_fd >= 0)
+			close(fake_contexts[i].async_fd);
+		fake_contexts[i].async_fd = eventfd(0, EFD_CLOEXEC);
+	}
 }
 
 void fake_keep_registrations(bool keeps)
@@ -171,11 +180,22 @@ int _ibv_query_gid_ex(struct ibv_context *context, uint32_t number, uint32_t ind
 	return 0;
 }
 
+static void raise_event(struct ibv_context *context, const struct ibv_async_event *event)
+{
+	struct fake_device_events *events = &device_events[context - fake_contexts];
+	const uint64_t one = 1;
+	ssize_t ignored;
+
+	LOCK();
+	events->events[events->count++] = *event;
+	ignored = write(context->async_fd, &one, sizeof(one));
+	(void)ignored;
+	UNLOCK();
+}
+
 void fake_raise(enum ibv_event_type type, struct ibv_qp *queue_pair)
 {
-	const uint64_t one = 1;
 	struct ibv_async_event event = {.event_type = type};
-	ssize_t ignored;
 
 	if (queue_pair != NULL && type == IBV_EVENT_CQ_ERR)
 		event.element.cq = queue_pair->recv_cq;
@@ -183,27 +203,31 @@ void fake_raise(enum ibv_event_type type, struct ibv_qp *queue_pair)
 		event.element.qp = queue_pair;
 	else
 		event.element.port_num = 1;
-	LOCK();
-	device_events[device_event_count++] = event;
-	ignored = write(fake_context.async_fd, &one, sizeof(one));
-	(void)ignored;
-	UNLOCK();
+	raise_event(queue_pair != NULL ? queue_pair->context : &fake_contexts[0], &event);
+}
+
+void fake_raise_on(unsigned device, enum ibv_event_type type)
+{
+	const struct ibv_async_event event = {.event_type = type, .element.port_num = 1};
+
+	raise_event(&fake_contexts[device], &event);
 }
 
 int ibv_get_async_event(struct ibv_context *context, struct ibv_async_event *ret_event)
 {
+	struct fake_device_events *events = &device_events[context - fake_contexts];
 	uint64_t value;
 	ssize_t ignored;
 
 	LOCK();
-	if (device_event_count == 0) {
+	if (events->count == 0) {
 		UNLOCK();
 		errno = EAGAIN;
 		return -1;
 	}
-	*ret_event = device_events[0];
-	memmove(device_events, device_events + 1, --device_event_count * sizeof(*device_events));
-	if (device_event_count == 0) {
+	*ret_event = events->events[0];
+	memmove(events->events, events->events + 1, --events->count * sizeof(events->events[0]));
+	if (events->count == 0) {
 		ignored = read(context->async_fd, &value, sizeof(value));
 		(void)ignored;
 	}
@@ -226,7 +250,9 @@ struct ibv_pd *ibv_alloc_pd(struct ibv_context *context)
 		return NULL;
 	pd = calloc(1, sizeof(*pd));
 	pd->context = context;
+	LOCK();
 	fake_count(FAKE_PD, 1);
+	UNLOCK();
 	return pd;
 }
 
@@ -251,16 +277,19 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
 	(void)iova;
 	if (fake_fails())
 		return NULL;
+	LOCK();
 	if (registered_bytes + length > registered_limit) {
+		UNLOCK();
 		errno = ENOMEM;
 		return NULL;
 	}
+	registered_bytes += length;
+	UNLOCK();
 	registration = calloc(1, sizeof(*registration));
 	registration->native = (struct ibv_mr){
 	        .context = pd->context, .pd = pd, .addr = address, .length = length};
 	registration->access = (int)access;
 	LOCK();
-	registered_bytes += length;
 	registration->native.lkey = registration->native.rkey = next_key++;
 	registration->next = registrations;
 	registrations = registration;
@@ -292,14 +321,14 @@ int ibv_dereg_mr(struct ibv_mr *native)
 	return 0;
 }
 
-bool fake_is_writable(uint32_t key, uint64_t address, uint32_t length)
+bool fake_is_writable(const struct ibv_pd *pd, uint32_t key, uint64_t address, uint32_t length)
 {
 	for (struct fake_registration *r = registrations; r != NULL; r = r->next) {
 		const uint64_t base = (uintptr_t)r->native.addr;
 
 		if (r->native.rkey == key)
-			return (r->access & IBV_ACCESS_REMOTE_WRITE) != 0 && address >= base &&
-			       length <= r->native.length &&
+			return r->native.pd == pd && (r->access & IBV_ACCESS_REMOTE_WRITE) != 0 &&
+			       address >= base && length <= r->native.length &&
 			       address - base <= r->native.length - length;
 	}
 	return false;
@@ -321,7 +350,9 @@ struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context *context)
 	channel = calloc(1, sizeof(*channel));
 	channel->context = context;
 	channel->fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
+	LOCK();
 	fake_count(FAKE_COMPLETION_CHANNEL, 1);
+	UNLOCK();
 	return channel;
 }
 

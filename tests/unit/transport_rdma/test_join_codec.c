@@ -6,27 +6,46 @@
 
 #include "rdma/core/join.h"
 
+#define BYTES(first)                                                                               \
+	{                                                                                          \
+		first, 2, 3, 4, 5, 6, 7, 8                                                         \
+	}
+
 static const struct tandem_rdma_join sound[] = {
-        {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel_count = 1},
-        {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel_count = 16},
-        {.kind = TANDEM_RDMA_JOIN_DATA, .channel = 15, .channel_count = 16, .key = UINT64_MAX},
-        {.kind = TANDEM_RDMA_JOIN_ACCEPT, .key = 1},
+        {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel_count = 1, .key_id = BYTES(1)},
+        {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel_count = 16, .nonce = BYTES(9)},
+        {.kind = TANDEM_RDMA_JOIN_DATA,
+         .channel = 15,
+         .channel_count = 16,
+         .session_id = UINT64_MAX,
+         .attempt = UINT32_MAX,
+         .token = BYTES(7)},
+        {.kind = TANDEM_RDMA_JOIN_ACCEPT_CONTROL,
+         .session_id = 1,
+         .nonce = BYTES(4),
+         .proof = BYTES(8)},
+        {.kind = TANDEM_RDMA_JOIN_ACCEPT_DATA, .token = BYTES(3)},
         {.kind = TANDEM_RDMA_JOIN_REJECT, .reason = TANDEM_RDMA_REJECT_DEVICE},
 };
 
 static const struct tandem_rdma_join unsound[] = {
         {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel_count = 0},
         {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel_count = 17},
-        {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel_count = 4, .key = 5},
         {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel = 1, .channel_count = 4},
         {.kind = TANDEM_RDMA_JOIN_CONTROL, .channel_count = 4, .reason = 1},
-        {.kind = TANDEM_RDMA_JOIN_DATA, .channel = 4, .channel_count = 4, .key = 5},
-        {.kind = TANDEM_RDMA_JOIN_DATA, .channel = 0, .channel_count = 4, .key = 0},
-        {.kind = TANDEM_RDMA_JOIN_ACCEPT, .key = 0},
-        {.kind = TANDEM_RDMA_JOIN_ACCEPT, .key = 3, .channel_count = 1},
+        {.kind = TANDEM_RDMA_JOIN_DATA,
+         .channel = 4,
+         .channel_count = 4,
+         .session_id = 5,
+         .attempt = 1},
+        {.kind = TANDEM_RDMA_JOIN_DATA, .channel_count = 4, .session_id = 0, .attempt = 1},
+        {.kind = TANDEM_RDMA_JOIN_DATA, .channel_count = 4, .session_id = 5, .attempt = 0},
+        {.kind = TANDEM_RDMA_JOIN_ACCEPT_CONTROL, .session_id = 0},
+        {.kind = TANDEM_RDMA_JOIN_ACCEPT_CONTROL, .session_id = 3, .channel_count = 1},
+        {.kind = TANDEM_RDMA_JOIN_ACCEPT_DATA, .channel = 1},
+        {.kind = TANDEM_RDMA_JOIN_ACCEPT_DATA, .reason = TANDEM_RDMA_REJECT_FULL},
         {.kind = TANDEM_RDMA_JOIN_REJECT, .reason = TANDEM_RDMA_REJECT_NONE},
         {.kind = TANDEM_RDMA_JOIN_REJECT, .reason = TANDEM_RDMA_REJECT_END},
-        {.kind = TANDEM_RDMA_JOIN_REJECT, .reason = TANDEM_RDMA_REJECT_FULL, .key = 1},
         {.kind = 0, .channel_count = 4},
         {.kind = 9, .channel_count = 4},
 };
@@ -34,7 +53,7 @@ static const struct tandem_rdma_join unsound[] = {
 Test(rdma_join, comes_back_as_it_was_with_padding)
 {
 	for (unsigned i = 0; i < sizeof(sound) / sizeof(sound[0]); i++) {
-		uint8_t padded[56] = {0};
+		uint8_t padded[196] = {0};
 		struct tandem_rdma_join join;
 
 		tandem_rdma_join_encode(&sound[i], padded);
@@ -43,8 +62,33 @@ Test(rdma_join, comes_back_as_it_was_with_padding)
 		cr_expect_eq(join.reason, sound[i].reason);
 		cr_expect_eq(join.channel, sound[i].channel);
 		cr_expect_eq(join.channel_count, sound[i].channel_count);
-		cr_expect_eq(join.key, sound[i].key);
+		cr_expect_eq(join.session_id, sound[i].session_id);
+		cr_expect_eq(join.attempt, sound[i].attempt);
+		cr_expect_arr_eq(join.key_id, sound[i].key_id, sizeof(join.key_id));
+		cr_expect_arr_eq(join.nonce, sound[i].nonce, sizeof(join.nonce));
+		cr_expect_arr_eq(join.proof, sound[i].proof, sizeof(join.proof));
+		cr_expect_arr_eq(join.token, sound[i].token, sizeof(join.token));
 		cr_expect_eq(tandem_rdma_join_decode(padded, TANDEM_RDMA_JOIN_BYTES, &join), 0);
+	}
+}
+
+Test(rdma_join, leaves_no_byte_of_a_kind_without_a_meaning)
+{
+	static uint8_t bytes[TANDEM_RDMA_JOIN_BYTES];
+	const size_t checked = sizeof(bytes) - 4;
+	struct tandem_rdma_join join;
+
+	tandem_rdma_join_encode(&sound[5], bytes);
+	for (size_t i = 12; i < checked; i++) {
+		uint32_t crc;
+
+		bytes[i] = 1;
+		crc = tandem_crc32c(0, bytes, checked);
+		for (unsigned k = 0; k < 4; k++)
+			bytes[checked + k] = (uint8_t)(crc >> (8 * k));
+		cr_expect_eq(tandem_rdma_join_decode(bytes, sizeof(bytes), &join),
+		             TANDEM_E_PROTOCOL);
+		bytes[i] = 0;
 	}
 }
 

@@ -21,19 +21,24 @@ static void write_one(struct rig *rig)
 static void expect_status(enum ibv_wc_status status, int code)
 {
 	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
+	const struct tandem_error *lost = &rig->pair.connecting.channel_lost;
 
 	cr_assert_eq(pair_map(&rig->pair), 0);
 	fake_fail_request(status);
 	write_one(rig);
 	rig_settle(rig);
-	cr_assert_eq(rig->pair.connecting.lost_count, 1, "status %d", (int)status);
-	cr_expect_eq(rig->pair.connecting.lost.code, code, "status %d", (int)status);
-	cr_expect_eq(rig->pair.connecting.lost.wc_status, (int)status);
-	cr_expect_eq(rig->pair.connecting.lost.vendor_error, 0x81);
-	cr_expect_not_null(strstr(rig->pair.connecting.lost.detail, "data channel 1"));
-	cr_expect_not_null(strstr(rig->pair.connecting.lost.detail, "queue pair"));
-	cr_expect_not_null(strstr(rig->pair.connecting.lost.detail, "127.0.0.1"));
+	cr_assert_eq(rig->pair.connecting.channel_lost_counts[1], 1, "status %d", (int)status);
+	cr_expect_eq(lost->code, code, "status %d", (int)status);
+	cr_expect_eq(lost->wc_status, (int)status);
+	cr_expect_eq(lost->vendor_error, 0x81);
+	cr_expect_not_null(strstr(lost->detail, "data channel 1"));
+	cr_expect_not_null(strstr(lost->detail, "queue pair"));
+	cr_expect_not_null(strstr(lost->detail, "127.0.0.1"));
 	cr_expect_eq(tandem_session_inflight_count(rig->pair.connecting.session, 1), 0);
+	/* [T15] The session and the other channel go on. */
+	cr_expect_eq(rig->pair.connecting.lost_count, 0);
+	cr_expect_eq(rig->pair.listening.channel_lost_counts[1], 1);
+	cr_expect_eq(rig->pair.listening.lost_count, 0);
 	rig_free(rig);
 }
 
@@ -63,7 +68,12 @@ static void fail_queue_pair(struct rig *rig)
 	cr_assert_eq(tandem_session_write(rig->pair.connecting.session, 0, &write, 1, &taken), 0);
 	tandem_session_progress(rig->pair.connecting.session);
 	pair_take(&rig->pair);
-	cr_expect_eq(rig->pair.connecting.lost_count, 0, "the cause may still come");
+	cr_expect_eq(rig->pair.connecting.channel_lost_counts[0], 0, "the cause may still come");
+}
+
+static bool is_channel_lost(const struct pair *pair, uint64_t argument)
+{
+	return pair->connecting.channel_lost_counts[argument] > 0;
 }
 
 Test(rdma_loss, of_a_queue_pair_without_a_cause_is_the_peers)
@@ -71,9 +81,9 @@ Test(rdma_loss, of_a_queue_pair_without_a_cause_is_the_peers)
 	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
 
 	fail_queue_pair(rig);
-	cr_assert_eq(pair_wait(&rig->pair, pair_is_connecting_lost, 0), 0);
-	cr_expect_eq(rig->pair.connecting.lost.code, TANDEM_E_PEER_LOST);
-	cr_expect_not_null(strstr(rig->pair.connecting.lost.detail, "without a cause"));
+	cr_assert_eq(pair_wait(&rig->pair, is_channel_lost, 0), 0);
+	cr_expect_eq(rig->pair.connecting.channel_lost.code, TANDEM_E_PEER_LOST);
+	cr_expect_not_null(strstr(rig->pair.connecting.channel_lost.detail, "without a cause"));
 	rig_free(rig);
 }
 
@@ -109,9 +119,9 @@ Test(rdma_loss, of_a_frozen_peer_comes_with_the_peer_timeout)
 	fake_hold(true);
 	write_one(rig);
 	cr_expect_lt(tandem_session_deadline_ns(rig->pair.connecting.session), UINT64_MAX);
-	cr_assert_eq(pair_wait(&rig->pair, pair_is_connecting_lost, 0), 0);
-	cr_expect_eq(rig->pair.connecting.lost.code, TANDEM_E_TIMEOUT);
-	cr_expect_not_null(strstr(rig->pair.connecting.lost.detail, "data channel 1"));
+	cr_assert_eq(pair_wait(&rig->pair, is_channel_lost, 1), 0);
+	cr_expect_eq(rig->pair.connecting.channel_lost.code, TANDEM_E_TIMEOUT);
+	cr_expect_not_null(strstr(rig->pair.connecting.channel_lost.detail, "data channel 1"));
 	cr_expect_eq(tandem_session_inflight_count(rig->pair.connecting.session, 1), 0);
 	fake_hold(false);
 	rig_free(rig);
@@ -187,34 +197,47 @@ Test(rdma_loss, by_yank_catches_queue_pairs_that_come_later)
 
 /* ---- the device ---- */
 
-static void expect_device_event(enum ibv_event_type type, bool is_of_queue_pair, bool is_loss)
+static void expect_device_event(enum ibv_event_type type, bool is_loss)
 {
 	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
-	struct ibv_qp *queue_pair =
-	        is_of_queue_pair ? rig_listening(rig)->channels[1].id->qp : NULL;
 
-	fake_raise(type, queue_pair);
+	fake_raise(type, NULL);
 	rig_settle(rig);
 	cr_expect_eq(rig->pair.listening.lost_count, is_loss, "event %d", (int)type);
 	if (is_loss)
 		cr_expect_eq(rig->pair.listening.lost.code, TANDEM_E_DEVICE);
-	/* What concerns one queue pair is not the other session's cause. */
-	if (is_loss && is_of_queue_pair)
-		cr_expect_neq(rig->pair.connecting.lost.code, TANDEM_E_DEVICE);
+	rig_free(rig);
+}
+
+/* What concerns one queue pair is neither the other channel's nor the other session's cause. */
+static void expect_queue_pair_event(enum ibv_event_type type, bool is_loss)
+{
+	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
+
+	fake_raise(type, rig_listening(rig)->channels[1].id->qp);
+	rig_settle(rig);
+	cr_expect_eq(rig->pair.listening.channel_lost_counts[0], is_loss, "event %d", (int)type);
+	cr_expect_eq(rig->pair.listening.channel_lost_counts[1], 0);
+	cr_expect_eq(rig->pair.listening.lost_count, 0);
+	cr_expect_eq(rig->pair.connecting.lost_count, 0);
+	if (is_loss) {
+		cr_expect_eq(rig->pair.listening.channel_lost.code, TANDEM_E_DEVICE);
+		cr_expect_eq(rig->pair.connecting.channel_lost.code, TANDEM_E_PEER_LOST);
+	}
 	rig_free(rig);
 }
 
 Test(rdma_loss, of_the_device_is_named_and_the_rest_is_noted)
 {
-	expect_device_event(IBV_EVENT_PORT_ERR, false, true);
-	expect_device_event(IBV_EVENT_DEVICE_FATAL, false, true);
-	expect_device_event(IBV_EVENT_QP_FATAL, true, true);
-	expect_device_event(IBV_EVENT_QP_ACCESS_ERR, true, true);
-	expect_device_event(IBV_EVENT_CQ_ERR, true, true);
-	expect_device_event(IBV_EVENT_PORT_ACTIVE, false, false);
-	expect_device_event(IBV_EVENT_GID_CHANGE, false, false);
-	expect_device_event(IBV_EVENT_SM_CHANGE, false, false);
-	expect_device_event(IBV_EVENT_COMM_EST, true, false);
+	expect_device_event(IBV_EVENT_PORT_ERR, true);
+	expect_device_event(IBV_EVENT_DEVICE_FATAL, true);
+	expect_device_event(IBV_EVENT_PORT_ACTIVE, false);
+	expect_device_event(IBV_EVENT_GID_CHANGE, false);
+	expect_device_event(IBV_EVENT_SM_CHANGE, false);
+	expect_queue_pair_event(IBV_EVENT_QP_FATAL, true);
+	expect_queue_pair_event(IBV_EVENT_QP_ACCESS_ERR, true);
+	expect_queue_pair_event(IBV_EVENT_CQ_ERR, true);
+	expect_queue_pair_event(IBV_EVENT_COMM_EST, false);
 }
 
 Test(rdma_loss, of_the_address_is_told_from_any_other_address)
@@ -260,7 +283,7 @@ Test(rdma_fence, is_not_proven_while_the_device_keeps_a_key)
 	cr_expect_eq(tandem_session_fence(rig->pair.listening.session, deadline_ns, &error),
 	             TANDEM_E_FENCE);
 	cr_expect_eq(error.code, TANDEM_E_FENCE);
-	cr_expect_not_null(strstr(error.detail, "memory 0"));
+	cr_expect_not_null(strstr(error.detail, "data channel 0"));
 	fake_keep_registrations(false);
 	cr_expect_eq(tandem_session_fence(rig->pair.listening.session, deadline_ns, &error), 0);
 	pair_take(&rig->pair);

@@ -26,15 +26,18 @@ static void serve(struct pair *pair)
 {
 	struct tandem_error error;
 
-	if (pair->listening.session == NULL) {
-		int rc = 0;
+	struct tandem_session *session = NULL;
+	int rc = 0;
 
-		while (rc != TANDEM_E_AGAIN && pair->listening.session == NULL)
-			rc = tandem_listener_accept(pair->listener, &pair->listening.session,
-			                            &error);
-	} else {
+	while (rc != TANDEM_E_AGAIN && session == NULL)
+		rc = tandem_listener_accept(pair->listener, &session, &error);
+	/* The connecting side is one only: a second session is of nobody. */
+	if (session != NULL && pair->listening.session == NULL)
+		pair->listening.session = session;
+	else
+		tandem_session_free(session);
+	if (pair->listening.session != NULL)
 		tandem_session_progress(pair->listening.session);
-	}
 	tandem_session_progress(pair->connecting.session);
 	pair_take(pair);
 }
@@ -74,12 +77,41 @@ static int use(struct pair *pair)
 	return rc;
 }
 
+/* A channel is lost, fenced and restored with its memory. */
+static int repair(struct pair *pair)
+{
+	const struct tandem_write write = {.source = pair->source, .length = 4096};
+	const uint64_t end_ns = tandem_clock_now_ns() + 500 * MS;
+	int rc;
+
+	tandem_session_break_channel(pair->connecting.session, 0);
+	for (unsigned i = 0; i < 5; i++)
+		serve(pair);
+	rc = tandem_session_fence_channel(pair->listening.session, 0,
+	                                  tandem_clock_now_ns() + 100 * MS, NULL);
+	cr_assert_eq(rc, 0, "the fence failed without a key that is kept");
+	for (unsigned i = 0; i < 5; i++)
+		serve(pair);
+	rc = tandem_session_restore(pair->connecting.session, 0, NULL);
+	while (rc == 0 && pair->connecting.channel_up_counts[0] == 0 &&
+	       pair->connecting.channel_lost_counts[0] < 2 && pair->connecting.lost_count == 0 &&
+	       tandem_clock_now_ns() < end_ns)
+		serve(pair);
+	if (rc == 0)
+		rc = tandem_session_notify(pair->connecting.session, 0, &write, 5);
+	for (unsigned i = 0; i < 5; i++)
+		serve(pair);
+	return rc == 0 && pair->listening.notice_count == 2 ? 0 : -1;
+}
+
 static int live(struct pair *pair)
 {
 	int rc = join(pair);
 
 	if (rc == 0)
 		rc = use(pair);
+	if (rc == 0)
+		rc = repair(pair);
 	if (pair->listening.session != NULL &&
 	    tandem_session_fence(pair->listening.session, tandem_clock_now_ns() + 100 * MS, NULL) !=
 	            0)

@@ -6,27 +6,32 @@
 
 #include <tandem/error.h>
 
+#include "core/handshake.h"
+
 /* [T2] The hello: what travels in the private data of rdma_cm's connect request, accept and reject.
  * Pure. The smallest room rdma_cm gives is the 56 bytes of a request; the receiver may see more
  * than was sent, padded with zeros. */
-#define TANDEM_RDMA_JOIN_BYTES   24
-#define TANDEM_RDMA_JOIN_VERSION 1
+#define TANDEM_RDMA_JOIN_BYTES   56
+#define TANDEM_RDMA_JOIN_VERSION 2
 
 enum tandem_rdma_join_kind {
-	TANDEM_RDMA_JOIN_CONTROL = 1, /* request: a new session; the key is 0 */
-	TANDEM_RDMA_JOIN_DATA,        /* request: data channel `channel` of session `key` */
-	TANDEM_RDMA_JOIN_ACCEPT,      /* answer: `key` is what the listener chose */
-	TANDEM_RDMA_JOIN_REJECT,      /* answer: `reason` */
+	TANDEM_RDMA_JOIN_CONTROL = 1,    /* request: a new session */
+	TANDEM_RDMA_JOIN_DATA,           /* request: a data channel of a session */
+	TANDEM_RDMA_JOIN_ACCEPT_CONTROL, /* answer */
+	TANDEM_RDMA_JOIN_ACCEPT_DATA,    /* answer */
+	TANDEM_RDMA_JOIN_REJECT,         /* answer: `reason` */
 };
 
 #define TANDEM_RDMA_REJECT_TABLE(X)                                                                \
 	X(MALFORMED, "the request was not understood")                                             \
 	X(VERSION, "the protocol version differs")                                                 \
-	X(UNKNOWN_KEY, "no such session is joining (late, or never was)")                          \
-	X(DUPLICATE, "the channel has joined before")                                              \
+	X(KEY, "it does not hold this key")                                                        \
+	X(SESSION, "it has no such session (any more)")                                            \
 	X(CHANNEL, "the session has no such channel")                                              \
-	X(FULL, "too many sessions are half joined")                                               \
-	X(DEVICE, "the listener's device failed")
+	X(TOKEN, "the token is not the session's, or was used before")                             \
+	X(NOT_DOWN, "the channel is up, or was lost and is not fenced yet")                        \
+	X(FULL, "too many are joining, or too little was taken of what arrived")                   \
+	X(DEVICE, "its device failed")
 
 enum tandem_rdma_reject_reason {
 	TANDEM_RDMA_REJECT_NONE,
@@ -36,12 +41,18 @@ enum tandem_rdma_reject_reason {
 	        TANDEM_RDMA_REJECT_END,
 };
 
+/* What is not of its kind is 0. */
 struct tandem_rdma_join {
 	enum tandem_rdma_join_kind kind;
 	enum tandem_rdma_reject_reason reason; /* REJECT */
 	unsigned channel;                      /* DATA */
 	unsigned channel_count;                /* CONTROL and DATA */
-	uint64_t key;                          /* DATA and ACCEPT, never 0 */
+	uint8_t key_id[TANDEM_KEY_ID_BYTES];   /* CONTROL */
+	uint8_t nonce[TANDEM_NONCE_BYTES];     /* CONTROL and ACCEPT_CONTROL: of who sends it */
+	uint64_t session_id;                   /* DATA and ACCEPT_CONTROL, never 0 */
+	uint8_t proof[TANDEM_PROOF_BYTES];     /* ACCEPT_CONTROL */
+	uint32_t attempt;                      /* DATA, never 0 */
+	uint8_t token[TANDEM_TOKEN_BYTES];     /* DATA and ACCEPT_DATA */
 };
 
 void tandem_rdma_join_encode(const struct tandem_rdma_join *join,

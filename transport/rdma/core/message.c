@@ -1,39 +1,44 @@
 #include "rdma/core/message.h"
 
 #include <tandem/bytes.h>
-#include <tandem/crc32c.h>
 
 #define MESSAGE_MAGIC       UINT32_C(0x434d4454) /* "TDMC" */
-#define CHECKSUM_OFFSET     20
-#define EXPOSE_HEADER_BYTES 32
+#define TAG_OFFSET          24
+#define EXPOSE_HEADER_BYTES 40
 #define PIECE_BYTES         12
 
-_Static_assert(4 + 4 + 8 + 4 == CHECKSUM_OFFSET, "the checksum is the last field of the header");
-_Static_assert(CHECKSUM_OFFSET + 4 == TANDEM_RDMA_HEADER_BYTES, "the header ends with it");
+_Static_assert(4 + 4 + 8 + 4 + 4 == TAG_OFFSET, "the tag is the last field of the header");
+_Static_assert(TAG_OFFSET + TANDEM_TAG_BYTES == TANDEM_RDMA_HEADER_BYTES,
+               "the header ends with it");
 _Static_assert(EXPOSE_HEADER_BYTES + TANDEM_RDMA_EXPOSE_PIECES_MAX * PIECE_BYTES <=
                        TANDEM_MESSAGE_BYTES_MAX,
                "the largest EXPOSE fits a message");
 
-static uint32_t checksum_of(const uint8_t *slot, uint32_t payload_bytes)
+static void tag_of(const uint8_t *slot, uint64_t sequence, size_t payload_bytes,
+                   const struct tandem_rdma_sealer *sealer, uint8_t ret_tag[TANDEM_TAG_BYTES])
 {
-	const uint32_t crc = tandem_crc32c(0, slot, CHECKSUM_OFFSET);
-
-	return tandem_crc32c(crc, slot + TANDEM_RDMA_HEADER_BYTES, payload_bytes);
+	tandem_message_tag(sealer->secrets, sealer->is_from_listening_side, sequence, slot,
+	                   TAG_OFFSET, slot + TANDEM_RDMA_HEADER_BYTES, payload_bytes, ret_tag);
 }
 
-size_t tandem_rdma_message_seal(uint8_t *slot, const struct tandem_rdma_header *header)
+size_t tandem_rdma_message_seal(uint8_t *slot, const struct tandem_rdma_header *header,
+                                const struct tandem_rdma_sealer *sealer)
 {
 	struct tandem_writer writer = tandem_writer_over(slot, TANDEM_RDMA_HEADER_BYTES);
+	uint8_t tag[TANDEM_TAG_BYTES];
 
 	tandem_write_u32(&writer, MESSAGE_MAGIC);
 	tandem_write_u32(&writer, (uint32_t)header->kind);
 	tandem_write_u64(&writer, header->sequence);
 	tandem_write_u32(&writer, header->payload_bytes);
-	tandem_write_u32(&writer, checksum_of(slot, header->payload_bytes));
+	tandem_write_u32(&writer, 0);
+	tag_of(slot, header->sequence, header->payload_bytes, sealer, tag);
+	tandem_write_bytes(&writer, tag, sizeof(tag));
 	return TANDEM_RDMA_HEADER_BYTES + header->payload_bytes;
 }
 
 const char *tandem_rdma_message_open(const uint8_t *slot, size_t length, uint64_t expected_sequence,
+                                     const struct tandem_rdma_sealer *sealer,
                                      struct tandem_rdma_header *ret_header)
 {
 	struct tandem_reader reader = tandem_reader_over(slot, length);
@@ -41,16 +46,20 @@ const char *tandem_rdma_message_open(const uint8_t *slot, size_t length, uint64_
 	const uint32_t kind = tandem_read_u32(&reader);
 	const uint64_t sequence = tandem_read_u64(&reader);
 	const uint32_t payload_bytes = tandem_read_u32(&reader);
-	const uint32_t checksum = tandem_read_u32(&reader);
+	const uint32_t reserved = tandem_read_u32(&reader);
+	uint8_t tag[TANDEM_TAG_BYTES];
+	uint8_t expected_tag[TANDEM_TAG_BYTES];
 
-	if (reader.failed || magic != MESSAGE_MAGIC)
+	tandem_read_bytes(&reader, tag, sizeof(tag));
+	if (reader.failed || magic != MESSAGE_MAGIC || reserved != 0)
 		return "not a control message";
 	if (payload_bytes > TANDEM_MESSAGE_BYTES_MAX ||
 	    payload_bytes != tandem_reader_left(&reader))
 		return "control message with a wrong length";
-	if (checksum != checksum_of(slot, payload_bytes))
-		return "control message with a wrong checksum";
-	if (kind < TANDEM_RDMA_MESSAGE_USER || kind > TANDEM_RDMA_MESSAGE_CREDIT)
+	tag_of(slot, expected_sequence, payload_bytes, sealer, expected_tag);
+	if (!tandem_mac_equal(tag, expected_tag, sizeof(tag)))
+		return "control message with a wrong tag";
+	if (kind < TANDEM_RDMA_MESSAGE_USER || kind >= TANDEM_RDMA_MESSAGE_END)
 		return "control message of an unknown kind";
 	if (sequence != expected_sequence)
 		return "control message out of order";
@@ -77,6 +86,8 @@ size_t tandem_rdma_expose_encode(const struct tandem_rdma_expose *expose,
 	struct tandem_writer writer = tandem_writer_over(ret_payload, TANDEM_MESSAGE_BYTES_MAX);
 
 	tandem_write_u32(&writer, expose->memory_id);
+	tandem_write_u32(&writer, expose->channel);
+	tandem_write_u32(&writer, expose->attempt);
 	tandem_write_u32(&writer, expose->first_piece);
 	tandem_write_u32(&writer, expose->piece_count);
 	tandem_write_u32(&writer, 0);
@@ -96,6 +107,8 @@ static const char *expose_fault(const struct tandem_rdma_expose *expose)
 
 	if (expose->memory_id >= TANDEM_MEMORY_IDS_MAX)
 		return "EXPOSE of an impossible memory id";
+	if (expose->channel >= TANDEM_CHANNELS_MAX)
+		return "EXPOSE for an impossible channel";
 	if (total_pieces == 0)
 		return "EXPOSE with impossible sizes";
 	if (expose->piece_count == 0 || expose->piece_count > TANDEM_RDMA_EXPOSE_PIECES_MAX)
@@ -126,6 +139,8 @@ const char *tandem_rdma_expose_decode(const uint8_t *payload, size_t length,
 	uint32_t reserved;
 
 	expose.memory_id = tandem_read_u32(&reader);
+	expose.channel = tandem_read_u32(&reader);
+	expose.attempt = tandem_read_u32(&reader);
 	expose.first_piece = tandem_read_u32(&reader);
 	expose.piece_count = tandem_read_u32(&reader);
 	reserved = tandem_read_u32(&reader);
@@ -162,8 +177,10 @@ size_t tandem_rdma_credit_encode(const struct tandem_rdma_credit *credit, uint8_
 
 	tandem_write_u64(&writer, credit->message_count);
 	tandem_write_u32(&writer, credit->channel_count);
-	for (unsigned i = 0; i < credit->channel_count; i++)
+	for (unsigned i = 0; i < credit->channel_count; i++) {
+		tandem_write_u32(&writer, credit->attempts[i]);
 		tandem_write_u64(&writer, credit->notify_counts[i]);
+	}
 	return writer.length;
 }
 
@@ -178,10 +195,43 @@ const char *tandem_rdma_credit_decode(const uint8_t *payload, size_t length, uns
 	if (reader.failed || channel_count > TANDEM_CHANNELS_MAX ||
 	    credit.channel_count != channel_count)
 		return "CREDIT for another number of channels";
-	for (unsigned i = 0; i < channel_count; i++)
+	for (unsigned i = 0; i < channel_count; i++) {
+		credit.attempts[i] = tandem_read_u32(&reader);
 		credit.notify_counts[i] = tandem_read_u64(&reader);
+	}
 	if (!tandem_reader_done(&reader))
 		return "CREDIT with a wrong length";
 	*ret_credit = credit;
+	return NULL;
+}
+
+size_t tandem_rdma_channel_news_encode(const struct tandem_rdma_channel_news *news,
+                                       uint8_t *ret_payload)
+{
+	struct tandem_writer writer = tandem_writer_over(ret_payload, TANDEM_MESSAGE_BYTES_MAX);
+
+	tandem_write_u32(&writer, (uint32_t)news->kind);
+	tandem_write_u32(&writer, news->channel);
+	tandem_write_u32(&writer, news->attempt);
+	return writer.length;
+}
+
+const char *tandem_rdma_channel_news_decode(const uint8_t *payload, size_t length,
+                                            unsigned channel_count,
+                                            struct tandem_rdma_channel_news *ret_news)
+{
+	struct tandem_reader reader = tandem_reader_over(payload, length);
+	const uint32_t kind = tandem_read_u32(&reader);
+	const uint32_t channel = tandem_read_u32(&reader);
+	const uint32_t attempt = tandem_read_u32(&reader);
+
+	if (!tandem_reader_done(&reader))
+		return "CHANNEL with a wrong length";
+	if (kind != TANDEM_RDMA_CHANNEL_READY && kind != TANDEM_RDMA_CHANNEL_ENDED)
+		return "CHANNEL of an unknown kind";
+	if (channel >= channel_count)
+		return "CHANNEL of a channel that the session has not";
+	*ret_news = (struct tandem_rdma_channel_news){(enum tandem_rdma_channel_news_kind)kind,
+	                                              channel, attempt};
 	return NULL;
 }
