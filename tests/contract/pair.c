@@ -90,8 +90,11 @@ static void take(struct pair_side *side)
 {
 	static struct tandem_session_event event;
 	while (side->session && !side->is_silent && !side->is_deaf &&
-	       tandem_session_next_event(side->session, &event))
+	       tandem_session_next_event(side->session, &event)) {
 		note(side, &event);
+		if (side->on_event)
+			side->on_event(side->context, &event);
+	}
 }
 
 void pair_take(struct pair *pair)

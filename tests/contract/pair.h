@@ -19,6 +19,8 @@ struct pair_side {
 	struct tandem_session *session;
 	bool is_silent; /* nobody here serves it */
 	bool is_deaf;   /* it is served, but its events are not taken */
+	void (*on_event)(void *context, const struct tandem_session_event *event); /* or NULL */
+	void *context;
 	bool is_up;
 	uint32_t up_mask;
 	bool has_early_notice; /* of a channel whose joining was not told */

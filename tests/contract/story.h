@@ -41,6 +41,7 @@
 	X(a_restore_before_the_fence_is_refused)                                                   \
 	X(each_channel_is_repaired_fifty_times)                                                    \
 	X(fences_that_nobody_takes_notice_of)                                                      \
+	X(channels_live_through_anything)                                                          \
 	X(yank_during_a_restore)                                                                   \
 	X(free_during_a_restore)                                                                   \
 	X(fence_of_the_session_during_a_restore)                                                   \
