@@ -38,7 +38,7 @@ static bool is_name_unique(const struct tandem_region_table *regions, unsigned r
 }
 
 static bool limits_hold(const struct tandem_region_table *regions, unsigned channel_count,
-                        uint32_t state_bytes_max)
+                        unsigned stripe_pages, uint32_t state_bytes_max)
 {
 	if (regions->count == 0 || regions->count > TANDEM_REGIONS_MAX)
 		return false;
@@ -51,30 +51,31 @@ static bool limits_hold(const struct tandem_region_table *regions, unsigned chan
 		    !is_name_unique(regions, region))
 			return false;
 	}
-	return channel_count > 0 && channel_count <= 16 &&
+	return channel_count > 0 && channel_count <= 16 && stripe_pages > 0 &&
+	       stripe_pages <= TANDEM_STRIPE_PAGES_MAX &&
 	       state_bytes_max <= TANDEM_STATE_BYTES_LIMIT;
 }
 
 bool tandem_layout_init(struct tandem_layout *layout, const struct tandem_region_table *regions,
-                        unsigned channel_count, uint32_t state_bytes_max)
+                        unsigned channel_count, unsigned stripe_pages, uint32_t state_bytes_max)
 {
 	uint64_t page = 0;
 
-	if (!limits_hold(regions, channel_count, state_bytes_max))
+	if (!limits_hold(regions, channel_count, stripe_pages, state_bytes_max))
 		return false;
 	memset(layout, 0, sizeof *layout);
 	layout->regions = *regions;
 	layout->channel_count = channel_count;
+	layout->stripe_pages = stripe_pages;
 	layout->state_bytes_max = state_bytes_max;
 	for (unsigned region = 0; region < regions->count; region++) {
 		layout->first_page[region] = page;
-		page += round_up(regions->entries[region].page_count, TANDEM_STRIPE_PAGES);
+		page += round_up(regions->entries[region].page_count, stripe_pages);
 	}
 	for (unsigned region = regions->count; region <= TANDEM_REGIONS_MAX; region++)
 		layout->first_page[region] = page;
 	layout->page_count = page;
-	layout->runs_max = round_up(page / TANDEM_STRIPE_PAGES, channel_count) / channel_count *
-	                   TANDEM_STRIPE_PAGES;
+	layout->runs_max = page;
 	layout->parity_bytes = round_up(state_bytes_max, TANDEM_PAGE_BYTES) +
 	                       channel_count * channel_slot_bytes(layout);
 	return true;
@@ -91,11 +92,6 @@ bool tandem_region_table_equal(const struct tandem_region_table *one,
 			return false;
 	}
 	return true;
-}
-
-unsigned tandem_layout_channel(const struct tandem_layout *layout, uint64_t page)
-{
-	return (unsigned)(page / TANDEM_STRIPE_PAGES % layout->channel_count);
 }
 
 unsigned tandem_layout_region(const struct tandem_layout *layout, uint64_t page)

@@ -7,14 +7,14 @@
 
 #include <tandem/control.h>
 
-/* What both sides compute from the region table: global page numbers, the channel of a page, and
- * where blob, run lists and trailers lie in the slot memory. docs/protocol.md [C10], [C11]. */
+/* What both sides compute from the region table: global page numbers, stripes, and where blob, run
+ * lists and trailers lie in the slot memory. docs/protocol.md [C10], [C11]. */
 #define TANDEM_PAGE_BYTES        4096u
 #define TANDEM_REGIONS_MAX       64u
 #define TANDEM_REGION_PAGES_MAX  (UINT64_C(1) << 32) /* 16 TiB */
-#define TANDEM_STRIPE_PAGES      16u /* neighbouring pages that share a channel: 64 KiB */
+#define TANDEM_STRIPE_PAGES_MAX  256u /* neighbouring pages that share a channel: one write */
 #define TANDEM_SLOTS_MEMORY_ID   255u
-#define TANDEM_RUN_BYTES         16u
+#define TANDEM_RUN_BYTES         8u
 #define TANDEM_STATE_BYTES_LIMIT (1u << 26)
 
 struct tandem_region_entry {
@@ -32,22 +32,22 @@ struct tandem_layout {
 	uint64_t first_page[TANDEM_REGIONS_MAX +
 	                    1]; /* global number of a region's first page; then the total */
 	unsigned channel_count;
+	unsigned stripe_pages;
 	uint32_t state_bytes_max;
-	uint64_t page_count;
-	uint64_t runs_max;     /* runs a channel can have in one epoch: one a page */
+	uint64_t page_count;   /* a multiple of stripe_pages */
+	uint64_t runs_max;     /* a channel may carry every stripe, and a run be a page */
 	uint64_t parity_bytes; /* slots of one epoch parity */
 };
 
 /* Regions are aligned to stripes, so that a stripe never spans two. False when a number is out of
  * its limits. */
 bool tandem_layout_init(struct tandem_layout *layout, const struct tandem_region_table *regions,
-                        unsigned channel_count, uint32_t state_bytes_max);
+                        unsigned channel_count, unsigned stripe_pages, uint32_t state_bytes_max);
 bool tandem_region_table_equal(const struct tandem_region_table *one,
                                const struct tandem_region_table *other);
 
 /* Global page numbers include the padding that aligns regions to stripes; a padding page belongs to
  * no region. */
-unsigned tandem_layout_channel(const struct tandem_layout *layout, uint64_t page);
 unsigned tandem_layout_region(const struct tandem_layout *layout, uint64_t page);
 
 uint64_t tandem_layout_slots_bytes(const struct tandem_layout *layout);

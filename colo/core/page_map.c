@@ -19,6 +19,33 @@ void tandem_page_map_clear(struct tandem_page_map *map)
 	tandem_bitmap_zero(map->zero, map->page_count);
 }
 
+void tandem_page_map_merge_under(struct tandem_page_map *map, const struct tandem_page_map *older)
+{
+	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(map->page_count); word++) {
+		uint64_t added = older->recorded[word] & ~map->recorded[word];
+
+		map->recorded[word] |= added;
+		map->zero[word] |= older->zero[word] & added;
+	}
+}
+
+void tandem_page_map_take_back(struct tandem_page_map *map, const struct tandem_stripes *stripes,
+                               uint32_t channel_mask, uint64_t *to_push)
+{
+	uint64_t page = tandem_bitmap_next(map->recorded, map->page_count, 0);
+
+	for (; page < map->page_count;
+	     page = tandem_bitmap_next(map->recorded, map->page_count, page + 1)) {
+		unsigned channel = tandem_stripes_channel(stripes, page);
+
+		if (channel == TANDEM_STRIPE_FREE || (channel_mask & 1u << channel) == 0)
+			continue;
+		tandem_bitmap_set(to_push, page);
+		tandem_bitmap_clear(map->recorded, page);
+		tandem_bitmap_clear(map->zero, page);
+	}
+}
+
 static void append(struct tandem_run_list *list, const struct tandem_run *run, uint8_t *bytes)
 {
 	uint8_t *at = bytes + (size_t)list->run_count * TANDEM_RUN_BYTES;
@@ -30,12 +57,12 @@ static void append(struct tandem_run_list *list, const struct tandem_run *run, u
 		list->data_pages += run->page_count;
 }
 
-static void encode_stripe(const struct tandem_page_map *map, uint64_t first, uint8_t *bytes,
-                          struct tandem_run_list *list)
+static void encode_stripe(const struct tandem_page_map *map, uint64_t first, unsigned page_count,
+                          uint8_t *bytes, struct tandem_run_list *list)
 {
 	struct tandem_run run = {.page_count = 0};
 
-	for (uint64_t page = first; page < first + TANDEM_STRIPE_PAGES; page++) {
+	for (uint64_t page = first; page < first + page_count; page++) {
 		bool is_recorded = tandem_bitmap_get(map->recorded, page);
 		enum tandem_run_kind kind =
 		        tandem_bitmap_get(map->zero, page) ? TANDEM_RUN_ZERO : TANDEM_RUN_DATA;
@@ -56,22 +83,19 @@ static void encode_stripe(const struct tandem_page_map *map, uint64_t first, uin
 }
 
 struct tandem_run_list tandem_page_map_encode(const struct tandem_page_map *map,
-                                              const struct tandem_layout *layout, unsigned channel,
-                                              uint8_t *ret_bytes)
+                                              const struct tandem_stripes *stripes,
+                                              unsigned channel, uint8_t *ret_bytes)
 {
 	struct tandem_run_list list = {.run_count = 0};
-	uint64_t step = (uint64_t)layout->channel_count * TANDEM_STRIPE_PAGES;
+	unsigned stripe_pages = stripes->stripe_pages;
 	uint64_t page = tandem_bitmap_next(map->recorded, map->page_count, 0);
 
 	while (page < map->page_count) {
-		uint64_t first = page - page % TANDEM_STRIPE_PAGES;
+		uint64_t first = page - page % stripe_pages;
 
-		if (tandem_layout_channel(layout, first) == channel) {
-			encode_stripe(map, first, ret_bytes, &list);
-			first += step - TANDEM_STRIPE_PAGES;
-		}
-		page = tandem_bitmap_next(map->recorded, map->page_count,
-		                          first + TANDEM_STRIPE_PAGES);
+		if (tandem_stripes_channel(stripes, first) == channel)
+			encode_stripe(map, first, stripe_pages, ret_bytes, &list);
+		page = tandem_bitmap_next(map->recorded, map->page_count, first + stripe_pages);
 	}
 	return list;
 }

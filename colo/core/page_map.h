@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "layout.h"
+#include "stripes.h"
 #include "wire.h"
 
 /* What was recorded of an epoch: which pages, and whether as data or as zeros. The newest record of
@@ -18,6 +19,11 @@ struct tandem_page_map {
 
 void tandem_page_map_record(struct tandem_page_map *map, uint64_t page, enum tandem_run_kind kind);
 void tandem_page_map_clear(struct tandem_page_map *map);
+/* What only `older` has recorded is recorded here too (4.7). */
+void tandem_page_map_merge_under(struct tandem_page_map *map, const struct tandem_page_map *older);
+/* What these channels carried is not recorded any more, and is to push. */
+void tandem_page_map_take_back(struct tandem_page_map *map, const struct tandem_stripes *stripes,
+                               uint32_t channel_mask, uint64_t *to_push);
 
 /* [C12]. Encodes the runs of one channel, ascending, at most one a page, into ret_bytes
  * (layout->runs_max runs). */
@@ -27,7 +33,7 @@ struct tandem_run_list {
 	uint64_t data_pages;
 };
 struct tandem_run_list tandem_page_map_encode(const struct tandem_page_map *map,
-                                              const struct tandem_layout *layout, unsigned channel,
-                                              uint8_t *ret_bytes);
+                                              const struct tandem_stripes *stripes,
+                                              unsigned channel, uint8_t *ret_bytes);
 
 #endif

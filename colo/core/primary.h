@@ -4,21 +4,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backoff.h"
 #include "gate.h"
+#include "repair.h"
 #include "wire.h"
 
 /* The primary's side of the epoch protocol (DESIGN 4): events in, ordered actions out. Pure. The
  * shell moves the memory; it executes the actions in order and gives the results back as events. */
 
 #define TANDEM_PRIMARY_PHASE_TABLE(X)                                                              \
-	X(IDLE)     /* not leading */                                                              \
-	X(DOWN)     /* no session; connects at reconnect_at_ns */                                  \
-	X(JOINING)  /* the session is being set up */                                              \
-	X(GREETING) /* HELLO sent */                                                               \
-	X(HELD)     /* PAIR, but the peer holds no copy of ours: waits for SOLO (R8) */            \
-	X(COPYING)  /* first synchronisation or resync beside the running program */               \
-	X(OPEN)     /* an epoch is open, nothing is under way */                                   \
-	X(SCANNING) /* program quiescent from here ... */                                          \
+	X(IDLE)      /* not leading */                                                             \
+	X(DOWN)      /* no session; connects at reconnect_at_ns */                                 \
+	X(JOINING)   /* the session is being set up */                                             \
+	X(GREETING)  /* HELLO sent */                                                              \
+	X(HELD)      /* PAIR, but the peer holds no copy of ours: waits for SOLO (R8) */           \
+	X(COPYING)   /* first synchronisation or resync beside the running program */              \
+	X(OPEN)      /* an epoch is open, nothing is under way */                                  \
+	X(REPAIRING) /* a data channel is lost: until FENCED nothing is posted */                  \
+	X(SCANNING)  /* program quiescent from here ... */                                         \
 	X(PUSHING)                                                                                 \
 	X(BLOCKED)  /* pages of the epoch before are not applied yet (4.4) */                      \
 	X(SETTLING) /* ... to here: posted writes still read its memory */                         \
@@ -33,10 +36,12 @@ enum tandem_primary_phase {
 };
 
 enum tandem_primary_event_type {
-	TANDEM_PRIMARY_ON_LEAD,       /* controller: generation, is_pair */
-	TANDEM_PRIMARY_ON_HALT,       /* controller */
-	TANDEM_PRIMARY_ON_CHECKPOINT, /* program: it is quiescent until RESUME */
-	TANDEM_PRIMARY_ON_SESSION_UP,
+	TANDEM_PRIMARY_ON_LEAD,         /* controller: generation, is_pair */
+	TANDEM_PRIMARY_ON_HALT,         /* controller */
+	TANDEM_PRIMARY_ON_CHECKPOINT,   /* program: it is quiescent until RESUME */
+	TANDEM_PRIMARY_ON_SESSION_UP,   /* channel_mask: the data channels that joined */
+	TANDEM_PRIMARY_ON_CHANNEL_LOST, /* channel_mask; is_unused: nothing was written to them
+	                                   since the last commit, nor will be before the next */
 	TANDEM_PRIMARY_ON_SESSION_LOST,
 	TANDEM_PRIMARY_ON_MESSAGE, /* from the secondary */
 	TANDEM_PRIMARY_ON_SCANNED,
@@ -54,6 +59,8 @@ struct tandem_primary_event {
 	bool is_pair;
 	bool is_done;
 	bool is_small;
+	bool is_unused;
+	uint32_t channel_mask;
 	const struct tandem_wire_message *message;
 };
 
@@ -68,6 +75,10 @@ enum tandem_primary_action_type {
 	TANDEM_PRIMARY_DO_SEAL,     /* post blob, run lists, trailers: epoch, base, generation */
 	TANDEM_PRIMARY_DO_SETTLE,   /* wait until every write is locally complete: SETTLED */
 	TANDEM_PRIMARY_DO_RESUME,   /* the program may go on */
+	TANDEM_PRIMARY_DO_COMMIT_MAP, /* the last epoch's map is committed: every stripe is free */
+	TANDEM_PRIMARY_DO_ABORT_MAP,  /* it is not: it merges under the open one */
+	TANDEM_PRIMARY_DO_REPUSH,     /* channel_mask is fenced: what they carried is to push again,
+	                                 on others; they may be restored */
 	TANDEM_PRIMARY_DO_FORGET_MAP, /* the last epoch's map is applied */
 	TANDEM_PRIMARY_DO_MERGE_MAPS, /* every page of both maps is to push again */
 	TANDEM_PRIMARY_DO_REPORT_UP,  /* to the controller: peer_incarnation */
@@ -82,6 +93,7 @@ struct tandem_primary_action {
 	uint64_t base;
 	uint64_t generation;
 	uint64_t peer_incarnation;
+	uint32_t channel_mask;
 	bool is_fresh;
 	int code;           /* DROP_SESSION: TANDEM_E_* */
 	const char *reason; /* DROP_SESSION: a literal */
@@ -99,11 +111,14 @@ struct tandem_primary_options {
 	char pair[TANDEM_NAME_BYTES];
 	uint64_t incarnation;
 	uint32_t channel_count;
+	uint32_t stripe_pages;
 	uint32_t state_bytes_max;
 	uint64_t connect_timeout_ns;
 	uint64_t commit_timeout_ns;
 	uint64_t ping_interval_ns;
 	uint64_t reconnect_interval_ns;
+	uint64_t reconnect_interval_max_ns;
+	uint64_t random;          /* seed of the jitter */
 	unsigned copy_passes_max; /* background passes of a copy; 0 when a tracker needs a quiescent
 	                             program */
 	uint64_t first_epoch;     /* 1, or K+1 of the epoch this program was promoted at */
@@ -119,18 +134,20 @@ struct tandem_primary {
 	uint64_t generation_ns; /* since when */
 	bool is_pair;
 	/* epochs */
-	uint64_t next_epoch; /* number of the open epoch */
-	uint64_t captured;   /* number of the last capture; it may never be sealed */
-	uint64_t committed;  /* K: the secondary's word */
-	uint64_t sealed;     /* undecided, 0 for none; stays in doubt over a lost session */
-	uint64_t base;       /* what the secondary of this session has committed, for trailers */
-	bool is_applied;     /* K is applied */
+	uint64_t next_epoch;  /* number of the open epoch */
+	uint64_t captured;    /* number of the last capture; it may never be sealed */
+	uint64_t committed;   /* K: the secondary's word */
+	uint64_t sealed;      /* undecided, 0 for none; stays in doubt over a lost session */
+	uint64_t base;        /* what the secondary of this session has committed, for trailers */
+	uint64_t last_sealed; /* in this session, or base: what FENCE names */
+	bool is_applied;      /* K is applied */
 	/* the copy at the peer */
 	uint64_t peer_incarnation; /* who holds our copy, 0 for nobody */
 	uint64_t peer_generation;  /* what the peer last said to know */
 	uint64_t session_incarnation;
-	bool is_copying;    /* the next commit completes a copy */
-	bool is_copy_ready; /* what is left is for the capture */
+	bool is_copying;       /* the next commit completes a copy */
+	bool is_copy_ready;    /* what is left is for the capture */
+	bool is_copy_captured; /* its last epoch is: the gate is held (R7) */
 	bool is_fresh;
 	bool has_copied;   /* COPIED reported for this session */
 	bool is_copy_told; /* COPIED reported since the last LEAD: only the next LEAD opens the
@@ -144,8 +161,12 @@ struct tandem_primary {
 	uint64_t heard_ns;
 	uint64_t ping_at_ns;
 	uint64_t last_ping;
+	uint64_t apply_deadline_ns; /* of APPLIED; UINT64_MAX for none */
 	uint64_t reconnect_at_ns;
+	struct tandem_backoff backoff;
 	uint64_t session_generation;
+	/* lost data channels */
+	struct tandem_repair repair;
 };
 
 void tandem_primary_init(struct tandem_primary *primary,

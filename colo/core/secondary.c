@@ -96,7 +96,7 @@ const char *tandem_secondary_objection(const struct tandem_secondary *secondary,
 	if (hello->generation > secondary->generation)
 		return "this node does not know that generation yet";
 	*ret_code = TANDEM_E_PROTOCOL;
-	if (!tandem_layout_init(&layout, &hello->regions, hello->channel_count,
+	if (!tandem_layout_init(&layout, &hello->regions, hello->channel_count, hello->stripe_pages,
 	                        hello->state_bytes_max))
 		return "the region table is out of its limits";
 	*ret_code = TANDEM_E_REFUSED;
@@ -109,7 +109,8 @@ static bool is_image_usable(const struct tandem_secondary *secondary,
                             const struct tandem_wire_message *hello,
                             const struct tandem_layout *layout)
 {
-	if (!tandem_region_table_equal(&secondary->layout.regions, &layout->regions))
+	if (secondary->layout.stripe_pages != layout->stripe_pages ||
+	    !tandem_region_table_equal(&secondary->layout.regions, &layout->regions))
 		return false;
 	if (secondary->copy_incarnation == 0)
 		return secondary->is_fresh;
@@ -123,7 +124,7 @@ static void on_hello(struct tandem_secondary *secondary, const struct tandem_wir
 	int code;
 
 	if (tandem_secondary_objection(secondary, hello, &code) != NULL ||
-	    !tandem_layout_init(&layout, &hello->regions, hello->channel_count,
+	    !tandem_layout_init(&layout, &hello->regions, hello->channel_count, hello->stripe_pages,
 	                        hello->state_bytes_max)) {
 		drop(secondary, actions, TANDEM_E_REFUSED, "a HELLO with an objection");
 		return;
@@ -134,6 +135,9 @@ static void on_hello(struct tandem_secondary *secondary, const struct tandem_wir
 	secondary->session_generation = hello->generation;
 	secondary->session_incarnation = hello->primary_incarnation;
 	secondary->sealed_mask = 0;
+	secondary->fence_mask = 0;
+	secondary->fenced_mask = 0;
+	secondary->has_bar = false;
 	secondary->last_ping = 0;
 	if (!is_image_usable(secondary, hello, &layout)) {
 		secondary->copy_incarnation = 0;
@@ -169,9 +173,7 @@ static const char *seal_fault(const struct tandem_secondary *secondary, unsigned
                               const struct tandem_trailer *trailer)
 {
 	const struct tandem_trailer *first = &secondary->first;
-	uint32_t known = secondary->layout.channel_count == 32
-	                         ? UINT32_MAX
-	                         : (1u << secondary->layout.channel_count) - 1;
+	uint32_t known = (1u << secondary->layout.channel_count) - 1;
 
 	if (trailer->channel != channel)
 		return "a trailer names another channel";
@@ -186,8 +188,9 @@ static const char *seal_fault(const struct tandem_secondary *secondary, unsigned
 		return "an epoch that leaves no room to grow";
 	if ((trailer->mask & ~known) != 0 || (trailer->mask & 1u << channel) == 0)
 		return "a trailer whose mask is wrong";
-	if (trailer->state_bytes > secondary->layout.state_bytes_max ||
-	    (trailer->state_bytes > 0 && (trailer->mask & 1u) == 0))
+	if ((trailer->mask & secondary->fenced_mask) != 0)
+		return "a trailer whose mask names a fenced channel";
+	if (trailer->state_bytes > secondary->layout.state_bytes_max)
 		return "a state blob that does not fit";
 	if (secondary->sealed_mask == 0)
 		return NULL;
@@ -252,10 +255,57 @@ static void on_applied(struct tandem_secondary *secondary,
 	commit_if_complete(secondary, actions);
 }
 
+/* [C23] */
+static void on_fence_asked(struct tandem_secondary *secondary,
+                           const struct tandem_wire_message *message,
+                           struct tandem_secondary_actions *actions)
+{
+	uint32_t known = (1u << secondary->layout.channel_count) - 1;
+
+	if (secondary->is_fenced)
+		return; /* [C21] */
+	if (secondary->fence_mask != 0 || message->channel_mask == 0 ||
+	    (message->channel_mask & ~known) != 0 || message->epoch < secondary->committed) {
+		drop(secondary, actions, TANDEM_E_PROTOCOL,
+		     "a FENCE of no channel, of an epoch before the committed one, or before the "
+		     "answer to the last");
+		return;
+	}
+	secondary->fence_mask = message->channel_mask;
+	secondary->fence_epoch = message->epoch;
+	act(actions, TANDEM_SECONDARY_DO_FENCE_CHANNELS)->channel_mask = message->channel_mask;
+}
+
+/* [C24]. A complete epoch was committed when its last seal was read; the answer is final. */
+static void on_channels_fenced(struct tandem_secondary *secondary,
+                               struct tandem_secondary_actions *actions)
+{
+	if (secondary->fence_mask == 0 || secondary->is_dropped || secondary->is_fenced)
+		return;
+	if (secondary->sealed_mask != 0)
+		act(actions, TANDEM_SECONDARY_DO_DISCARD);
+	secondary->sealed_mask = 0;
+	secondary->has_bar = true;
+	secondary->bar = secondary->fence_epoch;
+	send(secondary, actions, TANDEM_WIRE_FENCED)->channel_mask = secondary->fence_mask;
+	secondary->fenced_mask |= secondary->fence_mask;
+	secondary->fence_mask = 0;
+}
+
+/* The low half is enough: what is on its way is near the bar. */
+bool tandem_secondary_is_stale(const struct tandem_secondary *secondary, uint32_t immediate)
+{
+	return secondary->has_bar && (int32_t)(immediate - (uint32_t)secondary->bar) <= 0;
+}
+
 static void on_message(struct tandem_secondary *secondary,
                        const struct tandem_wire_message *message,
                        struct tandem_secondary_actions *actions)
 {
+	if (secondary->is_greeted && message->type == TANDEM_WIRE_FENCE) {
+		on_fence_asked(secondary, message, actions);
+		return;
+	}
 	if (!secondary->is_greeted || message->type != TANDEM_WIRE_PING) {
 		drop(secondary, actions, TANDEM_E_PROTOCOL, "a message out of turn");
 		return;
@@ -290,6 +340,13 @@ void tandem_secondary_step(struct tandem_secondary *secondary,
 			return;
 		on_seal(secondary, event, ret_actions);
 		return;
+	case TANDEM_SECONDARY_ON_CHANNEL_UP:
+		if (event->channel < secondary->layout.channel_count)
+			secondary->fenced_mask &= ~(1u << event->channel);
+		return;
+	case TANDEM_SECONDARY_ON_CHANNELS_FENCED:
+		on_channels_fenced(secondary, ret_actions);
+		return;
 	case TANDEM_SECONDARY_ON_APPLIED:
 		on_applied(secondary, event, ret_actions);
 		return;
@@ -297,6 +354,7 @@ void tandem_secondary_step(struct tandem_secondary *secondary,
 		secondary->has_session = false;
 		secondary->is_greeted = false;
 		secondary->sealed_mask = 0;
+		secondary->fence_mask = 0;
 		return;
 	case TANDEM_SECONDARY_ON_FENCE:
 		secondary->is_fenced = true;

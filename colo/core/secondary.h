@@ -14,9 +14,11 @@ enum tandem_secondary_event_type {
 	TANDEM_SECONDARY_ON_HELLO, /* without objection; no session is up (the old one was ended) */
 	TANDEM_SECONDARY_ON_PREPARED, /* cache and image are there and exposed; is_fresh */
 	TANDEM_SECONDARY_ON_MESSAGE,
-	TANDEM_SECONDARY_ON_SEAL,         /* channel, trailer */
-	TANDEM_SECONDARY_ON_APPLIED,      /* is_done, or one more slice is left */
-	TANDEM_SECONDARY_ON_SESSION_LOST, /* after its fence and drain */
+	TANDEM_SECONDARY_ON_SEAL,            /* channel, trailer; not stale */
+	TANDEM_SECONDARY_ON_CHANNEL_UP,      /* channel has joined, or joined again */
+	TANDEM_SECONDARY_ON_CHANNELS_FENCED, /* and all that had arrived before was read */
+	TANDEM_SECONDARY_ON_APPLIED,         /* is_done, or one more slice is left */
+	TANDEM_SECONDARY_ON_SESSION_LOST,    /* after its fence and drain */
 	TANDEM_SECONDARY_ON_FENCE, /* controller: acknowledge nothing more; the shell ends the
 	                              session next */
 	TANDEM_SECONDARY_ON_VOID,  /* cache or image can not be trusted any more */
@@ -43,13 +45,17 @@ enum tandem_secondary_action_type {
 	TANDEM_SECONDARY_DO_COMMIT, /* the collected lists and blob become the committed ones: epoch
 	                             */
 	TANDEM_SECONDARY_DO_APPLY,  /* a bounded slice: APPLIED */
-	TANDEM_SECONDARY_DO_REPORT_UP, /* to the controller: primary's incarnation */
+	TANDEM_SECONDARY_DO_FENCE_CHANNELS, /* channel_mask; read what had arrived:
+	                                       CHANNELS_FENCED */
+	TANDEM_SECONDARY_DO_DISCARD,        /* collected lists and blob are nothing */
+	TANDEM_SECONDARY_DO_REPORT_UP,      /* to the controller: primary's incarnation */
 };
 
 struct tandem_secondary_action {
 	enum tandem_secondary_action_type type;
 	uint64_t epoch;
 	uint64_t incarnation;
+	uint32_t channel_mask;
 	int code;
 	const char *reason; /* a literal */
 	struct tandem_wire_message message;
@@ -86,6 +92,12 @@ struct tandem_secondary {
 	/* the epoch being sealed */
 	uint32_t sealed_mask;        /* channels that have sealed; 0: none */
 	struct tandem_trailer first; /* what the others must agree with */
+	/* lost channels */
+	uint32_t fence_mask;  /* of the FENCE under way, 0 for none */
+	uint64_t fence_epoch; /* that it named */
+	uint32_t fenced_mask; /* fenced and not joined again */
+	bool has_bar;
+	uint64_t bar; /* seals up to this epoch were decided by a FENCED: they are stale */
 };
 
 void tandem_secondary_init(struct tandem_secondary *secondary, const char *pair,
@@ -97,6 +109,9 @@ void tandem_secondary_step(struct tandem_secondary *secondary,
  * ended for a new one. */
 const char *tandem_secondary_objection(const struct tandem_secondary *secondary,
                                        const struct tandem_wire_message *hello, int *ret_code);
+/* A seal of an epoch that a FENCED has decided: it is not read, its slots may be written anew
+ * [C24]. */
+bool tandem_secondary_is_stale(const struct tandem_secondary *secondary, uint32_t immediate);
 /* A promoted program may run on the image: a copy is there, fenced and applied. */
 bool tandem_secondary_is_promotable(const struct tandem_secondary *secondary);
 

@@ -9,6 +9,13 @@
 #define WIRE_MAGIC    0x314c4f43u /* "COL1" */
 #define TRAILER_MAGIC 0x314c4553u /* "SEL1" */
 
+/* [C12]: page in 40 bits, count in 16, kind in 8. */
+#define RUN_COUNT_SHIFT 40
+#define RUN_KIND_SHIFT  56
+_Static_assert(TANDEM_REGIONS_MAX *(TANDEM_REGION_PAGES_MAX + TANDEM_STRIPE_PAGES_MAX) <=
+                       UINT64_C(1) << RUN_COUNT_SHIFT,
+               "a page has to fit into a run");
+
 static void encode_hello(const struct tandem_wire_message *message, struct tandem_writer *writer)
 {
 	tandem_write_text(writer, message->pair, sizeof message->pair);
@@ -16,6 +23,7 @@ static void encode_hello(const struct tandem_wire_message *message, struct tande
 	tandem_write_u64(writer, message->secondary_incarnation);
 	tandem_write_u64(writer, message->epoch);
 	tandem_write_u32(writer, message->channel_count);
+	tandem_write_u32(writer, message->stripe_pages);
 	tandem_write_u32(writer, message->state_bytes_max);
 	tandem_write_u32(writer, message->regions.count);
 	for (unsigned region = 0; region < message->regions.count; region++) {
@@ -31,6 +39,7 @@ static void decode_hello(struct tandem_reader *reader, struct tandem_wire_messag
 	message->secondary_incarnation = tandem_read_u64(reader);
 	message->epoch = tandem_read_u64(reader);
 	message->channel_count = tandem_read_u32(reader);
+	message->stripe_pages = tandem_read_u32(reader);
 	message->state_bytes_max = tandem_read_u32(reader);
 	message->regions.count = tandem_read_u32(reader);
 	if (message->regions.count > TANDEM_REGIONS_MAX) {
@@ -92,6 +101,11 @@ size_t tandem_wire_encode(const struct tandem_wire_message *message, uint8_t *re
 	case TANDEM_WIRE_COMMITTED:
 		tandem_write_u64(&writer, message->epoch);
 		break;
+	case TANDEM_WIRE_FENCE:
+	case TANDEM_WIRE_FENCED:
+		tandem_write_u64(&writer, message->epoch);
+		tandem_write_u32(&writer, message->channel_mask);
+		break;
 	}
 	tandem_write_u32(&writer, tandem_crc32c(0, ret_bytes, writer.length));
 	return writer.length;
@@ -120,6 +134,11 @@ static void decode_body(struct tandem_reader *reader, struct tandem_wire_message
 		return;
 	case TANDEM_WIRE_COMMITTED:
 		message->epoch = tandem_read_u64(reader);
+		return;
+	case TANDEM_WIRE_FENCE:
+	case TANDEM_WIRE_FENCED:
+		message->epoch = tandem_read_u64(reader);
+		message->channel_mask = tandem_read_u32(reader);
 		return;
 	}
 	reader->failed = true;
@@ -196,26 +215,24 @@ void tandem_run_encode(const struct tandem_run *run, uint8_t *ret_bytes)
 {
 	struct tandem_writer writer = tandem_writer_over(ret_bytes, TANDEM_RUN_BYTES);
 
-	tandem_write_u64(&writer, run->first_page);
-	tandem_write_u32(&writer, run->page_count);
-	tandem_write_u32(&writer, (uint32_t)run->kind);
+	tandem_write_u64(&writer, run->first_page | (uint64_t)run->page_count << RUN_COUNT_SHIFT |
+	                                  (uint64_t)run->kind << RUN_KIND_SHIFT);
 }
 
-bool tandem_run_decode(const struct tandem_layout *layout, unsigned channel, const uint8_t *bytes,
+bool tandem_run_decode(const struct tandem_layout *layout, const uint8_t *bytes,
                        uint64_t *next_page, struct tandem_run *ret_run)
 {
 	struct tandem_reader reader = tandem_reader_over(bytes, TANDEM_RUN_BYTES);
-	uint64_t first = tandem_read_u64(&reader);
-	uint32_t count = tandem_read_u32(&reader);
-	uint32_t kind = tandem_read_u32(&reader);
+	uint64_t word = tandem_read_u64(&reader);
+	uint64_t first = word & (UINT64_MAX >> (64 - RUN_COUNT_SHIFT));
+	uint32_t count = (uint32_t)(word >> RUN_COUNT_SHIFT) & UINT16_MAX;
+	uint32_t kind = (uint32_t)(word >> RUN_KIND_SHIFT);
 
 	if (kind != TANDEM_RUN_DATA && kind != TANDEM_RUN_ZERO)
 		return false;
 	if (first < *next_page || first >= layout->page_count || count == 0)
 		return false;
-	if (first % TANDEM_STRIPE_PAGES + count > TANDEM_STRIPE_PAGES)
-		return false;
-	if (tandem_layout_channel(layout, first) != channel)
+	if (first % layout->stripe_pages + count > layout->stripe_pages)
 		return false;
 	unsigned region = tandem_layout_region(layout, first);
 	if (first - layout->first_page[region] + count > layout->regions.entries[region].page_count)

@@ -9,7 +9,7 @@
 
 /* What primary and secondary say to each other: control messages, and what lies in the slots.
  * docs/protocol.md, section C. Pure; any bytes are safe to decode. */
-#define TANDEM_WIRE_VERSION  1u
+#define TANDEM_WIRE_VERSION  2u
 #define TANDEM_TRAILER_BYTES 96u
 #define TANDEM_REASON_BYTES  160u
 
@@ -21,17 +21,21 @@ enum tandem_wire_type {
 	TANDEM_WIRE_PONG,      /* secondary: number, its generation, its last committed epoch */
 	TANDEM_WIRE_COMMITTED, /* secondary: epoch */
 	TANDEM_WIRE_APPLIED,   /* secondary: epoch */
+	TANDEM_WIRE_FENCE,     /* primary: channel mask, last sealed epoch */
+	TANDEM_WIRE_FENCED,    /* secondary: the mask, its last committed epoch */
 };
 
 struct tandem_wire_message {
 	enum tandem_wire_type type;
 	uint64_t generation; /* the sender's */
-	uint64_t epoch;      /* HELLO: last known committed; WELCOME, PONG: last committed; else the
-	                        epoch */
+	uint64_t epoch;      /* HELLO: last known committed; WELCOME, PONG, FENCED: last committed;
+	                        FENCE: last sealed; else the epoch */
 	uint64_t number;     /* PING, PONG; APPLIED: nanoseconds that the apply took */
 	uint64_t primary_incarnation;     /* HELLO: own; WELCOME: whose copy this is, 0 for none */
 	uint64_t secondary_incarnation;   /* HELLO: who held the copy, 0 unknown; WELCOME: own */
 	uint32_t channel_count;           /* HELLO */
+	uint32_t stripe_pages;            /* HELLO */
+	uint32_t channel_mask;            /* FENCE, FENCED */
 	uint32_t state_bytes_max;         /* HELLO */
 	int32_t code;                     /* REFUSED: TANDEM_E_* */
 	bool is_fresh;                    /* WELCOME: cache and image are all zeros */
@@ -77,9 +81,9 @@ struct tandem_run {
 };
 
 void tandem_run_encode(const struct tandem_run *run, uint8_t *ret_bytes);
-/* False unless the run lies inside one region and one stripe of `channel` and begins at or after
- * `*next_page`, which becomes its end: so no page is in two runs. */
-bool tandem_run_decode(const struct tandem_layout *layout, unsigned channel, const uint8_t *bytes,
+/* False unless the run lies inside one region and one stripe and begins at or after `*next_page`,
+ * which becomes its end: so no page is twice in one list. */
+bool tandem_run_decode(const struct tandem_layout *layout, const uint8_t *bytes,
                        uint64_t *next_page, struct tandem_run *ret_run);
 
 #endif

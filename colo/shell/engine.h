@@ -11,6 +11,7 @@
 #include <tandem/transport.h>
 
 #include "../core/primary.h"
+#include "channels.h"
 #include "control_link.h"
 #include "push.h"
 #include "tracker.h"
@@ -58,7 +59,10 @@ struct tandem_engine {
 	bool has_thread;
 	struct tandem_push push;
 	struct tandem_session *session;
-	bool is_slice_due; /* background work of a copy, between two looks at the world */
+	struct tandem_channels channels;
+	uint64_t refused_at_ns; /* a channel refused a write and its loss was not told yet; 0: none
+	                         */
+	bool is_slice_due;      /* background work of a copy, between two looks at the world */
 	bool is_scan_due;
 	struct tandem_news told; /* what the program was last woken for */
 	const void

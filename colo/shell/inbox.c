@@ -5,6 +5,8 @@
 #include <tandem/crc32c.h>
 #include <tandem/memory.h>
 
+#include "../core/bitmap.h"
+
 static int init_epoch(struct tandem_inbox_epoch *epoch, const struct tandem_layout *layout)
 {
 	epoch->state = tandem_memory_alloc(layout->state_bytes_max + 1);
@@ -37,8 +39,10 @@ int tandem_inbox_init(struct tandem_inbox *inbox, const struct tandem_layout *la
 	inbox->layout = *layout;
 	inbox->slots_bytes = tandem_layout_slots_bytes(layout);
 	inbox->slots = tandem_memory_map(inbox->slots_bytes);
-	if (inbox->slots != NULL && init_epoch(&inbox->sealing, layout) == 0 &&
-	    init_epoch(&inbox->committed, layout) == 0)
+	inbox->listed = tandem_memory_alloc_array(TANDEM_BITMAP_WORDS(layout->page_count) + 1,
+	                                          sizeof *inbox->listed);
+	if (inbox->slots != NULL && inbox->listed != NULL &&
+	    init_epoch(&inbox->sealing, layout) == 0 && init_epoch(&inbox->committed, layout) == 0)
 		return 0;
 	tandem_inbox_done(inbox, false);
 	return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "slots",
@@ -50,6 +54,7 @@ void tandem_inbox_done(struct tandem_inbox *inbox, bool keeps_slots)
 {
 	if (inbox->slots != NULL && !keeps_slots)
 		tandem_memory_unmap(inbox->slots, inbox->slots_bytes);
+	tandem_memory_free(inbox->listed);
 	done_epoch(&inbox->sealing, &inbox->layout);
 	done_epoch(&inbox->committed, &inbox->layout);
 	memset(inbox, 0, sizeof *inbox);
@@ -59,6 +64,17 @@ static int fault(struct tandem_error *reterr_error, unsigned channel, const char
 {
 	return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "seal", "channel %u: %s", channel,
 	                        what);
+}
+
+/* [C12]: in the lists of all channels together no page is twice. */
+static bool list_run(struct tandem_inbox *inbox, const struct tandem_run *run)
+{
+	for (uint64_t page = run->first_page; page < run->first_page + run->page_count; page++) {
+		if (tandem_bitmap_get(inbox->listed, page))
+			return false;
+		tandem_bitmap_set(inbox->listed, page);
+	}
+	return true;
 }
 
 /* Each run is copied out of the slot first; the CRC and the checks are made of the copy. */
@@ -76,9 +92,11 @@ static int take_runs(struct tandem_inbox *inbox, unsigned channel,
 
 		memcpy(bytes, slot + (size_t)run * TANDEM_RUN_BYTES, sizeof bytes);
 		crc = tandem_crc32c(crc, bytes, sizeof bytes);
-		if (!tandem_run_decode(&inbox->layout, channel, bytes, &next_page, &runs[run]))
+		if (!tandem_run_decode(&inbox->layout, bytes, &next_page, &runs[run]))
 			return fault(reterr_error, channel,
-			             "a run outside its regions, stripe, channel or order");
+			             "a run outside its regions, stripe or order");
+		if (!list_run(inbox, &runs[run]))
+			return fault(reterr_error, channel, "a page that is in two runs");
 		if (runs[run].kind == TANDEM_RUN_DATA)
 			data_pages += runs[run].page_count;
 	}
@@ -120,11 +138,13 @@ int tandem_inbox_take(struct tandem_inbox *inbox, unsigned channel, uint32_t imm
 	if ((uint32_t)trailer.epoch != immediate)
 		return fault(reterr_error, channel,
 		             "a trailer of another epoch than its immediate");
+	if ((inbox->sealing.mask & 1u << channel) != 0)
+		return fault(reterr_error, channel, "a channel sealed twice");
 	if (trailer.run_count > inbox->layout.runs_max ||
 	    trailer.state_bytes > inbox->layout.state_bytes_max)
 		return fault(reterr_error, channel, "more runs or state than was agreed");
 	code = take_runs(inbox, channel, &trailer, reterr_error);
-	if (code == 0 && channel == 0)
+	if (code == 0 && (trailer.mask & ((2u << channel) - 1)) == 1u << channel)
 		code = take_state(inbox, &trailer, reterr_error);
 	if (code < 0)
 		return code;
@@ -139,9 +159,33 @@ static void begin_epoch(struct tandem_inbox *inbox)
 	inbox->sealing.state_bytes = 0;
 }
 
+/* Cheaper than the whole bitmap where few pages are listed. */
+static void unlist(struct tandem_inbox *inbox)
+{
+	const struct tandem_inbox_epoch *epoch = &inbox->sealing;
+
+	for (unsigned channel = 0; channel < inbox->layout.channel_count; channel++) {
+		if ((epoch->mask & 1u << channel) == 0)
+			continue;
+		for (uint32_t run = 0; run < epoch->run_count[channel]; run++) {
+			const struct tandem_run *one = &epoch->runs[channel][run];
+
+			for (uint32_t page = 0; page < one->page_count; page++)
+				tandem_bitmap_clear(inbox->listed, one->first_page + page);
+		}
+	}
+}
+
+void tandem_inbox_discard(struct tandem_inbox *inbox)
+{
+	unlist(inbox);
+	begin_epoch(inbox);
+}
+
 void tandem_inbox_forget(struct tandem_inbox *inbox)
 {
 	begin_epoch(inbox);
+	tandem_bitmap_zero(inbox->listed, inbox->layout.page_count); /* a refused list too */
 	for (uint64_t parity = 0; parity < 2; parity++) {
 		for (unsigned channel = 0; channel < inbox->layout.channel_count; channel++)
 			memset(inbox->slots + tandem_layout_trailer_offset(&inbox->layout, parity,
@@ -154,6 +198,7 @@ void tandem_inbox_commit(struct tandem_inbox *inbox)
 {
 	struct tandem_inbox_epoch epoch = inbox->committed;
 
+	unlist(inbox);
 	inbox->committed = inbox->sealing;
 	inbox->sealing = epoch;
 	begin_epoch(inbox);

@@ -23,6 +23,7 @@ struct tandem_inbox {
 	struct tandem_layout layout;
 	uint8_t *slots; /* remotely writable */
 	size_t slots_bytes;
+	uint64_t *listed;                    /* pages that are in a run of the epoch collected */
 	struct tandem_inbox_epoch sealing;   /* collected, not committed */
 	struct tandem_inbox_epoch committed; /* to apply; its state blob is the image's */
 	unsigned apply_channel;
@@ -41,6 +42,8 @@ void tandem_inbox_done(struct tandem_inbox *inbox, bool keeps_slots);
 TANDEM_MUST_CHECK int tandem_inbox_take(struct tandem_inbox *inbox, unsigned channel,
                                         uint32_t immediate, struct tandem_trailer *ret_trailer,
                                         struct tandem_error *reterr_error);
+/* What was collected and not committed is nothing. */
+void tandem_inbox_discard(struct tandem_inbox *inbox);
 /* A session that ended, fenced: what it sealed and did not complete is nothing, and no trailer that
  * it left behind can be taken for one of the next. */
 void tandem_inbox_forget(struct tandem_inbox *inbox);

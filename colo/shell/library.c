@@ -326,7 +326,9 @@ static int open_transport(struct tandem *tandem, struct tandem_error *reterr_err
 	options->channel_count = settings->channel_count;
 	options->write_depth = settings->write_depth;
 	options->connect_timeout_ns = settings->connect_timeout_ns;
-	options->peer_timeout_ns = settings->commit_timeout_ns;
+	/* A path that lets nothing through is lost as a channel before the wait for COMMITTED ends
+	 * the session [C9]. */
+	options->peer_timeout_ns = settings->commit_timeout_ns / 2;
 	options->poll_ns = settings->poll_ns;
 	options->keys[0] = settings->key;
 	options->key_count = settings->has_key;
@@ -390,12 +392,16 @@ static int start_engine(struct tandem *tandem, struct tandem_error *reterr_error
 	        .connect_timeout_ns = settings->connect_timeout_ns,
 	        .commit_timeout_ns = settings->commit_timeout_ns,
 	        .ping_interval_ns = settings->ping_interval_ns,
+	        .stripe_pages = settings->merge_bytes_max / TANDEM_PAGE_BYTES,
 	        .reconnect_interval_ns = settings->reconnect_interval_ns,
+	        .reconnect_interval_max_ns = settings->reconnect_interval_max_ns,
+	        .random = tandem_random_unique(),
 	        .first_epoch = tandem->first_epoch,
 	};
 
 	memcpy(options.pair, tandem->pair, sizeof options.pair);
 	if (!tandem_layout_init(&engine->push.layout, &tandem->regions, settings->channel_count,
+	                        settings->merge_bytes_max / TANDEM_PAGE_BYTES,
 	                        settings->state_bytes_max))
 		return tandem_error_set(
 		        reterr_error, TANDEM_E_USAGE, "tandem_start",

@@ -10,25 +10,32 @@
 
 #include "../core/layout.h"
 #include "../core/page_map.h"
+#include "../core/stripes.h"
 
 /* The primary's memory work: what is to push, what was recorded, and the writes that carry it. One
- * thread. */
+ * thread. In three files: push.c (maps), push_pages.c (pages onto channels) and push_seal.c (blob,
+ * lists, trailers). */
+struct tandem_lane;
+
 struct tandem_push {
 	struct tandem_layout layout;
 	uint8_t *bases[TANDEM_REGIONS_MAX]; /* of the regions; borrowed */
 	uint64_t *to_push;                  /* pages that the cache does not have */
 	struct tandem_page_map open;        /* recorded for the open epoch */
 	struct tandem_page_map
-	        last;         /* of the sealed or committed epoch, until it is applied (4.4, 4.7) */
-	bool is_last_kept;    /* `last` is in force */
-	bool skips_zeros;     /* a fresh peer: zero pages of the copy need no record */
-	uint32_t posted_mask; /* channels posted to since the last committed epoch (3.2) */
-	uint8_t *slots;       /* mirror of the peer's slot memory */
+	        last;      /* of the sealed or committed epoch, until it is applied (4.4, 4.7) */
+	bool is_last_kept; /* `last` is in force */
+	bool skips_zeros;  /* a fresh peer: zero pages of the copy need no record */
+	struct tandem_stripes stripes; /* which channel carries what */
+	struct tandem_load *loads;     /* of each channel */
+	struct tandem_lane *lanes;     /* of each channel: writes that it has not taken yet */
+	uint8_t *slots;                /* mirror of the peer's slot memory */
 	size_t slots_bytes;
 	uint32_t state_bytes; /* blob of the captured epoch, in its slot of the mirror */
 	uint64_t data_pages;  /* counters of this incarnation */
 	uint64_t zero_pages;
-	struct tandem_session *session;     /* borrowed */
+	struct tandem_session *session; /* borrowed */
+	uint64_t poll_ns; /* completions are polled this long before the descriptor is waited for */
 	uint64_t stall_timeout_ns;          /* a push that makes no progress this long gives up */
 	void (*keep_alive)(void *argument); /* called now and then while a push waits */
 	void *argument;
@@ -38,18 +45,31 @@ struct tandem_push {
 TANDEM_MUST_CHECK int tandem_push_init(struct tandem_push *push, struct tandem_error *reterr_error);
 void tandem_push_done(struct tandem_push *push); /* half-built is allowed */
 
-/* A new session: registers regions and slots as sources, and nothing has been posted on it. */
+/* A new session with these channels: registers regions and slots as sources, and nothing has been
+ * posted on it. */
 TANDEM_MUST_CHECK int tandem_push_begin(struct tandem_push *push, struct tandem_session *session,
-                                        struct tandem_error *reterr_error);
+                                        uint32_t channel_mask, struct tandem_error *reterr_error);
 /* Everything must travel again; `is_fresh`: zero pages need not. */
 void tandem_push_mark_all(struct tandem_push *push, bool is_fresh);
 /* A lost session: every page of both maps is to push again. */
 void tandem_push_merge(struct tandem_push *push);
+/* The sealed epoch is committed: every stripe is free. */
+void tandem_push_commit(struct tandem_push *push);
+/* It was aborted: what it recorded and who carries it stay, under what the open one records. */
+void tandem_push_abort(struct tandem_push *push);
 /* The last epoch is applied. */
 void tandem_push_forget(struct tandem_push *push);
 
+/* A channel ended: nothing is written to it. False when nothing was since the last commit. */
+bool tandem_push_lose(struct tandem_push *push, unsigned channel);
+/* Lost channels are fenced: what they carried is to push again, on others. */
+void tandem_push_repush(struct tandem_push *push, uint32_t channel_mask);
+/* A fenced channel has joined again. */
+void tandem_push_restore(struct tandem_push *push, unsigned channel);
+
 /* Posts what is to push, at most `pages_max` pages. *ret_is_done: nothing that may be pushed now is
- * left; *ret_is_blocked: pages of the last epoch had to be left (4.4). Errors: the session's. */
+ * left; *ret_is_blocked: pages of the last epoch had to be left (4.4). Errors: the session's;
+ * after TANDEM_E_CHANNEL_LOST what no channel has taken is still to push. */
 TANDEM_MUST_CHECK int tandem_push_pages(struct tandem_push *push, uint64_t pages_max,
                                         bool *ret_is_done, bool *ret_is_blocked);
 /* Waits until every posted write is locally complete. */
@@ -58,7 +78,8 @@ TANDEM_MUST_CHECK int tandem_push_settle(struct tandem_push *push);
  * hand over the next blob while it waits. */
 void tandem_push_state(struct tandem_push *push, uint64_t epoch, const void *state,
                        uint32_t state_bytes);
-/* Posts blob, run lists and trailers of the open map, which becomes the last one. */
+/* Posts blob, run lists and trailers of the open map, which becomes the last one, even when a
+ * channel was lost in between. */
 TANDEM_MUST_CHECK int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base,
                                        uint64_t generation);
 uint64_t tandem_push_left(const struct tandem_push *push); /* pages to push */

@@ -58,6 +58,7 @@ struct tandem_standby {
 	uint64_t activated_incarnation; /* of the program that was given the image, 0: none */
 	struct tandem_session *session;
 	struct tandem_error lost;
+	uint32_t lost_channel_mask;     /* told as lost, not yet as joined again */
 	struct tandem_session *leaving; /* refused, exposes nothing */
 	uint64_t leaving_until_ns;
 	uint64_t committed_at_ns;
@@ -91,6 +92,8 @@ void tandem_standby_make_void(struct tandem_standby *standby, const struct tande
 /* [C3]: fence, drain, decide, finish the apply: after this nothing of the old session can change
  * anything (3.5, 4.10). `reason` is told when nothing went wrong before. */
 void tandem_standby_end_session(struct tandem_standby *standby, const char *reason);
+/* Fences single channels of the session that goes on. */
+void tandem_standby_fence_channels(struct tandem_standby *standby, uint32_t channel_mask);
 void tandem_standby_read_session(struct tandem_standby *standby);
 bool tandem_standby_has_to_apply(const struct tandem_standby *standby);
 void tandem_standby_finish_apply(struct tandem_standby *standby);

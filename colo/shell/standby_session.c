@@ -35,6 +35,8 @@ static void on_notified(struct tandem_standby *standby, const struct tandem_sess
 	        .type = TANDEM_SECONDARY_ON_SEAL, .channel = event->channel, .trailer = &trailer};
 	struct tandem_error error;
 
+	if (tandem_secondary_is_stale(&standby->core, event->immediate))
+		return; /* [C24] */
 	if (!standby->has_inbox || tandem_inbox_take(&standby->inbox, event->channel,
 	                                             event->immediate, &trailer, &error) < 0) {
 		if (standby->has_inbox)
@@ -45,6 +47,27 @@ static void on_notified(struct tandem_standby *standby, const struct tandem_sess
 		tandem_session_yank(standby->session);
 		return;
 	}
+	tandem_standby_step(standby, &step_event);
+}
+
+/* One line a loss and one a return. */
+static void on_channel(struct tandem_standby *standby, const struct tandem_session_event *event)
+{
+	struct tandem_secondary_event step_event = {.type = TANDEM_SECONDARY_ON_CHANNEL_UP,
+	                                            .channel = event->channel};
+	uint32_t bit = 1u << event->channel;
+
+	if (event->type == TANDEM_SESSION_CHANNEL_LOST) {
+		standby->lost_channel_mask |= bit;
+		tandem_standby_say(standby, false,
+		                   "pair %s: data channel %u of the session lost: %s",
+		                   standby->pair, event->channel, event->error.detail);
+		return;
+	}
+	if ((standby->lost_channel_mask & bit) != 0)
+		tandem_standby_say(standby, false, "pair %s: data channel %u joined again",
+		                   standby->pair, event->channel);
+	standby->lost_channel_mask &= ~bit;
 	tandem_standby_step(standby, &step_event);
 }
 
@@ -82,6 +105,54 @@ void tandem_standby_make_void(struct tandem_standby *standby, const struct tande
 static bool is_condemned(const struct tandem_standby *standby)
 {
 	return standby->lost.code != 0;
+}
+
+static void take_event(struct tandem_standby *standby, const struct tandem_session_event *event)
+{
+	switch (event->type) {
+	case TANDEM_SESSION_NOTIFIED:
+		on_notified(standby, event);
+		return;
+	case TANDEM_SESSION_MESSAGE:
+		on_message(standby, event);
+		return;
+	case TANDEM_SESSION_CHANNEL_UP:
+	case TANDEM_SESSION_CHANNEL_LOST:
+		on_channel(standby, event);
+		return;
+	case TANDEM_SESSION_UP:
+	case TANDEM_SESSION_LOST:
+		return;
+	}
+}
+
+/* [C23]: what had arrived before the fences is read before the answer. A channel whose fence cannot
+ * be proven ends the session, whose own fence decides over the copy. */
+void tandem_standby_fence_channels(struct tandem_standby *standby, uint32_t channel_mask)
+{
+	static _Thread_local struct tandem_session_event event;
+	struct tandem_secondary_event fenced = {.type = TANDEM_SECONDARY_ON_CHANNELS_FENCED};
+	uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_STANDBY_FENCE_TIMEOUT_NS;
+
+	for (unsigned channel = 0; channel < standby->core.layout.channel_count; channel++) {
+		if ((channel_mask & 1u << channel) == 0)
+			continue;
+		if (tandem_session_fence_channel(standby->session, channel, deadline_ns,
+		                                 &standby->lost) < 0) {
+			tandem_session_yank(standby->session);
+			return;
+		}
+	}
+	while (!is_condemned(standby) && tandem_session_next_event(standby->session, &event)) {
+		if (event.type == TANDEM_SESSION_LOST) {
+			standby->lost = event.error;
+			tandem_standby_end_session(standby, "");
+			return;
+		}
+		take_event(standby, &event);
+	}
+	if (!is_condemned(standby))
+		tandem_standby_step(standby, &fenced);
 }
 
 static void drain(struct tandem_standby *standby)
@@ -175,10 +246,8 @@ void tandem_standby_read_session(struct tandem_standby *standby)
 			tandem_standby_end_session(standby, "");
 		} else if (is_condemned(standby)) {
 			continue;
-		} else if (event.type == TANDEM_SESSION_NOTIFIED) {
-			on_notified(standby, &event);
-		} else if (event.type == TANDEM_SESSION_MESSAGE) {
-			on_message(standby, &event);
+		} else {
+			take_event(standby, &event);
 		}
 	}
 }
@@ -261,6 +330,7 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 	standby->last_refusal[0] = '\0';
 	tandem_standby_end_session(standby, "a new session takes its place");
 	tandem_standby_set_session(standby, session);
+	standby->lost_channel_mask = 0;
 	atomic_store(&standby->heard_ns, tandem_clock_now_ns());
 	tandem_standby_step(standby, &event);
 }

@@ -131,6 +131,13 @@ static void execute(struct tandem_standby *standby, const struct tandem_secondar
 	case TANDEM_SECONDARY_DO_COMMIT:
 		do_commit(standby);
 		return;
+	case TANDEM_SECONDARY_DO_FENCE_CHANNELS:
+		if (standby->session != NULL)
+			tandem_standby_fence_channels(standby, action->channel_mask);
+		return;
+	case TANDEM_SECONDARY_DO_DISCARD:
+		tandem_inbox_discard(&standby->inbox);
+		return;
 	case TANDEM_SECONDARY_DO_APPLY:
 		return; /* the loop applies slice after slice while the core says that it is not
 		           applied */

@@ -157,6 +157,19 @@ static void tell_lost_session(struct tandem_pair *pair,
 		options->on_decision(options->context, true, line);
 }
 
+/* A report that says something has it to say to the operator: a lost data channel. */
+static void tell_report(struct tandem_pair *pair, const struct tandem_control_message *message)
+{
+	const struct tandem_controller_options *options = &pair->controller->options;
+	char line[400];
+	if (message->type != TANDEM_CONTROL_REPORT || message->text[0] == 0 ||
+	    !options->on_decision ||
+	    !tandem_rate_take(&pair->session_lines, SESSION_LINES_MAX, tandem_clock_now_ns()))
+		return;
+	snprintf(line, sizeof(line), "pair %s: %s", pair->machine.config.pair.name, message->text);
+	options->on_decision(options->context, true, line);
+}
+
 static void take_packet(struct tandem_connection *connection, const uint8_t *bytes, size_t length)
 {
 	struct tandem_control_message message;
@@ -184,6 +197,7 @@ static void take_packet(struct tandem_connection *connection, const uint8_t *byt
 	struct tandem_pair *pair = connection->pair;
 	tandem_pair_feed(pair, &event);
 	tell_lost_session(pair, &message);
+	tell_report(pair, &message);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)

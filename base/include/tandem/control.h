@@ -22,9 +22,9 @@ enum tandem_control_type {
 	/* data plane to controller */
 	TANDEM_CONTROL_ATTACH = 1, /* first packet: kind, pair, incarnation, process_id */
 	TANDEM_CONTROL_READY,      /* program: regions are attached, it can lead */
-	TANDEM_CONTROL_REPORT, /* every report_interval_ns: epoch (committed), heard_age_ns, session
-	                        */
-	TANDEM_CONTROL_SESSION_UP,   /* peer_incarnation, generation */
+	TANDEM_CONTROL_REPORT,     /* every report_interval_ns: epoch, heard_age_ns, session; with a
+	                              text, at once: something an operator should know */
+	TANDEM_CONTROL_SESSION_UP, /* peer_incarnation, generation */
 	TANDEM_CONTROL_SESSION_LOST, /* text says why */
 	TANDEM_CONTROL_COPIED, /* program: a full copy is applied at peer_incarnation; output is
 	                          gated (R7) */

@@ -5,7 +5,8 @@ from e2e.bad_input.colo import Run
 from e2e.bad_input.field import Wrong, attack
 
 _BAD_TRAILER = r"a trailer with a wrong magic, version or checksum"
-_BAD_RUN = r"a run outside its regions, stripe, channel or order"
+_BAD_RUN = r"a run outside its regions, stripe or order"
+_TWO_RUNS = r"a page that is in two runs"
 _BAD_LIST = r"the list of runs does not match its trailer"
 
 
@@ -35,7 +36,7 @@ def seal_trailer(field):
     committed, generation = field.idle.committed, field.idle.identity.generation
     for magic in (0, 0x314C4554):
         _wrong_seal(field, _BAD_TRAILER, magic=magic)
-    for version in (0, 2):
+    for version in (0, 1, 3):
         _wrong_seal(field, _BAD_TRAILER, version=version)
     for bit in (0, 13, 31):
         _wrong_seal(field, _BAD_TRAILER, crc_flip=1 << bit)
@@ -75,13 +76,13 @@ def _wrong_notice(field, immediate):
 def seal_counts(field):
     """More runs, state or pages than there are or may be."""
     limit = r"more runs or state than was agreed"
-    for run_count in (65, 1 << 16, 0xFFFFFFFF):
+    for run_count in (225, 1 << 16, 0xFFFFFFFF):
         _wrong_seal(field, limit, run_count=run_count)
     _wrong_seal(field, _BAD_RUN + "|" + _BAD_LIST, run_count=64)
     _wrong_seal(field, _BAD_LIST, run_count=0)
     for state_bytes in (4097, 1 << 26, 0xFFFFFFFF):
         _wrong_seal(field, limit, state_bytes=state_bytes)
-    _wrong_seal(field, r"a state blob that does not fit", state_bytes=10)
+    _wrong_seal(field, r"the state blob does not match", state_bytes=10, state_crc=1)
     for pages in (0, 2, -1):
         _wrong_seal(field, _BAD_LIST, data_pages=pages)
     _wrong_seal(field, _BAD_LIST, run_crc=0)
@@ -92,8 +93,7 @@ def seal_counts(field):
 
 @attack("seal-runs")
 def seal_runs(field):
-    """Lists of runs that are no list of one channel's pages. Channel 1 has pages 16 to 31, 80 to 95
-    and so on to 208, where the region of 5 pages begins."""
+    """Lists of runs that are no list of pages. At page 208 the region of 5 pages begins."""
     cases = (
         [Run(17, 1, colo.DATA), Run(16, 1, colo.DATA)],  # out of order
         [Run(16, 2, colo.DATA), Run(17, 1, colo.ZERO)],  # overlapping
@@ -102,8 +102,6 @@ def seal_runs(field):
         [Run(31, 2, colo.DATA)],
         [Run(16, 0, colo.DATA)],  # empty
         [Run(16, 0xFFFFFFFF, colo.ZERO)],
-        [Run(0, 1, colo.DATA)],  # another channel's
-        [Run(32, 1, colo.ZERO)],
         [Run(208 + 5, 1, colo.DATA)],  # behind the second region's end
         [Run(208, 6, colo.ZERO)],
         [Run(224, 1, colo.DATA)],  # behind the last page
@@ -122,6 +120,40 @@ def seal_runs(field):
             primary.seal(idle.committed + 1, 0, 1, [region_end])
             primary.was_dropped()
         field.idle_b.expect(_lost(_BAD_RUN))
+
+
+@attack("seal-two-lists")
+def seal_two_lists(field):
+    """A page that two channels list."""
+    idle = field.idle
+    for kind in (colo.DATA, colo.ZERO):
+        with idle.primary() as primary:
+            epoch = idle.committed + 1
+            primary.seal(epoch, 1, 0b110, [Run(16, 3, colo.ZERO)])
+            primary.seal(epoch, 2, 0b110, [Run(18, 1, kind)])
+            primary.was_dropped()
+        field.idle_b.expect(_lost(_TWO_RUNS))
+
+
+@attack("fence-wrong")
+def fence_wrong(field):
+    """FENCE of no channel, of one that there is not, of an epoch before the committed one; and a
+    trailer whose mask names a channel that FENCE has named."""
+    idle = field.idle
+    generation = idle.identity.generation
+    for mask, epoch in ((0, idle.committed), (0x10, idle.committed), (1 << 31 | 2, idle.committed),
+                        (2, idle.committed - 1)):
+        with idle.primary() as primary:
+            primary.send_message(colo.fence(generation, epoch, mask))
+            primary.was_dropped()
+        field.idle_b.expect(_lost(r"a FENCE of no channel, of an epoch before the committed one"))
+    with idle.primary() as primary:
+        primary.send_message(colo.fence(generation, idle.committed, 4))
+        if primary.read_message(colo.FENCED).fields != (idle.committed, 4):
+            raise Wrong("FENCED says something else")
+        primary.seal(idle.committed + 1, 1, 0b110, [Run(16, 1, colo.ZERO)])
+        primary.was_dropped()
+    field.idle_b.expect(_lost(r"a trailer whose mask names a fenced channel"))
 
 
 @attack("seal-list-damaged")

@@ -49,6 +49,8 @@ def hello_regions(field):
     _refused_hello(field, limits, regions=[Region("map", 16), Region("map", 16)])
     for pages in (0, (1 << 32) + 1, 1 << 52, 1 << 63, (1 << 64) - 1):
         _refused_hello(field, limits, regions=[Region("ok", 1), Region("map", pages)])
+    for stripe_pages in (0, 257, 0xFFFFFFFF):
+        _refused_hello(field, limits, stripe_pages=stripe_pages)
     for channels in (0, 17, 255, 0xFFFFFFFF):
         _refused_hello(field, limits, channels=channels)
     for state_max in (colo.STATE_BYTES_LIMIT + 1, 0xFFFFFFFF):

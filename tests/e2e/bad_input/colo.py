@@ -8,8 +8,8 @@ from e2e.bad_input.transport import sealed
 
 WIRE_MAGIC = 0x314C4F43
 TRAILER_MAGIC = 0x314C4553
-VERSION = 1
-HELLO, WELCOME, REFUSED, PING, PONG, COMMITTED, APPLIED = range(1, 8)
+VERSION = 2
+HELLO, WELCOME, REFUSED, PING, PONG, COMMITTED, APPLIED, FENCE, FENCED = range(1, 10)
 PAGE_BYTES = 4096
 STRIPE_PAGES = 16
 SLOTS_ID = 255
@@ -32,8 +32,9 @@ def message(kind, generation, body=b"", magic=WIRE_MAGIC, version=VERSION):
 
 
 def hello(pair, generation, incarnation, regions, peer=0, epoch=0, channels=4, state_max=4096,
-          count=None, **head):
-    body = name_bytes(pair) + struct.pack("<QQQII", incarnation, peer, epoch, channels, state_max)
+          count=None, stripe_pages=STRIPE_PAGES, **head):
+    body = name_bytes(pair) + struct.pack("<QQQIII", incarnation, peer, epoch, channels,
+                                           stripe_pages, state_max)
     body += struct.pack("<I", len(regions) if count is None else count)
     for region in regions:
         body += name_bytes(region.name) + struct.pack("<Q", region.pages)
@@ -42,6 +43,10 @@ def hello(pair, generation, incarnation, regions, peer=0, epoch=0, channels=4, s
 
 def ping(generation, number):
     return message(PING, generation, struct.pack("<Q", number))
+
+
+def fence(generation, epoch, mask):
+    return message(FENCE, generation, struct.pack("<QI", epoch, mask))
 
 
 def welcome(generation, incarnation, copy, epoch, is_fresh):
@@ -63,7 +68,8 @@ def said(kind, generation, epoch):
 
 
 _BODIES = {WELCOME: "<QQQB", REFUSED: "<i160s", PONG: "<QQ", COMMITTED: "<Q", APPLIED: "<QQ",
-           PING: "<Q", HELLO: "<32sQQQIII"}
+           PING: "<Q", HELLO: "<32sQQQIIII", FENCE: "<QI",
+           FENCED: "<QI"}
 
 
 def parse(data):
@@ -84,9 +90,9 @@ class Layout:
             self.first_page.append(page)
             page += -(-region.pages // STRIPE_PAGES) * STRIPE_PAGES
         self.page_count = page
-        self.runs_max = -(-(page // STRIPE_PAGES) // channels) * STRIPE_PAGES
+        self.runs_max = page
         self._state_bytes = _pages(state_max)
-        self._slot_bytes = PAGE_BYTES + _pages(self.runs_max * 16)
+        self._slot_bytes = PAGE_BYTES + _pages(self.runs_max * 8)
         self.parity_bytes = self._state_bytes + channels * self._slot_bytes
 
     def channel(self, page):
@@ -112,7 +118,8 @@ def _pages(size):
 
 
 def run_list(runs):
-    return b"".join(struct.pack("<QII", run.first, run.count, run.kind) for run in runs)
+    return b"".join(struct.pack("<Q", (run.first | run.count << 40 | run.kind << 56) % (1 << 64))
+                    for run in runs)
 
 
 def trailer(generation, epoch, base, channel, mask, runs, state=b"", magic=TRAILER_MAGIC,

@@ -42,6 +42,7 @@ static void begin(struct side *side)
 	                                    .pair = "p",
 	                                    .primary_incarnation = 1,
 	                                    .channel_count = CHANNELS,
+	                                    .stripe_pages = 16,
 	                                    .state_bytes_max = STATE_MAX,
 	                                    .regions = regions};
 
@@ -98,9 +99,8 @@ static uint64_t count_data(const uint8_t *runs, uint32_t count)
 	for (uint32_t run = 0; run < count; run++) {
 		const uint8_t *bytes = runs + run * TANDEM_RUN_BYTES;
 
-		if (bytes[12] == TANDEM_RUN_DATA)
-			pages += (uint32_t)bytes[8] | (uint32_t)bytes[9] << 8 |
-			         (uint32_t)bytes[10] << 16 | (uint32_t)bytes[11] << 24;
+		if (bytes[7] == TANDEM_RUN_DATA)
+			pages += (uint32_t)bytes[5] | (uint32_t)bytes[6] << 8;
 	}
 	return pages;
 }

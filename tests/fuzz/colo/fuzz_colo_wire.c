@@ -16,9 +16,11 @@ size_t fuzz_example(unsigned number, uint8_t *bytes, size_t capacity)
 	size_t length;
 
 	memset(&message, 0, sizeof message);
-	message.type = (enum tandem_wire_type)(TANDEM_WIRE_HELLO + number % 7);
+	message.type = (enum tandem_wire_type)(TANDEM_WIRE_HELLO + number % 9);
 	message.generation = number;
 	message.channel_count = 4;
+	message.stripe_pages = 1 + number % 300;
+	message.channel_mask = number;
 	memcpy(message.pair, "pair", 5);
 	message.regions.count = 1 + number % TANDEM_REGIONS_MAX;
 	for (unsigned region = 0; region < message.regions.count; region++) {
@@ -41,6 +43,7 @@ static void say_again(const struct tandem_wire_message *message)
 
 	if (tandem_wire_decode(bytes, length, &again) != 0 || again.type != message->type ||
 	    again.epoch != message->epoch || again.number != message->number ||
+	    again.channel_mask != message->channel_mask ||
 	    !tandem_region_table_equal(&again.regions, &message->regions))
 		abort();
 }
@@ -65,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	say_again(&message);
 	if (message.type == TANDEM_WIRE_HELLO &&
 	    tandem_layout_init(&layout, &message.regions, message.channel_count,
-	                       message.state_bytes_max) &&
+	                       message.stripe_pages, message.state_bytes_max) &&
 	    tandem_layout_region(&layout, layout.page_count - 1) >= message.regions.count)
 		abort();
 	return 0;

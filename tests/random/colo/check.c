@@ -108,6 +108,38 @@ void check_landing(struct world *world, unsigned memory_id, uint64_t offset, uin
 	}
 }
 
+static void check_carrier(struct world *world, const struct wire *wire, unsigned channel,
+                          struct carrier *carrier)
+{
+	uint64_t committed = world->secondary.core.committed;
+
+	if (world->secondary.session != wire)
+		return; /* the other end is gone: nothing lands any more */
+	if (carrier->wire == wire && carrier->committed == committed &&
+	    carrier->channel != channel &&
+	    carrier->fence_count == wire->fence_count[carrier->channel])
+		world_fail(world, "channels %u and %u write the same page since epoch %llu",
+		           carrier->channel, channel, (unsigned long long)committed);
+	*carrier = (struct carrier){.wire = wire,
+	                            .committed = committed,
+	                            .channel = channel,
+	                            .fence_count = wire->fence_count[channel]};
+}
+
+void check_posting(struct world *world, const struct wire *wire, unsigned channel,
+                   const struct tandem_write *write)
+{
+	unsigned row = write->memory_id == TANDEM_SLOTS_MEMORY_ID ? REGIONS : write->memory_id;
+	uint64_t first = write->offset / 4096;
+
+	for (uint64_t page = first; page <= (write->offset + write->length - 1) / 4096; page++) {
+		if (page >= SLOT_PAGES)
+			world_fail(world, "a write outside the world");
+		else
+			check_carrier(world, wire, channel, &world->carriers[row][page]);
+	}
+}
+
 /* ---- output ---- */
 
 void check_heard(struct world *world, const struct tandem_wire_message *message)

@@ -70,18 +70,19 @@ static unsigned report_one(const char *group, const char *name, uint64_t count, 
 const char *primary_action_name(unsigned type)
 {
 	static const char *const names[] = {
-	        "CONNECT",   "DROP_SESSION", "SEND",          "MARK_ALL",
-	        "SLICE",     "SCAN",         "PUSH",          "SEAL",
-	        "SETTLE",    "RESUME",       "FORGET_MAP",    "MERGE_MAPS",
-	        "REPORT_UP", "REPORT_LOST",  "REPORT_COPIED", "REPORT_COMMITTED"};
+	        "CONNECT",    "DROP_SESSION", "SEND",          "MARK_ALL",        "SLICE",
+	        "SCAN",       "PUSH",         "SEAL",          "SETTLE",          "RESUME",
+	        "COMMIT_MAP", "ABORT_MAP",    "REPUSH",        "FORGET_MAP",      "MERGE_MAPS",
+	        "REPORT_UP",  "REPORT_LOST",  "REPORT_COPIED", "REPORT_COMMITTED"};
 
 	return names[type];
 }
 
 static unsigned report_all(const struct counts *counts)
 {
-	static const char *const secondary_names[] = {"SEND",   "DROP",  "PREPARE",  "RENEW",
-	                                              "COMMIT", "APPLY", "REPORT_UP"};
+	static const char *const secondary_names[] = {"SEND",           "DROP",    "PREPARE",
+	                                              "RENEW",          "COMMIT",  "APPLY",
+	                                              "FENCE_CHANNELS", "DISCARD", "REPORT_UP"};
 	unsigned missing = 0;
 
 	for (unsigned index = 0; index < MET_COUNT; index++)

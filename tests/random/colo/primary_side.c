@@ -21,7 +21,8 @@ static void begin_push(struct world *world)
 {
 	struct tandem_push *push = &world->primary.push;
 
-	if (!tandem_layout_init(&push->layout, world_regions(), CHANNELS, STATE_BYTES) ||
+	if (!tandem_layout_init(&push->layout, world_regions(), CHANNELS, STRIPE_PAGES,
+	                        STATE_BYTES) ||
 	    tandem_push_init(push, NULL) < 0) {
 		world_fail(world, "the push cannot be made");
 		return;
@@ -39,6 +40,7 @@ void primary_begin(struct world *world)
 	        .pair = "p",
 	        .incarnation = P_INCARNATION,
 	        .channel_count = CHANNELS,
+	        .stripe_pages = STRIPE_PAGES,
 	        .state_bytes_max = STATE_BYTES,
 	        .connect_timeout_ns = SECOND / 25,
 	        .commit_timeout_ns = SECOND / 16,
@@ -104,6 +106,9 @@ static void end_session(struct world *world)
 	primary->is_slice_due = false;
 	primary->has_session = false;
 	primary->copied_incarnation = 0;
+	primary->restore_due = 0;
+	primary->swallow = 0;
+	primary->control_rail++;
 	if (!primary->is_copy_told)
 		world->is_pairing = false;
 	step_simple(world, TANDEM_PRIMARY_ON_SESSION_LOST);
@@ -152,6 +157,10 @@ static void do_slice(struct world *world)
 		code = tandem_push_settle(&primary->push);
 	if (world->bug == BUG_CLEAN_AFTER_PUSH)
 		world->program.dirty = 0;
+	if (code == TANDEM_E_CHANNEL_LOST) {
+		world_met(world, MET_REFUSED_IN_PUSH);
+		return; /* the event of the loss follows */
+	}
 	if (code < 0) {
 		end_session(world);
 		return;
@@ -166,6 +175,10 @@ static void do_push(struct world *world)
 	bool is_done, is_blocked = false;
 	int code = tandem_push_pages(&world->primary.push, UINT64_MAX, &is_done, &is_blocked);
 
+	if (code == TANDEM_E_CHANNEL_LOST) {
+		world_met(world, MET_REFUSED_IN_PUSH);
+		return;
+	}
 	if (code < 0) {
 		world_met(world, MET_LOST_IN_PUSH);
 		end_session(world);
@@ -181,11 +194,15 @@ static void do_push(struct world *world)
 static bool do_seal(struct world *world, const struct tandem_primary_action *action)
 {
 	struct tandem_push *push = &world->primary.push;
+	int code;
 
 	if (world->bug == BUG_STATE_FROM_NEXT)
 		tandem_push_state(push, action->epoch, world->program.state,
 		                  world->program.state_bytes);
-	if (tandem_push_seal(push, action->epoch, action->base, action->generation) == 0)
+	code = tandem_push_seal(push, action->epoch, action->base, action->generation);
+	if (code == TANDEM_E_CHANNEL_LOST)
+		world_met(world, MET_REFUSED_IN_SEAL);
+	if (code == 0 || code == TANDEM_E_CHANNEL_LOST)
 		return true;
 	end_session(world);
 	return false;
@@ -295,6 +312,47 @@ static void execute_report(struct world *world, const struct tandem_primary_acti
 	}
 }
 
+static void repush(struct world *world, uint32_t channel_mask)
+{
+	struct primary_side *primary = &world->primary;
+	struct tandem_push *push = &primary->push;
+
+	if (world->bug == BUG_NOT_TAKEN_BACK)
+		tandem_stripes_fence(&push->stripes, channel_mask);
+	else
+		tandem_push_repush(push, channel_mask);
+	primary->restore_due |= channel_mask;
+	primary->is_repaired = true;
+}
+
+static void abort_map(struct world *world)
+{
+	struct tandem_push *push = &world->primary.push;
+
+	if (world->bug == BUG_ABORTED_MAP_FORGOTTEN)
+		tandem_page_map_clear(&push->last);
+	tandem_push_abort(push);
+	world_met(world, MET_FENCED_ABORTED);
+}
+
+static void execute_map(struct world *world, const struct tandem_primary_action *action)
+{
+	struct tandem_push *push = &world->primary.push;
+
+	if (action->type == TANDEM_PRIMARY_DO_COMMIT_MAP) {
+		tandem_push_commit(push);
+		world->primary.is_repaired = false;
+	} else if (action->type == TANDEM_PRIMARY_DO_ABORT_MAP) {
+		abort_map(world);
+	} else if (action->type == TANDEM_PRIMARY_DO_REPUSH) {
+		repush(world, action->channel_mask);
+	} else if (action->type == TANDEM_PRIMARY_DO_FORGET_MAP) {
+		tandem_push_forget(push);
+	} else {
+		merge(world);
+	}
+}
+
 static void execute_scan(struct world *world)
 {
 	if (world->primary.core.phase == TANDEM_PRIMARY_COPYING)
@@ -334,11 +392,12 @@ static bool execute(struct world *world, const struct tandem_primary_action *act
 	case TANDEM_PRIMARY_DO_RESUME:
 		world->program.is_held = false;
 		return true;
+	case TANDEM_PRIMARY_DO_COMMIT_MAP:
+	case TANDEM_PRIMARY_DO_ABORT_MAP:
+	case TANDEM_PRIMARY_DO_REPUSH:
 	case TANDEM_PRIMARY_DO_FORGET_MAP:
-		tandem_push_forget(&world->primary.push);
-		return true;
 	case TANDEM_PRIMARY_DO_MERGE_MAPS:
-		merge(world);
+		execute_map(world, action);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_UP:
 	case TANDEM_PRIMARY_DO_REPORT_LOST:
@@ -370,11 +429,25 @@ static void note_copy(struct world *world, enum tandem_primary_phase before)
 		world_met(world, MET_COPY_DELTA);
 }
 
+/* A capture that is given up or aborted is no copy: nobody was told of it, nobody will be. */
+static void note_given_up(struct world *world, bool was_captured,
+                          const struct tandem_primary_actions *actions)
+{
+	if (!was_captured || world->primary.core.is_copy_captured || world->primary.is_copy_told)
+		return;
+	for (unsigned index = 0; index < actions->count; index++) {
+		if (actions->items[index].type == TANDEM_PRIMARY_DO_REPORT_COPIED)
+			return;
+	}
+	world->is_pairing = false;
+}
+
 static void step(struct world *world, const struct tandem_primary_event *event)
 {
 	struct tandem_primary_actions actions;
 	struct tandem_primary *core = &world->primary.core;
 	enum tandem_primary_phase before = core->phase;
+	bool was_captured = core->is_copy_captured;
 
 	if (world->primary.is_dead || world->has_failed)
 		return;
@@ -388,6 +461,7 @@ static void step(struct world *world, const struct tandem_primary_event *event)
 	if (world->bug == BUG_GATE_OPEN_WHILE_PAIRING && core->gate.mode == TANDEM_GATE_HOLD &&
 	    core->is_copying && !core->is_pair)
 		tandem_gate_lead(&core->gate, core->generation, TANDEM_GATE_OPEN);
+	note_given_up(world, was_captured, &actions);
 	check_released(world);
 	execute_all(world, &actions);
 }
@@ -454,11 +528,103 @@ static void read_message(struct world *world)
 		world_fail(world, "a message of the secondary cannot be read");
 		return;
 	}
+	if (message.type == TANDEM_WIRE_FENCED && world->primary.swallow > 0) {
+		world->primary.swallow--;
+		return;
+	}
 	check_heard(world, &message);
 	note_welcome(world, &message);
 	if (world->bug == BUG_OLD_GENERATION_COUNTS && message.type != TANDEM_WIRE_WELCOME)
 		message.generation = world->primary.core.generation;
 	step(world, &event);
+}
+
+static void on_up(struct world *world)
+{
+	struct primary_side *primary = &world->primary;
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_SESSION_UP,
+	                                     .now_ns = world->now_ns,
+	                                     .channel_mask =
+	                                             CHANNELS_ALL & ~primary->session->lost_mask};
+
+	if (tandem_push_begin(&primary->push, &primary->session->head, event.channel_mask, NULL) <
+	    0)
+		world_fail(world, "the push does not begin");
+	step(world, &event);
+}
+
+static unsigned lowest(uint32_t mask)
+{
+	unsigned channel = 0;
+
+	while ((mask & 1u << channel) == 0)
+		channel++;
+	return channel;
+}
+
+/* It goes on as if the secondary had answered. */
+static void pretend_fenced(struct world *world)
+{
+	struct tandem_primary *core = &world->primary.core;
+	struct tandem_wire_message message = {.type = TANDEM_WIRE_FENCED,
+	                                      .generation = core->peer_generation,
+	                                      .epoch = core->base,
+	                                      .channel_mask = core->repair.asked_mask};
+	struct tandem_primary_event event = {
+	        .type = TANDEM_PRIMARY_ON_MESSAGE, .now_ns = world->now_ns, .message = &message};
+
+	if (message.channel_mask == 0)
+		return;
+	world->primary.swallow++;
+	step(world, &event);
+}
+
+static void on_channel_lost(struct world *world)
+{
+	struct primary_side *primary = &world->primary;
+	unsigned channel = lowest(primary->session->lost_due);
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_CHANNEL_LOST,
+	                                     .now_ns = world->now_ns,
+	                                     .channel_mask = 1u << channel};
+
+	primary->session->lost_due &= ~(1u << channel);
+	if (tandem_repair_is_under_way(&primary->core.repair))
+		world_met(world, MET_LOST_WHILE_REPAIRING);
+	event.is_unused = !tandem_push_lose(&primary->push, channel);
+	step(world, &event);
+	if (primary->core.phase == TANDEM_PRIMARY_REPAIRING) {
+		primary->is_scan_due = false;
+		primary->is_slice_due = false;
+	}
+	if (world->bug == BUG_WRITE_BEFORE_FENCED)
+		pretend_fenced(world);
+}
+
+static void on_channel_up(struct world *world)
+{
+	struct primary_side *primary = &world->primary;
+	struct tandem_stripes *stripes = &primary->push.stripes;
+	unsigned channel = lowest(primary->session->up_due);
+	uint32_t posted_mask = stripes->posted_mask;
+
+	primary->session->up_due &= ~(1u << channel);
+	tandem_push_restore(&primary->push, channel);
+	if (world->bug == BUG_REUSE_BEFORE_COMMIT) {
+		tandem_stripes_commit(stripes);
+		stripes->posted_mask = posted_mask;
+	}
+}
+
+/* The pause of a fenced channel is over. */
+static void restore(struct world *world)
+{
+	struct primary_side *primary = &world->primary;
+	unsigned channel = world_pick(world, CHANNELS);
+
+	if (primary->session == NULL || (primary->restore_due & 1u << channel) == 0)
+		return;
+	primary->restore_due &= ~(1u << channel);
+	primary->session->joining_mask |= 1u << channel;
 }
 
 static void read_session(struct world *world)
@@ -472,9 +638,11 @@ static void read_session(struct world *world)
 		end_session(world);
 	} else if (wire->is_up_due) {
 		wire->is_up_due = false;
-		if (tandem_push_begin(&primary->push, &wire->head, NULL) < 0)
-			world_fail(world, "the push does not begin");
-		step_simple(world, TANDEM_PRIMARY_ON_SESSION_UP);
+		on_up(world);
+	} else if (wire->lost_due != 0 && world_chance(world, 2)) {
+		on_channel_lost(world);
+	} else if (wire->up_due != 0 && world_chance(world, 2)) {
+		on_channel_up(world);
 	} else if (wire->to_primary.count > 0) {
 		read_message(world);
 	}
@@ -507,7 +675,7 @@ void primary_turn(struct world *world)
 {
 	if (world->primary.is_dead)
 		return;
-	switch (world_pick(world, 4)) {
+	switch (world_pick(world, 5)) {
 	case 0:
 		if (world_paces(world, PACE_SESSION))
 			read_session(world);
@@ -517,6 +685,9 @@ void primary_turn(struct world *world)
 			read_mail(world);
 		return;
 	case 2:
+		restore(world);
+		return;
+	case 3:
 		if (world_paces(world, PACE_COPY))
 			work_on_copy(world);
 		return;

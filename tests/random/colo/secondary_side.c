@@ -9,6 +9,7 @@
 static uint8_t caches[REGIONS][3 * 4096], images[REGIONS][3 * 4096];
 
 static void step(struct world *world, const struct tandem_secondary_event *event);
+static void on_message(struct world *world, const struct message *bytes);
 
 void secondary_begin(struct world *world, uint64_t incarnation)
 {
@@ -72,6 +73,11 @@ static void on_notified(struct world *world, const struct arrival *arrival)
 	        .type = TANDEM_SECONDARY_ON_SEAL, .channel = arrival->channel, .trailer = &trailer};
 	struct tandem_error error;
 
+	if (tandem_secondary_is_stale(&secondary->core, arrival->immediate)) {
+		world_met(world, MET_STALE_SEAL);
+		if (world->bug != BUG_STALE_SEAL_BELIEVED)
+			return;
+	}
 	if (tandem_inbox_take(&secondary->inbox, arrival->channel, arrival->immediate, &trailer,
 	                      &error) < 0) {
 		world_fail(world, "the inbox refuses an honest seal: %s", error.detail);
@@ -186,6 +192,36 @@ static void do_send(struct world *world, const struct tandem_wire_message *messa
 		wire_cut(wire);
 }
 
+static void take(struct world *world, const struct arrival *arrival)
+{
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_CHANNEL_UP,
+	                                       .channel = arrival->channel};
+
+	if (arrival->is_notify)
+		on_notified(world, arrival);
+	else if (arrival->is_channel_up)
+		step(world, &event);
+	else
+		on_message(world, &arrival->message);
+}
+
+static void fence_channels(struct world *world, uint32_t channel_mask)
+{
+	struct secondary_side *secondary = &world->secondary;
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_CHANNELS_FENCED};
+	uint64_t before = secondary->core.committed;
+
+	wire_fence_channels(secondary->session, channel_mask);
+	while (secondary->session->arrival_count > 0 && !world->has_failed) {
+		struct arrival arrival = arrival_pop(secondary->session);
+
+		take(world, &arrival);
+	}
+	if (secondary->core.committed != before)
+		world_met(world, MET_COMMIT_IN_CHANNEL_FENCE);
+	step(world, &event);
+}
+
 static void execute(struct world *world, const struct tandem_secondary_action *action)
 {
 	struct secondary_side *secondary = &world->secondary;
@@ -208,6 +244,12 @@ static void execute(struct world *world, const struct tandem_secondary_action *a
 		return;
 	case TANDEM_SECONDARY_DO_COMMIT:
 		do_commit(world);
+		return;
+	case TANDEM_SECONDARY_DO_FENCE_CHANNELS:
+		fence_channels(world, action->channel_mask);
+		return;
+	case TANDEM_SECONDARY_DO_DISCARD:
+		tandem_inbox_discard(&secondary->inbox);
 		return;
 	case TANDEM_SECONDARY_DO_APPLY:
 	case TANDEM_SECONDARY_DO_REPORT_UP:
@@ -282,10 +324,7 @@ static bool read_own(struct world *world)
 		return true;
 	}
 	arrival = arrival_pop(wire);
-	if (arrival.is_notify)
-		on_notified(world, &arrival);
-	else
-		on_message(world, &arrival.message);
+	take(world, &arrival);
 	return true;
 }
 

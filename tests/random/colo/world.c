@@ -101,10 +101,12 @@ void world_reset(struct world *world, uint64_t seed, enum bug bug, struct counts
 	world->now_ns = 1000000000;
 	world->has_faults = true;
 	world->cuts_left = world_pick(world, 5);
+	world->breaks_left = world_chance(world, 3) ? 0 : world_pick(world, 8);
 	world->crashes_left = world_chance(world, 3) ? 1 : 0;
 	world->restarts_left = world_pick(world, 3);
 	world->may_suspect = world_chance(world, 2);
 	world->may_crash = world_chance(world, 2);
+	world->is_buffered = world_chance(world, 2);
 	for (unsigned pace = 0; pace < PACE_COUNT; pace++)
 		world->pace[pace] = world_chance(world, 3) ? 1 + world_pick(world, 12) : 1;
 	controllers_begin(world);
@@ -137,6 +139,24 @@ static bool cut_one(struct world *world)
 	world->cuts_left--;
 	world_met(world, MET_CUT);
 	wire_cut(world->primary.session);
+	return true;
+}
+
+/* Likelier where an epoch is under way. */
+static bool break_channel(struct world *world)
+{
+	enum tandem_primary_phase phase = world->primary.core.phase;
+	bool is_under_way = phase >= TANDEM_PRIMARY_REPAIRING && phase <= TANDEM_PRIMARY_SEALED;
+	struct wire *wire = world->primary.session;
+
+	if (world->breaks_left == 0 || wire == NULL || wire->is_up_due || wire->is_cut ||
+	    !world_chance(world, is_under_way ? 2 : 6))
+		return false;
+	world->breaks_left--;
+	if (world_chance(world, 5))
+		wire_lose_rail(wire, world_pick(world, RAILS));
+	else
+		wire_break_channel(wire, world_pick(world, CHANNELS));
 	return true;
 }
 
@@ -186,9 +206,13 @@ static bool take_over(struct world *world)
 
 static bool fault(struct world *world)
 {
-	switch (world_pick(world, 5)) {
+	switch (world_pick(world, 8)) {
 	case 0:
 		return cut_one(world);
+	case 5:
+	case 6:
+	case 7:
+		return break_channel(world);
 	case 1:
 		return crash_secondary(world);
 	case 2:
@@ -245,7 +269,9 @@ static bool controllers(struct world *world)
 
 static bool network(struct world *world)
 {
-	switch (world_pick(world, 4)) {
+	switch (world_pick(world, 5)) {
+	case 4:
+		return world_paces(world, PACE_ARRIVE) && wire_join(world);
 	case 0:
 		return world_paces(world, PACE_ARRIVE) && wire_arrive(world);
 	case 1:
@@ -288,6 +314,14 @@ static bool is_promotion_due(const struct world *world)
 	        world->reg.copy_incarnation == world->secondary.incarnation);
 }
 
+static bool are_all_channels_up(const struct world *world)
+{
+	const struct wire *wire = world->primary.session;
+
+	return wire != NULL && wire->lost_mask == 0 && wire->lost_due == 0 && wire->up_due == 0 &&
+	       world->primary.push.stripes.up_mask == CHANNELS_ALL;
+}
+
 /* Nothing is left that a fair scheduler would still have to bring about. */
 bool world_is_at_rest(const struct world *world)
 {
@@ -299,8 +333,8 @@ bool world_is_at_rest(const struct world *world)
 		return world->is_activated && core->phase == TANDEM_PRIMARY_HALTED;
 	return world->reg.is_pair && core->is_pair && core->generation == world->reg.generation &&
 	       world->reg.copy_incarnation == world->secondary.incarnation &&
-	       core->phase == TANDEM_PRIMARY_OPEN && core->is_applied && !world->program.is_held &&
-	       world->secondary.core.is_applied &&
+	       are_all_channels_up(world) && core->phase == TANDEM_PRIMARY_OPEN &&
+	       core->is_applied && !world->program.is_held && world->secondary.core.is_applied &&
 	       world->secondary.core.committed == core->committed &&
 	       core->gate.released_ticket == core->gate.last_ticket;
 }

@@ -21,7 +21,11 @@
 
 #define REGIONS        3u
 #define PAGES          6u
-#define CHANNELS       2u
+#define CHANNELS       3u
+#define CHANNELS_ALL   ((1u << CHANNELS) - 1)
+#define RAILS          2u
+#define SLOT_PAGES     32u
+#define STRIPE_PAGES   2u
 #define QUEUE_MAX      4u
 #define MESSAGES_MAX   24u
 #define MESSAGE_BYTES  224u
@@ -58,7 +62,15 @@
 	X(ZERO_RUNS_FORGOTTEN)     /* 4.10: zero runs are not applied */                           \
 	X(STALE_INCARNATION)       /* R8: the copy is recorded for whoever is there */             \
 	X(OLD_COPIED_COUNTS)       /* a COPIED that crossed a later LEAD is believed */            \
-	X(LEAD_TWICE)              /* SOLO is led again in a generation that was led before */
+	X(LEAD_TWICE)              /* SOLO is led again in a generation that was led before */     \
+	X(WRITE_BEFORE_FENCED)     /* 4.13: lost pages are written elsewhere before the answer */  \
+	X(REUSE_BEFORE_COMMIT)     /* 4.3: stripes change over to a restored channel at once */    \
+	X(MASK_LEAVES_OUT)         /* 3.2: the mask does not name every channel posted to */       \
+	X(STALE_SEAL_BELIEVED)     /* 3.5: a seal of what FENCED has decided counts */             \
+	X(BLOB_LEFT_BEHIND)        /* 4.5: a repaired epoch is sealed without its blob */          \
+	X(CHANNEL_NOT_FENCED)      /* 3.5: FENCED is said, and writes of the channel land later */ \
+	X(NOT_TAKEN_BACK)          /* 4.7: what a lost channel carried is not pushed again */      \
+	X(ABORTED_MAP_FORGOTTEN)   /* 4.7: FENCED aborts an epoch, and its map with it */
 
 enum bug {
 #define X(name) BUG_##name,
@@ -96,6 +108,18 @@ enum bug {
 	X(TIMED_OUT)                                                                               \
 	X(REFUSED)                                                                                 \
 	X(NEW_GENERATION_IN_SESSION)                                                               \
+	X(CHANNEL_BROKEN)                                                                          \
+	X(RAIL_LOST)                                                                               \
+	X(LOST_WHILE_REPAIRING)                                                                    \
+	X(REFUSED_IN_PUSH)                                                                         \
+	X(REFUSED_IN_SEAL)                                                                         \
+	X(FENCED_ABORTED)                                                                          \
+	X(COMMIT_IN_CHANNEL_FENCE)                                                                 \
+	X(STALE_SEAL)                                                                              \
+	X(REJOINED)                                                                                \
+	X(REJOIN_REFUSED)                                                                          \
+	X(HALF_JOINED)                                                                             \
+	X(JOINED_IN_PART)                                                                          \
 	X(ENDED_PAIRED)
 
 enum met {
@@ -139,6 +163,7 @@ struct message_queue {
 
 struct arrival { /* what the standby will read next */
 	bool is_notify;
+	bool is_channel_up;
 	unsigned channel;
 	uint32_t immediate;
 	struct message message;
@@ -153,7 +178,14 @@ struct wire {
 	bool is_cut;            /* nothing moves any more */
 	bool is_broken;         /* the primary knows */
 	bool is_fenced;
-	unsigned queued[CHANNELS], landed[CHANNELS];
+	uint32_t lost_mask;    /* channels that the primary cannot use */
+	uint32_t fenced_mask;  /* of them: nothing lands any more */
+	uint32_t lost_due;     /* CHANNEL_LOST is to be read by the primary */
+	uint32_t up_due;       /* CHANNEL_UP is */
+	uint32_t joining_mask; /* asked to join again */
+	unsigned fence_count[CHANNELS];
+	/* From the front: landed, and complete for the primary. */
+	unsigned queued[CHANNELS], landed[CHANNELS], completed[CHANNELS];
 	struct entry queue[CHANNELS][QUEUE_MAX];
 	struct message_queue to_primary, to_secondary;
 	unsigned arrival_count;
@@ -226,6 +258,10 @@ struct primary_side {
 	uint64_t copied_incarnation, copied_generation;
 	uint64_t session_incarnation;
 	bool has_session;
+	uint32_t restore_due; /* channels whose pause is not over */
+	unsigned control_rail;
+	unsigned swallow; /* FENCED that a careless engine has answered itself */
+	bool is_repaired; /* a channel was fenced since the last commit */
 	uint8_t next_state[STATE_BYTES];
 };
 
@@ -258,6 +294,14 @@ struct ticket {
 	uint64_t sequence;
 	uint64_t ping; /* reads: a pong of this number or later is younger */
 	bool is_read;
+};
+
+/* Who has written a page since the last commit. */
+struct carrier {
+	const struct wire *wire;
+	uint64_t committed;
+	unsigned channel;
+	unsigned fence_count; /* of that channel then */
 };
 
 /* What the primary heard in the generation that it leads: written apart from the gate, to judge it.
@@ -295,8 +339,9 @@ struct world {
 	uint64_t now_ns, sequence;
 	bool has_faults;
 	unsigned pace[PACE_COUNT]; /* how slow each part of this schedule's world is */
-	unsigned cuts_left, crashes_left, restarts_left;
+	unsigned cuts_left, crashes_left, restarts_left, breaks_left;
 	bool may_suspect, may_crash;
+	bool is_buffered; /* a write may be complete before it lands, as over a socket */
 
 	struct record reg;
 	struct primary_controller controller;
@@ -314,6 +359,7 @@ struct world {
 	struct ticket tickets[TICKETS_MAX];
 	uint64_t checked_ticket;
 	struct heard heard;
+	struct carrier carriers[REGIONS + 1][SLOT_PAGES]; /* the last row is the slots */
 	bool is_pairing; /* a copy was captured and the controller has not spoken since (R7) */
 	uint64_t pairing_turn;
 
@@ -349,6 +395,11 @@ void wire_close_primary(struct wire *wire);
 void wire_fence(struct wire *wire);
 void wire_cut(struct wire *wire);
 void wire_drop(struct wire *wire);
+/* One data channel ends; the last one ends the session. */
+void wire_break_channel(struct wire *wire, unsigned channel);
+void wire_lose_rail(struct wire *wire, unsigned rail);
+void wire_fence_channels(struct wire *wire, uint32_t channel_mask);
+bool wire_join(struct world *world);
 bool wire_land(struct world *world);
 bool wire_complete(struct world *world);
 bool wire_arrive(struct world *world);
@@ -391,6 +442,9 @@ void check_captured(struct world *world, uint64_t epoch);
 void check_released(struct world *world);
 void check_heard(struct world *world, const struct tandem_wire_message *message);
 void check_applied(struct world *world);
+/* 4.3: a page has one channel from its first write after a commit to the next. */
+void check_posting(struct world *world, const struct wire *wire, unsigned channel,
+                   const struct tandem_write *write);
 void check_landing(struct world *world, unsigned memory_id, uint64_t offset, uint32_t length);
 void check_activated(struct world *world);
 void check_promotable(struct world *world);

@@ -55,6 +55,7 @@ struct tandem_wire_message *stranger_hello(struct lab *lab, struct tandem_wire_m
 	if (message->primary_incarnation == 0)
 		message->primary_incarnation = 0x57a; /* no program was started */
 	message->channel_count = lab->settings.channel_count;
+	message->stripe_pages = 16;
 	message->state_bytes_max = LAB_STATE_BYTES;
 	message->regions.count = 2;
 	memcpy(message->regions.entries[0].name, "heap", sizeof "heap");

@@ -159,7 +159,7 @@ static void prepare_seal(struct lab *lab, struct seal_story *story,
 	cr_assert_not_null(story->session);
 	stranger_hello(lab, message);
 	cr_assert(tandem_layout_init(&story->layout, &message->regions, message->channel_count,
-	                             message->state_bytes_max));
+	                             message->stripe_pages, message->state_bytes_max));
 	story->slots = calloc(1, tandem_layout_slots_bytes(&story->layout));
 	cr_assert_eq(tandem_session_register(story->session, story->slots,
 	                                     tandem_layout_slots_bytes(&story->layout), NULL),

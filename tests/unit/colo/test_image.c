@@ -17,7 +17,7 @@ static void begin(void)
 {
 	memcpy(directory, "/tmp/tandem-image-XXXXXX", sizeof "/tmp/tandem-image-XXXXXX");
 	cr_assert_not_null(mkdtemp(directory));
-	cr_assert(tandem_layout_init(&layout, &regions, 2, 100));
+	cr_assert(tandem_layout_init(&layout, &regions, 2, 16, 100));
 	cr_assert_eq(tandem_image_init(&image, directory, "p", NULL), 0);
 	cr_assert_eq(tandem_image_make(&image, &layout, NULL), 0);
 }

@@ -14,7 +14,7 @@ static void begin(void)
 {
 	struct tandem_layout layout;
 
-	cr_assert(tandem_layout_init(&layout, &regions, 2, 100));
+	cr_assert(tandem_layout_init(&layout, &regions, 2, 16, 100));
 	cr_assert_eq(tandem_inbox_init(&inbox, &layout, NULL), 0);
 }
 
@@ -23,7 +23,7 @@ static uint8_t *runs_of(unsigned channel, uint64_t epoch)
 	return inbox.slots + tandem_layout_runs_offset(&inbox.layout, epoch, channel);
 }
 
-/* Writes what an honest primary writes: one run, and on channel 0 a blob. */
+/* Writes what an honest primary writes: one run, and on the lowest channel a blob. */
 static void write_slots(unsigned channel, uint64_t epoch, uint64_t page)
 {
 	struct tandem_run run = {.first_page = page, .page_count = 2, .kind = TANDEM_RUN_DATA};
@@ -84,7 +84,7 @@ Test(inbox, what_was_forgotten_is_not_committed_later)
 	tandem_inbox_commit(&inbox);
 	cr_expect_eq(tandem_inbox_next_run(&inbox)->first_page, 18);
 	cr_expect_null(tandem_inbox_next_run(&inbox));
-	cr_expect_eq(inbox.committed.state_bytes, 0);
+	cr_expect_eq(inbox.committed.state_bytes, 0, "channel 0 brings it");
 	tandem_inbox_done(&inbox, false);
 }
 
@@ -98,6 +98,8 @@ enum fault {
 	STATE_CRC,
 	OUTSIDE,
 	ORDER,
+	TWO_LISTS,
+	TWICE,
 	FAULTS,
 };
 
@@ -105,6 +107,15 @@ static int take_faulty(enum fault fault)
 {
 	struct tandem_run run = {.first_page = 64, .page_count = 1, .kind = TANDEM_RUN_DATA};
 
+	tandem_inbox_forget(&inbox);
+	if (fault == TWO_LISTS || fault == TWICE) {
+		unsigned first = fault == TWICE ? 0 : 1;
+
+		write_slots(first, 4, fault == TWICE ? 20 : 1);
+		if (take(first, 4) != 0)
+			return 0;
+		inbox.sealing.mask = fault == TWICE ? 1 : 2;
+	}
 	write_slots(0, 4, 0);
 	trailer.run_count = fault == MORE_RUNS ? (uint32_t)inbox.layout.runs_max + 1
 	                    : fault == ORDER   ? 2
@@ -133,7 +144,37 @@ Test(inbox, every_fault_is_named_and_nothing_is_kept)
 		error.detail[0] = '\0';
 		cr_expect_eq(take_faulty((enum fault)fault), TANDEM_E_PROTOCOL, "%u", fault);
 		cr_expect(strstr(error.detail, "channel") != NULL, "%u", fault);
-		cr_expect_eq(inbox.sealing.mask, 0);
+		if (fault < TWO_LISTS)
+			cr_expect_eq(inbox.sealing.mask, 0);
 	}
+	tandem_inbox_done(&inbox, false);
+}
+
+/* 4.5: whoever is the lowest of the mask brings the blob. */
+Test(inbox, the_blob_comes_with_the_lowest_channel_of_the_mask)
+{
+	begin();
+	write_slots(1, 4, 18);
+	trailer.mask = 2;
+	cr_assert_eq(take(1, 4), 0);
+	tandem_inbox_commit(&inbox);
+	cr_expect_eq(inbox.committed.state_bytes, 5);
+	tandem_inbox_done(&inbox, false);
+}
+
+/* [C24]: an epoch that FENCED has aborted may list the same pages again. */
+Test(inbox, what_was_discarded_may_be_listed_again)
+{
+	begin();
+	write_slots(0, 4, 0);
+	cr_assert_eq(take(0, 4), 0);
+	tandem_inbox_discard(&inbox);
+	cr_expect_eq(inbox.sealing.mask, 0);
+	write_slots(1, 5, 0);
+	trailer.mask = 2;
+	cr_assert_eq(take(1, 5), 0);
+	tandem_inbox_commit(&inbox);
+	write_slots(0, 6, 0);
+	cr_expect_eq(take(0, 6), 0, "nor does a committed one bar them");
 	tandem_inbox_done(&inbox, false);
 }

@@ -14,22 +14,22 @@ Test(layout, each_limit_is_kept)
 	struct tandem_region_table table = regions;
 	struct tandem_layout layout;
 
-	cr_expect(tandem_layout_init(&layout, &table, 1, 0));
-	cr_expect(tandem_layout_init(&layout, &table, 16, TANDEM_STATE_BYTES_LIMIT));
-	cr_expect(!tandem_layout_init(&layout, &table, 0, 0));
-	cr_expect(!tandem_layout_init(&layout, &table, 17, 0));
-	cr_expect(!tandem_layout_init(&layout, &table, 4, TANDEM_STATE_BYTES_LIMIT + 1));
+	cr_expect(tandem_layout_init(&layout, &table, 1, 16, 0));
+	cr_expect(tandem_layout_init(&layout, &table, 16, 16, TANDEM_STATE_BYTES_LIMIT));
+	cr_expect(!tandem_layout_init(&layout, &table, 0, 16, 0));
+	cr_expect(!tandem_layout_init(&layout, &table, 17, 16, 0));
+	cr_expect(!tandem_layout_init(&layout, &table, 4, 16, TANDEM_STATE_BYTES_LIMIT + 1));
 	table.count = 0;
-	cr_expect(!tandem_layout_init(&layout, &table, 4, 0));
+	cr_expect(!tandem_layout_init(&layout, &table, 4, 16, 0));
 	table.count = TANDEM_REGIONS_MAX + 1;
-	cr_expect(!tandem_layout_init(&layout, &table, 4, 0));
+	cr_expect(!tandem_layout_init(&layout, &table, 4, 16, 0));
 	table.count = 3;
 	table.entries[2].page_count = 0;
-	cr_expect(!tandem_layout_init(&layout, &table, 4, 0));
+	cr_expect(!tandem_layout_init(&layout, &table, 4, 16, 0));
 	table.entries[2].page_count = TANDEM_REGION_PAGES_MAX + 1;
-	cr_expect(!tandem_layout_init(&layout, &table, 4, 0));
+	cr_expect(!tandem_layout_init(&layout, &table, 4, 16, 0));
 	table.entries[2].page_count = TANDEM_REGION_PAGES_MAX;
-	cr_expect(tandem_layout_init(&layout, &table, 4, 0));
+	cr_expect(tandem_layout_init(&layout, &table, 4, 16, 0));
 }
 
 /* Names become files: nothing that leaves the directory, nothing twice. */
@@ -42,31 +42,35 @@ Test(layout, names_are_file_names)
 	for (unsigned index = 0; index < sizeof wrong / sizeof *wrong; index++) {
 		memset(table.entries[1].name, 0, TANDEM_NAME_BYTES);
 		memcpy(table.entries[1].name, wrong[index], strlen(wrong[index]));
-		cr_expect(!tandem_layout_init(&layout, &table, 4, 0), "'%s'", wrong[index]);
+		cr_expect(!tandem_layout_init(&layout, &table, 4, 16, 0), "'%s'", wrong[index]);
 	}
 	memset(table.entries[1].name, 'a', TANDEM_NAME_BYTES);
-	cr_expect(!tandem_layout_init(&layout, &table, 4, 0), "a name without an end");
+	cr_expect(!tandem_layout_init(&layout, &table, 4, 16, 0), "a name without an end");
 	table.entries[1].name[TANDEM_NAME_BYTES - 1] = '\0';
-	cr_expect(tandem_layout_init(&layout, &table, 4, 0));
+	cr_expect(tandem_layout_init(&layout, &table, 4, 16, 0));
 }
 
-Test(layout, a_stripe_is_of_one_region_and_one_channel)
+Test(layout, a_stripe_is_of_one_region)
 {
+	static const unsigned sizes[] = {1, 3, 16, TANDEM_STRIPE_PAGES_MAX};
 	struct tandem_layout layout;
 
-	cr_assert(tandem_layout_init(&layout, &regions, 3, 0));
-	cr_expect_eq(layout.page_count, 48 + 16 + 48);
-	for (uint64_t page = 0; page < layout.page_count; page++) {
-		uint64_t first = page - page % TANDEM_STRIPE_PAGES;
+	for (unsigned index = 0; index < sizeof sizes / sizeof *sizes; index++) {
+		unsigned size = sizes[index];
 
-		cr_expect_eq(tandem_layout_channel(&layout, page),
-		             tandem_layout_channel(&layout, first));
-		cr_expect_eq(tandem_layout_region(&layout, page),
-		             tandem_layout_region(&layout, first));
-		cr_expect_eq(tandem_layout_region(&layout, page), page < 48   ? 0
-		                                                  : page < 64 ? 1
-		                                                              : 2);
+		cr_assert(tandem_layout_init(&layout, &regions, 3, size, 0));
+		cr_expect_eq(layout.page_count % size, 0);
+		for (uint64_t page = 0; page < layout.page_count; page++)
+			cr_expect_eq(tandem_layout_region(&layout, page),
+			             tandem_layout_region(&layout, page - page % size));
 	}
+	cr_assert(tandem_layout_init(&layout, &regions, 3, 16, 0));
+	cr_expect_eq(layout.page_count, 48 + 16 + 48);
+	cr_expect_eq(tandem_layout_region(&layout, 47), 0);
+	cr_expect_eq(tandem_layout_region(&layout, 48), 1);
+	cr_expect_eq(tandem_layout_region(&layout, 64), 2);
+	cr_expect(!tandem_layout_init(&layout, &regions, 3, 0, 0));
+	cr_expect(!tandem_layout_init(&layout, &regions, 3, TANDEM_STRIPE_PAGES_MAX + 1, 0));
 }
 
 struct piece {
@@ -81,7 +85,7 @@ Test(layout, slots_never_overlap)
 		struct piece pieces[2 * (1 + 2 * 16)];
 		unsigned count = 0;
 
-		cr_assert(tandem_layout_init(&layout, &regions, channels, 5000));
+		cr_assert(tandem_layout_init(&layout, &regions, channels, 16, 5000));
 		for (uint64_t epoch = 7; epoch <= 8; epoch++) {
 			pieces[count++] =
 			        (struct piece){tandem_layout_state_offset(&layout, epoch), 5000};
@@ -104,21 +108,6 @@ Test(layout, slots_never_overlap)
 		}
 		cr_expect_eq(tandem_layout_state_offset(&layout, 9),
 		             tandem_layout_state_offset(&layout, 7), "parity");
-	}
-}
-
-/* A channel's list has room for one run a page, however the stripes fall. */
-Test(layout, run_lists_have_room_for_one_run_a_page)
-{
-	for (unsigned channels = 1; channels <= 16; channels++) {
-		struct tandem_layout layout;
-		uint64_t pages[16] = {0};
-
-		cr_assert(tandem_layout_init(&layout, &regions, channels, 0));
-		for (uint64_t page = 0; page < layout.page_count; page++)
-			pages[tandem_layout_channel(&layout, page)]++;
-		for (unsigned channel = 0; channel < channels; channel++)
-			cr_expect_leq(pages[channel], layout.runs_max);
 	}
 }
 

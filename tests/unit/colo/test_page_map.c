@@ -11,6 +11,21 @@
 static const struct tandem_region_table regions = {
         .count = 3, .entries = {{"heap", 133}, {"notes", 1}, {"index", 220}}};
 
+static uint8_t carriers[64];
+static struct tandem_stripes stripes;
+
+/* Each stripe on some channel. */
+static void carry_all(const struct tandem_layout *layout, uint64_t *seed)
+{
+	stripes = (struct tandem_stripes){.stripe_count = layout->page_count / layout->stripe_pages,
+	                                  .stripe_pages = layout->stripe_pages,
+	                                  .channels = carriers};
+	tandem_stripes_begin(&stripes, UINT16_MAX);
+	for (uint64_t stripe = 0; stripe < stripes.stripe_count; stripe++)
+		tandem_stripes_carry(&stripes, stripe * stripes.stripe_pages,
+		                     (unsigned)(tandem_random_next(seed) % layout->channel_count));
+}
+
 struct decoded {
 	uint8_t kinds[512]; /* of each page, 0: in no run */
 	uint64_t data_pages;
@@ -28,8 +43,9 @@ static void decode_channel(const struct tandem_layout *layout, unsigned channel,
 	for (uint32_t index = 0; index < list->run_count; index++) {
 		struct tandem_run run;
 
-		cr_assert(tandem_run_decode(layout, channel, bytes + index * TANDEM_RUN_BYTES,
-		                            &next_page, &run));
+		cr_assert(tandem_run_decode(layout, bytes + index * TANDEM_RUN_BYTES, &next_page,
+		                            &run));
+		cr_assert_eq(tandem_stripes_channel(&stripes, run.first_page), channel);
 		for (uint32_t page = 0; page < run.page_count; page++) {
 			cr_assert_eq(decoded->kinds[run.first_page + page], 0, "twice");
 			decoded->kinds[run.first_page + page] = (uint8_t)run.kind;
@@ -46,7 +62,7 @@ static void check_map(const struct tandem_layout *layout, const struct tandem_pa
 
 	memset(&decoded, 0, sizeof decoded);
 	for (unsigned channel = 0; channel < layout->channel_count; channel++) {
-		struct tandem_run_list list = tandem_page_map_encode(map, layout, channel, bytes);
+		struct tandem_run_list list = tandem_page_map_encode(map, &stripes, channel, bytes);
 
 		decode_channel(layout, channel, bytes, &list, &decoded);
 	}
@@ -69,7 +85,8 @@ Test(page_map, what_is_encoded_is_what_was_recorded)
 	for (unsigned round = 0; round < 200; round++) {
 		unsigned channels = 1 + round % 16;
 
-		cr_assert(tandem_layout_init(&layout, &regions, channels, 0));
+		cr_assert(tandem_layout_init(&layout, &regions, channels, 16, 0));
+		carry_all(&layout, &seed);
 		map.page_count = layout.page_count;
 		tandem_page_map_clear(&map);
 		for (unsigned record = 0; record < (round % 8) * (round % 8) * 12; record++) {
@@ -89,11 +106,12 @@ Test(page_map, what_is_encoded_is_what_was_recorded)
 /* The worst case for the list's size: neighbours of different kinds. */
 Test(page_map, a_list_of_one_run_a_page_fits)
 {
-	uint64_t recorded[8] = {0}, zero[8] = {0};
+	uint64_t recorded[8] = {0}, zero[8] = {0}, seed = 1;
 	struct tandem_page_map map = {.recorded = recorded, .zero = zero};
 	struct tandem_layout layout;
 
-	cr_assert(tandem_layout_init(&layout, &regions, 1, 0));
+	cr_assert(tandem_layout_init(&layout, &regions, 1, 16, 0));
+	carry_all(&layout, &seed);
 	map.page_count = layout.page_count;
 	for (unsigned region = 0; region < regions.count; region++) {
 		for (uint64_t page = 0; page < regions.entries[region].page_count; page++)
@@ -112,4 +130,39 @@ Test(page_map, the_newest_record_wins)
 	cr_expect(tandem_bitmap_get(zero, 4));
 	tandem_page_map_record(&map, 4, TANDEM_RUN_DATA);
 	cr_expect(tandem_bitmap_get(recorded, 4) && !tandem_bitmap_get(zero, 4));
+}
+
+/* 4.7: an aborted epoch's map lies under the open one. */
+Test(page_map, what_was_aborted_is_merged_under)
+{
+	uint64_t recorded[1] = {0}, zero[1] = {0}, old_recorded[1] = {0}, old_zero[1] = {0};
+	struct tandem_page_map map = {.recorded = recorded, .zero = zero, .page_count = 16};
+	struct tandem_page_map old = {.recorded = old_recorded, .zero = old_zero, .page_count = 16};
+
+	tandem_page_map_record(&old, 1, TANDEM_RUN_ZERO);
+	tandem_page_map_record(&old, 2, TANDEM_RUN_ZERO);
+	tandem_page_map_record(&old, 3, TANDEM_RUN_DATA);
+	tandem_page_map_record(&map, 2, TANDEM_RUN_DATA);
+	tandem_page_map_record(&map, 3, TANDEM_RUN_ZERO);
+	tandem_page_map_merge_under(&map, &old);
+	cr_expect_eq(recorded[0], 0xe);
+	cr_expect_eq(zero[0], 0xa, "the newest record of a page wins");
+}
+
+Test(page_map, only_what_lost_channels_carried_is_taken_back)
+{
+	uint64_t recorded[1] = {0}, zero[1] = {0}, to_push[1] = {0};
+	struct tandem_page_map map = {.recorded = recorded, .zero = zero, .page_count = 48};
+	struct tandem_stripes three = {.stripe_count = 3, .stripe_pages = 16, .channels = carriers};
+
+	tandem_stripes_begin(&three, 7);
+	tandem_stripes_carry(&three, 0, 2);
+	tandem_stripes_carry(&three, 16, 1);
+	tandem_page_map_record(&map, 5, TANDEM_RUN_DATA);
+	tandem_page_map_record(&map, 6, TANDEM_RUN_ZERO);
+	tandem_page_map_record(&map, 17, TANDEM_RUN_ZERO);
+	tandem_page_map_take_back(&map, &three, 1u << 2, to_push);
+	cr_expect_eq(to_push[0], UINT64_C(3) << 5);
+	cr_expect_eq(recorded[0], UINT64_C(1) << 17);
+	cr_expect_eq(zero[0], UINT64_C(1) << 17);
 }

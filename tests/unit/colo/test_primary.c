@@ -8,7 +8,9 @@
 /* Facts in, actions out. Whole stories are in tests/random and tests/scenario; here is what they do
  * not reach: broken peers and deadlines. */
 
-#define SECOND UINT64_C(1000000000)
+#define SECOND   UINT64_C(1000000000)
+#define CHANNELS 3u
+#define ALL      7u
 
 static struct tandem_primary core;
 static struct tandem_primary_actions actions;
@@ -17,6 +19,8 @@ static void tell(enum tandem_primary_event_type type, uint64_t now_ns)
 {
 	struct tandem_primary_event event = {
 	        .type = type, .now_ns = now_ns, .is_done = true, .is_small = true};
+
+	event.channel_mask = type == TANDEM_PRIMARY_ON_SESSION_UP ? ALL : 0;
 
 	tandem_primary_step(&core, &event, &actions);
 }
@@ -69,7 +73,8 @@ static void begin(void)
 {
 	struct tandem_primary_options options = {.pair = "p",
 	                                         .incarnation = 0x1,
-	                                         .channel_count = 1,
+	                                         .channel_count = CHANNELS,
+	                                         .stripe_pages = 16,
 	                                         .connect_timeout_ns = SECOND,
 	                                         .commit_timeout_ns = SECOND,
 	                                         .ping_interval_ns = SECOND / 10,
@@ -303,4 +308,249 @@ Test(primary, halted_answers_checkpoints_and_nothing_else)
 		tell((enum tandem_primary_event_type)type, 99 * SECOND);
 		cr_expect_eq(actions.count, 0, "event %u", type);
 	}
+}
+
+/* ---- lost channels ---- */
+
+static void lose(uint32_t channel_mask, bool is_unused)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_CHANNEL_LOST,
+	                                     .now_ns = SECOND,
+	                                     .channel_mask = channel_mask,
+	                                     .is_unused = is_unused};
+
+	tandem_primary_step(&core, &event, &actions);
+}
+
+static void answer(uint32_t channel_mask, uint64_t epoch)
+{
+	struct tandem_wire_message message = {.type = TANDEM_WIRE_FENCED,
+	                                      .generation = core.generation,
+	                                      .epoch = epoch,
+	                                      .channel_mask = channel_mask};
+	struct tandem_primary_event event = {
+	        .type = TANDEM_PRIMARY_ON_MESSAGE, .now_ns = SECOND, .message = &message};
+
+	tandem_primary_step(&core, &event, &actions);
+}
+
+static const struct tandem_wire_message *asked(void)
+{
+	for (unsigned index = 0; index < actions.count; index++) {
+		if (actions.items[index].type == TANDEM_PRIMARY_DO_SEND &&
+		    actions.items[index].message.type == TANDEM_WIRE_FENCE)
+			return &actions.items[index].message;
+	}
+	return NULL;
+}
+
+/* PAIR, epoch 2 is captured and its pages are being pushed. */
+static void capture(void)
+{
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_PUSHING);
+}
+
+static void seal_in_pair(void)
+{
+	capture();
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_SEALED);
+}
+
+/* [C23] */
+Test(primary, an_unsealed_attempt_is_given_up_and_taken_again)
+{
+	uint64_t ticket;
+
+	capture();
+	ticket = tandem_primary_checkpoint_ticket(&core);
+	lose(2, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME), "the program does not wait for the fence");
+	cr_assert_not_null(asked());
+	cr_expect_eq(asked()->channel_mask, 2);
+	cr_expect_eq(asked()->epoch, 1, "nothing was sealed since");
+	cr_expect(!does(TANDEM_PRIMARY_DO_REPUSH), "not before FENCED");
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_REPAIRING);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	cr_expect_eq(actions.count, 0);
+	answer(2, 1);
+	cr_assert(does(TANDEM_PRIMARY_DO_REPUSH));
+	cr_expect_eq(action_of(TANDEM_PRIMARY_DO_REPUSH)->channel_mask, 2);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
+	cr_expect(tandem_primary_wants_checkpoint(&core));
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	cr_expect_eq(action_of(TANDEM_PRIMARY_DO_SEAL)->epoch, 3);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	hear(TANDEM_WIRE_COMMITTED, 3);
+	cr_expect_eq(core.gate.released_ticket, ticket);
+}
+
+/* [C24] */
+Test(primary, a_sealed_epoch_is_decided_by_fenced)
+{
+	seal_in_pair();
+	lose(4, false);
+	cr_assert_not_null(asked());
+	cr_expect_eq(asked()->epoch, 2);
+	cr_expect_eq(core.sealed, 2, "undecided");
+	answer(4, 1);
+	cr_expect(does(TANDEM_PRIMARY_DO_ABORT_MAP) && does(TANDEM_PRIMARY_DO_REPUSH));
+	cr_expect_eq(core.sealed, 0);
+	cr_expect_eq(core.committed, 1);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
+	seal_in_pair();
+	lose(4, false);
+	answer(4, 2);
+	cr_expect(does(TANDEM_PRIMARY_DO_COMMIT_MAP) && !does(TANDEM_PRIMARY_DO_ABORT_MAP));
+	cr_expect_eq(core.committed, 2);
+	seal_in_pair();
+	lose(4, false);
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_REPAIRING);
+	answer(4, 2);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
+	hear(TANDEM_WIRE_APPLIED, 2);
+	cr_expect(!does(TANDEM_PRIMARY_DO_DROP_SESSION));
+}
+
+Test(primary, a_waiting_checkpoint_is_taken_after_the_fence)
+{
+	seal_in_pair();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_assert(core.is_waiting);
+	lose(1, false);
+	answer(1, 1);
+	cr_expect(does(TANDEM_PRIMARY_DO_SCAN));
+	cr_expect_eq(core.captured, 3, "the number of the aborted epoch is not used again");
+	pair_up();
+	lose(1, false);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_REPAIRING);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_expect(!does(TANDEM_PRIMARY_DO_SCAN) && !does(TANDEM_PRIMARY_DO_RESUME));
+	answer(1, 1);
+	cr_expect(does(TANDEM_PRIMARY_DO_SCAN));
+}
+
+Test(primary, later_losses_wait_for_the_next_fence)
+{
+	pair_up();
+	lose(1, false);
+	lose(2, false);
+	cr_expect_null(asked(), "one at a time");
+	answer(1, 1);
+	cr_assert_not_null(asked());
+	cr_expect_eq(asked()->channel_mask, 2);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_REPAIRING);
+	answer(2, 1);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
+}
+
+/* A channel that could not be restored does not disturb an epoch that it has no part in. */
+Test(primary, an_unused_channel_is_fenced_between_epochs)
+{
+	capture();
+	lose(4, true);
+	cr_expect_eq(actions.count, 0);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_assert_not_null(asked());
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_REPAIRING);
+}
+
+Test(primary, channels_that_did_not_join_are_fenced_after_welcome)
+{
+	struct tandem_primary_event up = {
+	        .type = TANDEM_PRIMARY_ON_SESSION_UP, .now_ns = SECOND, .channel_mask = 5};
+
+	begin();
+	tandem_primary_step(&core, &up, &actions);
+	hear(TANDEM_WIRE_WELCOME, 0);
+	cr_assert_not_null(asked());
+	cr_expect_eq(asked()->channel_mask, 2);
+	cr_expect(does(TANDEM_PRIMARY_DO_MARK_ALL) && !does(TANDEM_PRIMARY_DO_SCAN));
+	answer(2, 0);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_COPYING);
+}
+
+/* R7: an attempt that is given up is no copy; the gate opens again and the copy goes on. */
+Test(primary, a_lost_channel_gives_up_the_capture_of_a_copy)
+{
+	uint64_t ticket;
+
+	seal_copy();
+	ticket = tandem_primary_confirm_ticket(&core);
+	lose(2, false);
+	cr_expect_lt(core.gate.released_ticket, ticket, "it may have been committed");
+	answer(2, 0);
+	cr_expect_eq(core.gate.released_ticket, ticket);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_COPYING);
+	cr_expect(core.is_copying && !core.is_copy_captured);
+	seal_copy();
+	lose(2, false);
+	answer(2, 1);
+	cr_expect_eq(core.committed, 1);
+	hear(TANDEM_WIRE_APPLIED, 1);
+	cr_expect(does(TANDEM_PRIMARY_DO_REPORT_COPIED));
+}
+
+/* R7: the epoch after a copy is given up, the copy itself is committed. */
+Test(primary, a_committed_copy_keeps_the_gate_while_the_next_epoch_is_given_up)
+{
+	uint64_t ticket;
+
+	seal_copy();
+	hear(TANDEM_WIRE_COMMITTED, 1);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	ticket = tandem_primary_confirm_ticket(&core);
+	lose(2, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
+	answer(2, 1);
+	cr_expect_lt(core.gate.released_ticket, ticket);
+	hear(TANDEM_WIRE_APPLIED, 1);
+	cr_expect(does(TANDEM_PRIMARY_DO_REPORT_COPIED));
+}
+
+Test(primary, a_wrong_answer_to_a_fence_drops_the_session)
+{
+	pair_up();
+	answer(1, 1);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "it was not asked");
+	pair_up();
+	lose(1, false);
+	answer(3, 1);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "other channels");
+	pair_up();
+	lose(1, false);
+	answer(1, 2);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "an epoch that was never sealed");
+	seal_in_pair();
+	lose(1, false);
+	answer(1, 0);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "an epoch before the committed one");
+}
+
+/* [C23]: the wait for FENCED ends the session, it aborts nothing. */
+Test(primary, fenced_is_not_waited_for_without_end)
+{
+	pair_up();
+	lose(1, false);
+	cr_expect_eq(tandem_primary_deadline_ns(&core), core.ping_at_ns);
+	core.heard_ns = 9 * SECOND;
+	core.generation_ns = 9 * SECOND;
+	tell(TANDEM_PRIMARY_ON_TICK, 2 * SECOND);
+	cr_expect(drops(TANDEM_E_TIMEOUT));
+	seal_in_pair();
+	lose(1, false);
+	core.heard_ns = 9 * SECOND;
+	tell(TANDEM_PRIMARY_ON_TICK, 2 * SECOND);
+	cr_expect(drops(TANDEM_E_TIMEOUT));
+	cr_expect_eq(core.sealed, 2, "still in doubt");
 }

@@ -64,7 +64,7 @@ static void join(void)
 	for (unsigned i = 0; i < CHANNELS; i++)
 		cr_assert(tandem_session_next_event(secondary, &event) &&
 		          event.type == TANDEM_SESSION_CHANNEL_UP);
-	cr_assert_eq(tandem_push_begin(&push, primary, NULL), 0);
+	cr_assert_eq(tandem_push_begin(&push, primary, event.channel_mask, NULL), 0);
 }
 
 static void begin(void)
@@ -75,7 +75,7 @@ static void begin(void)
 	fabric = tandem_fabric_new();
 	cr_assert_eq(tandem_transport_open_memory(fabric, &transport), 0);
 	cr_assert_eq(tandem_transport_listen(transport, &options, &listener, NULL), 0);
-	cr_assert(tandem_layout_init(&push.layout, &regions, CHANNELS, 256));
+	cr_assert(tandem_layout_init(&push.layout, &regions, CHANNELS, 16, 256));
 	push.bases[0] = heap;
 	push.bases[1] = notes;
 	push.stall_timeout_ns = 20 * TANDEM_NS_PER_S;
@@ -148,6 +148,7 @@ static void commit_and_apply(void)
 	while (!take_seals())
 		tandem_session_progress(primary);
 	tandem_inbox_commit(&inbox);
+	tandem_push_commit(&push);
 	while ((run = tandem_inbox_next_run(&inbox)) != NULL)
 		tandem_image_apply(&image, run);
 	tandem_push_forget(&push);

@@ -50,6 +50,7 @@ static struct tandem_wire_message hello(void)
 	                                    .pair = "p",
 	                                    .primary_incarnation = 0x1,
 	                                    .channel_count = 2,
+	                                    .stripe_pages = 16,
 	                                    .state_bytes_max = 100,
 	                                    .regions = {.count = 1, .entries = {{"a", 40}}}};
 }
@@ -151,7 +152,7 @@ Test(secondary, every_wrong_trailer_drops_the_session)
 	good.mask = 2;
 	good.state_bytes = 1;
 	seal(1, &good);
-	cr_expect(does(TANDEM_SECONDARY_DO_DROP), "a blob travels on channel 0");
+	cr_expect(!does(TANDEM_SECONDARY_DO_DROP), "a blob travels on the lowest channel");
 }
 
 Test(secondary, trailers_must_agree)
@@ -314,4 +315,128 @@ Test(secondary, another_primary_begins_with_nothing)
 	tandem_secondary_step(&core, &event, &actions);
 	cr_expect(does(TANDEM_SECONDARY_DO_RENEW));
 	cr_expect_eq(core.committed, 0);
+}
+
+/* ---- lost channels ---- */
+
+static void ask_fence(uint32_t channel_mask, uint64_t epoch)
+{
+	struct tandem_wire_message message = {.type = TANDEM_WIRE_FENCE,
+	                                      .generation = 2,
+	                                      .epoch = epoch,
+	                                      .channel_mask = channel_mask};
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_MESSAGE,
+	                                       .message = &message};
+
+	tandem_secondary_step(&core, &event, &actions);
+}
+
+static void channel_up(unsigned channel)
+{
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_CHANNEL_UP,
+	                                       .channel = channel};
+
+	tandem_secondary_step(&core, &event, &actions);
+}
+
+/* [C23] */
+Test(secondary, an_incomplete_epoch_is_nothing_after_the_answer)
+{
+	begin();
+	seal_good(0, 1, 0);
+	ask_fence(2, 1);
+	cr_assert(does(TANDEM_SECONDARY_DO_FENCE_CHANNELS));
+	cr_expect_eq(actions.items[0].channel_mask, 2);
+	cr_expect_null(sent(TANDEM_WIRE_FENCED), "not before the fence");
+	tell(TANDEM_SECONDARY_ON_CHANNELS_FENCED, true);
+	cr_assert_not_null(sent(TANDEM_WIRE_FENCED));
+	cr_expect_eq(sent(TANDEM_WIRE_FENCED)->epoch, 0);
+	cr_expect_eq(sent(TANDEM_WIRE_FENCED)->channel_mask, 2);
+	cr_expect(does(TANDEM_SECONDARY_DO_DISCARD));
+	cr_expect(tandem_secondary_is_stale(&core, 1));
+	cr_expect(!tandem_secondary_is_stale(&core, 2));
+}
+
+/* [C24]: seals that were still queued complete the epoch, and the answer says so after COMMITTED.
+ */
+Test(secondary, a_seal_that_had_arrived_counts)
+{
+	begin();
+	seal_good(0, 1, 0);
+	ask_fence(2, 1);
+	seal_good(1, 1, 0);
+	cr_expect_not_null(sent(TANDEM_WIRE_COMMITTED));
+	tell(TANDEM_SECONDARY_ON_CHANNELS_FENCED, true);
+	cr_assert_not_null(sent(TANDEM_WIRE_FENCED));
+	cr_expect_eq(sent(TANDEM_WIRE_FENCED)->epoch, 1);
+	cr_expect(!does(TANDEM_SECONDARY_DO_DISCARD));
+}
+
+Test(secondary, a_mask_names_no_fenced_channel)
+{
+	struct tandem_trailer trailer = trailer_of(0, 2, 0);
+
+	begin();
+	ask_fence(2, 1);
+	tell(TANDEM_SECONDARY_ON_CHANNELS_FENCED, true);
+	seal(0, &trailer);
+	cr_expect(does(TANDEM_SECONDARY_DO_DROP));
+	begin();
+	ask_fence(2, 1);
+	tell(TANDEM_SECONDARY_ON_CHANNELS_FENCED, true);
+	trailer.mask = 1;
+	seal(0, &trailer);
+	cr_expect_eq(core.committed, 2, "the healthy one alone");
+	begin();
+	ask_fence(2, 1);
+	tell(TANDEM_SECONDARY_ON_CHANNELS_FENCED, true);
+	channel_up(1);
+	seal_good(0, 2, 0);
+	seal_good(1, 2, 0);
+	cr_expect_eq(core.committed, 2, "it has joined again");
+}
+
+Test(secondary, a_wrong_fence_drops_the_session)
+{
+	begin();
+	ask_fence(0, 1);
+	cr_expect(does(TANDEM_SECONDARY_DO_DROP), "no channel");
+	begin();
+	ask_fence(4, 1);
+	cr_expect(does(TANDEM_SECONDARY_DO_DROP), "no such channel");
+	begin();
+	ask_fence(1, 1);
+	ask_fence(2, 1);
+	cr_expect(does(TANDEM_SECONDARY_DO_DROP), "two at a time");
+	begin();
+	seal_good(0, 5, 0);
+	seal_good(1, 5, 0);
+	ask_fence(2, 4);
+	cr_expect(does(TANDEM_SECONDARY_DO_DROP), "an epoch before the committed one");
+}
+
+/* [C21] */
+Test(secondary, a_fenced_standby_answers_no_fence)
+{
+	begin();
+	ask_fence(2, 1);
+	tell(TANDEM_SECONDARY_ON_FENCE, true);
+	tell(TANDEM_SECONDARY_ON_CHANNELS_FENCED, true);
+	cr_expect_eq(actions.count, 0);
+	begin();
+	tell(TANDEM_SECONDARY_ON_FENCE, true);
+	ask_fence(2, 1);
+	cr_expect_eq(actions.count, 0);
+}
+
+/* Epochs are 64 bits, immediates 32. */
+Test(secondary, stale_is_judged_over_the_wrap)
+{
+	begin();
+	ask_fence(2, UINT64_C(0x1ffffffff));
+	tell(TANDEM_SECONDARY_ON_CHANNELS_FENCED, true);
+	cr_expect(tandem_secondary_is_stale(&core, UINT32_MAX));
+	cr_expect(tandem_secondary_is_stale(&core, UINT32_MAX - 5));
+	cr_expect(!tandem_secondary_is_stale(&core, 0));
+	cr_expect(!tandem_secondary_is_stale(&core, 3));
 }

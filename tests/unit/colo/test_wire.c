@@ -20,7 +20,10 @@ static struct tandem_wire_message message_of(enum tandem_wire_type type)
 		message.primary_incarnation = 0xaaaa;
 		message.secondary_incarnation = 0xbbbb;
 	}
+	if (type == TANDEM_WIRE_FENCE || type == TANDEM_WIRE_FENCED)
+		message.channel_mask = 0xa5;
 	if (type == TANDEM_WIRE_HELLO) {
+		message.stripe_pages = 16;
 		memcpy(message.pair, "pair", 5);
 		message.channel_count = 4;
 		message.state_bytes_max = 4096;
@@ -40,7 +43,7 @@ static struct tandem_wire_message message_of(enum tandem_wire_type type)
 
 Test(wire, every_type_comes_back_as_it_was)
 {
-	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_APPLIED; type++) {
+	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_FENCED; type++) {
 		struct tandem_wire_message message = message_of((enum tandem_wire_type)type), back;
 		uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
 		size_t length = tandem_wire_encode(&message, bytes);
@@ -52,7 +55,7 @@ Test(wire, every_type_comes_back_as_it_was)
 
 Test(wire, every_truncation_and_every_more_is_refused)
 {
-	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_APPLIED; type++) {
+	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_FENCED; type++) {
 		struct tandem_wire_message message = message_of((enum tandem_wire_type)type), back;
 		uint8_t bytes[TANDEM_WIRE_BYTES_MAX + 1] = {0};
 		size_t length = tandem_wire_encode(&message, bytes);
@@ -66,7 +69,7 @@ Test(wire, every_truncation_and_every_more_is_refused)
 
 Test(wire, every_flipped_bit_is_refused)
 {
-	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_APPLIED; type++) {
+	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_FENCED; type++) {
 		struct tandem_wire_message message = message_of((enum tandem_wire_type)type), back;
 		uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
 		size_t length = tandem_wire_encode(&message, bytes);
@@ -145,8 +148,7 @@ struct run_case {
 	const char *why;
 };
 
-/* Regions of 33 (stripes 0 to 2), 1 (stripe 3) and 20 pages (stripes 4, 5) on 2 channels; asked for
- * channel 0. */
+/* Regions of 33 (stripes 0 to 2), 1 (stripe 3) and 20 pages (stripes 4, 5). */
 static const struct run_case run_cases[] = {
         {0, 1, TANDEM_RUN_DATA, 0, true, "the first page"},
         {0, 16, TANDEM_RUN_ZERO, 0, true, "a whole stripe"},
@@ -156,7 +158,7 @@ static const struct run_case run_cases[] = {
         {0, 17, TANDEM_RUN_DATA, 0, false, "longer than a stripe"},
         {15, 2, TANDEM_RUN_DATA, 0, false, "over a stripe's end"},
         {15, UINT32_MAX, TANDEM_RUN_DATA, 0, false, "a count that wraps"},
-        {16, 1, TANDEM_RUN_DATA, 0, false, "another channel's stripe"},
+        {16, 1, TANDEM_RUN_DATA, 0, true, "any stripe"},
         {32, 2, TANDEM_RUN_DATA, 0, false, "over a region's end, into padding"},
         {33, 1, TANDEM_RUN_DATA, 0, false, "padding"},
         {5, 1, TANDEM_RUN_DATA, 6, false, "before the end of the last run"},
@@ -167,13 +169,13 @@ static const struct run_case run_cases[] = {
         {UINT64_MAX - 15, 16, TANDEM_RUN_DATA, 0, false, "a page that wraps"},
 };
 
-Test(wire, a_run_lies_in_one_stripe_of_its_channel)
+Test(wire, a_run_lies_in_one_stripe)
 {
 	static const struct tandem_region_table regions = {
 	        .count = 3, .entries = {{"heap", 33}, {"notes", 1}, {"index", 20}}};
 	struct tandem_layout layout;
 
-	cr_assert(tandem_layout_init(&layout, &regions, 2, 0));
+	cr_assert(tandem_layout_init(&layout, &regions, 2, 16, 0));
 	for (size_t index = 0; index < sizeof run_cases / sizeof *run_cases; index++) {
 		const struct run_case *one = &run_cases[index];
 		struct tandem_run run = {.first_page = one->first_page,
@@ -184,7 +186,7 @@ Test(wire, a_run_lies_in_one_stripe_of_its_channel)
 		uint64_t next_page = one->next_page;
 
 		tandem_run_encode(&run, bytes);
-		cr_expect_eq(tandem_run_decode(&layout, 0, bytes, &next_page, &back), one->is_good,
+		cr_expect_eq(tandem_run_decode(&layout, bytes, &next_page, &back), one->is_good,
 		             "%s", one->why);
 		if (one->is_good) {
 			cr_expect_eq(next_page, one->first_page + one->page_count, "%s", one->why);

@@ -1,0 +1,244 @@
+#include "primary_internal.h"
+
+#include <tandem/error.h>
+
+bool tandem_primary_is_capturing(const struct tandem_primary *primary)
+{
+	return primary->phase >= TANDEM_PRIMARY_SCANNING &&
+	       primary->phase <= TANDEM_PRIMARY_SETTLING;
+}
+
+/* The program is quiescent: find, push, seal. In a copy the gate closes here, until the register
+ * says PAIR (R7). */
+static void capture(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	primary->is_waiting = false;
+	primary->is_copy_captured = primary->is_copying;
+	primary->captured = primary->next_epoch++; /* output from here on belongs to the next one */
+	tandem_primary_enter(primary, TANDEM_PRIMARY_SCANNING, UINT64_MAX);
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN);
+}
+
+static void copy_is_ready(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	primary->is_copy_ready = true;
+	if (primary->is_waiting)
+		capture(primary, actions);
+}
+
+static void continue_copy(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	tandem_primary_enter(primary, TANDEM_PRIMARY_COPYING, UINT64_MAX);
+	primary->is_copy_ready = false;
+	primary->copy_pass = 0;
+	if (primary->options.copy_passes_max == 0)
+		copy_is_ready(primary, actions);
+	else
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN);
+}
+
+void tandem_primary_go_on(struct tandem_primary *primary, uint64_t now_ns,
+                          struct tandem_primary_actions *actions)
+{
+	if (tandem_repair_is_under_way(&primary->repair)) {
+		tandem_primary_ask(primary, now_ns, actions);
+		tandem_primary_enter(primary, TANDEM_PRIMARY_REPAIRING, UINT64_MAX);
+	} else if (primary->is_copying && !primary->is_copy_captured) {
+		continue_copy(primary, actions);
+	} else {
+		tandem_primary_enter(primary, TANDEM_PRIMARY_OPEN, UINT64_MAX);
+		if (primary->is_waiting)
+			capture(primary, actions);
+	}
+}
+
+void tandem_primary_start_copy(struct tandem_primary *primary, uint64_t now_ns, bool is_full,
+                               struct tandem_primary_actions *actions)
+{
+	primary->is_copying = true;
+	primary->is_copy_captured = false;
+	if (is_full) {
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_MARK_ALL)->is_fresh =
+		        primary->is_fresh;
+		primary->peer_incarnation = 0;
+	}
+	tandem_primary_go_on(primary, now_ns, actions);
+}
+
+static void seal(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	struct tandem_primary_action *action = tandem_primary_act(actions, TANDEM_PRIMARY_DO_SEAL);
+
+	action->epoch = primary->captured;
+	action->base = primary->base;
+	/* A trailer carries the new generation once the secondary knows it. */
+	action->generation = primary->peer_generation == primary->generation
+	                             ? primary->generation
+	                             : primary->session_generation;
+	primary->session_generation = action->generation;
+	primary->sealed = primary->captured;
+	primary->last_sealed = primary->captured;
+}
+
+void tandem_primary_commit(struct tandem_primary *primary, uint64_t now_ns,
+                           struct tandem_primary_actions *actions)
+{
+	primary->committed = primary->sealed;
+	primary->base = primary->sealed;
+	primary->sealed = 0;
+	primary->is_applied = false;
+	primary->apply_deadline_ns =
+	        now_ns + TANDEM_PRIMARY_APPLY_TIMEOUT_FACTOR * primary->options.commit_timeout_ns;
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_COMMIT_MAP);
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_REPORT_COMMITTED)->epoch = primary->committed;
+}
+
+/* Its number is not used again, its pages and channels stay in the map (4.7, 4.8). A copy goes on
+ * beside the running program. */
+void tandem_primary_abort(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	primary->sealed = 0;
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_ABORT_MAP);
+	if (!primary->is_copying)
+		return;
+	tandem_primary_release_copy(primary);
+	tandem_primary_resume(primary, actions);
+}
+
+void tandem_primary_on_checkpoint(struct tandem_primary *primary,
+                                  struct tandem_primary_actions *actions)
+{
+	primary->is_held = true;
+	switch (primary->phase) {
+	case TANDEM_PRIMARY_OPEN:
+		capture(primary, actions);
+		return;
+	case TANDEM_PRIMARY_COPYING:
+		if (primary->is_copy_ready)
+			capture(primary, actions);
+		else
+			tandem_primary_resume(primary, actions);
+		return;
+	case TANDEM_PRIMARY_REPAIRING:
+		primary->is_waiting = !tandem_primary_skips_checkpoint(primary);
+		if (!primary->is_waiting)
+			tandem_primary_resume(primary, actions);
+		return;
+	case TANDEM_PRIMARY_UNSEALED:
+	case TANDEM_PRIMARY_SEALED:
+		primary->is_waiting = true;
+		return;
+	case TANDEM_PRIMARY_IDLE:
+	case TANDEM_PRIMARY_DOWN:
+	case TANDEM_PRIMARY_JOINING:
+	case TANDEM_PRIMARY_GREETING:
+	case TANDEM_PRIMARY_HELD:
+	case TANDEM_PRIMARY_SCANNING:
+	case TANDEM_PRIMARY_PUSHING:
+	case TANDEM_PRIMARY_BLOCKED:
+	case TANDEM_PRIMARY_SETTLING:
+	case TANDEM_PRIMARY_HALTED:
+		tandem_primary_resume(primary, actions);
+		return;
+	}
+}
+
+static void copy_is_applied(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	struct tandem_primary_action *action =
+	        tandem_primary_act(actions, TANDEM_PRIMARY_DO_REPORT_COPIED);
+
+	action->epoch = primary->committed;
+	action->peer_incarnation = primary->session_incarnation;
+	primary->is_copying = false;
+	primary->is_copy_captured = false;
+	primary->has_copied = true;
+	primary->is_copy_told = true;
+	primary->peer_incarnation = primary->session_incarnation;
+}
+
+void tandem_primary_on_applied(struct tandem_primary *primary,
+                               const struct tandem_primary_event *event,
+                               struct tandem_primary_actions *actions)
+{
+	if (primary->is_applied || event->message->epoch != primary->committed) {
+		tandem_primary_drop(primary, actions, TANDEM_E_PROTOCOL,
+		                    "APPLIED of an epoch that is not the last committed one");
+		return;
+	}
+	primary->is_applied = true;
+	primary->apply_deadline_ns = UINT64_MAX;
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_FORGET_MAP);
+	if (primary->is_copying)
+		copy_is_applied(primary, actions);
+	if (primary->phase == TANDEM_PRIMARY_BLOCKED) {
+		tandem_primary_enter(primary, TANDEM_PRIMARY_PUSHING, UINT64_MAX);
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_PUSH);
+	} else if (primary->phase == TANDEM_PRIMARY_UNSEALED) {
+		seal(primary, actions);
+		tandem_primary_enter(primary, TANDEM_PRIMARY_SEALED,
+		                     event->now_ns + primary->options.commit_timeout_ns);
+	}
+}
+
+void tandem_primary_on_scanned(struct tandem_primary *primary,
+                               const struct tandem_primary_event *event,
+                               struct tandem_primary_actions *actions)
+{
+	if (primary->phase == TANDEM_PRIMARY_SCANNING) {
+		if (primary->is_copying)
+			tandem_gate_hold(&primary->gate); /* [C20] */
+		tandem_primary_enter(primary, TANDEM_PRIMARY_PUSHING, UINT64_MAX);
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_PUSH);
+	} else if (primary->phase == TANDEM_PRIMARY_COPYING && !primary->is_copy_ready) {
+		if (event->is_small || primary->copy_pass >= primary->options.copy_passes_max)
+			copy_is_ready(primary, actions);
+		else
+			tandem_primary_act(actions, TANDEM_PRIMARY_DO_SLICE);
+	}
+}
+
+void tandem_primary_on_sliced(struct tandem_primary *primary,
+                              const struct tandem_primary_event *event,
+                              struct tandem_primary_actions *actions)
+{
+	if (primary->phase != TANDEM_PRIMARY_COPYING || primary->is_copy_ready)
+		return;
+	if (!event->is_done) {
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_SLICE);
+		return;
+	}
+	primary->copy_pass++;
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN);
+}
+
+void tandem_primary_on_pushed(struct tandem_primary *primary,
+                              const struct tandem_primary_event *event,
+                              struct tandem_primary_actions *actions)
+{
+	if (primary->phase != TANDEM_PRIMARY_PUSHING)
+		return;
+	if (!event->is_done) {
+		tandem_primary_enter(primary, TANDEM_PRIMARY_BLOCKED, UINT64_MAX);
+		return;
+	}
+	if (primary->is_applied)
+		seal(primary, actions);
+	tandem_primary_enter(primary, TANDEM_PRIMARY_SETTLING, UINT64_MAX);
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SETTLE);
+}
+
+void tandem_primary_on_settled(struct tandem_primary *primary,
+                               const struct tandem_primary_event *event,
+                               struct tandem_primary_actions *actions)
+{
+	if (primary->phase != TANDEM_PRIMARY_SETTLING)
+		return;
+	primary->heard_ns = event->now_ns; /* completions are the peer's life sign too */
+	tandem_primary_resume(primary, actions);
+	if (primary->sealed != 0)
+		tandem_primary_enter(primary, TANDEM_PRIMARY_SEALED,
+		                     event->now_ns + primary->options.commit_timeout_ns);
+	else
+		tandem_primary_enter(primary, TANDEM_PRIMARY_UNSEALED, UINT64_MAX);
+}

@@ -1,0 +1,37 @@
+#ifndef TANDEM_ENGINE_INTERNAL_H
+#define TANDEM_ENGINE_INTERNAL_H
+
+#include "engine.h"
+
+/* The engine in three files: engine.c (its thread, the core's actions, other threads),
+ * engine_session.c (the session, its messages and channels) and engine_work.c (scan, push, seal).
+ */
+
+/* Steps the core and does what it says. */
+void tandem_engine_step(struct tandem_engine *engine, const struct tandem_primary_event *event);
+void tandem_engine_tell(struct tandem_engine *engine, enum tandem_primary_event_type type);
+void tandem_engine_set_phase(struct tandem_engine *engine, enum tandem_phase phase);
+
+/* engine_session.c */
+void tandem_engine_say(struct tandem_engine *engine, enum tandem_control_type type,
+                       uint64_t generation, uint64_t epoch);
+void tandem_engine_set_yankable(struct tandem_engine *engine, struct tandem_session *session);
+void tandem_engine_connect(struct tandem_engine *engine);
+void tandem_engine_send(struct tandem_engine *engine, const struct tandem_wire_message *message);
+void tandem_engine_lose(struct tandem_engine *engine, int code, const char *operation,
+                        const char *reason);
+/* A push, seal or settle failed with `code`. */
+void tandem_engine_lose_work(struct tandem_engine *engine, int code, const char *operation,
+                             const char *reason);
+/* True when something has happened. */
+bool tandem_engine_read_session(struct tandem_engine *engine);
+
+/* engine_work.c */
+void tandem_engine_scan(struct tandem_engine *engine);
+void tandem_engine_slice(struct tandem_engine *engine);
+void tandem_engine_push(struct tandem_engine *engine);
+/* False when the session was lost. */
+bool tandem_engine_seal(struct tandem_engine *engine, const struct tandem_primary_action *action);
+void tandem_engine_settle(struct tandem_engine *engine);
+
+#endif

@@ -1,0 +1,129 @@
+#include "engine_internal.h"
+
+#include <string.h>
+
+#include <tandem/clock.h>
+#include <tandem/failpoint.h>
+
+#include "../core/bitmap.h"
+
+/* Pages pushed beside the running program before the world is looked at again: 4 MiB. */
+#define SLICE_PAGES 1024u
+/* A copy is nearly complete when this fraction of the pages is left; the rest is for the capture.
+ */
+#define SMALL_FRACTION 64u
+
+/* [C22]: a region whose tracker fails is all dirty: slow, and never silently stale. */
+static void scan(struct tandem_engine *engine)
+{
+	const struct tandem_layout *layout = &engine->push.layout;
+	uint64_t start_ns = tandem_clock_now_ns();
+	bool has_failed = false;
+
+	for (unsigned region = 0; region < layout->regions.count; region++) {
+		if (tandem_tracker_scan(engine->trackers[region], engine->push.to_push,
+		                        layout->first_page[region], NULL) == 0)
+			continue;
+		has_failed = true;
+		tandem_bitmap_set_range(engine->push.to_push, layout->first_page[region],
+		                        layout->regions.entries[region].page_count);
+	}
+	if (has_failed) /* status shows it */
+		memcpy(engine->stats->tracker, "failed", sizeof "failed");
+	tandem_histogram_add(&engine->stats->scan_ns, tandem_clock_now_ns() - start_ns);
+}
+
+void tandem_engine_scan(struct tandem_engine *engine)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_SCANNED};
+	uint64_t left;
+
+	TANDEM_FAILPOINT("scan");
+	scan(engine);
+	left = tandem_push_left(&engine->push);
+	event.is_small = left <= engine->push.layout.page_count / SMALL_FRACTION;
+	event.now_ns = tandem_clock_now_ns();
+	if (engine->core.is_copying)
+		atomic_store(&engine->stats->copy_bytes_total,
+		             atomic_load(&engine->stats->copy_bytes_done) +
+		                     left * TANDEM_PAGE_BYTES);
+	tandem_engine_step(engine, &event);
+}
+
+static void count_pushed(struct tandem_engine *engine)
+{
+	const struct tandem_push *push = &engine->push;
+
+	atomic_store(&engine->stats->pages_pushed, push->data_pages);
+	atomic_store(&engine->stats->zero_pages, push->zero_pages);
+	atomic_store(&engine->stats->bytes_pushed, push->data_pages * TANDEM_PAGE_BYTES);
+}
+
+/* SLICED only when the slice is locally complete: a page that a posted write may still read counts
+ * as dirty (4.2). */
+void tandem_engine_slice(struct tandem_engine *engine)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_SLICED};
+	bool is_blocked;
+	int code = tandem_push_pages(&engine->push, SLICE_PAGES, &event.is_done, &is_blocked);
+
+	if (code == 0)
+		code = tandem_push_settle(&engine->push);
+	if (code < 0) {
+		tandem_engine_lose_work(engine, code, "push", "the push of a copy failed");
+		return;
+	}
+	count_pushed(engine);
+	atomic_fetch_add(&engine->stats->copy_bytes_done, SLICE_PAGES * TANDEM_PAGE_BYTES);
+	event.now_ns = tandem_clock_now_ns();
+	atomic_store(&engine->heard_ns, event.now_ns);
+	tandem_engine_step(engine, &event);
+}
+
+void tandem_engine_push(struct tandem_engine *engine)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_PUSHED};
+	uint64_t start_ns = tandem_clock_now_ns();
+	bool is_done = false, is_blocked = false;
+	int code;
+
+	tandem_engine_set_phase(engine, TANDEM_PHASE_PUSH);
+	code = tandem_push_pages(&engine->push, UINT64_MAX, &is_done, &is_blocked);
+	if (code < 0) {
+		tandem_engine_lose_work(engine, code, "push", "the push of an epoch failed");
+		return;
+	}
+	count_pushed(engine);
+	tandem_histogram_add(&engine->stats->push_ns, tandem_clock_now_ns() - start_ns);
+	event.is_done = !is_blocked;
+	event.now_ns = tandem_clock_now_ns();
+	tandem_engine_step(engine, &event);
+}
+
+bool tandem_engine_seal(struct tandem_engine *engine, const struct tandem_primary_action *action)
+{
+	int code;
+
+	tandem_engine_set_phase(engine, TANDEM_PHASE_SEAL);
+	code = tandem_push_seal(&engine->push, action->epoch, action->base, action->generation);
+	engine->sealed_at_ns = tandem_clock_now_ns();
+	if (code < 0)
+		tandem_engine_lose_work(engine, code, "seal", "the seal of an epoch failed");
+	/* Sealed on some channels or on none: only FENCED decides it now. */
+	return code == 0 || code == TANDEM_E_CHANNEL_LOST;
+}
+
+/* [C17] */
+void tandem_engine_settle(struct tandem_engine *engine)
+{
+	int code = tandem_push_settle(&engine->push);
+
+	if (code < 0) {
+		tandem_engine_lose_work(engine, code, "push", "pushed pages did not complete");
+		return;
+	}
+	atomic_store(&engine->heard_ns, tandem_clock_now_ns());
+	tandem_engine_set_phase(engine, TANDEM_PHASE_WAIT);
+	TANDEM_FAILPOINT("wait");
+	tandem_engine_tell(engine, TANDEM_PRIMARY_ON_SETTLED);
+}

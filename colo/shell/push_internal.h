@@ -1,0 +1,24 @@
+#ifndef TANDEM_PUSH_INTERNAL_H
+#define TANDEM_PUSH_INTERNAL_H
+
+#include "push.h"
+
+#define TANDEM_LANE_BATCH  32u /* writes gathered for one channel before they are posted */
+#define TANDEM_LANE_WRITES (TANDEM_LANE_BATCH + TANDEM_STRIPE_PAGES_MAX / 2)
+
+/* How far a pass has come with what one channel carries already, and writes that its queue has not
+ * taken yet. */
+struct tandem_lane {
+	uint64_t next_page;      /* where its next stripe is looked for; page_count: at the end */
+	uint64_t inflight_bytes; /* posted and not complete, when the round began */
+	uint64_t waiting_bytes;  /* gathered since */
+	unsigned filled;
+	unsigned taken;
+	struct tandem_write writes[TANDEM_LANE_WRITES];
+};
+
+unsigned tandem_push_inflight(const struct tandem_push *push);
+/* Polls for poll_ns, then sleeps until the session has work, a moment at most. */
+void tandem_push_wait(struct tandem_push *push);
+
+#endif
