@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <tandem/clock.h>
+
 #include "tcp/session.h"
 #include "tcp/socket.h"
 
@@ -205,24 +207,28 @@ void tandem_tcp_inbox_receive(struct tandem_tcp_session *session,
                               struct tandem_tcp_connection *connection, size_t budget_bytes)
 {
 	struct tandem_tcp_inbox *inbox = &connection->inbox;
-	bool is_empty = false;
+	bool is_empty = false, has_read = false;
 	while (!inbox->is_closed && take_whole(session, connection)) {
 		size_t wanted_bytes;
 		if (inbox->has_limit && inbox->limit_bytes == 0) {
 			inbox->is_closed = true;
-			return;
+			break;
 		}
 		if (budget_bytes == 0 || is_empty)
-			return;
+			break;
 		ssize_t got = read_some(connection, budget_bytes, &wanted_bytes);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0) {
 			stop_reading(session, connection, got, errno);
-			return;
+			break;
 		}
+		has_read = true;
 		budget_bytes -= (size_t)got;
 		/* Asking again would say so and cost a call. */
 		is_empty = (size_t)got < wanted_bytes;
 	}
+	if (has_read)
+		tandem_poll_pace_expect(&session->pace, tandem_clock_now_ns(),
+		                        session->options.poll_ns);
 }

@@ -319,7 +319,7 @@ static void move_bytes(struct tandem_tcp_session *session)
 	struct epoll_event ready[TANDEM_TCP_CONNECTIONS_MAX + 2];
 	uint32_t events[TANDEM_TCP_CONNECTIONS_MAX] = {0};
 	size_t share_bytes = TANDEM_TCP_BUDGET_BYTES / session->connection_count;
-	int count = epoll_wait(session->epoll_fd, ready, TANDEM_TCP_CONNECTIONS_MAX + 2, 0);
+	int count = tandem_tcp_session_ready(session, ready, TANDEM_TCP_CONNECTIONS_MAX + 2);
 	for (int i = 0; i < count; i++) {
 		if (ready[i].data.u32 < session->connection_count)
 			events[ready[i].data.u32] = ready[i].events;

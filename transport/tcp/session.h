@@ -8,6 +8,7 @@
 #include "core/event_queue.h"
 #include "core/frame_reader.h"
 #include "core/hello.h"
+#include "core/poll_pace.h"
 #include "core/range_table.h"
 #include "provider.h"
 #include "tcp/address.h"
@@ -63,6 +64,8 @@ struct tandem_tcp_memory {
 	uint64_t key;
 };
 
+struct epoll_event;
+
 struct tandem_tcp_session {
 	struct tandem_session head;
 
@@ -90,6 +93,7 @@ struct tandem_tcp_session {
 	bool awaits_ends; /* DRAINING: until each connection has ended, not what is there now */
 	uint64_t drain_deadline_ns;
 	unsigned turn; /* who is served first */
+	struct tandem_poll_pace pace;
 	unsigned expose_count;
 	unsigned message_slot; /* next of message_pool */
 	uint8_t (*message_pool)[TANDEM_MESSAGE_BYTES_MAX];
@@ -157,6 +161,10 @@ void tandem_tcp_session_end_connection(struct tandem_tcp_session *session,
 /* The peer sent what it must not: nothing more of it is read. */
 void tandem_tcp_session_end_protocol(struct tandem_tcp_session *session,
                                      const struct tandem_error *cause);
+
+/* epoll_wait(2) without sleeping; asks again for poll_ns while something is expected. */
+int tandem_tcp_session_ready(struct tandem_tcp_session *session, struct epoll_event *ret_ready,
+                             int capacity);
 
 /* Reads at most about `budget_bytes`; ends the session where that is the outcome. */
 void tandem_tcp_inbox_receive(struct tandem_tcp_session *session,

@@ -91,6 +91,7 @@ int tandem_tcp_session_send(struct tandem_session *head, const void *message, si
 	memcpy(copy, message, message_bytes);
 	session->message_slot = (session->message_slot + 1) % TANDEM_MESSAGES_MAX;
 	tandem_tcp_connection_flush(session, control, FLUSH_BYTES, now_ns);
+	tandem_poll_pace_expect(&session->pace, now_ns, session->options.poll_ns);
 	return 0;
 }
 
@@ -166,6 +167,7 @@ int tandem_tcp_session_notify(struct tandem_session *head, unsigned channel,
 		return TANDEM_E_AGAIN;
 	tandem_tcp_connection_flush(session, &session->connections[1 + channel], FLUSH_BYTES,
 	                            now_ns);
+	tandem_poll_pace_expect(&session->pace, now_ns, session->options.poll_ns);
 	return 0;
 }
 
