@@ -4,6 +4,7 @@
 #include "push.h"
 
 #define TANDEM_LANE_BATCH  32u /* writes gathered for one channel before they are posted */
+#define TANDEM_LANE_BYTES  (UINT64_C(512) << 10) /* nor more than this: channels finish together */
 #define TANDEM_LANE_WRITES (TANDEM_LANE_BATCH + TANDEM_STRIPE_PAGES_MAX / 2)
 
 /* How far a pass has come with what one channel carries already, and writes that its queue has not

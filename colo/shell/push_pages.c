@@ -94,7 +94,8 @@ static bool has_pages_left(const struct tandem_push *push, const struct pass *pa
  * more. */
 static bool has_room(const struct tandem_lane *lane)
 {
-	return lane->taken == 0 && lane->filled < TANDEM_LANE_BATCH;
+	return lane->taken == 0 && lane->filled < TANDEM_LANE_BATCH &&
+	       lane->waiting_bytes < TANDEM_LANE_BYTES;
 }
 
 static bool is_up(const struct tandem_push *push, unsigned channel)
