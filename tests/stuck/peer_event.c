@@ -7,57 +7,75 @@
 #include "peer.h"
 #include "say.h"
 
-#define RETRY_NS      (UINT64_C(250) * TANDEM_NS_PER_MS)
-#define FENCE_NS      (UINT64_C(5000) * TANDEM_NS_PER_MS)
-#define FIRST_NOTICES 1
-#define FENCED_WORD   "fenced "
-#define MESSAGE_MAX   64
+#define RETRY_NS    (UINT64_C(250) * TANDEM_NS_PER_MS)
+#define FENCE_NS    (UINT64_C(5000) * TANDEM_NS_PER_MS)
+#define LOST_WORD   "lost "
+#define FENCED_WORD "fenced "
+#define MESSAGE_MAX 64
 
-/* ---- repair: fence, say so, restore ---- */
+/* ---- repair: the connecting side says what it lost; fence, say so, restore ---- */
+
+static bool tell(struct peer *peer, const char *word, unsigned channel)
+{
+	char text[MESSAGE_MAX];
+
+	snprintf(text, sizeof(text), "%s%u", word, channel);
+	return tandem_session_send(peer->session, text, strlen(text) + 1) == 0;
+}
 
 static void fence_and_tell(struct peer *peer, unsigned channel)
 {
 	struct tandem_error error = {0};
-	char text[MESSAGE_MAX];
-	int rc;
+	const int rc = tandem_session_fence_channel(peer->session, channel,
+	                                            tandem_clock_now_ns() + FENCE_NS, &error);
 
-	rc = tandem_session_fence_channel(peer->session, channel, tandem_clock_now_ns() + FENCE_NS,
-	                                  &error);
-	if (rc != 0) {
+	if (rc != 0)
 		say("fence_failed", (int)channel, 0, &error);
-		return;
-	}
-	snprintf(text, sizeof(text), FENCED_WORD "%u", channel);
-	rc = tandem_session_send(peer->session, text, strlen(text) + 1);
-	say("fenced", (int)channel, rc == 0, NULL);
+	else
+		say("fenced", (int)channel, tell(peer, FENCED_WORD, channel), NULL);
+}
+
+static void is_fenced(struct peer *peer, unsigned channel)
+{
+	peer->is_fenced[channel] = true;
+	peer->restore_ns[channel] = tandem_clock_now_ns();
+}
+
+/* True when the text is `word` and a channel. */
+static bool is_word(const char *text, const char *word, unsigned *ret_channel)
+{
+	unsigned long channel;
+
+	if (strncmp(text, word, strlen(word)) != 0)
+		return false;
+	channel = strtoul(text + strlen(word), NULL, 10);
+	*ret_channel = (unsigned)channel;
+	return channel < TANDEM_CHANNELS_MAX;
 }
 
 static void take_message(struct peer *peer, const struct tandem_session_event *event)
 {
-	const size_t word_bytes = strlen(FENCED_WORD);
 	const char *text = (const char *)event->message;
-	unsigned long channel;
+	unsigned channel;
 
 	peer->message_count++;
-	if (event->message_bytes == 0 || text[event->message_bytes - 1] != '\0' ||
-	    strncmp(text, FENCED_WORD, word_bytes) != 0)
+	if (event->message_bytes == 0 || text[event->message_bytes - 1] != '\0')
 		return;
-	channel = strtoul(text + word_bytes, NULL, 10);
-	if (channel >= TANDEM_CHANNELS_MAX)
-		return;
-	peer->is_fenced[channel] = true;
-	peer->restore_ns[channel] = tandem_clock_now_ns();
+	if (peer->is_listening_side && is_word(text, LOST_WORD, &channel))
+		fence_and_tell(peer, channel);
+	if (!peer->is_listening_side && is_word(text, FENCED_WORD, &channel))
+		is_fenced(peer, channel);
 }
 
 static void channel_lost(struct peer *peer, const struct tandem_session_event *event)
 {
 	say("channel_lost", (int)event->channel, 0, &event->error);
-	if (!peer->repairs)
+	if (!peer->repairs || peer->is_listening_side)
 		return;
-	if (peer->is_listening_side)
-		fence_and_tell(peer, event->channel);
-	else if (peer->is_fenced[event->channel])
+	if (peer->is_fenced[event->channel])
 		peer->restore_ns[event->channel] = tandem_clock_now_ns() + RETRY_NS;
+	else if (!tell(peer, LOST_WORD, event->channel))
+		say("not_told", (int)event->channel, 0, NULL);
 }
 
 void peer_restore_due(struct peer *peer, uint64_t now_ns)
@@ -88,8 +106,8 @@ uint64_t peer_restore_deadline_ns(const struct peer *peer)
 
 static void notified(struct peer *peer, const struct tandem_session_event *event)
 {
-	if (++peer->notice_counts[event->channel] == FIRST_NOTICES)
-		say("receiving", (int)event->channel, FIRST_NOTICES, NULL);
+	if (++peer->notice_counts[event->channel] == 1)
+		say("receiving", (int)event->channel, 1, NULL);
 }
 
 static void take(struct peer *peer, const struct tandem_session_event *event)

@@ -3,6 +3,7 @@
 import signal
 import time
 
+from . import channel_rows
 from .machines import LISTENER, WRITER
 from .verdict import end, expect, flows, lost_within, nothing_lost
 
@@ -134,6 +135,35 @@ def never_answers(bed):
     end(writer, listener)
 
 
+def never_joins(bed):
+    """[N15], [T4] The control channel is answered, the data channels are not."""
+    listener = bed.start(LISTENER, "listen", deaf=2, **TIMES)
+    listener.hear(("listening",))
+    since = time.monotonic()
+    writer = bed.start(WRITER, "connect", **TIMES)
+    lost_within(writer, CONNECT_S + FLUSH_S, SILENCE, since)
+    lost_within(listener, CONNECT_S + FLUSH_S, SILENCE, since)
+    end(writer, listener)
+
+
+def channel_broken(bed):
+    """[N17] One data channel's queue pair goes to ERR, on either side; it comes back."""
+    channel_rows.channel_broken(bed, TIMES, PEER_S + FLUSH_S, (*channel_rows.BROKEN, "TIMEOUT"))
+
+
+def last_channel(bed):
+    """[N17] The last one ends the session."""
+    channel_rows.last_channel(bed, TIMES, (*channel_rows.BROKEN, "TIMEOUT"))
+
+
+def fence_of_stopped(bed):
+    """[T11] The writer's machine is stopped, fenced and goes on."""
+    channel_rows.fence_of_stopped(
+        bed, TIMES, lambda writer: writer.machine.stop(), lambda writer: writer.machine.cont(),
+        SILENCE)
+
+
 ROWS = {row.__name__: row for row in (
     process_killed, host_stopped, listener_asks_stopped_host, cable_pulled, link_down,
-    address_removed, not_reading, never_answers)}
+    address_removed, not_reading, never_answers, never_joins, channel_broken, last_channel,
+    fence_of_stopped)}

@@ -3,6 +3,7 @@
 import signal
 import time
 
+from . import channel_rows
 from .namespaces import LISTENER, PORT, WRITER
 from .verdict import end, expect, flows, lost_within, nothing_lost, seen_within
 
@@ -138,6 +139,17 @@ def never_answers(bed):
     end(writer)
 
 
+def never_answers_data(bed):
+    """[N8], [T4] The control channel is answered, the data channels are not."""
+    listener = bed.start(LISTENER, "listen", deaf=2, **TIMES)
+    listener.hear(("listening",))
+    since = time.monotonic()
+    writer = bed.start(WRITER, "connect", **TIMES)
+    lost_within(writer, CONNECT_S, ("TIMEOUT",), since)
+    lost_within(listener, CONNECT_S, ("TIMEOUT", "PEER_LOST"), since)
+    end(writer, listener)
+
+
 def never_joins(bed):
     """[N9] Who connects and says nothing is dropped, and others join meanwhile."""
     listener = bed.start(LISTENER, "listen", **TIMES)
@@ -154,8 +166,34 @@ def never_joins(bed):
     end(listener)
 
 
+def channel_broken(bed):
+    """[N16] By either side; then its connection is reset, and then silent."""
+    channel_rows.channel_broken(bed, TIMES)
+    for verdict, formula_s, codes in (("reject with tcp reset", 0, ("PEER_LOST",)),
+                                      ("drop", PEER_S, SILENCE)):
+        listener, writer = bed.join(repair=1, **TIMES)
+        since = time.monotonic()
+        bed.filter_port(bed.data_port(), verdict)
+        event = seen_within(writer, formula_s, ("channel_lost",), codes, since)
+        channel = event["channel"]
+        flows(listener, [other for other in range(3) if other != channel])
+        channel_rows.is_restored(listener, writer, channel, since)
+        bed.unfilter()
+        end(writer, listener)
+
+
+def last_channel(bed):
+    """[N16] The last one ends the session."""
+    channel_rows.last_channel(bed, TIMES, channel_rows.BROKEN)
+
+
+def fence_of_stopped(bed):
+    """[T11], [N3] The writer's process is stopped, fenced and goes on."""
+    channel_rows.fence_of_stopped(
+        bed, TIMES, lambda writer: writer.send_signal(signal.SIGSTOP),
+        lambda writer: writer.send_signal(signal.SIGCONT), SILENCE)
+
+
 ROWS = {row.__name__: row for row in (
     process_killed, host_silent, link_down, link_down_and_up, address_removed, not_reading,
-    process_stopped, never_answers, never_joins)}
-
-
+    process_stopped, never_answers, never_answers_data, never_joins, channel_broken, last_channel, fence_of_stopped)}

@@ -45,6 +45,9 @@ void fake_limit_registered(uint64_t bytes);
 void fake_raise(enum ibv_event_type type, struct ibv_qp *queue_pair);
 /* One without a queue pair, of that device. */
 void fake_raise_on(unsigned device, enum ibv_event_type type);
+/* The devices are pulled out: every id and every watcher is told, nothing that was posted comes
+ * back, and all that can fail does, with EIO; what exists can still be destroyed. */
+void fake_remove_device(void);
 void fake_remove_gid(bool is_removed);
 void fake_set_port_state(enum ibv_port_state state);
 void fake_set_mtu(enum ibv_mtu mtu);
@@ -106,6 +109,9 @@ void fake_count(enum fake_object object, int change);
 unsigned fake_count_of(enum fake_object object);
 /* True, and errno set, when this call is to fail. */
 bool fake_fails(void);
+bool fake_is_gone(void); /* after fake_remove_device() */
+/* Tells every id that its device is gone. */
+void fake_remove_ids(void);
 void fake_reset_cm(void);
 void fake_reset_verbs(void);
 void fake_reset_queue_pairs(void);

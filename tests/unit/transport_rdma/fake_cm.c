@@ -149,7 +149,8 @@ int rdma_get_cm_event(struct rdma_event_channel *native, struct rdma_cm_event **
 
 	LOCK();
 	event = channel->first;
-	if (event == NULL || fake_fails()) {
+	/* Events are the kernel's, not the device's. */
+	if (event == NULL || (!fake_is_gone() && fake_fails())) {
 		UNLOCK();
 		return event == NULL ? fail_with(EAGAIN) : -1;
 	}
@@ -176,6 +177,12 @@ const char *rdma_event_str(enum rdma_cm_event_type event)
 {
 	(void)event;
 	return "an event";
+}
+
+void fake_remove_ids(void)
+{
+	for (struct fake_id *id = ids; id != NULL; id = id->next)
+		push(id, RDMA_CM_EVENT_DEVICE_REMOVAL, 0, NULL, 0, 0);
 }
 
 /* ---- ids ---- */

@@ -378,6 +378,8 @@ int ibv_modify_qp(struct ibv_qp *native, struct ibv_qp_attr *attributes, int mas
 	/* A stop must not fail in a sweep: it has no answer to that but to go on. */
 	if (mask == IBV_QP_MIN_RNR_TIMER && fake_fails())
 		return errno;
+	if (fake_is_gone())
+		return EIO;
 	LOCK();
 	if (mask == IBV_QP_MIN_RNR_TIMER)
 		pair->receiver_timer = attributes->min_rnr_timer;

@@ -9,6 +9,7 @@ static uint64_t fail_at;
 static int fail_errno;
 static int counts[FAKE_OBJECTS];
 static char misuse[512];
+static bool is_gone;
 
 pthread_mutex_t fake_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
@@ -23,6 +24,7 @@ void fake_reset(void)
 	pthread_mutex_lock(&fake_lock);
 	call_count = 0;
 	fail_at = 0;
+	is_gone = false;
 	misuse[0] = '\0';
 	fake_reset_queue_pairs();
 	fake_reset_verbs();
@@ -48,11 +50,26 @@ bool fake_fails(void)
 	bool fails;
 
 	pthread_mutex_lock(&fake_lock);
-	fails = ++call_count == fail_at;
-	pthread_mutex_unlock(&fake_lock);
+	fails = ++call_count == fail_at || is_gone;
 	if (fails)
-		errno = fail_errno;
+		errno = is_gone ? EIO : fail_errno;
+	pthread_mutex_unlock(&fake_lock);
 	return fails;
+}
+
+void fake_remove_device(void)
+{
+	pthread_mutex_lock(&fake_lock);
+	is_gone = true;
+	fake_remove_ids();
+	for (unsigned device = 0; device < FAKE_DEVICES; device++)
+		fake_raise_on(device, IBV_EVENT_DEVICE_FATAL);
+	pthread_mutex_unlock(&fake_lock);
+}
+
+bool fake_is_gone(void)
+{
+	return is_gone;
 }
 
 void fake_note(const char *format, ...)
