@@ -6,15 +6,17 @@
 
 #include <tandem/log.h>
 
-static const char help[] = "usage: tandem-bench COMMAND [options]\n"
-                           "\n"
-                           "  checkpoint  the pause of a program, and what it is made of\n"
-                           "  transport   goodput, commit latency and CPU of one session\n"
-                           "\n"
-                           "examples:\n"
-                           "  tandem-bench checkpoint --size-mib 64 --dirty 5\n"
-                           "  tandem-bench transport --pattern random --bytes 256M\n"
-                           "  tandem-bench transport --help\n";
+static const char help[] =
+        "usage: tandem-bench COMMAND [options]\n"
+        "\n"
+        "  checkpoint  the pause of a program, and what it is made of\n"
+        "  transport   goodput, commit latency and CPU of one session\n"
+        "  yank        how long everything pending takes to end when the peer does not answer\n"
+        "\n"
+        "examples:\n"
+        "  tandem-bench checkpoint --size-mib 64 --dirty 5\n"
+        "  tandem-bench transport --pattern random --bytes 256M\n"
+        "  tandem-bench transport --help\n";
 
 static const struct {
 	const char *name;
@@ -22,6 +24,7 @@ static const struct {
 } commands[] = {
         {"checkpoint", tandem_bench_checkpoint_main},
         {"transport", tandem_bench_transport_main},
+        {"yank", tandem_bench_yank_main},
 };
 
 int main(int argument_count, char **arguments)

@@ -13,6 +13,8 @@ tandem_add_program(
   bench_receiver.c
   bench_report.c
   bench_sender.c
-  bench_transport.c)
+  bench_transport.c
+  bench_yank.c
+  bench_yank_bare.c)
 target_link_libraries(tandem-bench PRIVATE tandem_library PkgConfig::JSON)
 install(TARGETS tandem-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -59,6 +59,8 @@ static int accept_one(struct tandem_bench_link *link)
 
 	if (code == 0 && link->session == NULL)
 		link->session = session;
+	else if (code == 0 && link->next_session == NULL)
+		link->next_session = session;
 	else if (code == 0)
 		tandem_session_free(session); /* one sender at a time */
 	else if (code != TANDEM_E_AGAIN)
@@ -102,6 +104,8 @@ int tandem_bench_link_accept(struct tandem_bench_link *link, struct tandem_error
 {
 	const uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_BENCH_WAIT_NS;
 
+	link->session = link->next_session;
+	link->next_session = NULL;
 	while (link->session == NULL) {
 		if (tandem_clock_now_ns() > deadline_ns)
 			return tandem_error_set(reterr_error, TANDEM_E_TIMEOUT, "accept",
@@ -139,6 +143,25 @@ int tandem_bench_link_next(struct tandem_bench_link *link, struct tandem_error *
 		tandem_bench_link_wait(link);
 	}
 	return judge(link, reterr_error);
+}
+
+int tandem_bench_link_await_exposure(struct tandem_bench_link *link, unsigned memory_id,
+                                     struct tandem_error *reterr_error)
+{
+	const uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_BENCH_WAIT_NS;
+	int code = 0;
+
+	while (code == 0 && tandem_session_exposed_bytes(link->session, memory_id) == 0) {
+		if (tandem_clock_now_ns() > deadline_ns)
+			return tandem_error_set(reterr_error, TANDEM_E_TIMEOUT, "wait",
+			                        "%s exposes nothing",
+			                        tandem_session_peer_address(link->session));
+		if (tandem_session_next_event(link->session, &link->event))
+			code = judge(link, reterr_error);
+		else
+			tandem_bench_link_wait(link);
+	}
+	return code;
 }
 
 int tandem_bench_link_connect(struct tandem_bench_link *link,
@@ -203,6 +226,7 @@ int tandem_bench_link_expect(struct tandem_bench_link *link, enum tandem_bench_m
 void tandem_bench_link_close(struct tandem_bench_link *link)
 {
 	link->session = tandem_session_free(link->session);
+	link->next_session = tandem_session_free(link->next_session);
 	link->listener = tandem_listener_free(link->listener);
 	link->transport = tandem_transport_free(link->transport);
 }

@@ -14,7 +14,8 @@ struct tandem_bench_link {
 	struct tandem_transport *transport;
 	struct tandem_listener *listener;
 	struct tandem_session *session;
-	struct tandem_session_event event; /* the last one taken */
+	struct tandem_session *next_session; /* came while there was one */
+	struct tandem_session_event event;   /* the last one taken */
 };
 
 /* What both sides choose. */
@@ -27,10 +28,18 @@ struct tandem_bench_link_options {
 	uint64_t poll_ns;
 };
 
+#define TANDEM_BENCH_LINK_OPTIONS_DEFAULT                                                          \
+	((struct tandem_bench_link_options){.provider = "auto",                                    \
+	                                    .address = "127.0.0.1",                                \
+	                                    .channel_count = TANDEM_CHANNELS_DEFAULT,              \
+	                                    .write_depth =                                         \
+	                                            TANDEM_TRANSPORT_OPTIONS_DEFAULT.write_depth,  \
+	                                    .poll_ns = TANDEM_TRANSPORT_OPTIONS_DEFAULT.poll_ns})
+
 TANDEM_MUST_CHECK int tandem_bench_link_listen(struct tandem_bench_link *link,
                                                const struct tandem_bench_link_options *options,
                                                struct tandem_error *reterr_error);
-/* The first session that comes, with its control channel. */
+/* The next session that comes, with its control channel. */
 TANDEM_MUST_CHECK int tandem_bench_link_accept(struct tandem_bench_link *link,
                                                struct tandem_error *reterr_error);
 /* Up; a data channel that could not join refuses the first write. */
@@ -41,6 +50,10 @@ TANDEM_MUST_CHECK int tandem_bench_link_connect(struct tandem_bench_link *link,
 /* The next event is in link->event. CHANNEL_LOST and LOST are given as errors. */
 TANDEM_MUST_CHECK int tandem_bench_link_next(struct tandem_bench_link *link,
                                              struct tandem_error *reterr_error);
+/* Until the peer has exposed memory `memory_id`; other events are dropped. */
+TANDEM_MUST_CHECK int tandem_bench_link_await_exposure(struct tandem_bench_link *link,
+                                                       unsigned memory_id,
+                                                       struct tandem_error *reterr_error);
 /* Progress, and one wait for the descriptor. */
 void tandem_bench_link_wait(struct tandem_bench_link *link);
 TANDEM_MUST_CHECK int tandem_bench_link_send(struct tandem_bench_link *link,

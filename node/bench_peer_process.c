@@ -78,8 +78,10 @@ int tandem_bench_peer_process_start(const struct tandem_bench_link_options *opti
 	                                                     "fork", "receiver")
 	                            : read_port(port_fds[0], &ret_process->port, reterr_error);
 	close(port_fds[0]);
-	if (code < 0 && ret_process->pid > 0)
-		return tandem_bench_peer_process_end(ret_process, code, reterr_error);
+	if (code < 0 && ret_process->pid > 0) {
+		tandem_bench_peer_process_kill(ret_process);
+		ret_process->pid = -1;
+	}
 	return code;
 }
 
@@ -97,6 +99,13 @@ int tandem_bench_peer_process_stop(const struct tandem_bench_peer_process *proce
 void tandem_bench_peer_process_go_on(const struct tandem_bench_peer_process *process)
 {
 	kill(process->pid, SIGCONT);
+}
+
+void tandem_bench_peer_process_kill(const struct tandem_bench_peer_process *process)
+{
+	kill(process->pid, SIGKILL);
+	while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 int tandem_bench_peer_process_end(const struct tandem_bench_peer_process *process, int code,

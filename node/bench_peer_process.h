@@ -21,6 +21,8 @@ TANDEM_MUST_CHECK int tandem_bench_peer_process_start(
 TANDEM_MUST_CHECK int tandem_bench_peer_process_stop(
         const struct tandem_bench_peer_process *process, struct tandem_error *reterr_error);
 void tandem_bench_peer_process_go_on(const struct tandem_bench_peer_process *process);
+/* It serves until then. */
+void tandem_bench_peer_process_kill(const struct tandem_bench_peer_process *process);
 /* Waits for its end, which is asked for where `code` is a failure. Gives `code`, or TANDEM_E_SYSTEM
  * where the process failed. */
 int tandem_bench_peer_process_end(const struct tandem_bench_peer_process *process, int code,

@@ -232,17 +232,13 @@ static int run_sender(const struct options *options, struct tandem_error *error)
 int tandem_bench_transport_main(int argument_count, char **arguments)
 {
 	struct options options = {
-	        .link = {.provider = "auto",
-	                 .address = "127.0.0.1",
-	                 .port = PORT,
-	                 .channel_count = TANDEM_CHANNELS_DEFAULT,
-	                 .write_depth = TANDEM_TRANSPORT_OPTIONS_DEFAULT.write_depth,
-	                 .poll_ns = TANDEM_TRANSPORT_OPTIONS_DEFAULT.poll_ns},
+	        .link = TANDEM_BENCH_LINK_OPTIONS_DEFAULT,
 	        .plan = {.load = {.bytes = UINT64_C(64) << 20}, .epochs = 8, .commits = 1000}};
-	const int parsed = parse(argument_count, arguments, &options);
 	struct tandem_error error = {.code = 0};
-	int code;
+	int parsed, code;
 
+	options.link.port = PORT;
+	parsed = parse(argument_count, arguments, &options);
 	if (parsed != 0) {
 		fputs(help, parsed == 'h' ? stdout : stderr);
 		return parsed == 'h' ? EXIT_SUCCESS : 2;
