@@ -235,6 +235,10 @@ static void read_mail(struct tandem_engine *engine)
 	} else if (mail.order == TANDEM_ENGINE_HALT) {
 		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_HALT);
 	}
+	if (mail.has_key_news) {
+		engine->transport_options.keys[0] = mail.key;
+		engine->transport_options.key_count = mail.key_count;
+	}
 	if (mail.has_checkpoint) {
 		engine->held_since_ns = event.now_ns;
 		engine->held_state = mail.state;
@@ -406,6 +410,17 @@ void tandem_engine_order(struct tandem_engine *engine, enum tandem_engine_order 
 		engine->mail.generation = generation;
 		engine->mail.is_pair = is_pair;
 	}
+	pthread_mutex_unlock(&engine->lock);
+	wake(engine->wake_fd);
+}
+
+void tandem_engine_take_key(struct tandem_engine *engine,
+                            const struct tandem_control_settings *settings)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->mail.key = settings->key;
+	engine->mail.key_count = settings->has_key;
+	engine->mail.has_key_news = true;
 	pthread_mutex_unlock(&engine->lock);
 	wake(engine->wake_fd);
 }

@@ -30,6 +30,10 @@ struct tandem_engine_mail {
 	enum tandem_engine_order order;
 	uint64_t generation;
 	bool is_pair;
+	/* from a controller that was started again: what proves the next session [S1] */
+	bool has_key_news;
+	struct tandem_key key;
+	unsigned key_count;
 	/* from the program */
 	bool has_checkpoint;
 	const void *state;
@@ -39,7 +43,6 @@ struct tandem_engine_mail {
 struct tandem_engine {
 	/* written before the thread starts, read only */
 	struct tandem_control_settings settings;
-	struct tandem_transport_options transport_options;
 	struct tandem_control_link *link;
 	struct tandem_stats *stats;
 	unsigned region_count;
@@ -57,6 +60,7 @@ struct tandem_engine {
 	/* the engine thread's */
 	pthread_t thread;
 	bool has_thread;
+	struct tandem_transport_options transport_options; /* filled before it starts */
 	struct tandem_push push;
 	struct tandem_session *session;
 	struct tandem_channels channels;
@@ -97,6 +101,8 @@ void tandem_engine_stop(struct tandem_engine *engine);
 /* From the link's thread. */
 void tandem_engine_order(struct tandem_engine *engine, enum tandem_engine_order order,
                          uint64_t generation, bool is_pair);
+void tandem_engine_take_key(struct tandem_engine *engine,
+                            const struct tandem_control_settings *settings);
 void tandem_engine_yank(struct tandem_engine *engine);
 void tandem_engine_report(struct tandem_engine *engine, struct tandem_control_message *report);
 /* What the controller must hear again after it was restarted. */

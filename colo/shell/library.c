@@ -274,6 +274,8 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 		memcpy(tandem->halt_reason, message->text, sizeof message->text);
 		pthread_mutex_unlock(&tandem->engine.lock);
 		tandem_engine_order(&tandem->engine, TANDEM_ENGINE_HALT, 0, false);
+	} else if (message->type == TANDEM_CONTROL_WELCOME) {
+		tandem_engine_take_key(&tandem->engine, &message->settings);
 	} else if (message->type == TANDEM_CONTROL_YANK) {
 		tandem_engine_yank(&tandem->engine);
 	}
