@@ -4,11 +4,18 @@ tandem_add_program(
   tandemctl_check.c
   tandemctl_client.c
   tandemctl_config.c
+  tandemctl_doctor.c
+  doctor_gather.c
+  doctor_judge.c
+  doctor_kernel.c
+  doctor_probe.c
+  doctor_process.c
   tandemctl_help.c
   tandemctl_needs.c
   tandemctl_orders.c
   tandemctl_show.c
   failoverd_options.c)
 target_compile_definitions(tandemctl PRIVATE TANDEM_VERSION="${PROJECT_VERSION}")
-target_link_libraries(tandemctl PRIVATE tandem_failover tandem_conf PkgConfig::JSON)
+target_link_libraries(tandemctl PRIVATE tandem_failover tandem_conf tandem_transport
+                                        PkgConfig::JSON)
 install(TARGETS tandemctl)

@@ -25,6 +25,8 @@
 	X(check, "check", "[FILE]", "json", "test a configuration and tell what each node needs")  \
 	X(config, "config", "[FILE]", "example reference json",                                    \
 	  "every value in effect and where it comes from; the annotated example; all keys")        \
+	X(doctor, "doctor", "", "pair json",                                                       \
+	  "whether the pairs of this node can run, and what to do when not")                       \
 	X(keygen, "keygen", "FILE", "", "make a pair's key file, mode 0600; never overwrites")
 
 enum tandemctl_status {

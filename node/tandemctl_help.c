@@ -19,6 +19,8 @@ static const struct {
         {"check", "tandemctl check                         # /etc/tandem/tandem.conf\n"
                   "tandemctl check conf/quickstart.conf\n"
                   "tandemctl check my.conf --node a --json # with what node a itself needs\n"},
+        {"doctor", "tandemctl doctor                        # best while the peer runs\n"
+                   "tandemctl doctor --pair kv --json\n"},
         {"keygen",
          "tandemctl keygen /etc/tandem/kv.key\n"
          "scp -p /etc/tandem/kv.key other-host:/etc/tandem/   # tandemctl keygen made it\n"},
@@ -38,8 +40,10 @@ static const char common[] =
 
 static const char exits[] =
         "\n"
-        "exit status: 0 done, 1 failed or refused, 2 wrong use; check: 0 no mistakes, 1 mistakes, "
-        "2 cannot be read\n";
+        "exit status: 0 done, 1 failed or refused, 2 wrong use\n"
+        "  check:  0 no mistakes, 1 mistakes, 2 cannot be read\n"
+        "  doctor: 0 the pairs can run, 1 they cannot, 3 nothing wrong here but a peer did not "
+        "answer\n";
 
 static void examples_write(const char *name, FILE *stream)
 {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 PROGRAM, CONTROLLER, SOURCE = sys.argv[1:4]
 NAMES = ("status", "events", "yank", "promote", "force-primary", "maintenance", "check", "config",
-         "keygen")
+         "doctor", "keygen")
 
 
 def run(*words):
