@@ -82,7 +82,8 @@ static struct tandem_session *see_off(struct guest *guest)
 /* The place stays taken until the peer has read why, or a moment has passed. */
 static void refuse_pair(struct guest *guest, const char *pair)
 {
-	complain(guest->greeter, "session of %s refused: this node does not serve pair %s",
+	complain(guest->greeter,
+	         "session of %s refused: this node does not serve pair %s under its key",
 	         tandem_session_peer_address(guest->session), pair);
 	guest->is_leaving = true;
 	guest->deadline_ns = tandem_clock_now_ns() + FAREWELL_NS;
@@ -102,7 +103,7 @@ static void hand_over(struct guest *guest, const struct tandem_session_event *he
 		tandem_session_free(see_off(guest));
 		return;
 	}
-	standby = greeter->find(greeter->argument, pair);
+	standby = greeter->find(greeter->argument, pair, tandem_session_key_index(guest->session));
 	if (standby != NULL)
 		tandem_standby_offer(standby, see_off(guest), hello->message, hello->message_bytes);
 	else
@@ -218,6 +219,8 @@ static int open_door(struct tandem_greeter *greeter, const char *provider,
 	strncpy(transport_options.rails[0].address, options->address,
 	        sizeof transport_options.rails[0].address - 1);
 	transport_options.port = options->port;
+	memcpy(transport_options.keys, options->keys, sizeof options->keys);
+	transport_options.key_count = options->key_count;
 	code = tandem_transport_listen(door->transport, &transport_options, &door->listener,
 	                               reterr_error);
 	if (code < 0)

@@ -17,10 +17,15 @@ struct tandem_greeter_options {
 	bool uses_rdma; /* a pair may use it */
 	bool uses_tcp;
 	bool needs_rdma; /* a pair insists on it: its absence is an error */
+	/* [S1] Of the pairs, in their order; copied. */
+	struct tandem_key keys[TANDEM_KEYS_MAX];
+	unsigned key_count;
 };
 
-/* The standby of `pair`, or NULL. */
-typedef struct tandem_standby *tandem_greeter_find(void *argument, const char *pair);
+/* The standby of `pair`, or NULL; also when keys[key_index], which the peer holds, is not the
+ * pair's. */
+typedef struct tandem_standby *tandem_greeter_find(void *argument, const char *pair,
+                                                   unsigned key_index);
 
 /* `base` is borrowed. Errors: TANDEM_E_SYSTEM (port taken), TANDEM_E_CONFIG (address not local),
  * TANDEM_E_DEVICE. */

@@ -41,6 +41,7 @@ static const char help[] =
 
 struct place {
 	const struct tandem_config_pair *pair;
+	struct tandem_key key;
 	struct tandem_standby *standby;
 	struct tandemd *daemon;
 };
@@ -83,13 +84,18 @@ static int activate(void *argument, const struct tandem_activation *activation,
 	return tandem_children_start(&options, activation, place->standby, reterr_error);
 }
 
-static struct tandem_standby *find(void *argument, const char *pair)
+/* Who holds another pair's key is a stranger to this one; pairs without a key share one. */
+static struct tandem_standby *find(void *argument, const char *pair, unsigned key_index)
 {
 	struct tandemd *daemon = argument;
+	const struct tandem_key *held = &daemon->places[key_index].key;
 
 	for (size_t index = 0; index < daemon->place_count; index++) {
-		if (strcmp(daemon->places[index].pair->name, pair) == 0)
-			return daemon->places[index].standby;
+		const struct place *place = &daemon->places[index];
+
+		if (strcmp(place->pair->name, pair) == 0 &&
+		    memcmp(&place->key, held, sizeof *held) == 0)
+			return place->standby;
 	}
 	return NULL;
 }
@@ -147,6 +153,8 @@ static bool is_provider(const struct tandem_config_pair *pair, const char *name)
 	return strcmp(pair->provider, name) == 0;
 }
 
+_Static_assert(TANDEM_CONFIG_PAIRS_MAX <= TANDEM_KEYS_MAX, "a listener takes each pair's key");
+
 static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options *greeter_options,
                           struct tandem_error *reterr_error)
 {
@@ -166,10 +174,13 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 		if (!tandem_config_serves(daemon->node, pair))
 			continue;
 		*place = (struct place){.pair = pair, .daemon = daemon};
-		code = tandem_standby_new(&options, &place->standby, reterr_error);
+		code = tandem_config_key(pair, &place->key, reterr_error);
+		if (code == 0)
+			code = tandem_standby_new(&options, &place->standby, reterr_error);
 		if (code < 0)
 			return tandem_error_wrap(reterr_error, code, "pair %s", pair->name);
-		daemon->place_count++;
+		greeter_options->keys[daemon->place_count++] = place->key;
+		greeter_options->key_count++;
 		greeter_options->uses_rdma |= !is_provider(pair, "tcp");
 		greeter_options->uses_tcp |= !is_provider(pair, "rdma");
 		greeter_options->needs_rdma |= is_provider(pair, "rdma");

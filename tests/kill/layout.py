@@ -68,8 +68,12 @@ class Layout:
         return self.directory / "kv.key"
 
     @property
+    def session_key(self):
+        return bytes.fromhex(self.key)
+
+    @property
     def heartbeat_key(self):
-        return hmac.digest(bytes.fromhex(self.key), b"heartbeat", "sha256")[:16]
+        return hmac.digest(self.session_key, b"heartbeat", "sha256")[:16]
 
     def write(self):
         self.configuration_path.write_text(self.configuration())

@@ -4,9 +4,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What follows the hello on a TCP connection: a header of fixed size, in a BATCH a table of
- * extents (core/extent.h), then `length` bytes (docs/protocol.md, T5 to T7). Pure codec,
- * little-endian; any bytes are safe to decode. */
+#include "core/handshake.h"
+
+/* What follows the join on a TCP connection: a header of fixed size, in a BATCH a table of
+ * extents (core/extent.h), then `length` bytes (docs/protocol.md, T5 to T7), and on the control
+ * connection a tag of TANDEM_TAG_BYTES over header and payload [S3]. Pure codec, little-endian; any
+ * bytes are safe to decode. */
 #define TANDEM_FRAME_BYTES 56
 
 enum tandem_frame_type {
@@ -20,7 +23,7 @@ enum tandem_frame_type {
 struct tandem_frame {
 	enum tandem_frame_type type;
 	uint32_t memory_id;
-	uint32_t length;     /* of all that follows the header, but the table */
+	uint32_t length;     /* of all that follows the header, but table and tag */
 	uint64_t offset;     /* WRITE, NOTIFY; the memory's whole size in EXPOSE */
 	uint64_t memory_key; /* given by EXPOSE; a write without it is a stranger's or a late one */
 	uint64_t sequence;   /* [T7]: 0 for a connection's first frame, then one more each */
@@ -41,7 +44,8 @@ struct tandem_frame {
 	X(EXPOSED, "a memory that is not exposed, or exposed twice")                               \
 	X(KEY, "wrong memory key")                                                                 \
 	X(RANGE, "a range outside the exposed memory")                                             \
-	X(TABLE, "wrong checksum of its table")
+	X(TABLE, "wrong checksum of its table")                                                    \
+	X(TAG, "a wrong tag: it was altered, or made under another key")
 
 enum tandem_frame_fault {
 #define X(name, text) TANDEM_FRAME_FAULT_##name,

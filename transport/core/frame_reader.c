@@ -126,10 +126,14 @@ void tandem_frame_reader_open(struct tandem_frame_reader *reader, uint8_t *base,
 		reader->state = TANDEM_FRAME_READER_TABLE;
 		return;
 	}
+	reader->extent_count = 0;
 	/* An EXPOSE has no payload; its offset means something else. */
-	reader->extent_count = frame->length > 0;
-	reader->extents[0] =
-	        (struct tandem_extent){.offset = frame->offset, .length = frame->length};
+	if (frame->length > 0)
+		reader->extents[reader->extent_count++] =
+		        (struct tandem_extent){.offset = frame->offset, .length = frame->length};
+	if (reader->tail_bytes > 0)
+		reader->extents[reader->extent_count++] =
+		        (struct tandem_extent){.offset = base_bytes, .length = reader->tail_bytes};
 	reader->state = TANDEM_FRAME_READER_PAYLOAD;
 }
 

@@ -41,7 +41,8 @@ struct tandem_frame_reader {
 	enum tandem_frame_fault fault;
 	bool has_frame; /* `frame` decoded */
 	struct tandem_frame frame;
-	uint64_t sequence; /* [T7]: of the frame under way, or of the next one */
+	uint64_t sequence;   /* [T7]: of the frame under way, or of the next one */
+	uint32_t tail_bytes; /* behind each frame's payload; constant. They go behind the base */
 	uint8_t *base;
 	uint64_t base_bytes;
 	unsigned extent_count;
@@ -55,8 +56,9 @@ struct tandem_frame_reader {
 
 /* Consumes what was read ahead, up to the next thing to do. */
 enum tandem_frame_step tandem_frame_reader_step(struct tandem_frame_reader *reader);
-/* After JUDGE: offsets of the payload count from `base`, which has `base_bytes` bytes. The frame
- * must have been checked against them, but for the ranges of a BATCH. */
+/* After JUDGE: offsets of the payload count from `base`, which has `base_bytes` bytes, and the
+ * tail's behind them. The frame must have been checked against them, but for the ranges of a BATCH,
+ * which has no tail. */
 void tandem_frame_reader_open(struct tandem_frame_reader *reader, uint8_t *base,
                               uint64_t base_bytes);
 /* After WHOLE. */

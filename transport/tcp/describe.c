@@ -20,15 +20,6 @@ static const char *state_text(enum tandem_tcp_session_state state)
 	return "unknown";
 }
 
-void tandem_tcp_connection_name(const struct tandem_tcp_connection *connection, char *text,
-                                size_t text_bytes)
-{
-	if (connection->index == 0)
-		snprintf(text, text_bytes, "control channel");
-	else
-		snprintf(text, text_bytes, "data channel %u", connection->index - 1);
-}
-
 static size_t add_connection(const struct tandem_tcp_connection *connection, uint64_t now_ns,
                              char *text, size_t text_bytes)
 {
@@ -49,8 +40,9 @@ void tandem_tcp_session_describe(const struct tandem_session *head, char *text, 
 {
 	const struct tandem_tcp_session *session = tandem_tcp_session_of_const(head);
 	uint64_t now_ns = tandem_clock_now_ns();
-	int length = snprintf(text, text_bytes, "tcp, %s, %s, %u data channels", session->peer_text,
-	                      state_text(session->state), session->connection_count - 1);
+	int length = snprintf(text, text_bytes, "tcp, %s, %s, %u data channels",
+	                      session->connections[0].peer_text, state_text(session->state),
+	                      session->connection_count - 1);
 	size_t used = length > 0 ? (size_t)length : 0;
 	for (unsigned i = 0; i < session->connection_count && used < text_bytes; i++)
 		used += add_connection(&session->connections[i], now_ns, text + used,

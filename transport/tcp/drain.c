@@ -54,18 +54,17 @@ static bool drain_data_once(struct tandem_tcp_session *session)
 }
 
 /* The rest of a channel is given up: its owner let more notices pile up than a session keeps. */
-static void refuse_overflow(struct tandem_tcp_session *session)
+bool tandem_tcp_session_refuse_overflow(struct tandem_tcp_session *session,
+                                        const struct tandem_tcp_connection *connection)
 {
 	struct tandem_error cause;
-	for (unsigned i = 1; i < session->connection_count; i++) {
-		if (!session->connections[i].inbox.is_stalled)
-			continue;
-		tandem_error_set(&cause, TANDEM_E_PROTOCOL, "fence",
-		                 "%s: more than %u notices were sent and not yet taken",
-		                 session->peer_text, TANDEM_NOTICES_MAX);
-		tandem_tcp_session_end_protocol(session, &cause);
-		return;
-	}
+	if (!connection->inbox.is_stalled)
+		return false;
+	tandem_error_set(&cause, TANDEM_E_PROTOCOL, "fence",
+	                 "%s: more than %u notices were sent and not yet taken",
+	                 connection->peer_text, TANDEM_NOTICES_MAX);
+	tandem_tcp_session_end_protocol(session, &cause);
+	return true;
 }
 
 static void close_data(struct tandem_tcp_session *session)
@@ -85,14 +84,17 @@ int tandem_tcp_session_fence(struct tandem_session *head, uint64_t deadline_ns,
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "fence",
 		                        "only the listening side exposes memory");
 	tandem_error_set(&cause, TANDEM_E_YANKED, "fence", "%s: fenced by this side",
-	                 session->peer_text);
+	                 session->connections[0].peer_text);
 	tandem_tcp_session_end(session, &cause, TANDEM_TCP_DRAIN_RECEIVED);
 	tandem_tcp_session_limit(session);
 	while (is_any_open(session, 1) && tandem_clock_now_ns() < deadline_ns) {
 		if (!drain_data_once(session))
 			break;
 	}
-	refuse_overflow(session);
+	for (unsigned i = 1; i < session->connection_count; i++) {
+		if (tandem_tcp_session_refuse_overflow(session, &session->connections[i]))
+			break;
+	}
 	close_data(session);
 	tandem_tcp_session_wake(session);
 	return 0;

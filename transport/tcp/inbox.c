@@ -44,6 +44,7 @@ static struct finding find(enum tandem_frame_fault fault, const struct tandem_fr
 	case TANDEM_FRAME_FAULT_CHANNEL:
 	case TANDEM_FRAME_FAULT_EXPOSED:
 	case TANDEM_FRAME_FAULT_TABLE:
+	case TANDEM_FRAME_FAULT_TAG:
 	case TANDEM_FRAME_FAULT_COUNT:
 		break;
 	}
@@ -63,12 +64,12 @@ static void refuse(struct tandem_tcp_session *session,
 		tandem_error_set(&cause, TANDEM_E_PROTOCOL, "receive",
 		                 "%s, %s: frame %" PRIu64 " has %s (memory %u, seen %" PRIu64
 		                 ", needed %" PRIu64 ")",
-		                 session->peer_text, name, reader->sequence,
+		                 connection->peer_text, name, reader->sequence,
 		                 tandem_frame_fault_text(fault), reader->frame.memory_id,
 		                 finding.seen, finding.needed);
 	} else {
 		tandem_error_set(&cause, TANDEM_E_PROTOCOL, "receive",
-		                 "%s, %s: frame %" PRIu64 " has %s", session->peer_text, name,
+		                 "%s, %s: frame %" PRIu64 " has %s", connection->peer_text, name,
 		                 connection->inbox.reader.sequence, tandem_frame_fault_text(fault));
 	}
 	tandem_tcp_session_end_protocol(session, &cause);
@@ -116,6 +117,22 @@ static void note_exposed(struct tandem_tcp_session *session, const struct tandem
 	        (struct tandem_tcp_memory){.bytes = frame->offset, .key = frame->memory_key};
 }
 
+/* [S3] Data channels have no tags: their frames are believed as far as T6 and T7 go. */
+static bool is_tag_right(const struct tandem_tcp_session *session,
+                         const struct tandem_tcp_connection *connection)
+{
+	const struct tandem_tcp_inbox *inbox = &connection->inbox;
+	const struct tandem_frame *frame = &inbox->reader.frame;
+	uint8_t header[TANDEM_FRAME_BYTES];
+	uint8_t tag[TANDEM_TAG_BYTES];
+	if (connection->index > 0)
+		return true;
+	tandem_frame_encode(frame, header); /* what decodes encodes to the same bytes */
+	tandem_message_tag(&session->secrets, !session->is_listening_side, frame->sequence, header,
+	                   sizeof(header), inbox->message, frame->length, tag);
+	return tandem_mac_equal(tag, inbox->message + TANDEM_MESSAGE_BYTES_MAX, sizeof(tag));
+}
+
 /* false when the event queue has no room. */
 static bool deliver(struct tandem_tcp_session *session,
                     const struct tandem_tcp_connection *connection)
@@ -152,9 +169,14 @@ static bool take_whole(struct tandem_tcp_session *session, struct tandem_tcp_con
 				return false;
 			break;
 		case TANDEM_FRAME_STEP_WHOLE:
+			if (!inbox->is_stalled && !is_tag_right(session, connection)) {
+				refuse(session, connection, TANDEM_FRAME_FAULT_TAG, true);
+				return false;
+			}
 			inbox->is_stalled = !deliver(session, connection);
 			if (inbox->is_stalled)
 				return false;
+			connection->bytes += inbox->reader.frame.length;
 			tandem_frame_reader_close(&inbox->reader);
 			break;
 		case TANDEM_FRAME_STEP_FAULT:
@@ -196,7 +218,7 @@ static void stop_reading(struct tandem_tcp_session *session,
 	bool is_empty = got < 0 && os_errno == EAGAIN;
 	if (is_empty && !connection->inbox.has_limit)
 		return;
-	if (session->state >= TANDEM_TCP_DRAINING) {
+	if (session->state >= TANDEM_TCP_DRAINING || connection->is_ending) {
 		connection->inbox.is_closed = true;
 		return;
 	}

@@ -1,54 +1,37 @@
 #include "tcp/listener.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <tandem/clock.h>
 #include <tandem/memory.h>
-#include <tandem/random.h>
 
-#include "core/hello.h"
 #include "tcp/address.h"
+#include "tcp/door.h"
 #include "tcp/session.h"
 #include "tcp/socket.h"
+#include "tcp/stranger.h"
 
-#define STRANGERS_MAX 64
-#define JOINS_MAX     64
+#define STRANGERS_MAX 64  /* T4, S5 */
+#define DOORS_MAX     256 /* sessions that live at once */
 #define BACKLOG       128
+/* How often another port is tried where none was asked for and not every rail has the first. */
+#define PORT_TRIES 16
 /* How long a machine without descriptors is left alone, so that accept does not spin. */
 #define PAUSE_NS (UINT64_C(100) * TANDEM_NS_PER_MS)
-
-/* T2, T4: a connection whose hello is not whole yet; fd -1: the place is free. */
-struct stranger {
-	int fd;
-	uint64_t deadline_ns;
-	struct tandem_tcp_address peer;
-	uint8_t hello[TANDEM_HELLO_BYTES];
-	size_t hello_bytes;
-};
-
-/* T3, T4: a session whose channels have not all joined; key 0: the place is free. */
-struct join {
-	uint64_t key;
-	uint64_t deadline_ns;
-	struct tandem_tcp_address peer;
-	unsigned channel_count;
-	unsigned joined_count;
-	int fds[TANDEM_TCP_CONNECTIONS_MAX]; /* control first; -1: not joined */
-};
 
 struct tcp_listener {
 	struct tandem_listener head;
 	struct tandem_transport_options options;
 	int epoll_fd;
-	int fd;
+	int fds[TANDEM_RAILS_MAX]; /* of each rail; -1: another one has its address */
 	uint16_t port;
 	uint64_t paused_until_ns;
-	struct stranger strangers[STRANGERS_MAX];
-	struct join joins[JOINS_MAX];
+	struct tandem_tcp_stranger strangers[STRANGERS_MAX];
+	struct tandem_tcp_door *doors[DOORS_MAX]; /* NULL: the place is free */
 };
 
 static struct tcp_listener *of(struct tandem_listener *listener)
@@ -63,11 +46,10 @@ static const struct tcp_listener *of_const(const struct tandem_listener *listene
 
 /* ---- life ---- */
 
-static void forget_join(struct join *join)
+static void close_rails(struct tcp_listener *listener)
 {
-	for (unsigned i = 0; i < TANDEM_TCP_CONNECTIONS_MAX; i++)
-		tandem_tcp_socket_close(&join->fds[i]);
-	join->key = 0;
+	for (unsigned i = 0; i < TANDEM_RAILS_MAX; i++)
+		tandem_tcp_socket_close(&listener->fds[i]);
 }
 
 static void free_listener(struct tandem_listener *head)
@@ -75,9 +57,9 @@ static void free_listener(struct tandem_listener *head)
 	struct tcp_listener *listener = of(head);
 	for (unsigned i = 0; i < STRANGERS_MAX; i++)
 		tandem_tcp_socket_close(&listener->strangers[i].fd);
-	for (unsigned i = 0; i < JOINS_MAX; i++)
-		forget_join(&listener->joins[i]);
-	tandem_tcp_socket_close(&listener->fd);
+	for (unsigned i = 0; i < DOORS_MAX; i++)
+		tandem_tcp_door_unref(listener->doors[i]);
+	close_rails(listener);
 	tandem_tcp_socket_close(&listener->epoll_fd);
 	tandem_memory_free(listener);
 }
@@ -88,32 +70,86 @@ static int watch(struct tcp_listener *listener, int fd)
 	return epoll_ctl(listener->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-static int open_listener(struct tcp_listener *listener, struct tandem_error *reterr_error)
+static int watch_rails(struct tcp_listener *listener)
 {
+	int status = 0;
+	for (unsigned i = 0; i < TANDEM_RAILS_MAX && status == 0; i++) {
+		if (listener->fds[i] >= 0)
+			status = watch(listener, listener->fds[i]);
+	}
+	return status;
+}
+
+static bool has_address_before(const struct tcp_listener *listener, unsigned rail)
+{
+	const struct tandem_rail *rails = listener->options.rails;
+	for (unsigned i = 0; i < rail; i++) {
+		if (strcmp(rails[i].address, rails[rail].address) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* On the listener's port, or on any while it has none: that is then the listener's. */
+static int open_rail(struct tcp_listener *listener, unsigned rail,
+                     struct tandem_error *reterr_error)
+{
+	const char *text = listener->options.rails[rail].address;
 	struct tandem_tcp_address address;
+	int *fd = &listener->fds[rail];
 	const int on = 1;
-	int status = tandem_tcp_address_parse(listener->options.rails[0].address,
-	                                      listener->options.port, &address, reterr_error);
+	int status = tandem_tcp_address_parse(text, listener->port, &address, reterr_error);
 	if (status == 0)
-		status = tandem_tcp_socket_new(&address, &listener->fd, reterr_error);
+		status = tandem_tcp_socket_new(&address, fd, reterr_error);
 	if (status != 0)
 		return status;
-	if (setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+	if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "setsockopt",
 		                              "SO_REUSEADDR");
-	status = tandem_tcp_socket_bind(listener->fd, &address, reterr_error);
+	status = tandem_tcp_socket_bind(*fd, &address, reterr_error);
 	if (status != 0)
 		return status;
-	listener->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (listen(listener->fd, BACKLOG) != 0 || listener->epoll_fd < 0 ||
-	    watch(listener, listener->fd) != 0)
+	if (listen(*fd, BACKLOG) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "listen", "%s",
-		                              listener->options.rails[0].address);
+		                              text);
 	address.length = sizeof(address.storage);
-	if (getsockname(listener->fd, (struct sockaddr *)&address.storage, &address.length) != 0)
+	if (getsockname(*fd, (struct sockaddr *)&address.storage, &address.length) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "getsockname",
-		                              "%s", listener->options.rails[0].address);
+		                              "%s", text);
 	listener->port = tandem_tcp_address_port(&address);
+	return 0;
+}
+
+static int open_rails(struct tcp_listener *listener, struct tandem_error *reterr_error)
+{
+	int status = 0;
+	listener->port = listener->options.port;
+	for (unsigned i = 0; i < listener->options.rail_count && status == 0; i++) {
+		if (!has_address_before(listener, i))
+			status = open_rail(listener, i, reterr_error);
+	}
+	return status;
+}
+
+static int open_listener(struct tcp_listener *listener, struct tandem_error *reterr_error)
+{
+	struct tandem_error error = {0};
+	int status = open_rails(listener, &error);
+	for (unsigned i = 1; i < PORT_TRIES && status != 0 && listener->options.port == 0 &&
+	                     listener->port != 0 && error.os_errno == EADDRINUSE;
+	     i++) {
+		close_rails(listener);
+		status = open_rails(listener, &error);
+	}
+	if (status != 0) {
+		if (reterr_error)
+			*reterr_error = error;
+		return status;
+	}
+	listener->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (listener->epoll_fd < 0 || watch_rails(listener) != 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "epoll",
+		                              "descriptors of a listener");
 	return 0;
 }
 
@@ -129,12 +165,11 @@ int tandem_tcp_listener_new(const struct tandem_transport_options *options,
 		                        sizeof(*listener));
 	listener->head.ops = &ops;
 	listener->options = *options;
-	listener->epoll_fd = listener->fd = -1;
+	listener->epoll_fd = -1;
+	for (unsigned i = 0; i < TANDEM_RAILS_MAX; i++)
+		listener->fds[i] = -1;
 	for (unsigned i = 0; i < STRANGERS_MAX; i++)
 		listener->strangers[i].fd = -1;
-	for (unsigned i = 0; i < JOINS_MAX * TANDEM_TCP_CONNECTIONS_MAX; i++)
-		listener->joins[i / TANDEM_TCP_CONNECTIONS_MAX]
-		        .fds[i % TANDEM_TCP_CONNECTIONS_MAX] = -1;
 	int status = open_listener(listener, reterr_error);
 	if (status != 0) {
 		free_listener(&listener->head);
@@ -144,87 +179,68 @@ int tandem_tcp_listener_new(const struct tandem_transport_options *options,
 	return 0;
 }
 
-/* ---- saying no ---- */
+/* ---- doors ---- */
 
-/* Answers and closes; true when the answer left. */
-static bool answer(int fd, enum tandem_verdict verdict, uint64_t key)
+/* Sessions that have gone make room. */
+static void forget_doors(struct tcp_listener *listener)
 {
-	const struct tandem_answer answer = {
-	        .verdict = verdict, .version = TANDEM_HELLO_VERSION, .key = key};
-	uint8_t bytes[TANDEM_ANSWER_BYTES];
-	tandem_answer_encode(&answer, bytes);
-	/* A new connection has room for it; where not, the peer's time to join passes. */
-	return send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(bytes);
+	for (unsigned i = 0; i < DOORS_MAX; i++) {
+		if (listener->doors[i] && tandem_tcp_door_is_shut(listener->doors[i]))
+			listener->doors[i] = tandem_tcp_door_unref(listener->doors[i]);
+	}
 }
 
-static int drop(struct stranger *stranger, int code, struct tandem_error *reterr_error,
+static struct tandem_tcp_door **place_for_door(struct tcp_listener *listener)
+{
+	for (unsigned i = 0; i < DOORS_MAX; i++) {
+		if (!listener->doors[i])
+			return &listener->doors[i];
+	}
+	return NULL;
+}
+
+static struct tandem_tcp_door *find_door(struct tcp_listener *listener, uint64_t session_id)
+{
+	for (unsigned i = 0; i < DOORS_MAX; i++) {
+		if (listener->doors[i] &&
+		    tandem_tcp_door_session_id(listener->doors[i]) == session_id)
+			return listener->doors[i];
+	}
+	return NULL;
+}
+
+/* ---- taking them in ---- */
+
+static int drop(struct tandem_tcp_stranger *stranger, struct tandem_error *reterr_error,
                 const char *reason)
 {
-	char peer[TANDEM_TCP_ADDRESS_TEXT_BYTES];
-	tandem_tcp_address_format(&stranger->peer, peer, sizeof(peer));
-	tandem_tcp_socket_close(&stranger->fd);
-	return tandem_error_set(reterr_error, code, "join", "%s: dropped: %s", peer, reason);
-}
-
-static int refuse(struct stranger *stranger, enum tandem_verdict verdict,
-                  struct tandem_error *reterr_error)
-{
-	answer(stranger->fd, verdict, 0);
-	return drop(stranger, TANDEM_E_PROTOCOL, reterr_error, tandem_verdict_text(verdict));
-}
-
-static int drop_join(struct join *join, struct tandem_error *reterr_error, const char *reason)
-{
-	char peer[TANDEM_TCP_ADDRESS_TEXT_BYTES];
-	tandem_tcp_address_format(&join->peer, peer, sizeof(peer));
-	forget_join(join);
-	return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "join",
-	                        "%s: dropped with %u of %u data channels joined: %s", peer,
-	                        join->joined_count, join->channel_count, reason);
+	tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "join", "%s", reason);
+	return tandem_tcp_stranger_drop(stranger, TANDEM_E_PROTOCOL, reterr_error);
 }
 
 /* 0 when nobody's time has passed. */
 static int expire(struct tcp_listener *listener, uint64_t now_ns, struct tandem_error *reterr_error)
 {
 	for (unsigned i = 0; i < STRANGERS_MAX; i++) {
-		struct stranger *stranger = &listener->strangers[i];
-		if (stranger->fd >= 0 && now_ns >= stranger->deadline_ns)
-			return drop(stranger, TANDEM_E_PROTOCOL, reterr_error,
-			            "no hello within the time to connect");
-	}
-	for (unsigned i = 0; i < JOINS_MAX; i++) {
-		struct join *join = &listener->joins[i];
-		if (join->key != 0 && now_ns >= join->deadline_ns)
-			return drop_join(join, reterr_error, "the time to connect has passed");
+		struct tandem_tcp_stranger *stranger = &listener->strangers[i];
+		if (stranger->fd < 0 || now_ns < stranger->deadline_ns)
+			continue;
+		int code = tandem_tcp_stranger_expire(stranger, reterr_error);
+		return tandem_tcp_stranger_drop(stranger, code, reterr_error);
 	}
 	return 0;
 }
 
-/* ---- taking them in ---- */
-
 /* A free place, or the one whose time ends first. */
-static struct stranger *place_for_stranger(struct tcp_listener *listener)
+static struct tandem_tcp_stranger *place_for_stranger(struct tcp_listener *listener)
 {
-	struct stranger *oldest = &listener->strangers[0];
+	struct tandem_tcp_stranger *oldest = &listener->strangers[0];
 	for (unsigned i = 0; i < STRANGERS_MAX; i++) {
-		struct stranger *stranger = &listener->strangers[i];
+		struct tandem_tcp_stranger *stranger = &listener->strangers[i];
 		if (stranger->fd < 0)
 			return stranger;
 		if (stranger->deadline_ns < oldest->deadline_ns)
 			oldest = stranger;
-	}
-	return oldest;
-}
-
-static struct join *place_for_join(struct tcp_listener *listener)
-{
-	struct join *oldest = &listener->joins[0];
-	for (unsigned i = 0; i < JOINS_MAX; i++) {
-		struct join *join = &listener->joins[i];
-		if (join->key == 0)
-			return join;
-		if (join->deadline_ns < oldest->deadline_ns)
-			oldest = join;
 	}
 	return oldest;
 }
@@ -237,7 +253,8 @@ static int admit_failed(struct tcp_listener *listener, int os_errno, uint64_t no
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
-		epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, listener->fd, NULL);
+		for (unsigned i = 0; i < TANDEM_RAILS_MAX; i++)
+			epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, listener->fds[i], NULL);
 		listener->paused_until_ns = now_ns + PAUSE_NS;
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, os_errno, "accept",
 		                              "port %u", listener->port);
@@ -246,136 +263,135 @@ static int admit_failed(struct tcp_listener *listener, int os_errno, uint64_t no
 	}
 }
 
-/* Takes one new connection, if there is one. *ret_admitted tells. */
-static int admit(struct tcp_listener *listener, uint64_t now_ns, bool *ret_admitted,
+/* Takes one new connection of a rail, if there is one. *ret_admitted tells. */
+static int admit(struct tcp_listener *listener, unsigned rail, uint64_t now_ns, bool *ret_admitted,
                  struct tandem_error *reterr_error)
 {
 	struct tandem_tcp_address peer = {.length = sizeof(peer.storage)};
 	int status = 0;
 	*ret_admitted = false;
-	int fd = accept4(listener->fd, (struct sockaddr *)&peer.storage, &peer.length,
+	int fd = accept4(listener->fds[rail], (struct sockaddr *)&peer.storage, &peer.length,
 	                 SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return admit_failed(listener, errno, now_ns, reterr_error);
 	*ret_admitted = true;
-	struct stranger *place = place_for_stranger(listener);
+	struct tandem_tcp_stranger *place = place_for_stranger(listener);
 	if (place->fd >= 0)
-		status = drop(place, TANDEM_E_PROTOCOL, reterr_error,
-		              "too many connections without a hello");
-	*place = (struct stranger){
+		status = drop(place, reterr_error, "too many connections that have proven nothing");
+	*place = (struct tandem_tcp_stranger){
+	        .state = TANDEM_TCP_STRANGER_HELLO,
 	        .fd = fd,
+	        .rail = rail,
 	        .peer = peer,
 	        .deadline_ns = now_ns + listener->options.connect_timeout_ns,
 	};
 	if (tandem_tcp_socket_tune(fd, listener->options.peer_timeout_ns, NULL) != 0 ||
 	    watch(listener, fd) != 0)
-		return drop(place, TANDEM_E_PROTOCOL, reterr_error, "it was gone at once");
+		return drop(place, reterr_error, "it was gone at once");
 	return status;
 }
 
-/* ---- their hellos ---- */
-
-static int start_join(struct tcp_listener *listener, struct stranger *stranger,
-                      const struct tandem_hello *hello, uint64_t now_ns,
-                      struct tandem_error *reterr_error)
+static int admit_all(struct tcp_listener *listener, uint64_t now_ns,
+                     struct tandem_error *reterr_error)
 {
-	struct join *join = place_for_join(listener);
 	int status = 0;
-	if (join->key != 0)
-		status = drop_join(join, reterr_error, "too many sessions are being joined");
-	join->key = tandem_random_unique();
-	join->deadline_ns = now_ns + listener->options.connect_timeout_ns;
-	join->peer = stranger->peer;
-	join->channel_count = hello->channel_count;
-	join->joined_count = 0;
-	join->fds[0] = stranger->fd;
-	stranger->fd = -1;
-	if (!answer(join->fds[0], TANDEM_VERDICT_JOINED, join->key))
-		return drop_join(join, reterr_error, "the answer could not be sent");
+	for (unsigned rail = 0; rail < TANDEM_RAILS_MAX; rail++) {
+		bool is_admitted = listener->fds[rail] >= 0;
+		for (unsigned i = 0; i < STRANGERS_MAX && is_admitted && status == 0; i++) {
+			is_admitted = false;
+			if (listener->paused_until_ns == 0)
+				status = admit(listener, rail, now_ns, &is_admitted, reterr_error);
+		}
+	}
 	return status;
 }
 
-static struct join *find_join(struct tcp_listener *listener, uint64_t key)
+/* ---- where they go ---- */
+
+/* Its control connection may still owe the proof: the two are not ordered against each other. */
+static bool is_being_joined(const struct tcp_listener *listener, uint64_t session_id)
 {
-	for (unsigned i = 0; i < JOINS_MAX; i++) {
-		if (key != 0 && listener->joins[i].key == key)
-			return &listener->joins[i];
+	for (unsigned i = 0; i < STRANGERS_MAX; i++) {
+		const struct tandem_tcp_stranger *stranger = &listener->strangers[i];
+		if (stranger->state == TANDEM_TCP_STRANGER_PROOF &&
+		    stranger->transcript.session_id == session_id)
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
-/* The session owns the descriptors from here on, also when it fails. */
-static int finish_join(struct tcp_listener *listener, struct join *join,
-                       struct tandem_session **ret_session, struct tandem_error *reterr_error)
+/* T3: a data connection to its session. */
+static int route(struct tcp_listener *listener, struct tandem_tcp_stranger *stranger,
+                 struct tandem_error *reterr_error)
+{
+	const struct tandem_tcp_knock knock = {.fd = stranger->fd,
+	                                       .rail = stranger->rail,
+	                                       .peer = stranger->peer,
+	                                       .hello = stranger->hello};
+	struct tandem_tcp_door *door = find_door(listener, stranger->hello.session_id);
+	epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, stranger->fd, NULL);
+	if (!door && is_being_joined(listener, stranger->hello.session_id))
+		return 0;
+	if (!door || !tandem_tcp_door_knock(door, &knock)) {
+		int code =
+		        tandem_tcp_stranger_refuse(stranger, TANDEM_VERDICT_SESSION, reterr_error);
+		return tandem_tcp_stranger_drop(stranger, code, reterr_error);
+	}
+	*stranger = (struct tandem_tcp_stranger){.fd = -1};
+	return 0;
+}
+
+/* Data connections that were faster than the proof. The session is new, so each finds its door. */
+static void route_early(struct tcp_listener *listener, uint64_t session_id)
+{
+	for (unsigned i = 0; i < STRANGERS_MAX; i++) {
+		struct tandem_tcp_stranger *stranger = &listener->strangers[i];
+		if (stranger->state == TANDEM_TCP_STRANGER_WAITING &&
+		    stranger->hello.session_id == session_id &&
+		    route(listener, stranger, NULL) != 0)
+			return;
+	}
+}
+
+static int make_session(struct tcp_listener *listener, struct tandem_tcp_stranger *stranger,
+                        struct tandem_session **ret_session, struct tandem_error *reterr_error)
 {
 	struct tandem_transport_options options = listener->options;
-	options.channel_count = join->channel_count;
-	int status = tandem_tcp_session_accepted(&options, &join->peer, join->key, join->fds,
-	                                         ret_session, reterr_error);
-	for (unsigned i = 0; i < TANDEM_TCP_CONNECTIONS_MAX; i++)
-		join->fds[i] = -1;
-	join->key = 0;
+	struct tandem_tcp_door **place = place_for_door(listener);
+	const struct tandem_tcp_guest guest = {.fd = stranger->fd,
+	                                       .rail = stranger->rail,
+	                                       .peer = stranger->peer,
+	                                       .transcript = stranger->transcript,
+	                                       .secrets = stranger->secrets,
+	                                       .key_index = stranger->key_index};
+	if (!place)
+		return drop(stranger, reterr_error, "this side serves as many sessions as it can");
+	epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, stranger->fd, NULL);
+	*stranger = (struct tandem_tcp_stranger){.fd = -1};
+	options.channel_count = guest.transcript.channel_count;
+	/* A session knows its own secrets, not the keys of every pair. */
+	memset(options.keys, 0, sizeof(options.keys));
+	options.key_count = 0;
+	int status =
+	        tandem_tcp_session_accepted(&options, &guest, ret_session, place, reterr_error);
+	if (status == 0)
+		route_early(listener, guest.transcript.session_id);
 	return status;
 }
 
 /* 0: nothing to tell yet, or *ret_session is set. */
-static int join_channel(struct tcp_listener *listener, struct stranger *stranger,
-                        const struct tandem_hello *hello, struct tandem_session **ret_session,
-                        struct tandem_error *reterr_error)
-{
-	struct join *join = find_join(listener, hello->key);
-	if (!join)
-		return refuse(stranger, TANDEM_VERDICT_KEY, reterr_error);
-	int *place = &join->fds[1 + hello->channel];
-	if (hello->channel_count != join->channel_count || *place >= 0)
-		return refuse(stranger, TANDEM_VERDICT_CHANNEL, reterr_error);
-	*place = stranger->fd;
-	stranger->fd = -1;
-	join->joined_count++;
-	if (!answer(*place, TANDEM_VERDICT_JOINED, join->key))
-		return drop_join(join, reterr_error, "an answer could not be sent");
-	if (join->joined_count < join->channel_count)
-		return 0;
-	return finish_join(listener, join, ret_session, reterr_error);
-}
-
-static int judge_hello(struct tcp_listener *listener, struct stranger *stranger, uint64_t now_ns,
-                       struct tandem_session **ret_session, struct tandem_error *reterr_error)
-{
-	struct tandem_hello hello;
-	unsigned version = 0;
-	char reason[64];
-	enum tandem_hello_fault fault = tandem_hello_decode(stranger->hello, &hello, &version);
-	epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, stranger->fd, NULL);
-	if (fault == TANDEM_HELLO_FAULT_VERSION) {
-		answer(stranger->fd, TANDEM_VERDICT_VERSION, 0);
-		snprintf(reason, sizeof(reason), "it speaks version %u, this side version %u",
-		         version, TANDEM_HELLO_VERSION);
-		return drop(stranger, TANDEM_E_VERSION, reterr_error, reason);
-	}
-	if (fault != TANDEM_HELLO_FAULT_NONE) {
-		snprintf(reason, sizeof(reason), "its hello has %s",
-		         tandem_hello_fault_text(fault));
-		return drop(stranger, TANDEM_E_PROTOCOL, reterr_error, reason);
-	}
-	if (hello.kind == TANDEM_HELLO_CONTROL)
-		return start_join(listener, stranger, &hello, now_ns, reterr_error);
-	return join_channel(listener, stranger, &hello, ret_session, reterr_error);
-}
-
-static int hear(struct tcp_listener *listener, struct stranger *stranger, uint64_t now_ns,
+static int hear(struct tcp_listener *listener, struct tandem_tcp_stranger *stranger,
                 struct tandem_session **ret_session, struct tandem_error *reterr_error)
 {
-	ssize_t got = recv(stranger->fd, stranger->hello + stranger->hello_bytes,
-	                   TANDEM_HELLO_BYTES - stranger->hello_bytes, MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (got <= 0)
-		return drop(stranger, TANDEM_E_PROTOCOL, reterr_error, "it left without a hello");
-	stranger->hello_bytes += (size_t)got;
-	if (stranger->hello_bytes < TANDEM_HELLO_BYTES)
-		return 0;
-	return judge_hello(listener, stranger, now_ns, ret_session, reterr_error);
+	int status = tandem_tcp_stranger_hear(stranger, listener->options.keys,
+	                                      listener->options.key_count, reterr_error);
+	if (status != 0)
+		return tandem_tcp_stranger_drop(stranger, status, reterr_error);
+	if (stranger->state == TANDEM_TCP_STRANGER_WAITING)
+		return route(listener, stranger, reterr_error);
+	if (stranger->state == TANDEM_TCP_STRANGER_PROVEN)
+		return make_session(listener, stranger, ret_session, reterr_error);
+	return 0;
 }
 
 /* ---- the interface ---- */
@@ -384,7 +400,7 @@ static void end_pause(struct tcp_listener *listener, uint64_t now_ns)
 {
 	if (listener->paused_until_ns == 0 || now_ns < listener->paused_until_ns)
 		return;
-	listener->paused_until_ns = watch(listener, listener->fd) == 0 ? 0 : now_ns + PAUSE_NS;
+	listener->paused_until_ns = watch_rails(listener) == 0 ? 0 : now_ns + PAUSE_NS;
 }
 
 static int accept_session(struct tandem_listener *head, struct tandem_session **ret_session,
@@ -393,18 +409,14 @@ static int accept_session(struct tandem_listener *head, struct tandem_session **
 	struct tcp_listener *listener = of(head);
 	struct tandem_session *session = NULL;
 	uint64_t now_ns = tandem_clock_now_ns();
-	bool is_admitted = true;
+	forget_doors(listener);
 	int status = expire(listener, now_ns, reterr_error);
 	end_pause(listener, now_ns);
-	for (unsigned i = 0; i < STRANGERS_MAX && is_admitted && status == 0; i++) {
-		is_admitted = false;
-		if (listener->paused_until_ns == 0)
-			status = admit(listener, now_ns, &is_admitted, reterr_error);
-	}
+	if (status == 0)
+		status = admit_all(listener, now_ns, reterr_error);
 	for (unsigned i = 0; i < STRANGERS_MAX && !session && status == 0; i++) {
 		if (listener->strangers[i].fd >= 0)
-			status = hear(listener, &listener->strangers[i], now_ns, &session,
-			              reterr_error);
+			status = hear(listener, &listener->strangers[i], &session, reterr_error);
 	}
 	if (status == 0 && !session)
 		return TANDEM_E_AGAIN;
@@ -423,22 +435,14 @@ static uint16_t port(const struct tandem_listener *head)
 	return of_const(head)->port;
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t deadline_ns(const struct tandem_listener *head)
 {
 	const struct tcp_listener *listener = of_const(head);
 	uint64_t deadline = listener->paused_until_ns ? listener->paused_until_ns : UINT64_MAX;
 	for (unsigned i = 0; i < STRANGERS_MAX; i++) {
-		if (listener->strangers[i].fd >= 0)
-			deadline = smaller(deadline, listener->strangers[i].deadline_ns);
-	}
-	for (unsigned i = 0; i < JOINS_MAX; i++) {
-		if (listener->joins[i].key != 0)
-			deadline = smaller(deadline, listener->joins[i].deadline_ns);
+		const struct tandem_tcp_stranger *stranger = &listener->strangers[i];
+		if (stranger->fd >= 0 && stranger->deadline_ns < deadline)
+			deadline = stranger->deadline_ns;
 	}
 	return deadline;
 }

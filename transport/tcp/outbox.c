@@ -33,19 +33,28 @@ void tandem_tcp_outbox_done(struct tandem_tcp_outbox *outbox)
 	*outbox = (struct tandem_tcp_outbox){0};
 }
 
+void tandem_tcp_outbox_sign(struct tandem_tcp_outbox *outbox, const struct tandem_secrets *secrets,
+                            bool is_listening_side)
+{
+	outbox->secrets = secrets;
+	outbox->is_listening_side = is_listening_side;
+	outbox->tag_bytes = TANDEM_TAG_BYTES;
+}
+
 static struct tandem_tcp_outbox_entry *entry_at(struct tandem_tcp_outbox *outbox, unsigned index)
 {
 	return &outbox->entries[(outbox->first + index) % outbox->capacity];
 }
 
 static struct tandem_tcp_outbox_entry *append(struct tandem_tcp_outbox *outbox, const void *payload,
-                                              uint32_t payload_bytes)
+                                              uint32_t payload_bytes, uint64_t now_ns)
 {
 	struct tandem_tcp_outbox_entry *entry = entry_at(outbox, outbox->count);
 	entry->payload = payload;
 	entry->payload_bytes = payload_bytes;
 	entry->extent_count = 0;
 	entry->head_bytes = 0;
+	entry->posted_ns = now_ns;
 	outbox->count++;
 	outbox->payload_count += payload_bytes > 0;
 	outbox->pending_bytes += payload_bytes;
@@ -59,7 +68,11 @@ static void seal(struct tandem_tcp_outbox *outbox, struct tandem_tcp_outbox_entr
 	tandem_frame_encode(frame, entry->header);
 	entry->extent_count = frame->extent_count;
 	entry->head_bytes = TANDEM_FRAME_BYTES + frame->extent_count * TANDEM_EXTENT_BYTES;
-	outbox->pending_bytes += entry->head_bytes;
+	outbox->pending_bytes += entry->head_bytes + outbox->tag_bytes;
+	if (outbox->secrets)
+		tandem_message_tag(outbox->secrets, outbox->is_listening_side, frame->sequence,
+		                   entry->header, TANDEM_FRAME_BYTES, entry->payload, frame->length,
+		                   entry->tag);
 }
 
 bool tandem_tcp_outbox_add(struct tandem_tcp_outbox *outbox, struct tandem_frame *frame,
@@ -69,7 +82,7 @@ bool tandem_tcp_outbox_add(struct tandem_tcp_outbox *outbox, struct tandem_frame
 		return false;
 	if (outbox->count == 0)
 		outbox->moved_at_ns = now_ns;
-	seal(outbox, append(outbox, payload, frame->length), frame);
+	seal(outbox, append(outbox, payload, frame->length, now_ns), frame);
 	outbox->may_linger = false;
 	return true;
 }
@@ -107,7 +120,7 @@ unsigned tandem_tcp_outbox_add_batch(struct tandem_tcp_outbox *outbox, struct ta
 		const struct tandem_extent extent = {.offset = writes[i].offset,
 		                                     .length = writes[i].length};
 		tandem_extent_encode(&extent, outbox->extents[place + i]);
-		append(outbox, writes[i].source, writes[i].length);
+		append(outbox, writes[i].source, writes[i].length, now_ns);
 		frame->length += writes[i].length;
 	}
 	frame->table_checksum =
@@ -155,6 +168,8 @@ static void gather(struct tandem_tcp_outbox *outbox, size_t budget_bytes,
 			gather_piece(gathering, outbox->extents[entry - outbox->entries],
 			             (size_t)entry->extent_count * TANDEM_EXTENT_BYTES);
 		gather_piece(gathering, entry->payload, entry->payload_bytes);
+		if (outbox->tag_bytes > 0)
+			gather_piece(gathering, entry->tag, outbox->tag_bytes);
 	}
 	gathering->is_all = i == outbox->count;
 }
@@ -165,7 +180,8 @@ static void drop_sent(struct tandem_tcp_outbox *outbox, size_t sent_bytes)
 	outbox->first_sent_bytes += sent_bytes;
 	while (outbox->count > 0) {
 		const struct tandem_tcp_outbox_entry *entry = entry_at(outbox, 0);
-		size_t whole_bytes = (size_t)entry->head_bytes + entry->payload_bytes;
+		size_t whole_bytes =
+		        (size_t)entry->head_bytes + entry->payload_bytes + outbox->tag_bytes;
 		if (outbox->first_sent_bytes < whole_bytes)
 			break;
 		outbox->first_sent_bytes -= whole_bytes;
@@ -211,11 +227,18 @@ bool tandem_tcp_outbox_is_ripe(const struct tandem_tcp_outbox *outbox)
 	                               outbox->count == outbox->capacity);
 }
 
+uint64_t tandem_tcp_outbox_oldest_ns(const struct tandem_tcp_outbox *outbox)
+{
+	return outbox->count > 0 ? outbox->entries[outbox->first].posted_ns : 0;
+}
+
 void tandem_tcp_outbox_clear(struct tandem_tcp_outbox *outbox)
 {
 	outbox->count = 0;
 	outbox->payload_count = 0;
 	outbox->pending_bytes = 0;
 	outbox->first_sent_bytes = 0;
+	outbox->sequence = 0;
+	outbox->may_linger = false;
 	outbox->is_blocked = false;
 }

@@ -1,6 +1,7 @@
 #include "tcp/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,6 +17,8 @@
 /* Marks in epoll data beside the connection indexes. */
 #define MARK_YANK 100u
 #define MARK_WAKE 101u
+#define MARK_DOOR 102u
+#define READY_MAX (TANDEM_TCP_CONNECTIONS_MAX + 3)
 
 /* The control channel's queue holds every EXPOSE of a session besides the messages. */
 #define CONTROL_ENTRIES (TANDEM_MESSAGES_MAX + TANDEM_MEMORY_IDS_MAX)
@@ -38,6 +41,12 @@ static int open_descriptors(struct tandem_tcp_session *session, struct tandem_er
 	    watch(session, session->wake_fd, MARK_WAKE) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "epoll",
 		                              "descriptors of a session");
+	for (unsigned i = 0; i < session->connection_count; i++) {
+		session->connections[i].fd = fcntl(session->yank_fd, F_DUPFD_CLOEXEC, 0);
+		if (session->connections[i].fd < 0)
+			return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "fcntl",
+			                              "descriptors of a session");
+	}
 	return 0;
 }
 
@@ -45,9 +54,10 @@ static int make_buffers(struct tandem_tcp_session *session, struct tandem_error 
 {
 	struct tandem_tcp_connection *control = &session->connections[0];
 	int status = tandem_tcp_outbox_init(&control->outbox, CONTROL_ENTRIES);
+	tandem_tcp_outbox_sign(&control->outbox, &session->secrets, session->is_listening_side);
 	session->message_pool =
 	        tandem_memory_alloc_array(TANDEM_MESSAGES_MAX, TANDEM_MESSAGE_BYTES_MAX);
-	control->inbox.message = tandem_memory_alloc(TANDEM_MESSAGE_BYTES_MAX);
+	control->inbox.message = tandem_memory_alloc(TANDEM_MESSAGE_BYTES_MAX + TANDEM_TAG_BYTES);
 	/* Only the connecting side writes. */
 	for (unsigned i = 1; i < session->connection_count && status == 0; i++) {
 		if (!session->is_listening_side)
@@ -64,8 +74,7 @@ static int make_buffers(struct tandem_tcp_session *session, struct tandem_error 
 
 static const struct tandem_session_ops ops;
 
-int tandem_tcp_session_new(const struct tandem_transport_options *options,
-                           const struct tandem_tcp_address *peer, bool is_listening_side,
+int tandem_tcp_session_new(const struct tandem_transport_options *options, bool is_listening_side,
                            struct tandem_tcp_session **ret_session,
                            struct tandem_error *reterr_error)
 {
@@ -76,13 +85,13 @@ int tandem_tcp_session_new(const struct tandem_transport_options *options,
 	session->head.ops = &ops;
 	session->connection_count = 1 + options->channel_count;
 	session->options = *options;
-	session->peer = *peer;
 	session->is_listening_side = is_listening_side;
+	session->lonely_deadline_ns = UINT64_MAX;
 	session->epoll_fd = session->yank_fd = session->wake_fd = -1;
-	tandem_tcp_address_format(peer, session->peer_text, sizeof(session->peer_text));
 	for (unsigned i = 0; i < TANDEM_TCP_CONNECTIONS_MAX; i++) {
 		session->connections[i].index = i;
 		session->connections[i].fd = -1;
+		session->connections[i].inbox.is_closed = true;
 	}
 	int status = open_descriptors(session, reterr_error);
 	if (status == 0)
@@ -97,6 +106,9 @@ int tandem_tcp_session_new(const struct tandem_transport_options *options,
 
 void tandem_tcp_session_delete(struct tandem_tcp_session *session)
 {
+	if (session->door)
+		tandem_tcp_door_shut(session->door);
+	/* The control connection first: its end is the session's, the others' are not. */
 	for (unsigned i = 0; i < session->connection_count; i++) {
 		tandem_tcp_socket_close(&session->connections[i].fd);
 		tandem_tcp_outbox_done(&session->connections[i].outbox);
@@ -106,6 +118,7 @@ void tandem_tcp_session_delete(struct tandem_tcp_session *session)
 	tandem_tcp_socket_close(&session->wake_fd);
 	tandem_tcp_socket_close(&session->yank_fd);
 	tandem_tcp_socket_close(&session->epoll_fd);
+	tandem_tcp_door_unref(session->door);
 	tandem_memory_free(session);
 }
 
@@ -114,55 +127,62 @@ static void delete_session(struct tandem_session *head)
 	tandem_tcp_session_delete(tandem_tcp_session_of(head));
 }
 
+static int enter_guest(struct tandem_tcp_session *session, const struct tandem_tcp_guest *guest,
+                       struct tandem_error *reterr_error)
+{
+	struct tandem_tcp_connection *control = &session->connections[0];
+	int fd = guest->fd;
+	int status =
+	        tandem_tcp_door_new(guest->transcript.session_id, &session->door, reterr_error);
+	if (status == 0 && watch(session, tandem_tcp_door_fd(session->door), MARK_DOOR) != 0)
+		status = tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "epoll_ctl",
+		                                "the door of a session");
+	if (status != 0) {
+		tandem_tcp_socket_close(&fd);
+		return status;
+	}
+	session->transcript = guest->transcript;
+	session->secrets = guest->secrets;
+	session->key_index = guest->key_index;
+	control->rail = guest->rail;
+	control->join_state = TANDEM_TCP_JOIN_JOINED;
+	session->state = TANDEM_TCP_UP;
+	session->lonely_deadline_ns = tandem_clock_now_ns() + session->options.connect_timeout_ns;
+	status = tandem_tcp_connection_adopt(session, control, fd, &guest->peer, reterr_error);
+	if (status == 0)
+		tandem_tcp_connection_poll(session, control, EPOLLIN);
+	return status;
+}
+
 int tandem_tcp_session_accepted(const struct tandem_transport_options *options,
-                                const struct tandem_tcp_address *peer, uint64_t key, const int *fds,
+                                const struct tandem_tcp_guest *guest,
                                 struct tandem_session **ret_session,
+                                struct tandem_tcp_door **ret_door,
                                 struct tandem_error *reterr_error)
 {
 	struct tandem_tcp_session *session = NULL;
-	int status = tandem_tcp_session_new(options, peer, true, &session, reterr_error);
-	for (unsigned i = 0; i < 1 + options->channel_count; i++) {
-		int fd = fds[i];
-		if (status != 0) {
-			tandem_tcp_socket_close(&fd);
-			continue;
-		}
-		session->connections[i].fd = fd;
-		session->connections[i].join_state = TANDEM_TCP_JOIN_JOINED;
-		tandem_tcp_connection_poll(session, &session->connections[i], EPOLLIN);
-	}
-	if (status != 0)
+	int fd = guest->fd;
+	int status = tandem_tcp_session_new(options, true, &session, reterr_error);
+	if (status != 0) {
+		tandem_tcp_socket_close(&fd);
 		return status;
-	session->key = key;
-	session->state = TANDEM_TCP_UP;
+	}
+	status = enter_guest(session, guest, reterr_error);
+	if (status != 0) {
+		tandem_tcp_session_delete(session);
+		return status;
+	}
 	*ret_session = &session->head;
+	*ret_door = tandem_tcp_door_ref(session->door);
 	return 0;
 }
 
 /* ---- its descriptor ---- */
 
-void tandem_tcp_connection_poll(struct tandem_tcp_session *session,
-                                struct tandem_tcp_connection *connection, uint32_t events)
-{
-	struct epoll_event event = {.events = events, .data.u32 = connection->index};
-	bool is_wanted = events != 0;
-	if (connection->fd < 0 ||
-	    (is_wanted == connection->is_polled && events == connection->polled_events))
-		return;
-	int action = !is_wanted              ? EPOLL_CTL_DEL
-	             : connection->is_polled ? EPOLL_CTL_MOD
-	                                     : EPOLL_CTL_ADD;
-	int failed = epoll_ctl(session->epoll_fd, action, connection->fd, &event);
-	connection->is_polled = is_wanted && !failed;
-	connection->polled_events = events;
-	if (failed && is_wanted)
-		tandem_tcp_session_end_connection(session, connection, "epoll_ctl", errno);
-}
-
-static bool is_any_stalled(const struct tandem_tcp_session *session)
+static bool is_any_waiting(const struct tandem_tcp_session *session)
 {
 	for (unsigned i = 0; i < session->connection_count; i++) {
-		if (session->connections[i].inbox.is_stalled)
+		if (session->connections[i].inbox.is_stalled || session->connections[i].is_ending)
 			return true;
 	}
 	return false;
@@ -172,7 +192,7 @@ static bool has_work(const struct tandem_tcp_session *session)
 {
 	return session->has_up_event || session->has_lost_event ||
 	       (session->state == TANDEM_TCP_DRAINING && !session->awaits_ends) ||
-	       !tandem_event_queue_is_empty(&session->queue) || is_any_stalled(session);
+	       !tandem_event_queue_is_empty(&session->queue) || is_any_waiting(session);
 }
 
 void tandem_tcp_session_wake(struct tandem_tcp_session *session)
@@ -189,153 +209,56 @@ void tandem_tcp_session_wake(struct tandem_tcp_session *session)
 	session->is_awake = must_be_awake;
 }
 
-/* ---- its end ---- */
-
-void tandem_tcp_session_limit(struct tandem_tcp_session *session)
-{
-	session->awaits_ends = false;
-	for (unsigned i = 0; i < session->connection_count; i++) {
-		struct tandem_tcp_connection *connection = &session->connections[i];
-		tandem_tcp_connection_poll(session, connection, 0);
-		if (connection->inbox.has_limit)
-			continue;
-		connection->inbox.has_limit = true;
-		connection->inbox.limit_bytes = tandem_tcp_socket_received_bytes(connection->fd);
-	}
-}
-
-static void stop_connection(struct tandem_tcp_session *session,
-                            struct tandem_tcp_connection *connection, bool drains)
-{
-	tandem_tcp_outbox_clear(&connection->outbox);
-	tandem_tcp_connection_poll(session, connection, drains ? EPOLLIN : 0);
-	if (!drains) {
-		connection->inbox.is_closed = true;
-		connection->inbox.is_stalled = false;
-	}
-	shutdown(connection->fd, SHUT_WR);
-}
-
-void tandem_tcp_session_end(struct tandem_tcp_session *session, const struct tandem_error *cause,
-                            enum tandem_tcp_drain drain)
-{
-	if (session->state >= TANDEM_TCP_DRAINING)
-		return;
-	if (session->state == TANDEM_TCP_JOINING)
-		drain = TANDEM_TCP_DRAIN_NOTHING;
-	session->state = TANDEM_TCP_DRAINING;
-	session->cause = *cause;
-	if (atomic_load(&session->is_yanked)) {
-		/* T10: whatever failed, failed because yank shut the sockets down. */
-		tandem_error_set(&session->cause, TANDEM_E_YANKED, "yank",
-		                 "%s: yanked by this side", session->peer_text);
-		drain = TANDEM_TCP_DRAIN_NOTHING;
-	}
-	for (unsigned i = 0; i < session->connection_count; i++)
-		stop_connection(session, &session->connections[i],
-		                drain != TANDEM_TCP_DRAIN_NOTHING);
-	session->awaits_ends = true;
-	session->drain_deadline_ns = tandem_clock_now_ns() + session->options.peer_timeout_ns;
-	if (drain != TANDEM_TCP_DRAIN_SENT)
-		tandem_tcp_session_limit(session);
-	/* Left in, it would keep the descriptor readable for ever. */
-	epoll_ctl(session->epoll_fd, EPOLL_CTL_DEL, session->yank_fd, NULL);
-	tandem_tcp_session_wake(session);
-}
-
-/* T9: the cause names the channel, what is pending and its age. */
-static void end_for_silence(struct tandem_tcp_session *session,
-                            const struct tandem_tcp_connection *connection, uint64_t age_ns)
-{
-	struct tandem_error cause;
-	char name[32];
-	tandem_tcp_connection_name(connection, name, sizeof(name));
-	tandem_error_set(
-	        &cause, TANDEM_E_TIMEOUT, "send",
-	        "%s, %s: %u frames (%llu bytes) pending besides what the kernel holds, and "
-	        "the peer took no byte for %llu ms",
-	        session->peer_text, name, connection->outbox.count,
-	        (unsigned long long)connection->outbox.pending_bytes,
-	        (unsigned long long)(age_ns / TANDEM_NS_PER_MS));
-	tandem_tcp_session_end(session, &cause, TANDEM_TCP_DRAIN_RECEIVED);
-}
-
-void tandem_tcp_session_end_connection(struct tandem_tcp_session *session,
-                                       const struct tandem_tcp_connection *connection,
-                                       const char *operation, int os_errno)
-{
-	struct tandem_error cause;
-	char name[32];
-	if (os_errno == ETIMEDOUT) {
-		end_for_silence(session, connection, session->options.peer_timeout_ns);
-		return;
-	}
-	tandem_tcp_connection_name(connection, name, sizeof(name));
-	if (os_errno != 0)
-		tandem_error_set_errno(&cause, tandem_tcp_socket_error_code(os_errno), os_errno,
-		                       operation, "%s, %s", session->peer_text, name);
-	else
-		tandem_error_set(&cause, TANDEM_E_PEER_LOST, operation,
-		                 "%s, %s: closed by the peer%s", session->peer_text, name,
-		                 tandem_frame_reader_is_between(&connection->inbox.reader)
-		                         ? ""
-		                         : " in the middle of a frame");
-	bool is_closed = cause.code == TANDEM_E_PEER_LOST;
-	tandem_tcp_session_end(session, &cause,
-	                       is_closed ? TANDEM_TCP_DRAIN_SENT : TANDEM_TCP_DRAIN_RECEIVED);
-}
-
-void tandem_tcp_session_end_protocol(struct tandem_tcp_session *session,
-                                     const struct tandem_error *cause)
-{
-	/* Found while draining, it says more than the end that began the drain. */
-	if (session->state == TANDEM_TCP_DRAINING)
-		session->cause = *cause;
-	tandem_tcp_session_end(session, cause, TANDEM_TCP_DRAIN_NOTHING);
-	for (unsigned i = 0; i < session->connection_count; i++) {
-		session->connections[i].inbox.is_closed = true;
-		session->connections[i].inbox.is_stalled = false;
-	}
-}
-
 /* ---- driving it ---- */
 
-void tandem_tcp_connection_flush(struct tandem_tcp_session *session,
-                                 struct tandem_tcp_connection *connection, size_t budget_bytes,
-                                 uint64_t now_ns)
+static void serve(struct tandem_tcp_session *session, struct tandem_tcp_connection *connection,
+                  uint32_t events)
 {
-	int os_errno =
-	        tandem_tcp_outbox_flush(&connection->outbox, connection->fd, budget_bytes, now_ns);
-	if (os_errno != 0) {
-		tandem_tcp_session_end_connection(session, connection, "send", os_errno);
+	size_t share_bytes = TANDEM_TCP_BUDGET_BYTES / session->connection_count;
+	if (connection->channel_state == TANDEM_CHANNEL_JOINING) {
+		if (events)
+			tandem_tcp_joining_step(session, connection);
 		return;
 	}
-	uint32_t events = connection->outbox.count > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN;
-	tandem_tcp_connection_poll(session, connection, events);
+	if ((events & ~(uint32_t)EPOLLOUT) || connection->inbox.is_stalled)
+		tandem_tcp_inbox_receive(session, connection, share_bytes);
+	if ((events & EPOLLOUT) && session->state == TANDEM_TCP_UP &&
+	    connection->join_state == TANDEM_TCP_JOIN_JOINED && !connection->is_ending)
+		tandem_tcp_connection_flush(session, connection, share_bytes,
+		                            tandem_clock_now_ns());
 }
 
 static void move_bytes(struct tandem_tcp_session *session)
 {
-	struct epoll_event ready[TANDEM_TCP_CONNECTIONS_MAX + 2];
+	struct epoll_event ready[READY_MAX];
 	uint32_t events[TANDEM_TCP_CONNECTIONS_MAX] = {0};
-	size_t share_bytes = TANDEM_TCP_BUDGET_BYTES / session->connection_count;
-	int count = tandem_tcp_session_ready(session, ready, TANDEM_TCP_CONNECTIONS_MAX + 2);
+	unsigned data_count = session->connection_count - 1;
+	int count = tandem_tcp_session_ready(session, ready, READY_MAX);
 	for (int i = 0; i < count; i++) {
 		if (ready[i].data.u32 < session->connection_count)
 			events[ready[i].data.u32] = ready[i].events;
+		if (ready[i].data.u32 == MARK_DOOR)
+			tandem_tcp_channels_answer(session);
 	}
+	/* Control first: where the peer has closed all, it is the session that ended. */
+	serve(session, &session->connections[0], events[0]);
 	session->turn++;
-	for (unsigned i = 0; i < session->connection_count; i++) {
-		unsigned index = (i + session->turn) % session->connection_count;
-		struct tandem_tcp_connection *connection = &session->connections[index];
-		if ((events[index] & ~(uint32_t)EPOLLOUT) || connection->inbox.is_stalled)
-			tandem_tcp_inbox_receive(session, connection, share_bytes);
-		if ((events[index] & EPOLLOUT) && session->state == TANDEM_TCP_UP)
-			tandem_tcp_connection_flush(session, connection, share_bytes,
-			                            tandem_clock_now_ns());
-		if (session->state != TANDEM_TCP_UP)
-			return;
+	for (unsigned i = 0; i < data_count && session->state == TANDEM_TCP_UP; i++) {
+		unsigned index = 1 + (i + session->turn) % data_count;
+		serve(session, &session->connections[index], events[index]);
 	}
+	tandem_tcp_channels_finish(session);
+}
+
+static void join(struct tandem_tcp_session *session)
+{
+	struct epoll_event ready[READY_MAX];
+	int count = epoll_wait(session->epoll_fd, ready, READY_MAX, 0);
+	for (int i = 0; i < count && session->state == TANDEM_TCP_JOINING; i++) {
+		if (ready[i].data.u32 < session->connection_count)
+			tandem_tcp_joining_step(session, &session->connections[ready[i].data.u32]);
+	}
+	tandem_tcp_joining_check_deadlines(session);
 }
 
 static uint64_t outbox_deadline_ns(const struct tandem_tcp_session *session,
@@ -346,16 +269,30 @@ static uint64_t outbox_deadline_ns(const struct tandem_tcp_session *session,
 	return connection->outbox.moved_at_ns + session->options.peer_timeout_ns;
 }
 
+/* T4 */
+static void end_lonely(struct tandem_tcp_session *session)
+{
+	struct tandem_error cause;
+	tandem_error_set(
+	        &cause, TANDEM_E_TIMEOUT, "join", "%s: no data channel for %llu ms",
+	        session->connections[0].peer_text,
+	        (unsigned long long)(session->options.connect_timeout_ns / TANDEM_NS_PER_MS));
+	tandem_tcp_session_end(session, &cause, TANDEM_TCP_DRAIN_RECEIVED);
+}
+
 static void check_deadlines(struct tandem_tcp_session *session)
 {
 	uint64_t now_ns = tandem_clock_now_ns();
-	for (unsigned i = 0; i < session->connection_count; i++) {
-		const struct tandem_tcp_connection *connection = &session->connections[i];
-		if (now_ns < outbox_deadline_ns(session, connection))
-			continue;
-		end_for_silence(session, connection, now_ns - connection->outbox.moved_at_ns);
-		return;
+	for (unsigned i = 0; i < session->connection_count && session->state == TANDEM_TCP_UP;
+	     i++) {
+		struct tandem_tcp_connection *connection = &session->connections[i];
+		if (now_ns >= outbox_deadline_ns(session, connection))
+			tandem_tcp_session_end_silent(session, connection,
+			                              now_ns - connection->outbox.moved_at_ns);
 	}
+	if (now_ns >= session->lonely_deadline_ns)
+		end_lonely(session);
+	tandem_tcp_joining_check_deadlines(session);
 }
 
 static void progress(struct tandem_session *head)
@@ -365,7 +302,7 @@ static void progress(struct tandem_session *head)
 	if (atomic_load(&session->is_yanked))
 		tandem_tcp_session_end(session, &yanked, TANDEM_TCP_DRAIN_NOTHING);
 	if (session->state == TANDEM_TCP_JOINING)
-		tandem_tcp_joining_progress(session);
+		join(session);
 	if (session->state == TANDEM_TCP_UP) {
 		move_bytes(session);
 		if (session->state == TANDEM_TCP_UP)
@@ -381,6 +318,7 @@ static bool take_event(struct tandem_tcp_session *session, struct tandem_session
 	if (session->has_up_event) {
 		session->has_up_event = false;
 		ret_event->type = TANDEM_SESSION_UP;
+		ret_event->channel_mask = session->up_mask;
 		return true;
 	}
 	if (tandem_event_queue_take(&session->queue, ret_event))
@@ -422,7 +360,7 @@ static unsigned channel_count(const struct tandem_session *head)
 
 static const char *peer_address(const struct tandem_session *head)
 {
-	return tandem_tcp_session_of_const(head)->peer_text;
+	return tandem_tcp_session_of_const(head)->connections[0].peer_text;
 }
 
 static int fd(const struct tandem_session *head)
@@ -430,19 +368,33 @@ static int fd(const struct tandem_session *head)
 	return tandem_tcp_session_of_const(head)->epoll_fd;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static uint64_t deadline_ns(const struct tandem_session *head)
 {
 	const struct tandem_tcp_session *session = tandem_tcp_session_of_const(head);
-	uint64_t deadline = UINT64_MAX;
-	if (session->state == TANDEM_TCP_JOINING)
-		return session->join_deadline_ns;
+	uint64_t deadline = session->lonely_deadline_ns;
 	if (session->state == TANDEM_TCP_DRAINING)
 		return session->drain_deadline_ns;
+	if (session->state == TANDEM_TCP_ENDED)
+		return UINT64_MAX;
+	if (session->state == TANDEM_TCP_JOINING)
+		deadline = session->join_deadline_ns;
 	for (unsigned i = 0; i < session->connection_count; i++) {
-		uint64_t own = outbox_deadline_ns(session, &session->connections[i]);
-		deadline = own < deadline ? own : deadline;
+		const struct tandem_tcp_connection *connection = &session->connections[i];
+		deadline = earlier(deadline, outbox_deadline_ns(session, connection));
+		if (connection->channel_state == TANDEM_CHANNEL_JOINING)
+			deadline = earlier(deadline, connection->join_deadline_ns);
 	}
 	return deadline;
+}
+
+static unsigned key_index(const struct tandem_session *head)
+{
+	return tandem_tcp_session_of_const(head)->key_index;
 }
 
 static const struct tandem_session_ops ops = {
@@ -461,6 +413,11 @@ static const struct tandem_session_ops ops = {
         .inflight_count = tandem_tcp_session_inflight_count,
         .yank = yank,
         .fence = tandem_tcp_session_fence,
+        .fence_channel = tandem_tcp_session_fence_channel,
+        .restore = tandem_tcp_session_restore,
+        .channel_status = tandem_tcp_session_channel_status,
+        .key_index = key_index,
+        .break_channel = tandem_tcp_session_break_channel,
         .describe = tandem_tcp_session_describe,
         .free = delete_session,
 };

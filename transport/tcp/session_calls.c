@@ -86,9 +86,9 @@ int tandem_tcp_session_send(struct tandem_session *head, const void *message, si
 	    control->outbox.payload_count == TANDEM_MESSAGES_MAX)
 		return TANDEM_E_AGAIN;
 	uint8_t *copy = session->message_pool[session->message_slot];
+	memcpy(copy, message, message_bytes); /* before its tag is made */
 	if (!tandem_tcp_outbox_add(&control->outbox, &frame, copy, now_ns))
 		return TANDEM_E_AGAIN;
-	memcpy(copy, message, message_bytes);
 	session->message_slot = (session->message_slot + 1) % TANDEM_MESSAGES_MAX;
 	tandem_tcp_connection_flush(session, control, FLUSH_BYTES, now_ns);
 	tandem_poll_pace_expect(&session->pace, now_ns, session->options.poll_ns);
@@ -102,8 +102,11 @@ static bool add_write(struct tandem_tcp_session *session, unsigned channel,
 	frame->offset = write->offset;
 	frame->length = write->length;
 	frame->memory_key = session->memories[write->memory_id].key;
-	return tandem_tcp_outbox_add(&session->connections[1 + channel].outbox, frame,
-	                             write->source, now_ns);
+	if (!tandem_tcp_outbox_add(&session->connections[1 + channel].outbox, frame, write->source,
+	                           now_ns))
+		return false;
+	session->connections[1 + channel].bytes += write->length;
+	return true;
 }
 
 /* How many of the first ones were taken. */
@@ -112,18 +115,23 @@ static unsigned add_writes(struct tandem_tcp_session *session, unsigned channel,
 {
 	struct tandem_frame frame = {.memory_id = writes[0].memory_id,
 	                             .memory_key = session->memories[writes[0].memory_id].key};
-	return tandem_tcp_outbox_add_batch(&session->connections[1 + channel].outbox, &frame,
-	                                   writes, count, now_ns);
+	struct tandem_tcp_connection *connection = &session->connections[1 + channel];
+	unsigned batch =
+	        tandem_tcp_outbox_add_batch(&connection->outbox, &frame, writes, count, now_ns);
+	connection->bytes += frame.length;
+	return batch;
 }
 
 /* 0 when this side may write all of them now. */
-static int check_writes(struct tandem_tcp_session *session, const struct tandem_write *writes,
-                        unsigned count)
+static int check_writes(struct tandem_tcp_session *session, unsigned channel,
+                        const struct tandem_write *writes, unsigned count)
 {
 	if (session->is_listening_side)
 		return TANDEM_E_USAGE;
 	if (is_over(session))
 		return TANDEM_E_PEER_LOST;
+	if (session->connections[1 + channel].channel_state != TANDEM_CHANNEL_UP)
+		return TANDEM_E_CHANNEL_LOST;
 	for (unsigned i = 0; i < count; i++) {
 		if (!tandem_range_table_holds(&session->sources, writes[i].source,
 		                              writes[i].length))
@@ -139,7 +147,7 @@ int tandem_tcp_session_write(struct tandem_session *head, unsigned channel,
 	struct tandem_tcp_session *session = tandem_tcp_session_of(head);
 	uint64_t now_ns = tandem_clock_now_ns();
 	unsigned taken_count = 0;
-	int status = check_writes(session, writes, count);
+	int status = check_writes(session, channel, writes, count);
 	if (status != 0)
 		return status;
 	while (taken_count < count) {
@@ -160,7 +168,7 @@ int tandem_tcp_session_notify(struct tandem_session *head, unsigned channel,
 	struct tandem_tcp_session *session = tandem_tcp_session_of(head);
 	struct tandem_frame frame = {.type = TANDEM_FRAME_NOTIFY, .immediate = immediate};
 	uint64_t now_ns = tandem_clock_now_ns();
-	int status = check_writes(session, write, 1);
+	int status = check_writes(session, channel, write, 1);
 	if (status != 0)
 		return status;
 	if (!add_write(session, channel, write, &frame, now_ns))

@@ -23,19 +23,29 @@ def _answered(field, pattern, data):
 @attack("primary-join")
 def wrong_answers(field):
     answer = transport.answer
-    _answered(field, r"speaks version 2", answer(version=2))
-    _answered(field, r"wrong checksum", answer(key=5)[:-1] + b"\0")
+    _answered(field, r"speaks version 3", answer(version=3))
+    _answered(field, r"speaks version 1", answer(version=1)[:32])
+    _answered(field, r"wrong checksum", answer(session=5)[:-1] + b"\0")
     _answered(field, r"wrong magic", field.rng.randbytes(32))
-    _answered(field, r"out of its range", answer(verdict=99, key=5))
-    for verdict in (transport.VERDICT_KEY, transport.VERDICT_CHANNEL):
-        _answered(field, r".", answer(verdict=verdict, key=5))
+    _answered(field, r"out of its range", answer(verdict=99))
+    _answered(field, r"out of its range", answer(session=0))
+    _answered(field, r"out of its range", answer(verdict=transport.VERDICT_KEY, session=5))
+    _answered(field, r"another key for this pair", answer(verdict=transport.VERDICT_KEY))
+    _answered(field, r"cannot serve it now", answer(verdict=transport.VERDICT_BUSY))
+    _answered(field, r"has not proven that it holds the key", answer(session=5))
+    _answered(field, r"has not proven that it holds the key",
+              answer(session=5, nonce=field.rng.randbytes(16), proof=field.rng.randbytes(16)))
     with field.victim.visit() as visit:
-        visit.answer(answer(key=5)[:20])
+        visit.answer(answer(session=5)[:20])
     _expect(field, r"closed|reset|left")
     with field.victim.visit() as visit:
-        visit.join(answer=answer(verdict=transport.VERDICT_CHANNEL, key=77))
+        visit.join(answer=answer(verdict=transport.VERDICT_CHANNEL))
         visit.was_dropped()
-    _expect(field, r"channel")
+    _expect(field, r"the channel is up")
+    with field.victim.visit() as visit:
+        visit.join(answer=answer(session=77, proof=bytes(16)))
+        visit.was_dropped()
+    _expect(field, r"the answer is of another session")
 
 
 def _greeted(field, pattern, misbehave):
@@ -69,7 +79,12 @@ def wrong_frames(field):
         visit.expose()
         visit.send_frame(transport.EXPOSE, memory=0, offset=4096, key=9)
 
+    def say_untagged(visit):
+        head = transport.frame(transport.MESSAGE, length=4)
+        wires.send(visit.control, head + b"abcd" + rng.randbytes(16))
+
     _greeted(field, r"exposed twice", expose_twice)
+    _greeted(field, r"a wrong tag", say_untagged)
     _greeted(field, r"wrong magic number", lambda visit: wires.send(visit.data[2], rng.randbytes(96)))
 
 
@@ -151,7 +166,7 @@ def silence(field):
     victim = field.victim
     with victim.visit() as visit:
         visit.was_dropped()
-    _expect(field, r"0 of 5 channels joined in 1000 ms")
+    _expect(field, r"not joined in time \(connect timeout 1000 ms\): the hello was not answered")
     with victim.visit() as visit:
         visit.join()
         visit.was_dropped()

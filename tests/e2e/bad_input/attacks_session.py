@@ -108,8 +108,9 @@ def ping_flood(field):
         pings = bytearray()
         for number in range(1, 301):
             data = colo.ping(idle.identity.generation, number)
-            pings += transport.frame(transport.MESSAGE, length=len(data),
-                                     sequence=primary.sequences[0] + number - 1) + data
+            sequence = primary.sequences[0] + number - 1
+            head = transport.frame(transport.MESSAGE, length=len(data), sequence=sequence)
+            pings += head + data + primary.secrets.tag(False, sequence, head, data)
         primary.control.sendall(pings)
         for number in range(1, 301):
             if primary.read_message(colo.PONG).fields != (idle.committed, number):
@@ -158,7 +159,7 @@ def write_frame(field):
     _bad_frame(field, r"a field out of its range", 2, immediate=5)
     for kind in (transport.MESSAGE, transport.EXPOSE):
         _bad_frame(field, r"a f", 3, type=kind, key=7, offset=4096, payload=b"")
-    for kind in (0, 5, 255):
+    for kind in (0, 6, 255):
         _bad_frame(field, r"unknown frame type", 3, type=kind)
 
 

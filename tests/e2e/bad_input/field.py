@@ -8,6 +8,7 @@ from kill import wait
 
 # Sessions of this test's own impostor that are all right, and what follows a flood.
 _NORMAL = re.compile(r"session with \S+ up|session lost .*(closed by the peer|takes its place)"
+                     r"|data channel \d+ of the session lost: .*closed by the peer"
                      r"|more sessions or connections were refused"
                      r"|the program's session failed: .*(Connection refused|reset by peer)")
 LINES_PER_SECOND_MAX = 20

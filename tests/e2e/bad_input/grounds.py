@@ -114,7 +114,7 @@ class Healthy:
     @property
     def door(self):
         """Where node b's tandemd listens."""
-        return (self.layout.nodes["b"].address, self.layout.nodes["b"].port)
+        return wires.Door(self.layout.nodes["b"], self.layout.session_key)
 
     def check(self):
         """Problems since the start: it commits epochs in the session and generation it began with."""
@@ -270,7 +270,7 @@ class Idle:
 
     @property
     def door(self):
-        return (self.layout.nodes["b"].address, self.layout.nodes["b"].port)
+        return wires.Door(self.layout.nodes["b"], self.layout.session_key)
 
     def end(self):
         self.impostor.end()
@@ -348,7 +348,7 @@ class Lonely:
         self.layout = new_layout()
         self.node = Node(self.layout, self.layout.nodes["b"], programs)
         self.b = Programs(self.node, self.layout.log_path("b"))
-        self.door = (self.layout.nodes["b"].address, self.layout.nodes["b"].port)
+        self.door = wires.Door(self.layout.nodes["b"], self.layout.session_key)
 
     def start(self):
         self.node.start_data_plane()

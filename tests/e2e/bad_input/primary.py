@@ -1,6 +1,12 @@
 """A primary that is made of bytes: everything it sends can be wrong."""
 
+import secrets
+
 from e2e.bad_input import colo, transport, wires
+
+
+class TurnedAway(Exception):
+    """A hello was answered by another verdict than JOINED."""
 
 
 class Joined:
@@ -9,23 +15,35 @@ class Joined:
     def __init__(self, address, channels=4):
         self.address = address
         self.channels = channels
+        nonce = secrets.token_bytes(16)
         self.control = wires.connect(address)
-        self.control.sendall(transport.hello(channels=channels))
-        self.key = self._answer(self.control).key
+        name = transport.key_id(address.key)
+        self.control.sendall(transport.hello(channels=channels, value=nonce, name=name))
+        answer = self._answer(self.control)
+        self.session = answer.session
+        self.secrets = transport.Secrets(address.key, channels, answer.session, nonce,
+                                         answer.nonce)
+        assert answer.proof == self.secrets.listening_proof, answer
+        self.control.sendall(transport.proof(self.secrets.connecting_proof))
         self.data = []
         for channel in range(channels):
             connection = wires.connect(address)
             self.data.append(connection)
-            connection.sendall(
-                transport.hello(transport.DATA, channel=channel, channels=channels, key=self.key)
-            )
-            self._answer(connection)
+            connection.sendall(self.data_hello(channel))
+            answer = self._answer(connection)
+            assert answer.proof == self.secrets.token(channel, 1, is_answer=True), answer
         self.sequences = [0] * (1 + channels)
+
+    def data_hello(self, channel, attempt=1, **fields):
+        fields.setdefault("value", self.secrets.token(channel, attempt))
+        return transport.hello(transport.DATA, channel=channel, channels=self.channels,
+                               session=self.session, attempt=attempt, **fields)
 
     @staticmethod
     def _answer(connection):
         answer = transport.parse_answer(wires.read_exactly(connection, transport.ANSWER_BYTES))
-        assert answer.verdict == transport.JOINED, answer
+        if answer.verdict != transport.JOINED:
+            raise TurnedAway(answer)
         return answer
 
     def __enter__(self):
@@ -49,15 +67,21 @@ class Joined:
             sequence = self.sequences[index]
             self.sequences[index] += 1
         head = transport.frame(kind, sequence=sequence, **fields)
-        return wires.send(self.connection(index), head + payload)
+        tag = b"" if index else self.secrets.tag(False, sequence, head, payload)
+        return wires.send(self.connection(index), head + payload + tag)
 
     def send_message(self, data):
         return self.send_frame(0, transport.MESSAGE, data)
 
     def read_frame(self):
-        frame = transport.parse_frame(wires.read_exactly(self.control, transport.FRAME_BYTES))
-        has_payload = frame.type == transport.MESSAGE
-        return frame, wires.read_exactly(self.control, frame.length) if has_payload else b""
+        head = wires.read_exactly(self.control, transport.FRAME_BYTES)
+        frame = transport.parse_frame(head)
+        data = b""
+        if frame.type == transport.MESSAGE:
+            data = wires.read_exactly(self.control, frame.length)
+        tag = wires.read_exactly(self.control, transport.TAG_BYTES)
+        assert tag == self.secrets.tag(True, frame.sequence, head, data), frame
+        return frame, data
 
     def was_dropped(self):
         """Every connection is ended by the other side; TimeoutError when not."""

@@ -20,8 +20,9 @@ class Visit:
         self._listener = socket.create_server(victim.peer_at, backlog=64)
         self._listener.settimeout(wires.WAIT_SECONDS)
         self.control = self._accept()
-        hello = wires.read_exactly(self.control, transport.HELLO_BYTES)
-        self.channels = hello[8]
+        hello = transport.parse_hello(wires.read_exactly(self.control, transport.HELLO_BYTES))
+        self.channels = hello.channels
+        self._nonce = hello.value
         self.data = []
         self.sequence = 0
 
@@ -45,26 +46,37 @@ class Visit:
         """To the control connection's hello."""
         return wires.send(self.control, data)
 
-    def join(self, key=77, answer=None):
+    def join(self, session=77, answer=None):
         """Right answers to all connections, but for the one to data connections if it is given."""
-        self.answer(transport.answer(key=key))
+        nonce = bytes(range(16))
+        self.secrets = transport.Secrets(self._victim.layout.session_key, self.channels, session,
+                                         self._nonce, nonce)
+        self.answer(transport.answer(session=session, nonce=nonce,
+                                     proof=self.secrets.listening_proof))
+        right = transport.proof(self.secrets.connecting_proof)
+        assert wires.read_exactly(self.control, transport.PROOF_BYTES) == right
         for _ in range(self.channels):
             connection = self._accept()
             self.data.append(connection)
-            wires.read_exactly(connection, transport.HELLO_BYTES)
-            wires.send(connection, answer or transport.answer(key=key))
+            hello = transport.parse_hello(wires.read_exactly(connection, transport.HELLO_BYTES))
+            assert hello.value == self.secrets.token(hello.channel, hello.attempt), hello
+            token = self.secrets.token(hello.channel, hello.attempt, is_answer=True)
+            wires.send(connection, answer or transport.answer(session=session, proof=token))
 
     def read_hello(self):
         """The primary's first message; what a right secondary would answer and expose follows."""
-        frame = transport.parse_frame(wires.read_exactly(self.control, transport.FRAME_BYTES))
+        head = wires.read_exactly(self.control, transport.FRAME_BYTES)
+        frame = transport.parse_frame(head)
         data = wires.read_exactly(self.control, frame.length)
+        tag = wires.read_exactly(self.control, transport.TAG_BYTES)
+        assert tag == self.secrets.tag(False, frame.sequence, head, data), frame
         message = colo.parse(data)
         assert message.type == colo.HELLO, message
-        _, self.incarnation, _, self.epoch, channels, state_max, count = message.fields
+        _, self.incarnation, _, self.epoch, channels, _, state_max, count = message.fields
         self.generation = message.generation
         regions = [
             colo.Region(str(i), int.from_bytes(data[at + 32 : at + 40], "little"))
-            for i, at in enumerate(range(84, 84 + 40 * count, 40))
+            for i, at in enumerate(range(88, 88 + 40 * count, 40))
         ]
         self.layout = colo.Layout(regions, channels, state_max)
 
@@ -72,7 +84,9 @@ class Visit:
         fields.setdefault("length", len(payload))
         if sequence is None:
             sequence, self.sequence = self.sequence, self.sequence + 1
-        return wires.send(self.control, transport.frame(kind, sequence=sequence, **fields) + payload)
+        head = transport.frame(kind, sequence=sequence, **fields)
+        tag = self.secrets.tag(True, sequence, head, payload)
+        return wires.send(self.control, head + payload + tag)
 
     def say(self, data):
         return self.send_frame(transport.MESSAGE, data)

@@ -6,6 +6,15 @@ import time
 WAIT_SECONDS = 8.0
 
 
+class Door(tuple):
+    """Address and port of a tandemd, and the key that its pair's peer holds."""
+
+    def __new__(cls, node, key):
+        door = super().__new__(cls, (node.address, node.port))
+        door.key = key
+        return door
+
+
 class Closed(Exception):
     """The other side ended the connection."""
 

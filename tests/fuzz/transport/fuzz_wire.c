@@ -15,6 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
 #define CHECKSUM_BYTES 4
 
+_Static_assert(TANDEM_HELLO_BYTES == TANDEM_ANSWER_BYTES, "one size repairs both");
+_Static_assert(TANDEM_FRAME_BYTES <= TANDEM_HELLO_BYTES &&
+                       TANDEM_PROOF_FRAME_BYTES <= TANDEM_HELLO_BYTES,
+               "the largest of what is repaired");
+
 /* What decodes must encode to the same bytes: no field is ignored, none has two spellings. */
 
 static void try_frame(const uint8_t *bytes)
@@ -76,18 +81,42 @@ static void try_hello(const uint8_t *bytes)
 	tandem_hello_encode(&hello, again);
 	TANDEM_ASSERT(memcmp(bytes, again, sizeof(again)) == 0);
 	TANDEM_ASSERT(hello.channel < hello.channel_count);
+	TANDEM_ASSERT((hello.session_id != 0) == (hello.kind == TANDEM_HELLO_DATA));
 	TANDEM_ASSERT(hello.channel_count <= TANDEM_CHANNELS_MAX);
 }
 
 static void try_answer(const uint8_t *bytes)
 {
 	struct tandem_answer answer;
+	unsigned version = TANDEM_HELLO_VERSION;
 	uint8_t again[TANDEM_ANSWER_BYTES];
-	if (tandem_answer_decode(bytes, &answer) != TANDEM_HELLO_FAULT_NONE)
+	enum tandem_hello_fault fault = tandem_answer_decode(bytes, &answer, &version);
+	TANDEM_ASSERT((fault == TANDEM_HELLO_FAULT_VERSION) == (version != TANDEM_HELLO_VERSION));
+	if (fault != TANDEM_HELLO_FAULT_NONE)
 		return;
-	TANDEM_ASSERT(tandem_verdict_text(answer.verdict)[0]);
+	TANDEM_ASSERT(strcmp(tandem_verdict_text(answer.verdict), "unknown verdict") != 0);
+	TANDEM_ASSERT((answer.session_id != 0) == (answer.verdict == TANDEM_VERDICT_JOINED));
 	tandem_answer_encode(&answer, again);
 	TANDEM_ASSERT(memcmp(bytes, again, sizeof(again)) == 0);
+}
+
+static void try_proof(const uint8_t *bytes)
+{
+	uint8_t proof[TANDEM_PROOF_BYTES];
+	uint8_t again[TANDEM_PROOF_FRAME_BYTES];
+	if (tandem_proof_decode(bytes, proof) != TANDEM_HELLO_FAULT_NONE)
+		return;
+	tandem_proof_encode(proof, again);
+	TANDEM_ASSERT(memcmp(bytes, again, sizeof(again)) == 0);
+}
+
+/* What is judged before all of it is there. */
+static void try_begin(const uint8_t *bytes)
+{
+	unsigned version = TANDEM_HELLO_VERSION;
+	enum tandem_hello_fault hello = tandem_hello_peek(bytes, &version);
+	enum tandem_hello_fault answer = tandem_answer_peek(bytes, &version);
+	TANDEM_ASSERT(hello == TANDEM_HELLO_FAULT_MAGIC || answer == TANDEM_HELLO_FAULT_MAGIC);
 }
 
 static void try_control(const uint8_t *bytes, size_t length)
@@ -108,6 +137,10 @@ static void try_all(const uint8_t *bytes, size_t length)
 		try_hello(bytes);
 	if (length >= TANDEM_ANSWER_BYTES)
 		try_answer(bytes);
+	if (length >= TANDEM_PROOF_FRAME_BYTES)
+		try_proof(bytes);
+	if (length >= TANDEM_HELLO_BEGIN_BYTES)
+		try_begin(bytes);
 	try_control(bytes, length);
 	try_table(bytes, length);
 }
@@ -115,7 +148,7 @@ static void try_all(const uint8_t *bytes, size_t length)
 /* A fuzzer does not guess checksums: the same bytes once more with a right one at `size`. */
 static void try_repaired(const uint8_t *bytes, size_t length, size_t size)
 {
-	uint8_t repaired[TANDEM_FRAME_BYTES];
+	uint8_t repaired[TANDEM_HELLO_BYTES];
 	if (length < size)
 		return;
 	memcpy(repaired, bytes, size);
@@ -129,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
 	try_all(bytes, length);
 	try_repaired(bytes, length, TANDEM_FRAME_BYTES);
-	try_repaired(bytes, length, TANDEM_HELLO_BYTES);
+	try_repaired(bytes, length, TANDEM_HELLO_BYTES); /* answers have the same size */
+	try_repaired(bytes, length, TANDEM_PROOF_FRAME_BYTES);
 	return 0;
 }

@@ -30,25 +30,50 @@ static size_t make_frame(uint64_t *random)
 	return TANDEM_FRAME_BYTES;
 }
 
+static void fill(uint64_t *random, uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		bytes[i] = (uint8_t)tandem_random_next(random);
+}
+
 static size_t make_hello(uint64_t *random)
 {
-	const struct tandem_hello hello = {
+	struct tandem_hello hello = {
 	        .kind = (enum tandem_hello_kind)(1 + tandem_random_next(random) % 2),
-	        .channel = (unsigned)(tandem_random_next(random) % 18),
-	        .channel_count = (unsigned)(tandem_random_next(random) % 18),
-	        .key = tandem_random_next(random) % 2 * 77};
+	        .channel_count = (unsigned)(tandem_random_next(random) % 18)};
+	fill(random, hello.nonce, sizeof(hello.nonce));
+	fill(random, hello.token, sizeof(hello.token));
+	if (hello.kind == TANDEM_HELLO_CONTROL) {
+		fill(random, hello.key_id, sizeof(hello.key_id));
+	} else {
+		hello.channel = (unsigned)(tandem_random_next(random) % 18);
+		hello.attempt = (uint32_t)(tandem_random_next(random) % 3);
+		hello.session_id = tandem_random_next(random) % 3 * 77;
+	}
 	tandem_hello_encode(&hello, seed_bytes);
 	return TANDEM_HELLO_BYTES;
 }
 
 static size_t make_answer(uint64_t *random)
 {
-	const struct tandem_answer answer = {
-	        .verdict = (enum tandem_verdict)(tandem_random_next(random) % 7),
-	        .version = 1,
-	        .key = tandem_random_next(random)};
+	struct tandem_answer answer = {
+	        .verdict = (enum tandem_verdict)(tandem_random_next(random) % 10),
+	        .version = TANDEM_HELLO_VERSION};
+	if (answer.verdict == TANDEM_VERDICT_JOINED) {
+		answer.session_id = tandem_random_next(random) % 3;
+		fill(random, answer.nonce, sizeof(answer.nonce));
+		fill(random, answer.proof, sizeof(answer.proof));
+	}
 	tandem_answer_encode(&answer, seed_bytes);
 	return TANDEM_ANSWER_BYTES;
+}
+
+static size_t make_proof(uint64_t *random)
+{
+	uint8_t proof[TANDEM_PROOF_BYTES];
+	fill(random, proof, sizeof(proof));
+	tandem_proof_encode(proof, seed_bytes);
+	return TANDEM_PROOF_FRAME_BYTES;
 }
 
 static size_t make_control(uint64_t *random)
@@ -77,7 +102,7 @@ static size_t damage(uint64_t *random, size_t length)
 int main(int argument_count, char **arguments)
 {
 	static size_t (*const makers[])(uint64_t *) = {make_frame, make_hello, make_answer,
-	                                               make_control};
+	                                               make_proof, make_control};
 	unsigned long rounds = argument_count == 2 ? strtoul(arguments[1], NULL, 10) : 0;
 	uint64_t random = 1;
 	if (rounds == 0) {
@@ -86,7 +111,7 @@ int main(int argument_count, char **arguments)
 	}
 	for (unsigned long round = 0; round < rounds; round++) {
 		memset(seed_bytes, 0, sizeof(seed_bytes));
-		size_t length = damage(&random, makers[round % 4](&random));
+		size_t length = damage(&random, makers[round % 5](&random));
 		/* A copy of its own size, so that a byte too far is seen. */
 		uint8_t *bytes = tandem_memory_alloc(length);
 		if (!bytes)

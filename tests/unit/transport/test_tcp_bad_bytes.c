@@ -102,19 +102,20 @@ Test(tcp_bad_bytes, offsets_outside_are_dropped)
 
 Test(tcp_bad_bytes, frames_on_the_wrong_channel_are_dropped)
 {
-	const struct tandem_frame message = {.type = TANDEM_FRAME_MESSAGE, .length = 4};
-	raw_peer_send_frame(peer.fds[1], &message, 0x77, 4);
+	const struct tandem_frame stray = {.type = TANDEM_FRAME_MESSAGE, .length = 4};
+	raw_peer_send_frame(peer.fds[1], &stray, 0x77, 4);
 	assert_dropped("does not belong", 0);
 	teardown();
 	setup();
+	const uint8_t payload[512] = {0x77};
 	struct tandem_frame write = raw_peer_write(&peer, 0, 0);
-	raw_peer_send_frame(peer.fds[0], &write, 0x77, 512);
+	raw_peer_send_tagged(&peer, &write, payload);
 	assert_dropped("control channel: frame 0 has a frame type that does not belong", 0);
 	teardown();
 	setup();
 	const struct tandem_frame expose = {
 	        .type = TANDEM_FRAME_EXPOSE, .memory_id = 5, .offset = 4096, .memory_key = 1};
-	raw_peer_send_frame(peer.fds[0], &expose, 0, 0);
+	raw_peer_send_tagged(&peer, &expose, payload);
 	assert_dropped("does not belong", 0);
 }
 
@@ -134,16 +135,58 @@ Test(tcp_bad_bytes, a_wrong_magic_and_a_wrong_checksum_are_dropped)
 	assert_dropped("checksum", 0);
 }
 
-Test(tcp_bad_bytes, a_truncated_frame_is_a_lost_peer)
+Test(tcp_bad_bytes, a_truncated_frame_is_a_lost_channel)
 {
 	struct tandem_error error;
 	struct tandem_frame frame = raw_peer_write(&peer, 0, 0);
 	raw_peer_send_frame(peer.fds[1], &frame, 0x77, 200);
 	shutdown(peer.fds[1], SHUT_WR);
-	raw_peer_wait_lost(&peer, &error);
+	raw_peer_wait_channel_lost(&peer, 0, &error);
 	cr_assert_eq(error.code, TANDEM_E_PEER_LOST);
 	cr_assert(strstr(error.detail, "in the middle of a frame"), "%s", error.detail);
 	cr_assert(raw_peer_is_untouched_but(&peer, 0, 200));
+}
+
+static const struct tandem_frame message = {.type = TANDEM_FRAME_MESSAGE, .length = 4};
+#define MESSAGE_BYTES (TANDEM_FRAME_BYTES + 4 + TANDEM_TAG_BYTES)
+
+/* Header, payload and tag of `message`, as the side says. */
+static void make_message(bool is_from_listening_side, uint8_t *ret_bytes)
+{
+	memset(ret_bytes, 0, MESSAGE_BYTES);
+	tandem_frame_encode(&message, ret_bytes);
+	tandem_message_tag(&peer.secrets, is_from_listening_side, 0, ret_bytes, TANDEM_FRAME_BYTES,
+	                   ret_bytes + TANDEM_FRAME_BYTES, 4, ret_bytes + TANDEM_FRAME_BYTES + 4);
+}
+
+/* S3: one bit of payload or tag; the header's are T7's. */
+Test(tcp_bad_bytes, an_altered_message_is_dropped)
+{
+	static const unsigned places[] = {TANDEM_FRAME_BYTES, TANDEM_FRAME_BYTES + 3,
+	                                  TANDEM_FRAME_BYTES + 4, MESSAGE_BYTES - 1};
+	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		uint8_t bytes[MESSAGE_BYTES];
+		make_message(false, bytes);
+		bytes[places[i]] ^= 1;
+		raw_peer_send(peer.fds[0], bytes, sizeof(bytes));
+		assert_dropped("control channel: frame 0 has a wrong tag", 0);
+		teardown();
+		setup();
+	}
+}
+
+/* S3: the same bytes once more, which T7 sees first, and the other direction's tag. */
+Test(tcp_bad_bytes, a_repeated_or_reflected_message_is_dropped)
+{
+	uint8_t bytes[MESSAGE_BYTES];
+	raw_peer_send_tagged(&peer, &message, "abc");
+	raw_peer_send_tagged(&peer, &message, "abc");
+	assert_dropped("wrong sequence number", 0);
+	teardown();
+	setup();
+	make_message(true, bytes);
+	raw_peer_send(peer.fds[0], bytes, sizeof(bytes));
+	assert_dropped("a wrong tag", 0);
 }
 
 Test(tcp_bad_bytes, a_fault_and_then_the_end_is_reported_as_the_fault)

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +12,6 @@
 #define SHORT_NS (UINT64_C(200) * TANDEM_NS_PER_MS)
 #define LONG_NS  (UINT64_C(20) * TANDEM_NS_PER_S)
 
-static const struct tandem_hello control = {.kind = TANDEM_HELLO_CONTROL, .channel_count = 2};
 static struct raw_peer peer;
 
 static void teardown(void)
@@ -36,17 +36,30 @@ Test(tcp_join, a_peer_that_says_nothing_is_dropped_in_time)
 	cr_assert_eq(tandem_listener_deadline_ns(peer.listener), UINT64_MAX);
 }
 
-Test(tcp_join, a_peer_that_joins_the_control_channel_only_is_dropped_in_time)
+/* T4, S2: it got an answer, and proves nothing. */
+Test(tcp_join, a_peer_that_never_proves_itself_is_dropped_in_time)
 {
 	struct tandem_error error;
 	raw_peer_listen(&peer, SHORT_NS);
-	peer.fds[0] = raw_peer_connect(&peer);
-	raw_peer_hello(peer.fds[0], &control);
-	cr_assert_eq(raw_peer_answer(&peer, peer.fds[0]).verdict, TANDEM_VERDICT_JOINED);
+	peer.fds[0] = raw_peer_ask(&peer);
 	cr_assert_eq(raw_peer_accept(&peer, &error), TANDEM_E_PROTOCOL);
-	cr_assert(strstr(error.detail, "0 of 2 data channels"), "%s", error.detail);
+	cr_assert(strstr(error.detail, "no proof of the key"), "%s", error.detail);
 	cr_assert_eq(recv(peer.fds[0], &error, 1, 0), 0);
 	cr_assert_null(peer.session);
+}
+
+/* T4: proven, and no data channel comes. */
+Test(tcp_join, a_session_without_data_channels_is_lost_in_time)
+{
+	struct tandem_error error;
+	raw_peer_listen(&peer, SHORT_NS);
+	uint64_t begin_ns = tandem_clock_now_ns();
+	raw_peer_join_control(&peer);
+	raw_peer_wait_lost(&peer, &error);
+	uint64_t took_ns = tandem_clock_now_ns() - begin_ns;
+	cr_assert_eq(error.code, TANDEM_E_TIMEOUT);
+	cr_assert(strstr(error.detail, "no data channel"), "%s", error.detail);
+	cr_assert(took_ns >= SHORT_NS && took_ns < SHORT_NS + LONG_NS / 2);
 }
 
 Test(tcp_join, another_version_is_refused_and_told)
@@ -54,15 +67,18 @@ Test(tcp_join, another_version_is_refused_and_told)
 	struct tandem_error error;
 	uint8_t bytes[TANDEM_HELLO_BYTES];
 	struct tandem_answer answer;
+	unsigned version;
 	raw_peer_listen(&peer, LONG_NS);
+	const struct tandem_hello control = raw_peer_control(&peer);
 	tandem_hello_encode(&control, bytes);
 	bytes[4] = 9;
 	peer.fds[0] = raw_peer_connect(&peer);
-	raw_peer_send(peer.fds[0], bytes, sizeof(bytes));
+	/* The hello of another version may be shorter. */
+	raw_peer_send(peer.fds[0], bytes, 32);
 	cr_assert_eq(raw_peer_accept(&peer, &error), TANDEM_E_VERSION);
-	cr_assert(strstr(error.detail, "version 9") && strstr(error.detail, "version 1"));
+	cr_assert(strstr(error.detail, "version 9") && strstr(error.detail, "version 2"));
 	cr_assert_eq(recv(peer.fds[0], bytes, sizeof(bytes), MSG_WAITALL), sizeof(bytes));
-	cr_assert_eq(tandem_answer_decode(bytes, &answer), TANDEM_HELLO_FAULT_NONE);
+	cr_assert_eq(tandem_answer_decode(bytes, &answer, &version), TANDEM_HELLO_FAULT_NONE);
 	cr_assert_eq(answer.verdict, TANDEM_VERDICT_VERSION);
 }
 
@@ -81,6 +97,7 @@ Test(tcp_join, strangers_are_refused_with_the_reason)
 {
 	uint8_t bytes[TANDEM_HELLO_BYTES];
 	raw_peer_listen(&peer, LONG_NS);
+	const struct tandem_hello control = raw_peer_control(&peer);
 	tandem_hello_encode(&control, bytes);
 	assert_refused("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 35, "magic");
 	assert_refused(bytes, sizeof(bytes) - 1, "left without a hello");
@@ -94,56 +111,202 @@ Test(tcp_join, strangers_are_refused_with_the_reason)
 	raw_peer_join(&peer);
 }
 
-Test(tcp_join, a_hello_may_come_in_pieces)
+/* The control connection byte by byte, hello and proof. */
+Test(tcp_join, what_is_said_may_come_in_pieces)
 {
 	uint8_t bytes[TANDEM_HELLO_BYTES];
 	raw_peer_listen(&peer, LONG_NS);
-	tandem_hello_encode(&control, bytes);
-	peer.fds[0] = raw_peer_connect(&peer);
-	for (unsigned i = 0; i < sizeof(bytes); i++) {
+	peer.fds[0] = raw_peer_ask(&peer);
+	tandem_proof_encode(peer.secrets.connecting_proof, bytes);
+	for (unsigned i = 0; i + 1 < TANDEM_PROOF_FRAME_BYTES; i++) {
 		raw_peer_send(peer.fds[0], bytes + i, 1);
 		cr_assert_eq(tandem_listener_accept(peer.listener, &peer.session, NULL),
 		             TANDEM_E_AGAIN);
 	}
-	cr_assert_eq(raw_peer_answer(&peer, peer.fds[0]).verdict, TANDEM_VERDICT_JOINED);
-}
-
-static enum tandem_verdict try_data(uint64_t key, unsigned channel, unsigned channel_count)
-{
-	const struct tandem_hello hello = {.kind = TANDEM_HELLO_DATA,
-	                                   .channel = channel,
-	                                   .channel_count = channel_count,
-	                                   .key = key};
-	int fd = raw_peer_connect(&peer);
-	raw_peer_hello(fd, &hello);
-	enum tandem_verdict verdict = raw_peer_answer(&peer, fd).verdict;
-	for (unsigned i = 1; i < 1 + TANDEM_CHANNELS_MAX; i++) {
-		if (peer.fds[i] < 0) {
-			peer.fds[i] = fd;
-			break;
-		}
+	raw_peer_send(peer.fds[0], bytes + TANDEM_PROOF_FRAME_BYTES - 1, 1);
+	cr_assert_eq(raw_peer_accept(&peer, NULL), 0);
+	const struct tandem_hello data = raw_peer_data(&peer, 0, 1);
+	tandem_hello_encode(&data, bytes);
+	peer.fds[1] = raw_peer_connect(&peer);
+	for (unsigned i = 0; i < sizeof(bytes); i++) {
+		struct tandem_session *other;
+		raw_peer_send(peer.fds[1], bytes + i, 1);
+		cr_assert_eq(tandem_listener_accept(peer.listener, &other, NULL), TANDEM_E_AGAIN);
 	}
-	return verdict;
+	cr_assert_eq(raw_peer_answer(&peer, peer.fds[1]).verdict, TANDEM_VERDICT_JOINED);
 }
 
-Test(tcp_join, a_data_channel_needs_the_key_and_comes_once)
+/* ---- keys ---- */
+
+static const struct tandem_key keys[3] = {{{1}}, {{2}}, {{3}}};
+
+static void listen_with_keys(unsigned key_count)
+{
+	struct tandem_transport_options options = raw_peer_options(LONG_NS);
+	memcpy(options.keys, keys, key_count * sizeof(keys[0]));
+	options.key_count = key_count;
+	raw_peer_listen_with(&peer, &options);
+}
+
+Test(tcp_join, each_key_of_the_listener_is_taken_and_named)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		listen_with_keys(2);
+		peer.key = keys[i];
+		raw_peer_join(&peer);
+		cr_assert_eq(tandem_session_key_index(peer.session), i);
+		raw_peer_done(&peer);
+	}
+	raw_peer_listen(&peer, LONG_NS);
+	raw_peer_join(&peer);
+	cr_assert_eq(tandem_session_key_index(peer.session), 0);
+}
+
+/* S1: zeros are nobody's key where one is configured. */
+Test(tcp_join, a_key_that_is_not_the_listeners_is_refused_and_told)
+{
+	static const struct tandem_key strange[] = {{{3}}, {{0}}};
+	for (unsigned i = 0; i < 2; i++) {
+		struct tandem_error error;
+		struct tandem_session *session;
+		int status = TANDEM_E_AGAIN;
+		listen_with_keys(2);
+		peer.key = strange[i];
+		const struct tandem_hello hello = raw_peer_control(&peer);
+		int fd = raw_peer_connect(&peer);
+		raw_peer_hello(fd, &hello);
+		while (status == TANDEM_E_AGAIN)
+			status = tandem_listener_accept(peer.listener, &session, &error);
+		cr_assert_eq(status, TANDEM_E_REFUSED);
+		cr_assert(strstr(error.detail, "refused: the peer holds another key for this pair "
+		                               "(key_file differs)"),
+		          "%s", error.detail);
+		cr_assert_eq(raw_peer_answer(&peer, fd).verdict, TANDEM_VERDICT_KEY);
+		close(fd);
+		raw_peer_done(&peer);
+	}
+	raw_peer_listen(&peer, LONG_NS);
+}
+
+/* S2: who only heard the key's name cannot prove that he holds it. */
+Test(tcp_join, a_wrong_proof_is_refused)
+{
+	struct tandem_error error;
+	listen_with_keys(1);
+	peer.key = keys[0];
+	peer.fds[0] = raw_peer_ask(&peer);
+	for (unsigned i = 0; i < TANDEM_PROOF_BYTES; i++)
+		peer.secrets.connecting_proof[i] ^= (uint8_t)(i == 7);
+	raw_peer_prove(&peer, peer.fds[0]);
+	cr_assert_eq(raw_peer_accept(&peer, &error), TANDEM_E_REFUSED);
+	cr_assert(strstr(error.detail, "has not proven"), "%s", error.detail);
+	cr_assert_eq(recv(peer.fds[0], &error, 1, 0), 0);
+	/* The other side's own proof sent back is no proof either. */
+	close(peer.fds[0]);
+	peer.fds[0] = raw_peer_ask(&peer);
+	memcpy(peer.secrets.connecting_proof, peer.secrets.listening_proof, TANDEM_PROOF_BYTES);
+	raw_peer_prove(&peer, peer.fds[0]);
+	cr_assert_eq(raw_peer_accept(&peer, &error), TANDEM_E_REFUSED);
+	cr_assert_null(peer.session);
+}
+
+/* ---- data connections ---- */
+
+static enum tandem_verdict try_data(struct tandem_hello hello)
+{
+	return raw_peer_join_data(&peer, &hello);
+}
+
+/* T3, S4 */
+Test(tcp_join, a_data_connection_needs_session_token_and_a_new_attempt)
 {
 	raw_peer_listen(&peer, LONG_NS);
-	peer.fds[0] = raw_peer_connect(&peer);
-	raw_peer_hello(peer.fds[0], &control);
-	uint64_t key = raw_peer_answer(&peer, peer.fds[0]).key;
-	cr_assert_neq(key, 0);
-	cr_assert_eq(try_data(key + 1, 0, 2), TANDEM_VERDICT_KEY);
-	cr_assert_eq(try_data(0, 0, 2), TANDEM_VERDICT_KEY);
-	cr_assert_eq(try_data(key, 0, 3), TANDEM_VERDICT_CHANNEL);
-	cr_assert_eq(try_data(key, 0, 2), TANDEM_VERDICT_JOINED);
-	cr_assert_eq(try_data(key, 0, 2), TANDEM_VERDICT_CHANNEL);
-	cr_assert_null(peer.session);
-	cr_assert_eq(try_data(key, 1, 2), TANDEM_VERDICT_JOINED);
-	cr_assert_not_null(peer.session);
-	/* Late: the session is complete. */
-	cr_assert_eq(try_data(key, 1, 2), TANDEM_VERDICT_KEY);
+	raw_peer_join_control(&peer);
+	struct tandem_hello hello = raw_peer_data(&peer, 0, 7);
+	hello.session_id++;
+	cr_assert_eq(try_data(hello), TANDEM_VERDICT_SESSION);
+	for (unsigned i = 0; i < TANDEM_TOKEN_BYTES; i += 5) {
+		hello = raw_peer_data(&peer, 0, 7);
+		hello.token[i] ^= 0x80;
+		cr_assert_eq(try_data(hello), TANDEM_VERDICT_TOKEN);
+	}
+	/* Each token is for one channel and one attempt. */
+	hello = raw_peer_data(&peer, 1, 7);
+	hello.channel = 0;
+	cr_assert_eq(try_data(hello), TANDEM_VERDICT_TOKEN);
+	hello = raw_peer_data(&peer, 0, 7);
+	hello.attempt = 8;
+	cr_assert_eq(try_data(hello), TANDEM_VERDICT_TOKEN);
+	hello = raw_peer_data(&peer, 0, 7);
+	hello.channel_count = 3;
+	cr_assert_eq(try_data(hello), TANDEM_VERDICT_CHANNEL);
+	hello = raw_peer_data(&peer, 5, 7);
+	hello.channel_count = 6;
+	int fd = raw_peer_connect(&peer);
+	raw_peer_hello(fd, &hello);
+	cr_assert_eq(raw_peer_answer(&peer, fd).verdict, 0, "it has no such channel");
+	close(fd);
+	/* Nothing of that has used up the attempt. */
+	cr_assert_eq(try_data(raw_peer_data(&peer, 0, 7)), TANDEM_VERDICT_JOINED);
+	cr_assert_eq(try_data(raw_peer_data(&peer, 0, 7)), TANDEM_VERDICT_ATTEMPT);
+	cr_assert_eq(try_data(raw_peer_data(&peer, 0, 8)), TANDEM_VERDICT_CHANNEL);
 }
+
+/* The answer's token proves the listening side; the same one would prove nothing. */
+Test(tcp_join, the_answer_to_a_data_hello_shows_its_own_token)
+{
+	uint8_t token[TANDEM_TOKEN_BYTES];
+	raw_peer_listen(&peer, LONG_NS);
+	raw_peer_join_control(&peer);
+	const struct tandem_hello hello = raw_peer_data(&peer, 1, 3);
+	peer.fds[2] = raw_peer_connect(&peer);
+	raw_peer_hello(peer.fds[2], &hello);
+	struct tandem_answer answer = raw_peer_answer(&peer, peer.fds[2]);
+	cr_assert_eq(answer.verdict, TANDEM_VERDICT_JOINED);
+	tandem_channel_token(&peer.secrets, 1, 3, true, token);
+	cr_assert_arr_eq(answer.proof, token, sizeof(token));
+	cr_assert_arr_neq(answer.proof, hello.token, sizeof(token));
+	cr_assert_eq(answer.session_id, peer.transcript.session_id);
+}
+
+/* The two connections are not ordered against each other. */
+Test(tcp_join, a_data_connection_may_be_faster_than_the_proof)
+{
+	struct tandem_session *session;
+	raw_peer_listen(&peer, LONG_NS);
+	peer.fds[0] = raw_peer_ask(&peer);
+	const struct tandem_hello hello = raw_peer_data(&peer, 0, 1);
+	peer.fds[1] = raw_peer_connect(&peer);
+	raw_peer_hello(peer.fds[1], &hello);
+	/* Until the listener has read it all. */
+	struct pollfd fd = {.fd = tandem_listener_fd(peer.listener), .events = POLLIN};
+	for (unsigned i = 0; i < 100 && poll(&fd, 1, 50) == 1; i++)
+		cr_assert_eq(tandem_listener_accept(peer.listener, &session, NULL), TANDEM_E_AGAIN);
+	raw_peer_prove(&peer, peer.fds[0]);
+	cr_assert_eq(raw_peer_accept(&peer, NULL), 0);
+	cr_assert_eq(raw_peer_answer(&peer, peer.fds[1]).verdict, TANDEM_VERDICT_JOINED);
+	raw_peer_wait_channel_up(&peer, 0);
+}
+
+Test(tcp_join, a_data_connection_whose_session_is_never_proven_is_dropped_in_time)
+{
+	struct tandem_error error;
+	raw_peer_listen(&peer, SHORT_NS);
+	peer.fds[0] = raw_peer_ask(&peer);
+	const struct tandem_hello hello = raw_peer_data(&peer, 0, 1);
+	peer.fds[1] = raw_peer_connect(&peer);
+	raw_peer_hello(peer.fds[1], &hello);
+	cr_assert_eq(raw_peer_accept(&peer, &error), TANDEM_E_PROTOCOL);
+	cr_assert_eq(raw_peer_accept(&peer, &error), TANDEM_E_PROTOCOL);
+	cr_assert_eq(tandem_listener_deadline_ns(peer.listener), UINT64_MAX);
+	char byte;
+	for (unsigned i = 0; i < 2; i++) {
+		while (recv(peer.fds[i], &byte, 1, 0) == 1)
+			;
+	}
+}
+
+/* ---- limits ---- */
 
 Test(tcp_join, strangers_are_bounded)
 {
@@ -165,15 +328,13 @@ Test(tcp_join, strangers_are_bounded)
 		close(fds[i]);
 }
 
-Test(tcp_join, half_joined_sessions_are_bounded)
+/* T4 */
+Test(tcp_join, unproven_connections_are_bounded)
 {
 	int fds[70];
 	raw_peer_listen(&peer, LONG_NS);
-	for (unsigned i = 0; i < 70; i++) {
-		fds[i] = raw_peer_connect(&peer);
-		raw_peer_hello(fds[i], &control);
-		cr_assert_eq(raw_peer_answer(&peer, fds[i]).verdict, TANDEM_VERDICT_JOINED);
-	}
+	for (unsigned i = 0; i < 70; i++)
+		fds[i] = raw_peer_ask(&peer);
 	/* The oldest had to go. */
 	char byte;
 	for (unsigned i = 0; i < 6; i++)
@@ -228,9 +389,8 @@ static struct tandem_error answered_with(const void *bytes, size_t length)
 	return event.error;
 }
 
-static struct tandem_error answered(enum tandem_verdict verdict, unsigned version, uint64_t key)
+static struct tandem_error answered(struct tandem_answer answer)
 {
-	const struct tandem_answer answer = {.verdict = verdict, .version = version, .key = key};
 	uint8_t bytes[TANDEM_ANSWER_BYTES];
 	tandem_answer_encode(&answer, bytes);
 	return answered_with(bytes, sizeof(bytes));
@@ -238,14 +398,43 @@ static struct tandem_error answered(enum tandem_verdict verdict, unsigned versio
 
 Test(tcp_connect, answers_are_judged)
 {
-	struct tandem_error error = answered(TANDEM_VERDICT_VERSION, 7, 0);
+	struct tandem_error error =
+	        answered((struct tandem_answer){.verdict = TANDEM_VERDICT_VERSION, .version = 7});
 	cr_assert_eq(error.code, TANDEM_E_VERSION);
 	cr_assert(strstr(error.detail, "version 7"), "%s", error.detail);
-	cr_assert_eq(answered(TANDEM_VERDICT_JOINED, 2, 5).code, TANDEM_E_VERSION);
-	cr_assert_eq(answered(TANDEM_VERDICT_BUSY, 1, 0).code, TANDEM_E_REFUSED);
-	cr_assert_eq(answered(TANDEM_VERDICT_JOINED, 1, 0).code, TANDEM_E_PROTOCOL);
+	error = answered((struct tandem_answer){.verdict = TANDEM_VERDICT_BUSY,
+	                                        .version = TANDEM_HELLO_VERSION});
+	cr_assert_eq(error.code, TANDEM_E_REFUSED);
+	error = answered((struct tandem_answer){.verdict = TANDEM_VERDICT_KEY,
+	                                        .version = TANDEM_HELLO_VERSION});
+	cr_assert_eq(error.code, TANDEM_E_REFUSED);
+	cr_assert(strstr(error.detail,
+	                 "refused: the peer holds another key for this pair (key_file differs)"),
+	          "%s", error.detail);
 	error = answered_with("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", 40);
 	cr_assert_eq(error.code, TANDEM_E_PROTOCOL);
 	cr_assert(strstr(error.detail, "magic"), "%s", error.detail);
 	cr_assert_eq(answered_with("", 0).code, TANDEM_E_PEER_LOST);
+}
+
+/* An answer of another version may be shorter than ours. */
+Test(tcp_connect, a_short_answer_of_another_version_is_named)
+{
+	uint8_t bytes[TANDEM_ANSWER_BYTES];
+	const struct tandem_answer answer = {.verdict = TANDEM_VERDICT_VERSION, .version = 1};
+	tandem_answer_encode(&answer, bytes);
+	struct tandem_error error = answered_with(bytes, 32);
+	cr_assert_eq(error.code, TANDEM_E_VERSION);
+	cr_assert(strstr(error.detail, "version 1,"), "%s", error.detail);
+}
+
+/* S2: a listener that knows the key's name and not the key. */
+Test(tcp_connect, a_listener_without_the_key_is_refused)
+{
+	struct tandem_error error =
+	        answered((struct tandem_answer){.verdict = TANDEM_VERDICT_JOINED,
+	                                        .version = TANDEM_HELLO_VERSION,
+	                                        .session_id = 5});
+	cr_assert_eq(error.code, TANDEM_E_REFUSED);
+	cr_assert(strstr(error.detail, "has not proven"), "%s", error.detail);
 }

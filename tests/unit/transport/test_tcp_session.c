@@ -39,7 +39,9 @@ static void send_message(uint64_t sequence, uint8_t fill)
 {
 	const struct tandem_frame frame = {
 	        .type = TANDEM_FRAME_MESSAGE, .length = 10, .sequence = sequence};
-	raw_peer_send_frame(peer.fds[0], &frame, fill, frame.length);
+	uint8_t payload[10];
+	memset(payload, fill, sizeof(payload));
+	raw_peer_send_tagged(&peer, &frame, payload);
 }
 
 static bool is_readable_within(int wait_ms)
@@ -100,7 +102,7 @@ Test(tcp_session, a_connection_that_never_ends_is_not_waited_for_longer_than_the
 {
 	struct tandem_error error;
 	uint64_t begin_ns = tandem_clock_now_ns();
-	shutdown(peer.fds[1], SHUT_WR);
+	shutdown(peer.fds[0], SHUT_WR);
 	raw_peer_wait_lost(&peer, &error);
 	uint64_t took_ns = tandem_clock_now_ns() - begin_ns;
 	cr_assert_eq(error.code, TANDEM_E_PEER_LOST);
