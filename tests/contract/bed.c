@@ -26,6 +26,7 @@ int tandem_contract_bed_open(const char *provider, const char *address,
 	} else {
 		status = tandem_transport_open(provider, address, &bed.listening, reterr_error);
 		bed.connecting = bed.listening;
+		bed.repairs_channels = strcmp(provider, "rdma") == 0;
 	}
 	if (status == 0)
 		*ret_bed = bed;

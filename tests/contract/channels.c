@@ -113,9 +113,12 @@ int channels_restore(struct pair *pair, unsigned channel)
 	return check_alive(pair);
 }
 
-static bool has_channel_notices(const struct pair *pair, uint64_t argument)
+/* Out of the way of what stories use. */
+#define CARRY_BASE UINT32_C(0xc0000000)
+
+static bool has_carried(const struct pair *pair, uint64_t argument)
 {
-	return pair->listening.channel_notice_counts[argument >> 32] >= (uint32_t)argument ||
+	return pair->listening.newest_immediates[argument >> 32] == (uint32_t)argument ||
 	       pair->listening.lost_count + pair->connecting.lost_count > 0 ||
 	       is_told_lost(&pair->connecting, (unsigned)(argument >> 32));
 }
@@ -123,20 +126,19 @@ static bool has_channel_notices(const struct pair *pair, uint64_t argument)
 int channels_carry(struct pair *pair, unsigned channel)
 {
 	size_t part = channel * CHANNELS_PART;
-	uint8_t value = (uint8_t)(1 + pair->carried_count++ % 250);
-	unsigned before = pair->listening.channel_notice_counts[channel];
+	uint32_t immediate = CARRY_BASE + ++pair->carried_count;
 	see(pair, channel);
-	memset(pair->source + part, value, CHANNELS_PART);
+	memset(pair->source + part, (int)(1 + immediate % 250), CHANNELS_PART);
 	for (size_t offset = 0; offset < CHANNELS_PART; offset += CHANNELS_PART / 8) {
 		const struct tandem_write write = {.offset = part + offset,
 		                                   .source = pair->source + part + offset,
 		                                   .length = CHANNELS_PART / 8};
 		bool is_last = offset + CHANNELS_PART / 8 == CHANNELS_PART;
-		TANDEM_CONTRACT_CHECK((is_last ? pair_notify(pair, channel, &write, channel)
+		TANDEM_CONTRACT_CHECK((is_last ? pair_notify(pair, channel, &write, immediate)
 		                               : pair_write(pair, channel, &write)) == 0);
 	}
-	TANDEM_CONTRACT_CHECK(
-	        pair_wait(pair, has_channel_notices, (uint64_t)channel << 32 | (before + 1)) == 0);
+	TANDEM_CONTRACT_CHECK(pair_wait(pair, has_carried, (uint64_t)channel << 32 | immediate) ==
+	                      0);
 	TANDEM_CONTRACT_CHECK(check_alive(pair) == 0);
 	TANDEM_CONTRACT_CHECK(memcmp(pair->memory + part, pair->source + part, CHANNELS_PART) == 0);
 	return 0;

@@ -72,6 +72,7 @@ static void note(struct pair_side *side, const struct tandem_session_event *even
 		break;
 	case TANDEM_SESSION_NOTIFIED:
 		side->channel_notice_counts[event->channel]++;
+		side->newest_immediates[event->channel] = event->immediate;
 		if (side->channel_up_counts[event->channel] == 0)
 			side->has_early_notice = true;
 		if (side->notice_count < PAIR_NOTICES_MAX)

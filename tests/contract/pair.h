@@ -25,6 +25,7 @@ struct pair_side {
 	uint32_t up_mask;
 	bool has_early_notice; /* of a channel whose joining was not told */
 	unsigned channel_notice_counts[TANDEM_CHANNELS_MAX];
+	uint32_t newest_immediates[TANDEM_CHANNELS_MAX];
 	unsigned channel_up_counts[TANDEM_CHANNELS_MAX];
 	unsigned channel_lost_counts[TANDEM_CHANNELS_MAX];
 	unsigned channel_lost_seen[TANDEM_CHANNELS_MAX]; /* of them by the story */

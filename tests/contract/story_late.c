@@ -55,8 +55,10 @@ static void step(struct race *race)
 	while (tandem_session_next_event(session, &event)) {
 		if (event.type == TANDEM_SESSION_CHANNEL_LOST && event.channel == race->channel)
 			atomic_fetch_add(&race->told_count, 1);
-		if (event.type == TANDEM_SESSION_LOST)
+		if (event.type == TANDEM_SESSION_LOST) {
+			fprintf(stderr, "the writer lost: '%s'\n", event.error.detail);
 			atomic_store(&race->is_over, true);
+		}
 	}
 }
 
@@ -141,6 +143,8 @@ static int fence_at_full_rate(struct race *race)
 	memset(pair->memory + channel * CHANNELS_PART, POISON, CHANNELS_PART);
 	TANDEM_CONTRACT_CHECK(wait_for(race, have_others,
 	                               channel << 32 | (most_notices(pair) + NOTICES_MORE)) == 0);
+	if (pair->listening.lost_count > 0)
+		fprintf(stderr, "lost: '%s'\n", pair->listening.lost.detail);
 	TANDEM_CONTRACT_CHECK(pair->listening.lost_count == 0);
 	TANDEM_CONTRACT_CHECK(check_poison(pair, race->channel) == 0);
 	TANDEM_CONTRACT_CHECK(atomic_load(&race->told_count) == 1);

@@ -225,8 +225,12 @@ static void send_credit(struct tandem_rdma_session *session)
 	const uint64_t now_ns = tandem_clock_now_ns();
 
 	for (unsigned i = 0; i < session->channel_count; i++) {
-		credit.attempts[i] = session->channels[i + 1].attempt;
-		credit.notify_counts[i] = session->channels[i + 1].notify_taken_count;
+		const struct tandem_rdma_channel *channel = &session->channels[i + 1];
+
+		/* The counts of an attempt end with it, before its number does: attempt 0 is none
+		 * of the peer's. */
+		credit.attempts[i] = channel->state == TANDEM_CHANNEL_UP ? channel->attempt : 0;
+		credit.notify_counts[i] = channel->notify_taken_count;
 	}
 	outgoing.payload_bytes = (uint32_t)tandem_rdma_credit_encode(
 	        &credit, tandem_rdma_slot(session, number) + TANDEM_RDMA_HEADER_BYTES);
