@@ -13,8 +13,10 @@ struct tandem_contract_bed {
 	struct tandem_transport *listening; /* may be the same as `connecting` */
 	struct tandem_transport *connecting;
 	const char *address;
-	bool is_deterministic; /* bytes move only in progress, and in one thread */
-	bool repairs_channels; /* data channels are lost and restored alone */
+	const char *second_address; /* of a second rail; NULL: none */
+	unsigned channel_count;     /* where a story has no number of its own; 0: the default */
+	bool is_deterministic;      /* bytes move only in progress, and in one thread */
+	bool repairs_channels;      /* data channels are lost and restored alone */
 };
 
 struct tandem_contract_story {

@@ -11,6 +11,13 @@ struct tandem_transport_options pair_options(const struct tandem_contract_bed *b
 {
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 	snprintf(options.rails[0].address, sizeof(options.rails[0].address), "%s", bed->address);
+	if (bed->second_address) {
+		snprintf(options.rails[1].address, sizeof(options.rails[1].address), "%s",
+		         bed->second_address);
+		options.rail_count = 2;
+	}
+	if (bed->channel_count > 0)
+		options.channel_count = bed->channel_count;
 	/* A loaded machine must not look like a dead peer. */
 	options.connect_timeout_ns = UINT64_C(10) * TANDEM_NS_PER_S;
 	options.peer_timeout_ns = UINT64_C(10) * TANDEM_NS_PER_S;

@@ -327,9 +327,11 @@ int story_a_channel_comes_back_on_its_rail(struct tandem_contract_bed *bed)
 int story_channels_spread_over_two_addresses(struct tandem_contract_bed *bed)
 {
 	struct tandem_transport_options options = channels_options(bed);
-	if (!bed->repairs_channels || strcmp(bed->address, "127.0.0.1") != 0)
-		return 0; /* the second address of loopback is all that is surely there */
-	snprintf(options.rails[1].address, sizeof(options.rails[1].address), "127.0.0.2");
+	bool has_second = bed->second_address || strcmp(bed->address, "127.0.0.1") == 0;
+	if (!bed->repairs_channels || !has_second)
+		return 0; /* without one the second of loopback is all that is surely there */
+	if (!bed->second_address)
+		snprintf(options.rails[1].address, sizeof(options.rails[1].address), "127.0.0.2");
 	options.rail_count = 2;
 	return pair_run(bed, &options, true, keep_rails);
 }

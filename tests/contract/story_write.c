@@ -129,12 +129,13 @@ int story_random_writes_land_where_they_should(struct tandem_contract_bed *bed)
 
 static int overwrite_in_order(struct pair *pair)
 {
+	const unsigned channel = pair->options.channel_count - 1;
 	for (uint32_t i = 0; i < ORDERED_COUNT; i++)
 		memcpy(pair->source + i * sizeof(i), &i, sizeof(i));
 	for (uint32_t i = 0; i < ORDERED_COUNT; i++) {
 		const struct tandem_write write = {
 		        .offset = 64, .source = pair->source + i * sizeof(i), .length = sizeof(i)};
-		TANDEM_CONTRACT_CHECK(pair_notify(pair, 2, &write, i) == 0);
+		TANDEM_CONTRACT_CHECK(pair_notify(pair, channel, &write, i) == 0);
 		unsigned seen_count = pair->listening.notice_count;
 		uint32_t value;
 		memcpy(&value, pair->memory + 64, sizeof(value));
@@ -143,7 +144,7 @@ static int overwrite_in_order(struct pair *pair)
 	TANDEM_CONTRACT_CHECK(pair_wait(pair, pair_has_notices, ORDERED_COUNT) == 0);
 	for (uint32_t i = 0; i < ORDERED_COUNT; i++)
 		TANDEM_CONTRACT_CHECK(pair->listening.notices[i].immediate == i &&
-		                      pair->listening.notices[i].channel == 2);
+		                      pair->listening.notices[i].channel == channel);
 	uint32_t last = ORDERED_COUNT - 1;
 	TANDEM_CONTRACT_CHECK(memcmp(pair->memory + 64, &last, sizeof(last)) == 0);
 	return 0;
@@ -157,6 +158,7 @@ int story_order_within_a_channel(struct tandem_contract_bed *bed)
 
 static int fill_write_queue(struct pair *pair)
 {
+	const unsigned channel = pair->options.channel_count - 1;
 	struct tandem_write writes[64];
 	unsigned taken_count = 0, total_count = 0;
 	for (unsigned i = 0; i < 64; i++) {
@@ -164,12 +166,12 @@ static int fill_write_queue(struct pair *pair)
 		writes[i] = (struct tandem_write){
 		        .offset = i * PAGE, .source = pair->source + i * PAGE, .length = PAGE};
 	}
-	TANDEM_CONTRACT_CHECK(
-	        tandem_session_write(pair->connecting.session, 1, writes, 64, &taken_count) == 0);
+	TANDEM_CONTRACT_CHECK(tandem_session_write(pair->connecting.session, channel, writes, 64,
+	                                           &taken_count) == 0);
 	TANDEM_CONTRACT_CHECK(taken_count >= 1 && taken_count <= pair->options.write_depth);
 	for (total_count = taken_count; total_count < 64; total_count++)
-		TANDEM_CONTRACT_CHECK(pair_write(pair, 1, &writes[total_count]) == 0);
-	TANDEM_CONTRACT_CHECK(pair_notify(pair, 1, &writes[0], 1) == 0);
+		TANDEM_CONTRACT_CHECK(pair_write(pair, channel, &writes[total_count]) == 0);
+	TANDEM_CONTRACT_CHECK(pair_notify(pair, channel, &writes[0], 1) == 0);
 	TANDEM_CONTRACT_CHECK(pair_wait(pair, pair_has_notices, 1) == 0);
 	TANDEM_CONTRACT_CHECK(memcmp(pair->memory, pair->source, 64 * PAGE) == 0);
 	return pair_wait(pair, pair_is_complete, 0);

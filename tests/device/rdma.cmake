@@ -8,7 +8,7 @@ endfunction()
 add_rdma_device_program(rdma_peer tandem_transport tandem_base)
 
 set(rdma_test ${CMAKE_CURRENT_SOURCE_DIR}/rdma_test.py)
-foreach(story contract contract_linux_6_1 two_machines)
+foreach(story contract contract_linux_6_1 channels two_machines)
   tandem_add_device_test(rdma_${story} 900 /usr/bin/python3 -B ${rdma_test} ${story}
                          ${PROJECT_BINARY_DIR})
 endforeach()

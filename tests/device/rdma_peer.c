@@ -158,15 +158,18 @@ static void progress(struct peer *peer)
 	take_events(peer);
 }
 
+/* As long as the session lives too: its data channels come in here. */
 static void accept_session(struct peer *peer)
 {
+	struct tandem_session *session = NULL;
 	struct tandem_error error = {0};
-	const int rc = tandem_listener_accept(peer->listener, &peer->session, &error);
+	const int rc = tandem_listener_accept(peer->listener, &session, &error);
 
 	if (rc == TANDEM_E_AGAIN)
 		return;
-	if (rc != 0)
+	if (rc != 0 || peer->session != NULL)
 		fail("accept", &error);
+	peer->session = session;
 	if (tandem_session_expose(peer->session, 0, peer->memory, MEMORY_BYTES, &error) != 0)
 		fail("expose", &error);
 	printf("joined\n");
@@ -177,7 +180,9 @@ static int wait_ms(const struct peer *peer)
 	const uint64_t now_ns = tandem_clock_now_ns();
 	uint64_t deadline_ns = UINT64_MAX;
 
-	if (peer->session != NULL)
+	if (peer->listener != NULL)
+		deadline_ns = tandem_listener_deadline_ns(peer->listener);
+	if (peer->session != NULL && tandem_session_deadline_ns(peer->session) < deadline_ns)
 		deadline_ns = tandem_session_deadline_ns(peer->session);
 	if (deadline_ns <= now_ns)
 		return 0;
@@ -189,14 +194,18 @@ static int wait_ms(const struct peer *peer)
 
 static void serve(struct peer *peer)
 {
-	struct pollfd fds[2] = {{.fd = peer->signal_fd, .events = POLLIN}, {.events = POLLIN}};
+	struct pollfd fds[3] = {{.fd = peer->signal_fd, .events = POLLIN},
+	                        {.fd = -1, .events = POLLIN},
+	                        {.fd = -1, .events = POLLIN}};
 
-	fds[1].fd = peer->session != NULL ? tandem_session_fd(peer->session)
-	                                  : tandem_listener_fd(peer->listener);
-	poll(fds, 2, wait_ms(peer));
-	if (peer->session == NULL)
+	if (peer->session != NULL)
+		fds[1].fd = tandem_session_fd(peer->session);
+	if (peer->listener != NULL)
+		fds[2].fd = tandem_listener_fd(peer->listener);
+	poll(fds, 3, wait_ms(peer));
+	if (peer->listener != NULL)
 		accept_session(peer);
-	else
+	if (peer->session != NULL)
 		progress(peer);
 	if (peer->is_writer)
 		write_all(peer);

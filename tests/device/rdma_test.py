@@ -30,10 +30,15 @@ def run_contract(kernel_version):
     with Lab(kernel_version=kernel_version) as lab:
         lab.start()
         machine = lab.machines["a"]
-        result = machine.run(f"{build_folder()}/bin/contract-rdma rdma {machine.address}", 400)
-        expect(re.search(r"[1-9]\d* passed, 0 failed", result.text), "the contract holds", result.text)
-        expect(result.status == 0, "and says so")
+        check_contract(machine, "the contract holds")
         check_kernel(machine)
+
+
+def check_contract(machine, what, *words):
+    program = f"{build_folder()}/bin/contract-rdma rdma {machine.address} {' '.join(words)}"
+    result = machine.run(program, 400)
+    expect(re.search(r"[1-9]\d* passed, 0 failed", result.text), what, result.text)
+    expect(result.status == 0, "and says so")
 
 
 def check_kernel(machine):
@@ -43,6 +48,25 @@ def check_kernel(machine):
 
 def story_contract():
     run_contract(None)
+
+
+SECOND_ADDRESS = "10.78.0.1"
+# A second soft-RoCE device on a network device of its own.
+ADD_SECOND_DEVICE = ("modprobe veth; ip link add rail1 mtu 9000 type veth peer name rail1end mtu 9000 && "
+                     "ip link set rail1 up && ip link set rail1end up && "
+                     f"ip address add {SECOND_ADDRESS}/24 dev rail1 && "
+                     "rdma link add rxe1 type rxe netdev rail1")
+
+
+def story_channels():
+    with Lab() as lab:
+        lab.start()
+        machine = lab.machines["a"]
+        for count in (1, 2, 8):
+            check_contract(machine, f"the contract holds with {count} channels", "''", str(count))
+        machine.check(ADD_SECOND_DEVICE)
+        check_contract(machine, "and over two rails on two devices", "''", "4", SECOND_ADDRESS)
+        check_kernel(machine)
 
 
 def story_contract_linux_6_1():
@@ -235,6 +259,6 @@ def story_two_machines():
 
 
 if __name__ == "__main__":
-    main({"contract": story_contract, "contract_linux_6_1": story_contract_linux_6_1,
+    main({"contract": story_contract, "contract_linux_6_1": story_contract_linux_6_1, "channels": story_channels,
           "stuck": story_stuck, "stuck_linux_6_1": story_stuck_linux_6_1,
           "two_machines": story_two_machines})
