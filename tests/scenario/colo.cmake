@@ -13,3 +13,14 @@ tandem_add_test(
   colo/test_strangers.c
   LIBRARIES
   colo_lab)
+# Channels that are lost at the engine's own named places.
+tandem_add_test(
+  test_colo_channels
+  scenario
+  SOURCES
+  colo/breaker.c
+  colo/test_channels.c
+  LIBRARIES
+  colo_lab)
+target_link_options(test_colo_channels PRIVATE -Wl,--wrap=tandem_transport_connect
+                    -Wl,--wrap=tandem_session_free)

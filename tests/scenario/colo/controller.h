@@ -20,7 +20,8 @@ void controller_send(struct controller *controller, const struct tandem_control_
 void controller_lead(struct controller *controller, uint64_t generation, bool is_pair);
 void controller_stand_by(struct controller *controller, uint64_t generation,
                          uint64_t owner_incarnation);
-/* The next message of that type, dropping what came before it; false when none comes in time. */
+/* The next message of that type, dropping what came before it; false when none comes in time. Of
+ * REPORTs only those with a text are kept. */
 bool controller_wait(struct controller *controller, enum tandem_control_type type,
                      struct tandem_control_message *ret_message);
 /* Whether one of that type is there now; nothing is dropped. */

@@ -1,0 +1,111 @@
+#include "breaker.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <tandem/failpoint.h>
+#include <tandem/random.h>
+#include <tandem/transport.h>
+
+/* Takes the place of base/shell/failpoint.c. */
+int tandem_failpoint_armed = 1;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tandem_session *session; /* of the program; NULL while none */
+static char armed_place[16];
+static unsigned passages_left, storm_one_in, broken_count;
+static uint32_t armed_mask;
+static uint64_t randomness = 1;
+
+int __real_tandem_transport_connect(struct tandem_transport *transport,
+                                    const struct tandem_transport_options *options,
+                                    struct tandem_session **ret_session,
+                                    struct tandem_error *reterr_error);
+int __wrap_tandem_transport_connect(struct tandem_transport *transport,
+                                    const struct tandem_transport_options *options,
+                                    struct tandem_session **ret_session,
+                                    struct tandem_error *reterr_error);
+struct tandem_session *__real_tandem_session_free(struct tandem_session *ended);
+struct tandem_session *__wrap_tandem_session_free(struct tandem_session *ended);
+
+int __wrap_tandem_transport_connect(struct tandem_transport *transport,
+                                    const struct tandem_transport_options *options,
+                                    struct tandem_session **ret_session,
+                                    struct tandem_error *reterr_error)
+{
+	int code = __real_tandem_transport_connect(transport, options, ret_session, reterr_error);
+
+	pthread_mutex_lock(&lock);
+	session = code == 0 ? *ret_session : NULL;
+	pthread_mutex_unlock(&lock);
+	return code;
+}
+
+struct tandem_session *__wrap_tandem_session_free(struct tandem_session *ended)
+{
+	pthread_mutex_lock(&lock);
+	if (ended == session)
+		session = NULL;
+	pthread_mutex_unlock(&lock);
+	return __real_tandem_session_free(ended);
+}
+
+static void strike(uint32_t channel_mask)
+{
+	for (unsigned channel = 0; session != NULL && channel < TANDEM_CHANNELS_MAX; channel++) {
+		if ((channel_mask & 1u << channel) == 0)
+			continue;
+		tandem_session_break_channel(session, channel);
+		broken_count++;
+	}
+}
+
+void tandem_failpoint_load(void)
+{
+}
+
+void tandem_failpoint_pass(const char *name)
+{
+	pthread_mutex_lock(&lock);
+	if (passages_left > 0 && strcmp(name, armed_place) == 0 && --passages_left == 0)
+		strike(armed_mask);
+	if (storm_one_in > 0 && tandem_random_next(&randomness) % storm_one_in == 0)
+		strike(1u << tandem_random_next(&randomness) % 4);
+	pthread_mutex_unlock(&lock);
+}
+
+void breaker_arm(const char *place, unsigned passage, uint32_t channel_mask)
+{
+	pthread_mutex_lock(&lock);
+	memcpy(armed_place, place, strlen(place) + 1);
+	passages_left = passage;
+	armed_mask = channel_mask;
+	pthread_mutex_unlock(&lock);
+}
+
+bool breaker_has_struck(void)
+{
+	bool has_struck;
+
+	pthread_mutex_lock(&lock);
+	has_struck = passages_left == 0;
+	pthread_mutex_unlock(&lock);
+	return has_struck;
+}
+
+void breaker_storm(unsigned one_in)
+{
+	pthread_mutex_lock(&lock);
+	storm_one_in = one_in;
+	pthread_mutex_unlock(&lock);
+}
+
+unsigned breaker_count(void)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&lock);
+	count = broken_count;
+	pthread_mutex_unlock(&lock);
+	return count;
+}

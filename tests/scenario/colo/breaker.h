@@ -1,0 +1,17 @@
+#ifndef TANDEM_TEST_BREAKER_H
+#define TANDEM_TEST_BREAKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Breaks data channels of the program's session at the engine's own named places (failpoints), on
+ * the engine's thread. Link with breaker.c and tandem_breaker_wrap. */
+
+/* At the `passage`th passage (1 is the first) of `place` the channels of the mask end. */
+void breaker_arm(const char *place, unsigned passage, uint32_t channel_mask);
+bool breaker_has_struck(void);
+/* At one in so many passages of any place one channel ends; 0: none any more. */
+void breaker_storm(unsigned one_in);
+unsigned breaker_count(void); /* channels that were broken */
+
+#endif
