@@ -30,12 +30,7 @@ void tandem_session_progress(struct tandem_session *session)
 bool tandem_session_next_event(struct tandem_session *session,
                                struct tandem_session_event *ret_event)
 {
-	bool has_event = session->ops->next_event(session, ret_event);
-
-	/* A provider that knows no single channels comes up with all of them. */
-	if (has_event && ret_event->type == TANDEM_SESSION_UP && !session->ops->restore)
-		ret_event->channel_mask = (1u << session->ops->channel_count(session)) - 1;
-	return has_event;
+	return session->ops->next_event(session, ret_event);
 }
 
 int tandem_session_expose(struct tandem_session *session, unsigned memory_id, void *base,
@@ -146,7 +141,7 @@ void tandem_session_channel_status(const struct tandem_session *session, unsigne
                                    struct tandem_channel_status *ret_status)
 {
 	*ret_status = (struct tandem_channel_status){.state = TANDEM_CHANNEL_DOWN};
-	if (session->ops->channel_status && channel < session->ops->channel_count(session))
+	if (channel < session->ops->channel_count(session))
 		session->ops->channel_status(session, channel, ret_status);
 }
 
