@@ -8,6 +8,7 @@
 #include <tandem/control.h>
 #include <tandem/log.h>
 #include <tandem/memory.h>
+#include <tandem/probe.h>
 #include <tandem/rate.h>
 
 #define GUESTS_MAX       64
@@ -22,7 +23,8 @@ struct guest {
 	struct tandem_session *session; /* NULL: the place is free */
 	struct event *event;
 	uint64_t deadline_ns;
-	bool is_leaving; /* it was told why it is refused */
+	bool is_leaving;                /* it was told why it is refused */
+	struct tandem_probe_host *host; /* it is a probe: the session is the host's */
 };
 
 struct door {
@@ -41,6 +43,9 @@ struct tandem_greeter {
 	struct guest guests[GUESTS_MAX];
 	struct event *timer;
 	struct tandem_rate complaints;
+	struct tandem_key keys[TANDEM_KEYS_MAX]; /* what each listener has, in its order */
+	unsigned key_count;
+	bool is_probed; /* one of the guests is a probe */
 };
 
 static void tell_left_out(struct tandem_greeter *greeter)
@@ -80,34 +85,102 @@ static struct tandem_session *see_off(struct guest *guest)
 }
 
 /* The place stays taken until the peer has read why, or a moment has passed. */
-static void refuse_pair(struct guest *guest, const char *pair)
+static void leave(struct guest *guest)
 {
-	complain(guest->greeter,
-	         "session of %s refused: this node does not serve pair %s under its key",
-	         tandem_session_peer_address(guest->session), pair);
 	guest->is_leaving = true;
 	guest->deadline_ns = tandem_clock_now_ns() + FAREWELL_NS;
-	tandem_standby_tell_stranger(guest->session, "this node does not serve that pair");
+}
+
+static void refuse(struct guest *guest, const char *pair, const char *reason)
+{
+	complain(guest->greeter, "session of %s refused: pair %s: %s",
+	         tandem_session_peer_address(guest->session), pair, reason);
+	leave(guest);
+	tandem_standby_tell_stranger(guest->session, reason);
+}
+
+/* [S1]: whoever holds the key of one pair is a stranger to the others. The index is the place of
+ * the first of equal keys, so the keys themselves are compared. */
+static bool is_proven(const struct guest *guest, const struct tandem_key *key)
+{
+	const struct tandem_greeter *greeter = guest->greeter;
+	unsigned index = tandem_session_key_index(guest->session);
+
+	return index < greeter->key_count &&
+	       tandem_mac_equal(greeter->keys[index].bytes, key->bytes, sizeof(key->bytes));
+}
+
+/* NULL and the reason why this session may not speak for the pair. */
+static struct tandem_standby *find_standby(const struct guest *guest, const char *pair,
+                                           const char **ret_reason)
+{
+	struct tandem_greeter *greeter = guest->greeter;
+	struct tandem_key key;
+	struct tandem_standby *standby = greeter->find(greeter->argument, pair, &key);
+
+	if (standby == NULL)
+		*ret_reason = "this node does not serve that pair";
+	else if (!is_proven(guest, &key))
+		*ret_reason = "the session was proven with the key of another pair";
+	else
+		return standby;
+	return NULL;
+}
+
+/* [P1], [P2] */
+static void begin_probe(struct guest *guest, const char *pair)
+{
+	struct tandem_greeter *greeter = guest->greeter;
+	const char *reason = "another probe is under way on this node";
+	bool is_welcome = find_standby(guest, pair, &reason) != NULL;
+	struct tandem_error error;
+
+	if (!is_welcome || greeter->is_probed) {
+		complain(greeter, "probe of %s refused: pair %s: %s",
+		         tandem_session_peer_address(guest->session), pair, reason);
+		leave(guest);
+		tandem_probe_refuse(guest->session, is_welcome, reason);
+		return;
+	}
+	tandem_log(TANDEM_LOG_INFO, "pair %s: probed by %s", pair,
+	           tandem_session_peer_address(guest->session));
+	greeter->is_probed = true;
+	if (tandem_probe_host_new(guest->session, &guest->host, &error) == 0)
+		return;
+	complain(greeter, "probe refused: pair %s: %s", pair, error.detail);
+	greeter->is_probed = false;
+	see_off(guest);
+}
+
+static void end_probe(struct guest *guest)
+{
+	guest->host = tandem_probe_host_free(guest->host);
+	guest->greeter->is_probed = false;
+	see_off(guest);
 }
 
 static void hand_over(struct guest *guest, const struct tandem_session_event *hello)
 {
-	struct tandem_greeter *greeter = guest->greeter;
 	char pair[TANDEM_NAME_BYTES];
+	const char *reason = "";
 	struct tandem_standby *standby;
 
+	if (tandem_probe_pair(hello->message, hello->message_bytes, pair) != NULL) {
+		begin_probe(guest, pair);
+		return;
+	}
 	if (tandem_standby_hello_pair(hello->message, hello->message_bytes, pair) == NULL) {
-		complain(greeter,
+		complain(guest->greeter,
 		         "session of %s refused: its first message is no HELLO of this version",
 		         tandem_session_peer_address(guest->session));
 		tandem_session_free(see_off(guest));
 		return;
 	}
-	standby = greeter->find(greeter->argument, pair, tandem_session_key_index(guest->session));
+	standby = find_standby(guest, pair, &reason);
 	if (standby != NULL)
 		tandem_standby_offer(standby, see_off(guest), hello->message, hello->message_bytes);
 	else
-		refuse_pair(guest, pair);
+		refuse(guest, pair, reason);
 }
 
 static void on_guest(evutil_socket_t fd, short what, void *argument)
@@ -117,6 +190,11 @@ static void on_guest(evutil_socket_t fd, short what, void *argument)
 
 	(void)fd;
 	(void)what;
+	if (guest->host != NULL) {
+		if (!tandem_probe_host_progress(guest->host))
+			end_probe(guest);
+		return;
+	}
 	tandem_session_progress(guest->session);
 	do {
 		if (!tandem_session_next_event(guest->session, &event))
@@ -193,7 +271,9 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	for (size_t index = 0; index < GUESTS_MAX; index++) {
 		struct guest *guest = &greeter->guests[index];
 
-		if (guest->session == NULL || now_ns < guest->deadline_ns)
+		if (guest->host != NULL)
+			on_guest(-1, 0, guest);
+		if (guest->session == NULL || guest->host != NULL || now_ns < guest->deadline_ns)
 			continue;
 		if (!guest->is_leaving)
 			complain(greeter, "session of %s ended: no HELLO within %llu ms",
@@ -209,29 +289,31 @@ static int open_door(struct tandem_greeter *greeter, const char *provider,
 {
 	struct door *door = &greeter->doors[greeter->door_count];
 	struct tandem_transport_options transport_options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
-	int code =
-	        tandem_transport_open(provider, options->address, &door->transport, reterr_error);
+	const char *address = options->rails[0].address;
+	int code = tandem_transport_open(provider, address, &door->transport, reterr_error);
 
 	if (code < 0)
 		return code;
 	greeter->door_count++;
 	door->greeter = greeter;
-	strncpy(transport_options.rails[0].address, options->address,
-	        sizeof transport_options.rails[0].address - 1);
+	memcpy(transport_options.rails, options->rails, sizeof transport_options.rails);
+	transport_options.rail_count = options->rail_count;
 	transport_options.port = options->port;
-	memcpy(transport_options.keys, options->keys, sizeof options->keys);
+	memcpy(transport_options.keys, options->keys, sizeof transport_options.keys);
 	transport_options.key_count = options->key_count;
 	code = tandem_transport_listen(door->transport, &transport_options, &door->listener,
 	                               reterr_error);
 	if (code < 0)
-		return tandem_error_wrap(reterr_error, code, "listen on %s port %u",
-		                         options->address, options->port);
+		return tandem_error_wrap(reterr_error, code, "listen on %s port %u", address,
+		                         options->port);
 	door->event = event_new(greeter->base, tandem_listener_fd(door->listener),
 	                        EV_READ | EV_PERSIST, on_door, door);
 	if (door->event == NULL || event_add(door->event, NULL) != 0)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "event_new", "no memory");
-	tandem_log(TANDEM_LOG_INFO, "listening on %s port %u by %s: %s", options->address,
-	           options->port, provider, tandem_transport_capabilities(door->transport)->detail);
+	for (unsigned i = 0; i < options->rail_count; i++)
+		tandem_log(TANDEM_LOG_INFO, "listening on %s port %u by %s: %s",
+		           options->rails[i].address, options->port, provider,
+		           tandem_transport_capabilities(door->transport)->detail);
 	return 0;
 }
 
@@ -268,6 +350,8 @@ int tandem_greeter_new(struct event_base *base, const struct tandem_greeter_opti
 	greeter->base = base;
 	greeter->find = find;
 	greeter->argument = argument;
+	memcpy(greeter->keys, options->keys, sizeof greeter->keys);
+	greeter->key_count = options->key_count;
 	for (size_t index = 0; index < GUESTS_MAX; index++)
 		greeter->guests[index].greeter = greeter;
 	greeter->timer = event_new(base, -1, EV_PERSIST, on_timer, greeter);
@@ -288,7 +372,9 @@ struct tandem_greeter *tandem_greeter_free(struct tandem_greeter *greeter)
 	if (greeter == NULL)
 		return NULL;
 	for (size_t index = 0; index < GUESTS_MAX; index++) {
-		if (greeter->guests[index].session != NULL)
+		if (greeter->guests[index].host != NULL)
+			end_probe(&greeter->guests[index]);
+		else if (greeter->guests[index].session != NULL)
 			tandem_session_free(see_off(&greeter->guests[index]));
 	}
 	for (size_t index = 0; index < DOORS_MAX; index++) {

@@ -7,25 +7,26 @@
 #include <tandem/standby.h>
 #include <tandem/transport.h>
 
-/* Accepts sessions on the node's address and hands each to the standby of the pair that its HELLO
- * names. */
+/* Accepts sessions on the node's addresses and hands each to the standby of the pair that its HELLO
+ * names, where it was proven with that pair's key. Answers probes. */
 struct tandem_greeter;
 
 struct tandem_greeter_options {
-	const char *address;
+	/* Data addresses, `port` on each. */
+	struct tandem_rail rails[TANDEM_RAILS_MAX];
+	unsigned rail_count;
 	uint16_t port;
+	/* Of the pairs; zeros for one that has none. Copied. */
+	struct tandem_key keys[TANDEM_KEYS_MAX];
+	unsigned key_count;
 	bool uses_rdma; /* a pair may use it */
 	bool uses_tcp;
 	bool needs_rdma; /* a pair insists on it: its absence is an error */
-	/* [S1] Of the pairs, in their order; copied. */
-	struct tandem_key keys[TANDEM_KEYS_MAX];
-	unsigned key_count;
 };
 
-/* The standby of `pair`, or NULL; also when keys[key_index], which the peer holds, is not the
- * pair's. */
+/* The standby of `pair` and the pair's key, or NULL. */
 typedef struct tandem_standby *tandem_greeter_find(void *argument, const char *pair,
-                                                   unsigned key_index);
+                                                   struct tandem_key *ret_key);
 
 /* `base` is borrowed. Errors: TANDEM_E_SYSTEM (port taken), TANDEM_E_CONFIG (address not local),
  * TANDEM_E_DEVICE. */

@@ -20,6 +20,9 @@
 #include "configuration.h"
 #include "greeter.h"
 
+_Static_assert(TANDEM_CONFIG_RAILS_MAX + 1 <= TANDEM_RAILS_MAX, "rails of a node");
+_Static_assert(TANDEM_CONFIG_PAIRS_MAX <= TANDEM_KEYS_MAX, "keys of a node");
+
 /* The node's data plane: for each pair a standby that holds cache and image and starts the promoted
  * program. */
 
@@ -41,7 +44,7 @@ static const char help[] =
 
 struct place {
 	const struct tandem_config_pair *pair;
-	struct tandem_key key;
+	struct tandem_key key; /* zeros: none */
 	struct tandem_standby *standby;
 	struct tandemd *daemon;
 };
@@ -84,18 +87,15 @@ static int activate(void *argument, const struct tandem_activation *activation,
 	return tandem_children_start(&options, activation, place->standby, reterr_error);
 }
 
-/* Who holds another pair's key is a stranger to this one; pairs without a key share one. */
-static struct tandem_standby *find(void *argument, const char *pair, unsigned key_index)
+static struct tandem_standby *find(void *argument, const char *pair, struct tandem_key *ret_key)
 {
 	struct tandemd *daemon = argument;
-	const struct tandem_key *held = &daemon->places[key_index].key;
 
 	for (size_t index = 0; index < daemon->place_count; index++) {
-		const struct place *place = &daemon->places[index];
-
-		if (strcmp(place->pair->name, pair) == 0 &&
-		    memcmp(&place->key, held, sizeof *held) == 0)
-			return place->standby;
+		if (strcmp(daemon->places[index].pair->name, pair) != 0)
+			continue;
+		*ret_key = daemon->places[index].key;
+		return daemon->places[index].standby;
 	}
 	return NULL;
 }
@@ -153,8 +153,6 @@ static bool is_provider(const struct tandem_config_pair *pair, const char *name)
 	return strcmp(pair->provider, name) == 0;
 }
 
-_Static_assert(TANDEM_CONFIG_PAIRS_MAX <= TANDEM_KEYS_MAX, "a listener takes each pair's key");
-
 static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options *greeter_options,
                           struct tandem_error *reterr_error)
 {
@@ -175,12 +173,13 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 			continue;
 		*place = (struct place){.pair = pair, .daemon = daemon};
 		code = tandem_config_key(pair, &place->key, reterr_error);
-		if (code == 0)
-			code = tandem_standby_new(&options, &place->standby, reterr_error);
 		if (code < 0)
 			return tandem_error_wrap(reterr_error, code, "pair %s", pair->name);
-		greeter_options->keys[daemon->place_count++] = place->key;
-		greeter_options->key_count++;
+		code = tandem_standby_new(&options, &place->standby, reterr_error);
+		if (code < 0)
+			return tandem_error_wrap(reterr_error, code, "pair %s", pair->name);
+		daemon->place_count++;
+		greeter_options->keys[greeter_options->key_count++] = place->key;
 		greeter_options->uses_rdma |= !is_provider(pair, "tcp");
 		greeter_options->uses_tcp |= !is_provider(pair, "rdma");
 		greeter_options->needs_rdma |= is_provider(pair, "rdma");
@@ -188,11 +187,21 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 	return 0;
 }
 
+static void list_rails(const struct tandem_config_node *node,
+                       struct tandem_greeter_options *options)
+{
+	options->rail_count = (unsigned)tandem_config_rail_count(node);
+	for (unsigned index = 0; index < options->rail_count; index++)
+		snprintf(options->rails[index].address, sizeof options->rails[index].address, "%s",
+		         tandem_config_rail(node, index));
+}
+
 static int start(struct tandemd *daemon, struct tandem_error *reterr_error)
 {
-	struct tandem_greeter_options options = {.address = daemon->node->address,
-	                                         .port = daemon->node->port};
+	struct tandem_greeter_options options = {.port = daemon->node->port};
 	int code;
+
+	list_rails(daemon->node, &options);
 
 	daemon->base = event_base_new();
 	if (daemon->base == NULL || catch_events(daemon) < 0)
