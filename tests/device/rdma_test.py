@@ -80,7 +80,7 @@ RESOURCES = ("qp", "cm_id", "cq", "mr", "pd", "ctx")
 
 def run_rounds(machine, program, *words):
     """A program of tests/stuck that says at the end what it found."""
-    result = machine.run(f"{build_folder()}/tests/stuck_{program} {' '.join(words)}", 600)
+    result = machine.run(f"{build_folder()}/tests/stuck_{program} {' '.join(words)}", 800)
     expect(result.status == 0, f"{program} {words[2:]}", result.text)
     print(result.text.strip(), flush=True)
 
@@ -114,7 +114,8 @@ def run_stuck(kernel_version):
     with Lab(kernel_version=kernel_version) as lab:
         lab.start()
         machine = lab.machines["a"]
-        run_rounds(machine, "late_write", "rdma", machine.address, "session", rounds)
+        for what in ("session", "channel"):
+            run_rounds(machine, "late_write", "rdma", machine.address, what, rounds)
         run_rounds(machine, "yank", "rdma", machine.address, rounds)
         count_leaks(machine, rounds)
         check_kernel(machine)

@@ -112,11 +112,12 @@ static int compare(const struct counts *before, const struct counts *after, unsi
 
 static int write_on_each(struct pair *pair)
 {
+	const unsigned before = pair->listening.notice_count;
 	const struct tandem_write write = {.source = pair->source, .length = 4096};
 
 	for (unsigned i = 0; i < pair->options.channel_count; i++)
 		TANDEM_CONTRACT_CHECK(pair_notify(pair, i, &write, i) == 0);
-	return pair_wait(pair, pair_has_notices, pair->options.channel_count);
+	return pair_wait(pair, pair_has_notices, before + pair->options.channel_count);
 }
 
 static int end_with_yank(struct pair *pair)
@@ -145,13 +146,46 @@ static int end_with_fence(struct pair *pair)
 	return pair_wait(pair, pair_is_lost, 0);
 }
 
+static bool is_channel_lost(const struct pair *pair, uint64_t channel)
+{
+	return pair->connecting.channel_lost_counts[channel] > 0 || pair->connecting.lost_count > 0;
+}
+
+static bool is_channel_back(const struct pair *pair, uint64_t channel)
+{
+	return pair->connecting.channel_up_counts[channel] > 0;
+}
+
+/* Lost, fenced and joined again. */
+static int end_with_repair(struct pair *pair)
+{
+	TANDEM_CONTRACT_CHECK(write_on_each(pair) == 0);
+	tandem_session_break_channel(pair->connecting.session, 1);
+	TANDEM_CONTRACT_CHECK(pair_wait(pair, is_channel_lost, 1) == 0);
+	TANDEM_CONTRACT_CHECK(tandem_session_fence_channel(pair->listening.session, 1,
+	                                                   tandem_clock_now_ns() + PAIR_WAIT_NS,
+	                                                   NULL) == 0);
+	TANDEM_CONTRACT_CHECK(tandem_session_restore(pair->connecting.session, 1, NULL) == 0);
+	TANDEM_CONTRACT_CHECK(pair_wait(pair, is_channel_back, 1) == 0);
+	return write_on_each(pair);
+}
+
+static int end_with_last_channel(struct pair *pair)
+{
+	TANDEM_CONTRACT_CHECK(write_on_each(pair) == 0);
+	for (unsigned i = 0; i < pair->options.channel_count; i++)
+		tandem_session_break_channel(pair->connecting.session, i);
+	return pair_wait(pair, pair_is_lost, 0);
+}
+
 static int end_unlost(struct pair *pair)
 {
 	return write_on_each(pair);
 }
 
-static int (*const ways[])(struct pair *pair) = {end_unlost, end_with_yank, end_with_free,
-                                                 end_with_fence};
+static int (*const ways[])(struct pair *pair) = {end_unlost,      end_with_yank,
+                                                 end_with_free,   end_with_fence,
+                                                 end_with_repair, end_with_last_channel};
 #define WAYS ((unsigned)(sizeof(ways) / sizeof(ways[0])))
 
 /* One more way: before it has joined. */
