@@ -76,14 +76,19 @@ class RailLoss(Scenario):
         self._wait_restored(pair, connections)
 
     def _lose_control_rail(self, pair, connections):
-        pair.network.cut(f"tcp dport {PORT}")
+        network = pair.network
+        network.cut(f"tcp dport {PORT}")
         self.tell("the first rail cut for data, with the control channel")
-        self.load_until(
-            connections,
-            lambda: pair.stats().is_pair and self._count_up(pair) > 0
-            and pair.network.connections("a", pair.network.rail["b"], PORT),
-            RESTORED_SECONDS, "a session on the second rail",
-        )
+
+        def is_moved():
+            """Nothing of the old session is left, and a new one protects."""
+            return (
+                not network.connections("a", network.between["b"], PORT)
+                and pair.stats().is_pair
+                and self._count_up(pair) > 0
+            )
+
+        self.load_until(connections, is_moved, RESTORED_SECONDS, "a session on the second rail")
         self.check(True, "PAIR over the second rail")
         pair.network.heal()
         self._wait_restored(pair, connections)
