@@ -57,13 +57,14 @@ class LabPeer(Peer):
 class Bed:
     """A context manager; rows share the machines and leave them as they were."""
 
-    def __init__(self, build):
+    def __init__(self, build, kernel_version=None):
         self.build = build
+        self.kernel_version = kernel_version
         self.peers = []
         self._ports = itertools.count(FIRST_PORT)
 
     def __enter__(self):
-        self.lab = Lab(machine_count=2)
+        self.lab = Lab(machine_count=2, kernel_version=self.kernel_version)
         try:
             self.lab.start()
         except BaseException:
@@ -125,7 +126,7 @@ class Bed:
         self.machine(host).check(f"ip address add {self.machine(host).address}/24 dev {LINK}")
 
     def renew_device(self, host):
-        """Soft-RoCE of Linux 6.1 and 6.12 puts the queue pair that connection management sends
+        """Soft-RoCE of Linux 6.12 puts the queue pair that connection management sends
         through into ERR when it has no route, as on a link that is down, and leaves it there: only
         a new device joins again. Real devices keep theirs."""
         machine = self.machine(host)
