@@ -21,12 +21,11 @@ int tandem_contract_bed_open(const char *provider, const char *address,
 	struct tandem_contract_bed bed = {.address = address};
 	int status;
 	if (strcmp(provider, "memory") == 0) {
-		bed.is_deterministic = bed.repairs_channels = true;
+		bed.is_deterministic = true;
 		status = open_memory(&bed);
 	} else {
 		status = tandem_transport_open(provider, address, &bed.listening, reterr_error);
 		bed.connecting = bed.listening;
-		bed.repairs_channels = strcmp(provider, "rdma") == 0;
 	}
 	if (status == 0)
 		*ret_bed = bed;

@@ -14,7 +14,7 @@ struct tandem_transport_options channels_options(const struct tandem_contract_be
 int channels_run(struct tandem_contract_bed *bed, int (*story)(struct pair *pair))
 {
 	const struct tandem_transport_options options = channels_options(bed);
-	return bed->repairs_channels ? pair_run(bed, &options, true, story) : 0;
+	return pair_run(bed, &options, true, story);
 }
 
 uint64_t channels_soon_ns(void)

@@ -8,7 +8,7 @@
 #define CHANNELS_PART  (PAIR_MEMORY_BYTES / CHANNELS_COUNT)
 
 struct tandem_transport_options channels_options(const struct tandem_contract_bed *bed);
-/* pair_run with memory; passes where the provider loses whole sessions only. */
+/* pair_run with memory. */
 int channels_run(struct tandem_contract_bed *bed, int (*story)(struct pair *pair));
 
 /* Within 5 s, far above what it takes. */

@@ -16,7 +16,6 @@ struct tandem_contract_bed {
 	const char *second_address; /* of a second rail; NULL: none */
 	unsigned channel_count;     /* where a story has no number of its own; 0: the default */
 	bool is_deterministic;      /* bytes move only in progress, and in one thread */
-	bool repairs_channels;      /* data channels are lost and restored alone */
 };
 
 struct tandem_contract_story {

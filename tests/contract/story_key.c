@@ -100,8 +100,6 @@ static int refuse_any_key(struct pair *pair)
 int story_wrong_keys_are_refused(struct tandem_contract_bed *bed)
 {
 	struct tandem_transport_options options = channels_options(bed);
-	if (!bed->repairs_channels)
-		return 0;
 	TANDEM_CONTRACT_CHECK(with_listener(bed, &options, refuse_any_key) == 0);
 	options.keys[0] = make_key(1);
 	options.key_count = 1;
@@ -129,5 +127,5 @@ int story_one_listener_serves_several_keys(struct tandem_contract_bed *bed)
 	for (unsigned i = 0; i < TANDEM_KEYS_MAX; i++)
 		options.keys[i] = make_key((uint8_t)(i + 1));
 	options.key_count = TANDEM_KEYS_MAX;
-	return bed->repairs_channels ? with_listener(bed, &options, accept_each) : 0;
+	return with_listener(bed, &options, accept_each);
 }

@@ -32,7 +32,7 @@ int story_a_listener_freed_before_the_session(struct tandem_contract_bed *bed)
 {
 	struct tandem_transport_options options = channels_options(bed);
 	options.connect_timeout_ns = UINT64_C(3) * TANDEM_NS_PER_S;
-	return bed->repairs_channels ? pair_run(bed, &options, true, free_listener) : 0;
+	return pair_run(bed, &options, true, free_listener);
 }
 
 static bool is_decided(const struct pair *pair, uint64_t argument)
@@ -60,7 +60,7 @@ static int free_after_turns(struct tandem_contract_bed *bed, struct pair *pair, 
 /* At the worst of times: after each step that joining takes. */
 int story_a_listener_freed_while_joining(struct tandem_contract_bed *bed)
 {
-	for (unsigned turns = 0; bed->repairs_channels && turns < 16; turns++) {
+	for (unsigned turns = 0; turns < 16; turns++) {
 		struct pair *pair = tandem_memory_alloc(sizeof(*pair));
 		TANDEM_CONTRACT_CHECK(pair);
 		int status = free_after_turns(bed, pair, turns);
@@ -160,7 +160,7 @@ static int run_beside(struct tandem_contract_bed *bed, struct pair *pair, bool i
 
 int story_a_listener_on_another_thread(struct tandem_contract_bed *bed)
 {
-	if (!bed->repairs_channels || bed->is_deterministic)
+	if (bed->is_deterministic)
 		return 0;
 	for (unsigned i = 0; i < 2; i++) {
 		struct pair *pair = tandem_memory_alloc(sizeof(*pair));

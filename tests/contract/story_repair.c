@@ -66,7 +66,7 @@ int story_a_restore_before_the_fence_is_refused(struct tandem_contract_bed *bed)
 {
 	struct tandem_transport_options options = channels_options(bed);
 	options.connect_timeout_ns = UINT64_C(3) * TANDEM_NS_PER_S;
-	return bed->repairs_channels ? pair_run(bed, &options, true, restore_early) : 0;
+	return pair_run(bed, &options, true, restore_early);
 }
 
 /* ---- again and again ---- */
@@ -318,7 +318,7 @@ int story_a_channel_comes_back_on_its_rail(struct tandem_contract_bed *bed)
 {
 	struct pair *pair = tandem_memory_alloc(sizeof(*pair));
 	TANDEM_CONTRACT_CHECK(pair);
-	int status = bed->repairs_channels ? run_on_one_address(bed, pair) : 0;
+	int status = run_on_one_address(bed, pair);
 	pair_end(pair);
 	tandem_memory_free(pair);
 	return status;
@@ -328,7 +328,7 @@ int story_channels_spread_over_two_addresses(struct tandem_contract_bed *bed)
 {
 	struct tandem_transport_options options = channels_options(bed);
 	bool has_second = bed->second_address || strcmp(bed->address, "127.0.0.1") == 0;
-	if (!bed->repairs_channels || !has_second)
+	if (!has_second)
 		return 0; /* without one the second of loopback is all that is surely there */
 	if (!bed->second_address)
 		snprintf(options.rails[1].address, sizeof(options.rails[1].address), "127.0.0.2");
