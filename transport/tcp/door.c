@@ -10,8 +10,10 @@
 #include "tcp/socket.h"
 
 struct tandem_tcp_door {
-	uint64_t session_id; /* constant */
-	int wake_fd;         /* constant */
+	/* Constant. */
+	uint64_t session_id;
+	struct tandem_secrets secrets;
+	int wake_fd;
 	pthread_mutex_t lock;
 	/* Under the lock. */
 	unsigned reference_count;
@@ -19,8 +21,8 @@ struct tandem_tcp_door {
 	struct tandem_tcp_knock waiting[TANDEM_CHANNELS_MAX]; /* fd -1: nobody */
 };
 
-int tandem_tcp_door_new(uint64_t session_id, struct tandem_tcp_door **ret_door,
-                        struct tandem_error *reterr_error)
+int tandem_tcp_door_new(uint64_t session_id, const struct tandem_secrets *secrets,
+                        struct tandem_tcp_door **ret_door, struct tandem_error *reterr_error)
 {
 	struct tandem_tcp_door *door = tandem_memory_alloc(sizeof(*door));
 	if (!door)
@@ -34,6 +36,7 @@ int tandem_tcp_door_new(uint64_t session_id, struct tandem_tcp_door **ret_door,
 	}
 	pthread_mutex_init(&door->lock, NULL);
 	door->session_id = session_id;
+	door->secrets = *secrets;
 	door->reference_count = 1;
 	for (unsigned i = 0; i < TANDEM_CHANNELS_MAX; i++)
 		door->waiting[i].fd = -1;
@@ -87,19 +90,38 @@ void tandem_tcp_door_quiet(struct tandem_tcp_door *door)
 	eventfd_read(door->wake_fd, &value);
 }
 
-bool tandem_tcp_door_knock(struct tandem_tcp_door *door, const struct tandem_tcp_knock *knock)
+static bool is_token_right(const struct tandem_tcp_door *door, const struct tandem_hello *hello)
+{
+	uint8_t token[TANDEM_TOKEN_BYTES];
+	tandem_channel_token(&door->secrets, hello->channel, hello->attempt, false, token);
+	return tandem_mac_equal(token, hello->token, sizeof(token));
+}
+
+/* Under the lock. Who saw a hello pass and says it again is later than its owner. */
+static enum tandem_verdict take_place(struct tandem_tcp_door *door,
+                                      const struct tandem_tcp_knock *knock)
 {
 	struct tandem_tcp_knock *place = &door->waiting[knock->hello.channel];
+	if (door->is_shut)
+		return TANDEM_VERDICT_SESSION;
+	if (place->fd >= 0 && knock->hello.attempt <= place->hello.attempt)
+		return TANDEM_VERDICT_ATTEMPT;
+	tandem_tcp_socket_close(&place->fd);
+	*place = *knock;
+	return TANDEM_VERDICT_JOINED;
+}
+
+enum tandem_verdict tandem_tcp_door_knock(struct tandem_tcp_door *door,
+                                          const struct tandem_tcp_knock *knock)
+{
+	if (!is_token_right(door, &knock->hello))
+		return TANDEM_VERDICT_TOKEN;
 	pthread_mutex_lock(&door->lock);
-	bool is_taken = !door->is_shut;
-	if (is_taken) {
-		tandem_tcp_socket_close(&place->fd);
-		*place = *knock;
-	}
+	enum tandem_verdict verdict = take_place(door, knock);
 	pthread_mutex_unlock(&door->lock);
-	if (is_taken)
+	if (verdict == TANDEM_VERDICT_JOINED)
 		eventfd_write(door->wake_fd, 1);
-	return is_taken;
+	return verdict;
 }
 
 bool tandem_tcp_door_take(struct tandem_tcp_door *door, unsigned channel,

@@ -6,16 +6,17 @@
 
 #include <tandem/error.h>
 
+#include "core/handshake.h"
 #include "core/hello.h"
 #include "tcp/address.h"
 
 /* Where the listener leaves data connections for a session [T3]: one waits for each channel, a
- * newer one takes the place of an older. The listener and the session hold a reference each and may
- * be on different threads; either may let go first. Every call: any thread; the lock is held for
- * moments only and never across anything that waits. */
+ * newer attempt takes the place of an older. The listener and the session hold a reference each and
+ * may be on different threads; either may let go first. Every call: any thread; the lock is held
+ * for moments only and never across anything that waits. */
 struct tandem_tcp_door;
 
-/* A data connection whose hello is sound; its token is for the session to judge. */
+/* A data connection whose hello is sound. */
 struct tandem_tcp_knock {
 	int fd;
 	unsigned rail; /* of the listener */
@@ -23,8 +24,9 @@ struct tandem_tcp_knock {
 	struct tandem_hello hello;
 };
 
-/* With one reference. Errors: TANDEM_E_MEMORY, TANDEM_E_SYSTEM. */
-TANDEM_MUST_CHECK int tandem_tcp_door_new(uint64_t session_id, struct tandem_tcp_door **ret_door,
+/* With one reference; `secrets` are copied. Errors: TANDEM_E_MEMORY, TANDEM_E_SYSTEM. */
+TANDEM_MUST_CHECK int tandem_tcp_door_new(uint64_t session_id, const struct tandem_secrets *secrets,
+                                          struct tandem_tcp_door **ret_door,
                                           struct tandem_error *reterr_error);
 struct tandem_tcp_door *tandem_tcp_door_ref(struct tandem_tcp_door *door);
 /* NULL is allowed; gives NULL. */
@@ -35,8 +37,11 @@ uint64_t tandem_tcp_door_session_id(const struct tandem_tcp_door *door);
 int tandem_tcp_door_fd(const struct tandem_tcp_door *door);
 void tandem_tcp_door_quiet(struct tandem_tcp_door *door);
 
-/* Takes the descriptor; false, and it stays the caller's, when the session has gone. */
-bool tandem_tcp_door_knock(struct tandem_tcp_door *door, const struct tandem_tcp_knock *knock);
+/* TANDEM_VERDICT_JOINED: it waits for the session, and the descriptor is taken. Else it stays the
+ * caller's: the session has gone, or it shows no token, or its attempt is no newer than who waits
+ * [S4]. */
+enum tandem_verdict tandem_tcp_door_knock(struct tandem_tcp_door *door,
+                                          const struct tandem_tcp_knock *knock);
 /* Gives who waits for a channel, with its descriptor; false when nobody does. */
 bool tandem_tcp_door_take(struct tandem_tcp_door *door, unsigned channel,
                           struct tandem_tcp_knock *ret_knock);

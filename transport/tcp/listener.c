@@ -332,24 +332,25 @@ static int route(struct tcp_listener *listener, struct tandem_tcp_stranger *stra
 	epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, stranger->fd, NULL);
 	if (!door && is_being_joined(listener, stranger->hello.session_id))
 		return 0;
-	if (!door || !tandem_tcp_door_knock(door, &knock)) {
-		int code =
-		        tandem_tcp_stranger_refuse(stranger, TANDEM_VERDICT_SESSION, reterr_error);
+	enum tandem_verdict verdict =
+	        door ? tandem_tcp_door_knock(door, &knock) : TANDEM_VERDICT_SESSION;
+	if (verdict != TANDEM_VERDICT_JOINED) {
+		int code = tandem_tcp_stranger_refuse(stranger, verdict, reterr_error);
 		return tandem_tcp_stranger_drop(stranger, code, reterr_error);
 	}
 	*stranger = (struct tandem_tcp_stranger){.fd = -1};
 	return 0;
 }
 
-/* Data connections that were faster than the proof. The session is new, so each finds its door. */
+/* Data connections that were faster than the proof. A stranger among them is dropped in silence:
+ * the caller hears of the session. */
 static void route_early(struct tcp_listener *listener, uint64_t session_id)
 {
 	for (unsigned i = 0; i < STRANGERS_MAX; i++) {
 		struct tandem_tcp_stranger *stranger = &listener->strangers[i];
 		if (stranger->state == TANDEM_TCP_STRANGER_WAITING &&
-		    stranger->hello.session_id == session_id &&
-		    route(listener, stranger, NULL) != 0)
-			return;
+		    stranger->hello.session_id == session_id)
+			route(listener, stranger, NULL);
 	}
 }
 

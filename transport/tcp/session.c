@@ -132,8 +132,8 @@ static int enter_guest(struct tandem_tcp_session *session, const struct tandem_t
 {
 	struct tandem_tcp_connection *control = &session->connections[0];
 	int fd = guest->fd;
-	int status =
-	        tandem_tcp_door_new(guest->transcript.session_id, &session->door, reterr_error);
+	int status = tandem_tcp_door_new(guest->transcript.session_id, &guest->secrets,
+	                                 &session->door, reterr_error);
 	if (status == 0 && watch(session, tandem_tcp_door_fd(session->door), MARK_DOOR) != 0)
 		status = tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "epoll_ctl",
 		                                "the door of a session");

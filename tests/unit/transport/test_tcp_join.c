@@ -252,6 +252,69 @@ Test(tcp_join, a_data_connection_needs_session_token_and_a_new_attempt)
 	cr_assert_eq(try_data(raw_peer_data(&peer, 0, 8)), TANDEM_VERDICT_CHANNEL);
 }
 
+/* The listener has read what was said, the session has not looked yet. */
+static int leave_at_the_door(const struct tandem_hello *hello)
+{
+	struct tandem_session *none = NULL;
+	int fd = raw_peer_connect(&peer);
+	raw_peer_hello(fd, hello);
+	struct pollfd listening = {.fd = tandem_listener_fd(peer.listener), .events = POLLIN};
+	for (unsigned i = 0; i < 100 && poll(&listening, 1, 50) == 1; i++)
+		cr_assert_neq(tandem_listener_accept(peer.listener, &none, NULL), 0);
+	return fd;
+}
+
+/* S4: who saw the hello pass and says it again, and who shows no token, take nobody's place. */
+Test(tcp_join, nobody_takes_the_place_of_who_waits_for_the_session)
+{
+	raw_peer_listen(&peer, LONG_NS);
+	raw_peer_join_control(&peer);
+	struct tandem_hello hello = raw_peer_data(&peer, 0, 3);
+	peer.fds[1] = leave_at_the_door(&hello);
+	int replayed = leave_at_the_door(&hello);
+	hello.attempt = 9;
+	int forged = leave_at_the_door(&hello);
+	cr_assert_eq(raw_peer_answer(&peer, peer.fds[1]).verdict, TANDEM_VERDICT_JOINED);
+	cr_assert_eq(raw_peer_answer(&peer, replayed).verdict, TANDEM_VERDICT_ATTEMPT);
+	cr_assert_eq(raw_peer_answer(&peer, forged).verdict, TANDEM_VERDICT_TOKEN);
+	close(replayed);
+	close(forged);
+}
+
+/* A peer that has given an attempt up is not kept out by it. */
+Test(tcp_join, a_newer_attempt_takes_the_place_of_an_older_one)
+{
+	raw_peer_listen(&peer, LONG_NS);
+	raw_peer_join_control(&peer);
+	struct tandem_hello hello = raw_peer_data(&peer, 0, 3);
+	close(leave_at_the_door(&hello));
+	hello = raw_peer_data(&peer, 0, 4);
+	peer.fds[1] = leave_at_the_door(&hello);
+	cr_assert_eq(raw_peer_answer(&peer, peer.fds[1]).verdict, TANDEM_VERDICT_JOINED);
+}
+
+/* One stranger among those that were faster than the proof holds up none of the others. */
+Test(tcp_join, a_stranger_holds_up_no_early_data_connection)
+{
+	raw_peer_listen(&peer, LONG_NS);
+	peer.fds[0] = raw_peer_ask(&peer);
+	struct tandem_hello hello = raw_peer_data(&peer, 0, 1);
+	hello.token[0] ^= 1;
+	int forged = leave_at_the_door(&hello);
+	for (unsigned i = 0; i < RAW_CHANNELS; i++) {
+		hello = raw_peer_data(&peer, i, 1);
+		peer.fds[1 + i] = leave_at_the_door(&hello);
+	}
+	raw_peer_prove(&peer, peer.fds[0]);
+	cr_assert_eq(raw_peer_accept(&peer, NULL), 0);
+	for (unsigned i = 0; i < RAW_CHANNELS; i++) {
+		tandem_session_progress(peer.session);
+		cr_assert_eq(raw_peer_answer(&peer, peer.fds[1 + i]).verdict,
+		             TANDEM_VERDICT_JOINED);
+	}
+	close(forged);
+}
+
 /* The answer's token proves the listening side; the same one would prove nothing. */
 Test(tcp_join, the_answer_to_a_data_hello_shows_its_own_token)
 {
