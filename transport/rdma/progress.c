@@ -221,10 +221,11 @@ void tandem_rdma_session_progress(struct tandem_session *head)
 	read_descriptors(session);
 	if (session->state == TANDEM_RDMA_LOST)
 		return;
-	tandem_rdma_completions_take(session, true);
 	check_yank(session);
+	/* What the own device says of itself is nearer to the cause than what follows from it. */
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++)
 		take_device_events(&session->channels[i]);
+	tandem_rdma_completions_take(session, true);
 	if (session->is_listening_side)
 		tandem_rdma_admit_requests(session);
 	settle_registrations(session);

@@ -26,6 +26,8 @@ void fake_fail_call(uint64_t number, int os_errno);
 uint64_t fake_call_count(void);
 /* Objects that exist. */
 unsigned fake_live_count(void);
+/* Those that are registrations. */
+unsigned fake_registration_count(void);
 /* What was done wrongly so far, "" for nothing. */
 const char *fake_misuse(void);
 
@@ -39,6 +41,10 @@ void fake_release_when_armed(void);
 void fake_fail_request(enum ibv_wc_status status);
 /* ibv_dereg_mr fails while it is so. */
 void fake_keep_registrations(bool keeps);
+/* Registering memory that a peer may write waits until it is false again. */
+void fake_hold_registering(bool is_held);
+/* How many wait so. */
+unsigned fake_held_registering_count(void);
 /* Registering fails with ENOMEM above so many bytes in all. */
 void fake_limit_registered(uint64_t bytes);
 /* An asynchronous event of the device, on `queue_pair` where the type names one. */

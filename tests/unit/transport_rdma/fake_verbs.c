@@ -69,6 +69,9 @@ static bool keeps_registrations;
 static uint64_t registered_bytes;
 static uint64_t registered_limit;
 static bool is_gid_removed;
+static bool is_registering_held;
+static unsigned held_registering_count;
+static pthread_cond_t registering = PTHREAD_COND_INITIALIZER;
 static bool releases_when_armed;
 static struct fake_device_events device_events[FAKE_DEVICES];
 
@@ -85,6 +88,7 @@ void fake_reset_verbs(void)
 	registered_bytes = 0;
 	registered_limit = UINT64_MAX;
 	is_gid_removed = false;
+	is_registering_held = false;
 	releases_when_armed = false;
 	for (unsigned i = 0; i < FAKE_DEVICES; i++) {
 		device_events[i].count = 0;
@@ -97,6 +101,34 @@ void fake_reset_verbs(void)
 void fake_keep_registrations(bool keeps)
 {
 	keeps_registrations = keeps;
+}
+
+void fake_hold_registering(bool is_held)
+{
+	LOCK();
+	is_registering_held = is_held;
+	pthread_cond_broadcast(&registering);
+	UNLOCK();
+}
+
+unsigned fake_held_registering_count(void)
+{
+	unsigned count;
+
+	LOCK();
+	count = held_registering_count;
+	UNLOCK();
+	return count;
+}
+
+unsigned fake_registration_count(void)
+{
+	unsigned count;
+
+	LOCK();
+	count = fake_count_of(FAKE_REGISTRATION);
+	UNLOCK();
+	return count;
 }
 
 void fake_limit_registered(uint64_t bytes)
@@ -278,6 +310,10 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
 	if (fake_fails())
 		return NULL;
 	LOCK();
+	held_registering_count++;
+	while (is_registering_held && (access & IBV_ACCESS_REMOTE_WRITE) != 0)
+		pthread_cond_wait(&registering, &fake_lock);
+	held_registering_count--;
 	if (registered_bytes + length > registered_limit) {
 		UNLOCK();
 		errno = ENOMEM;

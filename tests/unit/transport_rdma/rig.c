@@ -32,6 +32,18 @@ struct rig *rig_new(uint64_t piece_bytes)
 	return rig;
 }
 
+struct rig *rig_new_on_two_rails(void)
+{
+	struct rig *rig = open_rig(TANDEM_REGISTRATION_BYTES_MAX);
+
+	strcpy(rig->options.rails[1].address, "127.1.0.1");
+	rig->options.rail_count = 2;
+	rig->options.channel_count = 4;
+	cr_assert_eq(pair_begin(&rig->pair, &rig->bed, &rig->options), 0);
+	cr_assert_eq(pair_join(&rig->pair), 0);
+	return rig;
+}
+
 struct rig *rig_new_listening(void)
 {
 	struct rig *rig = open_rig(TANDEM_REGISTRATION_BYTES_MAX);
@@ -57,6 +69,7 @@ void rig_free(struct rig *rig)
 void rig_settle(struct rig *rig)
 {
 	for (unsigned i = 0; i < 10; i++) {
+		pair_turn(&rig->pair);
 		tandem_session_progress(rig->pair.listening.session);
 		tandem_session_progress(rig->pair.connecting.session);
 		pair_take(&rig->pair);
