@@ -3,8 +3,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include <tandem/clock.h>
-
 #include "tcp/session.h"
 #include "tcp/socket.h"
 
@@ -246,11 +244,11 @@ void tandem_tcp_inbox_receive(struct tandem_tcp_session *session,
 			break;
 		}
 		has_read = true;
+		session->turn_bytes += (size_t)got;
 		budget_bytes -= (size_t)got;
 		/* Asking again would say so and cost a call. */
 		is_empty = (size_t)got < wanted_bytes;
 	}
 	if (has_read)
-		tandem_poll_pace_expect(&session->pace, tandem_clock_now_ns(),
-		                        session->options.poll_ns);
+		tandem_tcp_session_expect(session);
 }

@@ -8,9 +8,9 @@
 #include <tandem/error.h>
 #include <tandem/memory.h>
 
-/* What lingers until there is so much of it: the kernel's cost for a call of 256 KiB is hardly more
- * than for a page. */
-#define RIPE_BYTES ((size_t)256 << 10)
+/* What lingers until there is so much of it: the kernel's cost for the last, partial segment of a
+ * call is that of a whole one. */
+#define RIPE_BYTES ((size_t)512 << 10)
 
 /* More than a call can give the kernel of pages, and few enough to gather again when it took a part
  * of them. */

@@ -228,11 +228,13 @@ static void serve(struct tandem_tcp_session *session, struct tandem_tcp_connecti
 		                            tandem_clock_now_ns());
 }
 
-static void move_bytes(struct tandem_tcp_session *session)
+/* Whether anything was read. */
+static bool move_bytes(struct tandem_tcp_session *session)
 {
 	struct epoll_event ready[READY_MAX];
 	uint32_t events[TANDEM_TCP_CONNECTIONS_MAX] = {0};
 	unsigned data_count = session->connection_count - 1;
+	const size_t before_bytes = session->turn_bytes;
 	int count = tandem_tcp_session_ready(session, ready, READY_MAX);
 	for (int i = 0; i < count; i++) {
 		if (ready[i].data.u32 < session->connection_count)
@@ -248,6 +250,7 @@ static void move_bytes(struct tandem_tcp_session *session)
 		serve(session, &session->connections[index], events[index]);
 	}
 	tandem_tcp_channels_finish(session);
+	return session->state == TANDEM_TCP_UP && session->turn_bytes > before_bytes;
 }
 
 static void join(struct tandem_tcp_session *session)
@@ -304,7 +307,9 @@ static void progress(struct tandem_session *head)
 	if (session->state == TANDEM_TCP_JOINING)
 		join(session);
 	if (session->state == TANDEM_TCP_UP) {
-		move_bytes(session);
+		tandem_tcp_session_begin_turn(session);
+		while (move_bytes(session) && tandem_tcp_session_goes_on(session))
+			;
 		if (session->state == TANDEM_TCP_UP)
 			check_deadlines(session);
 	}

@@ -9,7 +9,6 @@
 #include "core/frame_reader.h"
 #include "core/handshake.h"
 #include "core/hello.h"
-#include "core/poll_pace.h"
 #include "core/range_table.h"
 #include "provider.h"
 #include "tcp/address.h"
@@ -110,8 +109,10 @@ struct tandem_tcp_session {
 	struct tandem_error cause; /* of the end */
 	bool awaits_ends; /* DRAINING: until each connection has ended, not what is there now */
 	uint64_t drain_deadline_ns;
-	unsigned turn; /* who is served first */
-	struct tandem_poll_pace pace;
+	unsigned turn;          /* who is served first */
+	bool is_answer_due;     /* poll.c */
+	uint64_t turn_until_ns; /* of this call of progress */
+	size_t turn_bytes;      /* that it has read */
 	unsigned expose_count;
 	unsigned message_slot; /* next of message_pool */
 	uint8_t (*message_pool)[TANDEM_MESSAGE_BYTES_MAX];
@@ -237,9 +238,16 @@ void tandem_tcp_session_end_silent(struct tandem_tcp_session *session,
 void tandem_tcp_session_end_protocol(struct tandem_tcp_session *session,
                                      const struct tandem_error *cause);
 
+/* Something was sent that the peer will answer, or came and will be answered. */
+void tandem_tcp_session_expect(struct tandem_tcp_session *session);
 /* epoll_wait(2) without sleeping; asks again for poll_ns while something is expected. */
 int tandem_tcp_session_ready(struct tandem_tcp_session *session, struct epoll_event *ret_ready,
                              int capacity);
+
+/* One call of progress: it goes on as long as more comes and the owner has nothing to take, within
+ * limits, so that a stream costs its owner a sleep for much instead of for each part. */
+void tandem_tcp_session_begin_turn(struct tandem_tcp_session *session);
+bool tandem_tcp_session_goes_on(const struct tandem_tcp_session *session);
 
 /* Reads at most about `budget_bytes`; ends the session where that is the outcome. */
 void tandem_tcp_inbox_receive(struct tandem_tcp_session *session,

@@ -7,7 +7,7 @@
 #include "tcp/session.h"
 
 /* What one call of write or send gives the kernel at most; progress sends the rest. */
-#define FLUSH_BYTES ((size_t)1 << 20)
+#define FLUSH_BYTES ((size_t)4 << 20)
 
 /* What lingers makes the session's descriptor readable, and progress sends it: writes that come in
  * small lists, and a notify after them, share a call of the kernel. */
@@ -91,7 +91,7 @@ int tandem_tcp_session_send(struct tandem_session *head, const void *message, si
 		return TANDEM_E_AGAIN;
 	session->message_slot = (session->message_slot + 1) % TANDEM_MESSAGES_MAX;
 	tandem_tcp_connection_flush(session, control, FLUSH_BYTES, now_ns);
-	tandem_poll_pace_expect(&session->pace, now_ns, session->options.poll_ns);
+	tandem_tcp_session_expect(session);
 	return 0;
 }
 
@@ -175,7 +175,7 @@ int tandem_tcp_session_notify(struct tandem_session *head, unsigned channel,
 		return TANDEM_E_AGAIN;
 	tandem_tcp_connection_flush(session, &session->connections[1 + channel], FLUSH_BYTES,
 	                            now_ns);
-	tandem_poll_pace_expect(&session->pace, now_ns, session->options.poll_ns);
+	tandem_tcp_session_expect(session);
 	return 0;
 }
 

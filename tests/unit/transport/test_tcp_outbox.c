@@ -176,7 +176,7 @@ Test(tcp_outbox, short_lists_wait_for_more_and_a_notify_waits_for_nothing)
 	cr_assert(tandem_tcp_outbox_add(&outbox, &notify, source, 5));
 	cr_assert(tandem_tcp_outbox_is_ripe(&outbox));
 	tandem_tcp_outbox_clear(&outbox);
-	struct tandem_write large = {.source = source, .length = (256u << 10) - 100};
+	struct tandem_write large = {.source = source, .length = (512u << 10) - 100};
 	cr_assert_eq(add(&large, 1), 1);
 	cr_assert(!tandem_tcp_outbox_is_ripe(&outbox), "less than it waits for, by its header");
 	cr_assert_eq(add(writes, 1), 1);

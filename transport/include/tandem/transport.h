@@ -184,8 +184,8 @@ const char *tandem_session_peer_address(const struct tandem_session *session);
 int tandem_session_fd(const struct tandem_session *session);
 /* Call progress then at the latest; UINT64_MAX for never. */
 uint64_t tandem_session_deadline_ns(const struct tandem_session *session);
-/* Moves bytes, reaps completions, checks deadlines. Never blocks. What happened comes out of
- * next_event. */
+/* Moves bytes, reaps completions, checks deadlines. Never blocks, but may ask again for poll_ns
+ * while an answer is due. What happened comes out of next_event. */
 void tandem_session_progress(struct tandem_session *session);
 /* true and *ret_event filled, or false when there is none. */
 bool tandem_session_next_event(struct tandem_session *session,
