@@ -58,9 +58,11 @@ static void serve(struct side *side)
 
 static void accept_and_expose(struct round *round)
 {
-	if (round->listening.session ||
-	    tandem_listener_accept(round->listener, &round->listening.session, NULL) != 0)
+	struct tandem_session *session;
+	/* Data channels join by way of the listener. */
+	if (tandem_listener_accept(round->listener, &session, NULL) != 0)
 		return;
+	round->listening.session = session;
 	if (tandem_session_expose(round->listening.session, 0, round->memory, MEMORY_BYTES, NULL))
 		round->listening.is_lost = true;
 }

@@ -94,6 +94,9 @@ static int open_socket(struct tandem_tcp_session *session, struct tandem_tcp_con
 	int fd = -1;
 	int status = tandem_tcp_address_parse(rail->address, session->options.port, ret_peer,
 	                                      reterr_error);
+	if (status == 0)
+		tandem_tcp_address_format(ret_peer, connection->peer_text,
+		                          sizeof(connection->peer_text));
 	if (status == 0 && has_source)
 		status = tandem_tcp_address_parse(rail->source_address, 0, &source, reterr_error);
 	if (status == 0)

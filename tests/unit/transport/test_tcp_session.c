@@ -244,7 +244,7 @@ Test(tcp_session, describe_says_what_is_pending)
 	char text[512];
 	uint8_t message[TANDEM_MESSAGE_BYTES_MAX] = {0};
 	tandem_session_describe(peer.session, text, sizeof(text));
-	cr_assert(strstr(text, "up") && strstr(text, "2 data channels"), "%s", text);
+	cr_assert(strstr(text, "up") && strstr(text, "2 of 2 data channels up"), "%s", text);
 	int status = 0;
 	/* The raw peer reads nothing, so it fills in the end. */
 	while (status == 0)
@@ -255,4 +255,129 @@ Test(tcp_session, describe_says_what_is_pending)
 	cr_assert_neq(tandem_session_deadline_ns(peer.session), UINT64_MAX);
 	tandem_session_describe(peer.session, text, 10); /* cut, not written over */
 	cr_assert_eq(strlen(text), 9);
+}
+
+/* T15, and what describe says of it. */
+Test(tcp_session, describe_names_channels_that_are_not_up)
+{
+	char text[1024];
+	struct tandem_error error;
+	shutdown(peer.fds[2], SHUT_WR);
+	raw_peer_wait_channel_lost(&peer, 1, &error);
+	tandem_session_describe(peer.session, text, sizeof(text));
+	cr_assert(strstr(text, "1 of 2 data channels up"), "%s", text);
+	cr_assert(strstr(text, "; data channel 1: lost on rail 0, lost 1 times, first: "), "%s",
+	          text);
+	cr_assert(strstr(text, "closed by the peer"), "%s", text);
+	cr_assert(!strstr(text, "data channel 0"), "%s", text);
+}
+
+/* T16: what had come before is delivered, what comes later is nobody's. */
+Test(tcp_session, fence_of_a_channel_stops_in_the_middle_of_a_frame)
+{
+	const uint64_t deadline_ns = tandem_clock_now_ns() + UINT64_C(5) * TANDEM_NS_PER_S;
+	struct tandem_frame frame = raw_peer_write(&peer, 1, 1024);
+	struct tandem_channel_status status;
+	uint8_t rest[412];
+	send_notify(0, 0, 7);
+	raw_peer_send_frame(peer.fds[1], &frame, 0x99, 100);
+	cr_assert(is_readable_within(20000));
+	cr_assert_eq(tandem_session_fence_channel(peer.session, 0, deadline_ns, NULL), 0);
+	tandem_session_channel_status(peer.session, 0, &status);
+	cr_assert_eq(status.state, TANDEM_CHANNEL_DOWN);
+	memset(peer.memory, 0x3c, RAW_MEMORY_BYTES);
+	memset(rest, 0x99, sizeof(rest));
+	send(peer.fds[1], rest, sizeof(rest), MSG_NOSIGNAL);
+	raw_peer_wait_notices(&peer, 1);
+	/* The other channel goes on, and the same one in a new attempt only. */
+	send_notify(1, 0, 8);
+	raw_peer_wait_notices(&peer, 1);
+	struct tandem_hello hello = raw_peer_data(&peer, 0, 1);
+	cr_assert_eq(raw_peer_join_data(&peer, &hello), TANDEM_VERDICT_ATTEMPT);
+	memset(peer.memory, 0x3c, RAW_MEMORY_BYTES);
+	hello = raw_peer_data(&peer, 0, 2);
+	cr_assert_eq(raw_peer_join_data(&peer, &hello), TANDEM_VERDICT_JOINED);
+	raw_peer_wait_channel_up(&peer, 0);
+	cr_assert(raw_peer_is_untouched_but(&peer, 0, 0));
+	send_notify(0, 0, 9);
+	raw_peer_wait_notices(&peer, 1);
+	cr_assert_eq(peer.memory[0], 0x77);
+}
+
+/* T3: a channel that was lost and not fenced is refused, whatever its attempt. */
+Test(tcp_session, a_lost_channel_joins_only_after_its_fence)
+{
+	struct tandem_error error;
+	shutdown(peer.fds[1], SHUT_WR);
+	raw_peer_wait_channel_lost(&peer, 0, &error);
+	cr_assert_eq(error.code, TANDEM_E_PEER_LOST);
+	struct tandem_hello hello = raw_peer_data(&peer, 0, 2);
+	cr_assert_eq(raw_peer_join_data(&peer, &hello), TANDEM_VERDICT_CHANNEL);
+	cr_assert_eq(tandem_session_fence_channel(peer.session, 0, UINT64_MAX, NULL), 0);
+	cr_assert_eq(raw_peer_join_data(&peer, &hello), TANDEM_VERDICT_JOINED);
+	raw_peer_wait_channel_up(&peer, 0);
+}
+
+/* The owner has yet to learn of the loss: the peer is told to come again. */
+Test(tcp_session, a_channel_whose_loss_was_not_taken_is_busy)
+{
+	const struct tandem_hello hello = raw_peer_data(&peer, 0, 2);
+	struct tandem_error error;
+	shutdown(peer.fds[1], SHUT_WR);
+	cr_assert(is_readable_within(20000));
+	tandem_session_progress(peer.session);
+	cr_assert_eq(tandem_session_fence_channel(peer.session, 0, UINT64_MAX, NULL), 0);
+	cr_assert_eq(raw_peer_join_data(&peer, &hello), TANDEM_VERDICT_BUSY);
+	raw_peer_wait_channel_lost(&peer, 0, &error);
+	cr_assert_eq(raw_peer_join_data(&peer, &hello), TANDEM_VERDICT_JOINED);
+}
+
+/* S5: of those who wait for one channel the newest counts. */
+Test(tcp_session, one_connection_waits_for_a_channel)
+{
+	const struct tandem_hello hello = raw_peer_data(&peer, 0, 2);
+	int fds[3];
+	char byte;
+	cr_assert_eq(tandem_session_fence_channel(peer.session, 0, UINT64_MAX, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		struct tandem_session *other;
+		struct pollfd fd = {.fd = tandem_listener_fd(peer.listener), .events = POLLIN};
+		fds[i] = raw_peer_connect(&peer);
+		raw_peer_hello(fds[i], &hello);
+		while (poll(&fd, 1, 100) == 1)
+			cr_assert_eq(tandem_listener_accept(peer.listener, &other, NULL),
+			             TANDEM_E_AGAIN);
+	}
+	cr_assert_eq(recv(fds[0], &byte, 1, 0), 0);
+	cr_assert_eq(recv(fds[1], &byte, 1, 0), 0);
+	tandem_session_progress(peer.session);
+	cr_assert_eq(raw_peer_answer(&peer, fds[2]).verdict, TANDEM_VERDICT_JOINED);
+	for (unsigned i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+/* T4: a session whose last channel was fenced has the connect timeout to get another. */
+Test(tcp_session, a_session_whose_channels_are_fenced_has_a_deadline)
+{
+	cr_assert_eq(tandem_session_deadline_ns(peer.session), UINT64_MAX);
+	cr_assert_eq(tandem_session_fence_channel(peer.session, 0, UINT64_MAX, NULL), 0);
+	cr_assert_eq(tandem_session_deadline_ns(peer.session), UINT64_MAX);
+	cr_assert_eq(tandem_session_fence_channel(peer.session, 1, UINT64_MAX, NULL), 0);
+	cr_assert_neq(tandem_session_deadline_ns(peer.session), UINT64_MAX);
+	const struct tandem_hello hello = raw_peer_data(&peer, 1, 2);
+	cr_assert_eq(raw_peer_join_data(&peer, &hello), TANDEM_VERDICT_JOINED);
+	cr_assert_eq(tandem_session_deadline_ns(peer.session), UINT64_MAX);
+}
+
+/* More than the ring keeps: the fence cannot deliver them, so the session is lost, as with T12. */
+Test(tcp_session, more_notices_than_a_session_keeps_are_refused_by_the_fence_of_their_channel)
+{
+	struct tandem_error error;
+	for (unsigned i = 0; i < TANDEM_NOTICES_MAX + 10; i++) {
+		send_notify(0, i, i);
+		tandem_session_progress(peer.session);
+	}
+	cr_assert_eq(tandem_session_fence_channel(peer.session, 0, UINT64_MAX, NULL), 0);
+	cr_assert_eq(raw_peer_wait_lost(&peer, &error), TANDEM_NOTICES_MAX);
+	cr_assert_eq(error.code, TANDEM_E_PROTOCOL);
 }
