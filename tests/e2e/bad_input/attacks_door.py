@@ -92,7 +92,7 @@ def wrong_joins(field):
                                      r"dropped: refused: there is no such session")
         if transport.parse_answer(reply).verdict != transport.VERDICT_SESSION:
             raise Wrong(f"answered {reply!r}")
-    # Its session judges the rest, and tells it to nobody but who asks.
+    # Attempt and state are its session's to judge, which tells it to nobody but who asks.
     with Joined(field.healthy.door, channels=2) as joined:
         for hello, verdict in (
             (joined.data_hello(0, 2, value=bytes(16)), transport.VERDICT_TOKEN),
@@ -106,6 +106,8 @@ def wrong_joins(field):
                 reply = wires.read_until_closed(connection)
             if transport.parse_answer(reply).verdict != verdict:
                 raise Wrong(f"{verdict} was expected, answered {reply!r}")
+            if verdict == transport.VERDICT_TOKEN:
+                field.b.expect(r"dropped: refused: the token is not of this session")
     field.b.expect(r"ended before HELLO: .*closed by the peer")
 
 

@@ -129,7 +129,8 @@ class Victim:
 
     def __init__(self, programs):
         self.layout = new_layout(commit_timeout_ms="1500", heartbeat_misses="10",
-                                 connect_timeout_ms="1000", solo_after_ms="1500")
+                                 connect_timeout_ms="1000", solo_after_ms="1500",
+                                 reconnect_interval_max_ms="100")
         self.node = Node(self.layout, self.layout.nodes["a"], programs)
         self.a = Programs(self.node, self.layout.log_path("a"))
         self.load = Load(self.layout.nodes["a"].serve_at)

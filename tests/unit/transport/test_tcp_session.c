@@ -332,16 +332,16 @@ Test(tcp_session, a_channel_whose_loss_was_not_taken_is_busy)
 	cr_assert_eq(raw_peer_join_data(&peer, &hello), TANDEM_VERDICT_JOINED);
 }
 
-/* S5: of those who wait for one channel the newest counts. */
+/* S5: of those who wait for one channel the newest attempt counts. */
 Test(tcp_session, one_connection_waits_for_a_channel)
 {
-	const struct tandem_hello hello = raw_peer_data(&peer, 0, 2);
 	int fds[3];
 	char byte;
 	cr_assert_eq(tandem_session_fence_channel(peer.session, 0, UINT64_MAX, NULL), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		struct tandem_session *other;
 		struct pollfd fd = {.fd = tandem_listener_fd(peer.listener), .events = POLLIN};
+		const struct tandem_hello hello = raw_peer_data(&peer, 0, 2 + i);
 		fds[i] = raw_peer_connect(&peer);
 		raw_peer_hello(fds[i], &hello);
 		while (poll(&fd, 1, 100) == 1)
