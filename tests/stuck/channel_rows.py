@@ -17,7 +17,6 @@ def stays_up(*peers, since):
 
 def is_restored(listener, writer, channel, since):
     """Fenced, and joined again by both sides' word; then all of them carry data."""
-    listener.hear(("fenced",), since=since, channel=channel)
     for peer in (writer, listener):
         peer.hear(("channel_up",), since=since, channel=channel)
     flows(listener, CHANNELS)
@@ -43,6 +42,22 @@ def channel_broken(bed, times, formula_s=0, codes=BROKEN):
         channel_lost(listener, writer, 1, formula_s, codes, since)
         is_restored(listener, writer, 1, since)
         end(writer, listener)
+
+
+def restore_unanswered(bed, times, connect_s):
+    """[N20] Nobody lets the channel in again; then somebody does."""
+    listener, writer = bed.join(repair=1, **times)
+    listener.ask("deaf 1", ("deaf",))
+    since = time.monotonic()
+    writer.ask("break 1", ("broken",))
+    listener.hear(("fenced",), since=since, channel=1)
+    fenced_at = time.monotonic()
+    event = seen_within(writer, connect_s, ("channel_lost",), ("TIMEOUT",), fenced_at, 1)
+    flows(listener, [0, 2])
+    stays_up(listener, writer, since=since)
+    listener.ask("deaf 0", ("deaf",))
+    is_restored(listener, writer, 1, event["at"])
+    end(writer, listener)
 
 
 def fence_of_stopped(bed, times, stop, cont, codes):

@@ -30,7 +30,7 @@ struct peer {
 	bool is_up;
 	bool is_lost;
 	bool is_ended;
-	bool is_fenced[TANDEM_CHANNELS_MAX];      /* the other side has said so */
+	bool has_tried[TANDEM_CHANNELS_MAX];      /* a restore, since it was up */
 	uint64_t restore_ns[TANDEM_CHANNELS_MAX]; /* when to try again; 0: not */
 	uint64_t notice_counts[TANDEM_CHANNELS_MAX];
 	unsigned message_count;

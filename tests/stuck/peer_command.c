@@ -68,6 +68,12 @@ static void set_silent(struct peer *peer, unsigned is_silent)
 	say("silent", -1, is_silent, NULL);
 }
 
+static void set_deaf(struct peer *peer, unsigned is_deaf)
+{
+	peer->is_deaf = is_deaf != 0;
+	say("deaf", -1, is_deaf, NULL);
+}
+
 static void set_streaming(struct peer *peer, unsigned is_streaming)
 {
 	peer->is_streaming = is_streaming != 0;
@@ -92,6 +98,7 @@ static const struct {
         {"yank", yank, true},
         {"send", send_message, true},
         {"silent", set_silent, true},
+        {"deaf", set_deaf, false},
         {"stream", set_streaming, true},
         {"end", end, false},
 };

@@ -37,8 +37,10 @@ static void fence_and_tell(struct peer *peer, unsigned channel)
 
 static void is_fenced(struct peer *peer, unsigned channel)
 {
-	peer->is_fenced[channel] = true;
-	peer->restore_ns[channel] = tandem_clock_now_ns();
+	const uint64_t pause_ns = peer->has_tried[channel] ? RETRY_NS : 0;
+
+	peer->has_tried[channel] = true;
+	peer->restore_ns[channel] = tandem_clock_now_ns() + pause_ns;
 }
 
 /* True when the text is `word` and a channel. */
@@ -72,9 +74,9 @@ static void channel_lost(struct peer *peer, const struct tandem_session_event *e
 	say("channel_lost", (int)event->channel, 0, &event->error);
 	if (!peer->repairs || peer->is_listening_side)
 		return;
-	if (peer->is_fenced[event->channel])
-		peer->restore_ns[event->channel] = tandem_clock_now_ns() + RETRY_NS;
-	else if (!tell(peer, LOST_WORD, event->channel))
+	/* [N20] Also after a restore that failed: its join may have been taken late, and be lost.
+	 */
+	if (!tell(peer, LOST_WORD, event->channel))
 		say("not_told", (int)event->channel, 0, NULL);
 }
 
@@ -118,7 +120,7 @@ static void take(struct peer *peer, const struct tandem_session_event *event)
 		say("up", -1, event->channel_mask, NULL);
 		break;
 	case TANDEM_SESSION_CHANNEL_UP:
-		peer->is_fenced[event->channel] = false;
+		peer->has_tried[event->channel] = false;
 		say("channel_up", (int)event->channel, 0, NULL);
 		break;
 	case TANDEM_SESSION_CHANNEL_LOST:
