@@ -11,6 +11,7 @@ static const char help[] =
         "\n"
         "  checkpoint  the pause of a program, and what it is made of\n"
         "  transport   goodput, commit latency and CPU of one session\n"
+        "  fence       how long it takes until no write of the peer can change memory\n"
         "  yank        how long everything pending takes to end when the peer does not answer\n"
         "\n"
         "examples:\n"
@@ -24,6 +25,7 @@ static const struct {
 } commands[] = {
         {"checkpoint", tandem_bench_checkpoint_main},
         {"transport", tandem_bench_transport_main},
+        {"fence", tandem_bench_fence_main},
         {"yank", tandem_bench_yank_main},
 };
 

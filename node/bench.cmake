@@ -4,6 +4,7 @@ tandem_add_program(
   bench_checkpoint.c
   bench_checkpoint_options.c
   bench_controller.c
+  bench_fence.c
   bench_link.c
   bench_load.c
   bench_message.c
@@ -16,5 +17,5 @@ tandem_add_program(
   bench_transport.c
   bench_yank.c
   bench_yank_bare.c)
-target_link_libraries(tandem-bench PRIVATE tandem_library PkgConfig::JSON)
+target_link_libraries(tandem-bench PRIVATE tandem_library PkgConfig::JSON Threads::Threads)
 install(TARGETS tandem-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

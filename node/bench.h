@@ -10,6 +10,7 @@
 /* The commands of tandem-bench; `arguments` begins with the command. The exit status. */
 int tandem_bench_checkpoint_main(int argument_count, char **arguments);
 int tandem_bench_transport_main(int argument_count, char **arguments);
+int tandem_bench_fence_main(int argument_count, char **arguments);
 int tandem_bench_yank_main(int argument_count, char **arguments);
 
 /* tandem-bench checkpoint: a pair inside one process: the library, a standby, and a controller that

@@ -54,8 +54,8 @@ TANDEM_MUST_CHECK int tandem_bench_link_next(struct tandem_bench_link *link,
 TANDEM_MUST_CHECK int tandem_bench_link_await_exposure(struct tandem_bench_link *link,
                                                        unsigned memory_id,
                                                        struct tandem_error *reterr_error);
-/* Progress, and one wait for the descriptor. */
-void tandem_bench_link_wait(struct tandem_bench_link *link);
+/* One wait for the descriptor, and progress; false where it was not ready in time. */
+bool tandem_bench_link_wait(struct tandem_bench_link *link);
 TANDEM_MUST_CHECK int tandem_bench_link_send(struct tandem_bench_link *link,
                                              const struct tandem_bench_message *message,
                                              struct tandem_error *reterr_error);

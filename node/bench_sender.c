@@ -120,12 +120,9 @@ static int check_quiet(struct sender *sender, struct tandem_error *reterr_error)
 	                        (int)event->type);
 }
 
-static int wait_room(struct sender *sender, uint64_t deadline_ns, struct tandem_error *reterr_error)
+/* Bounded by the session: what makes no progress is lost [T9]. */
+static int wait_room(struct sender *sender, struct tandem_error *reterr_error)
 {
-	if (tandem_clock_now_ns() > deadline_ns)
-		return tandem_error_set(reterr_error, TANDEM_E_TIMEOUT, "push",
-		                        "no channel took a write for %" PRIu64 " s",
-		                        TANDEM_BENCH_WAIT_NS / TANDEM_NS_PER_S);
 	tandem_bench_link_wait(sender->link);
 	return check_quiet(sender, reterr_error);
 }
@@ -133,7 +130,6 @@ static int wait_room(struct sender *sender, uint64_t deadline_ns, struct tandem_
 /* Each channel gets the next writes whenever it has room, so that a slow one holds nothing up. */
 static int push(struct sender *sender, unsigned channel_count, struct tandem_error *reterr_error)
 {
-	uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_BENCH_WAIT_NS;
 	int code = 0;
 
 	while (code == 0 && sender->next < sender->end) {
@@ -143,16 +139,13 @@ static int push(struct sender *sender, unsigned channel_count, struct tandem_err
 		     i++)
 			code = push_batch(sender, i, reterr_error);
 		if (code == 0 && sender->next == before)
-			code = wait_room(sender, deadline_ns, reterr_error);
-		else
-			deadline_ns = tandem_clock_now_ns() + TANDEM_BENCH_WAIT_NS;
+			code = wait_room(sender, reterr_error);
 	}
 	return code;
 }
 
 static int seal_channel(struct sender *sender, unsigned channel, struct tandem_error *reterr_error)
 {
-	const uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_BENCH_WAIT_NS;
 	const struct tandem_bench_trailer trailer = {sender->number, sender->used_mask};
 	const size_t offset = tandem_bench_trailer_offset(sender->number, channel);
 	const struct tandem_write write = {.memory_id = 1,
@@ -169,7 +162,7 @@ static int seal_channel(struct sender *sender, unsigned channel, struct tandem_e
 			return tandem_error_set(reterr_error, code, "notify", "on channel %u: %s",
 			                        channel, tandem_error_text(code));
 		if (code == TANDEM_E_AGAIN) {
-			const int wait_code = wait_room(sender, deadline_ns, reterr_error);
+			const int wait_code = wait_room(sender, reterr_error);
 
 			if (wait_code < 0)
 				return wait_code;
@@ -260,12 +253,11 @@ static int exchange(struct sender *sender, enum tandem_bench_message_kind questi
 /* [T8] A source may change when its write is complete. */
 static int wait_idle(struct sender *sender, struct tandem_error *reterr_error)
 {
-	const uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_BENCH_WAIT_NS;
 	int code = 0;
 
 	for (unsigned i = 0; code == 0 && i < sender->channel_count; i++) {
 		while (code == 0 && tandem_session_inflight_count(sender->link->session, i) > 0)
-			code = wait_room(sender, deadline_ns, reterr_error);
+			code = wait_room(sender, reterr_error);
 	}
 	return code;
 }

@@ -56,10 +56,17 @@ struct tandem_rdma_tag {
 	struct tandem_rdma_channel *channel;
 };
 
+/* Which completions make the session's descriptor readable. */
+enum tandem_rdma_arm {
+	TANDEM_RDMA_ARM_NONE,
+	TANDEM_RDMA_ARM_SOLICITED, /* messages that arrive; what was sent is looked at in passing */
+	TANDEM_RDMA_ARM_ALL,
+};
+
 /* The completion queue of a channel: of what it sends and of what it receives. */
 struct tandem_rdma_queue {
 	struct ibv_cq *cq;
-	bool is_armed;
+	enum tandem_rdma_arm armed;
 	unsigned unacknowledged_count;
 };
 
@@ -120,6 +127,7 @@ struct tandem_rdma_channel {
 	struct tandem_rdma_tag *send_tags;
 	struct ibv_send_wr *requests; /* data channels of the connecting side: one of each entry */
 	struct ibv_sge *sources;
+	bool ends_with_notify; /* connecting side: the newest write taken is one */
 	struct tandem_rdma_tag *receive_tags;
 	unsigned receive_capacity;
 	unsigned receive_posted_count;

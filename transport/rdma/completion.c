@@ -4,12 +4,14 @@
 
 #include <tandem/clock.h>
 
+#include "rdma/core/split.h"
 #include "rdma/session.h"
 #include "rdma/verbs.h"
 
 #define BATCH             32
 #define BATCHES_PER_CALL  64 /* a peer that never pauses must not keep the owner here */
 #define ACKNOWLEDGE_BATCH 64
+#define LOOK_NS           (2 * TANDEM_NS_PER_MS)
 
 static const char *purpose_of(enum tandem_rdma_tag_kind kind)
 {
@@ -169,9 +171,10 @@ static void completed(struct tandem_rdma_session *session, const struct ibv_wc *
 	}
 }
 
-static void take_queue(struct tandem_rdma_channel *channel, uint64_t now_ns)
+static unsigned take_queue(struct tandem_rdma_channel *channel, uint64_t now_ns)
 {
 	struct ibv_wc completions[BATCH];
+	unsigned taken = 0;
 
 	for (unsigned batch = 0; batch < BATCHES_PER_CALL; batch++) {
 		const int count = ibv_poll_cq(channel->queue.cq, BATCH, completions);
@@ -179,41 +182,93 @@ static void take_queue(struct tandem_rdma_channel *channel, uint64_t now_ns)
 		if (count < 0) {
 			lose_for_device(channel, "a completion queue could not be read",
 			                tandem_rdma_errno_of(count));
-			return;
+			return taken;
 		}
 		for (int i = 0; i < count; i++)
 			completed(channel->session, &completions[i], now_ns);
+		taken += (unsigned)count;
 		if (count < BATCH)
-			return;
+			return taken;
 	}
 	tandem_rdma_session_wake(channel->session);
+	return taken;
+}
+
+/* Who has sent a message, or sealed with a notify, waits for the peer's answer: a wake-up for its
+ * own completions would only be in the way. Who has no room waits for those. */
+static enum tandem_rdma_arm wanted_arm(const struct tandem_rdma_channel *channel)
+{
+	const bool has_room =
+	        tandem_rdma_send_ring_free_count(&channel->sends) >= TANDEM_RDMA_PARTS_MAX;
+
+	if (channel->session->state != TANDEM_RDMA_UP || channel->state != TANDEM_CHANNEL_UP ||
+	    !has_room || (channel->index > 0 && !channel->ends_with_notify))
+		return TANDEM_RDMA_ARM_ALL;
+	return TANDEM_RDMA_ARM_SOLICITED;
 }
 
 /* A completion between the last poll and the arming raises no event: hence the second poll. */
-static void take_and_arm(struct tandem_rdma_channel *channel, bool arms, uint64_t now_ns)
+static unsigned take_and_arm(struct tandem_rdma_channel *channel, bool arms, uint64_t now_ns)
 {
+	enum tandem_rdma_arm wanted;
+	unsigned taken;
 	int rc;
 
 	if (channel->queue.cq == NULL)
-		return;
-	take_queue(channel, now_ns);
-	if (!arms || channel->queue.is_armed)
-		return;
-	rc = tandem_rdma_errno_of(ibv_req_notify_cq(channel->queue.cq, 0));
+		return 0;
+	taken = take_queue(channel, now_ns);
+	wanted = wanted_arm(channel);
+	if (!arms || channel->queue.armed >= wanted)
+		return taken;
+	rc = tandem_rdma_errno_of(
+	        ibv_req_notify_cq(channel->queue.cq, wanted == TANDEM_RDMA_ARM_SOLICITED));
 	if (rc != 0) {
 		lose_for_device(channel, "a completion queue could not be armed", rc);
-		return;
+		return taken;
 	}
-	channel->queue.is_armed = true;
-	take_queue(channel, now_ns);
+	channel->queue.armed = wanted;
+	return taken + take_queue(channel, now_ns);
 }
 
-void tandem_rdma_completions_take(struct tandem_rdma_session *session, bool arms)
+unsigned tandem_rdma_completions_take(struct tandem_rdma_session *session, bool arms,
+                                      uint64_t now_ns)
 {
-	const uint64_t now_ns = tandem_clock_now_ns();
+	unsigned taken = 0;
 
+	session->taken_ns = now_ns;
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++)
-		take_and_arm(&session->channels[i], arms, now_ns);
+		taken += take_and_arm(&session->channels[i], arms, now_ns);
+	return taken;
+}
+
+uint64_t tandem_rdma_completions_poll(struct tandem_rdma_session *session, uint64_t now_ns)
+{
+	const uint64_t end_ns = now_ns + session->options.poll_ns;
+
+	while (now_ns < end_ns && tandem_rdma_completions_take(session, false, now_ns) == 0 &&
+	       !atomic_load(&session->is_yanked))
+		now_ns = tandem_clock_now_ns();
+	return now_ns;
+}
+
+/* Soft-RoCE does not count a failure as solicited, and what was written is to be known as complete
+ * some time: such a queue is looked at without an event. */
+uint64_t tandem_rdma_completions_deadline_ns(const struct tandem_rdma_session *session)
+{
+	uint64_t deadline_ns = UINT64_MAX;
+
+	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++) {
+		const struct tandem_rdma_channel *channel = &session->channels[i];
+
+		if (channel->queue.cq == NULL || channel->queue.armed == TANDEM_RDMA_ARM_ALL)
+			continue;
+		if (channel->queue.armed < wanted_arm(channel))
+			return session->taken_ns;
+		if (!tandem_rdma_send_ring_is_empty(&channel->sends) ||
+		    (i == 0 && !tandem_rdma_send_ring_is_empty(&session->credits)))
+			deadline_ns = session->taken_ns + LOOK_NS;
+	}
+	return deadline_ns;
 }
 
 /* Its watcher is what a completion queue knows of its channel. */
@@ -226,7 +281,7 @@ static struct tandem_rdma_channel *channel_of(void *watcher)
 /* Acknowledging takes a lock of libibverbs, so it is done for many at once. */
 static void woken(struct tandem_rdma_queue *queue)
 {
-	queue->is_armed = false;
+	queue->armed = TANDEM_RDMA_ARM_NONE;
 	queue->unacknowledged_count++;
 	if (queue->unacknowledged_count < ACKNOWLEDGE_BATCH)
 		return;

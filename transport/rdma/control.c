@@ -31,7 +31,7 @@ static bool post_slot(struct tandem_rdma_session *session, unsigned number,
 	                              .sg_list = &sge,
 	                              .num_sge = 1,
 	                              .opcode = IBV_WR_SEND,
-	                              .send_flags = IBV_SEND_SIGNALED};
+	                              .send_flags = IBV_SEND_SIGNALED | IBV_SEND_SOLICITED};
 	struct ibv_send_wr *bad;
 	const int rc =
 	        tandem_rdma_errno_of(ibv_post_send(session->channels[0].id->qp, &request, &bad));

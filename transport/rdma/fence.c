@@ -190,7 +190,7 @@ int tandem_rdma_session_fence(struct tandem_session *head, uint64_t deadline_ns,
 
 static void drain(struct tandem_rdma_channel *channel, uint64_t deadline_ns)
 {
-	tandem_rdma_completions_take(channel->session, false);
+	tandem_rdma_completions_take(channel->session, false, tandem_clock_now_ns());
 	while (!tandem_rdma_channel_is_quiet(channel) && tandem_clock_now_ns() < deadline_ns)
 		tandem_rdma_session_await(channel->session);
 }

@@ -196,7 +196,7 @@ void tandem_rdma_loss_check(struct tandem_rdma_session *session, uint64_t now_ns
 		check_flushed(&session->channels[i], now_ns);
 	check_channelless(session, now_ns);
 	if (session->state == TANDEM_RDMA_DRAINING) {
-		tandem_rdma_completions_take(session, true);
+		tandem_rdma_completions_take(session, true, tandem_clock_now_ns());
 		finish_session(session, now_ns);
 		return;
 	}

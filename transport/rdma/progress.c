@@ -57,11 +57,14 @@ static void read_device_events(struct tandem_rdma_session *session, int fd)
 	}
 }
 
-/* Reads all that is ready, so that a level-triggered descriptor falls silent. */
-static void read_descriptors(struct tandem_rdma_session *session)
+/* Reads all that is ready, so that a level-triggered descriptor falls silent. False: nothing is. */
+static bool read_descriptors(struct tandem_rdma_session *session)
 {
 	struct epoll_event ready[DESCRIPTORS];
 	const int count = epoll_wait(session->epoll_fd, ready, DESCRIPTORS, 0);
+
+	if (count <= 0)
+		return false;
 
 	for (int i = 0; i < count; i++) {
 		const int fd = ready[i].data.fd;
@@ -74,6 +77,7 @@ static void read_descriptors(struct tandem_rdma_session *session)
 			read_device_events(session, fd);
 	}
 	tandem_rdma_completions_woken(session);
+	return true;
 }
 
 /* ---- the device's own news ---- */
@@ -174,6 +178,9 @@ uint64_t tandem_rdma_session_deadline_ns(const struct tandem_session *head)
 	other_ns = tandem_rdma_join_deadline_ns(session);
 	if (other_ns < deadline_ns)
 		deadline_ns = other_ns;
+	other_ns = tandem_rdma_completions_deadline_ns(session);
+	if (other_ns < deadline_ns)
+		deadline_ns = other_ns;
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++) {
 		other_ns = stall_deadline_ns(session, &session->channels[i]);
 		if (other_ns < deadline_ns)
@@ -202,8 +209,9 @@ static void settle_registrations(struct tandem_rdma_session *session)
 
 static void check_time(struct tandem_rdma_session *session)
 {
-	/* After the completions: who was not scheduled for long has not waited for long. */
-	const uint64_t now_ns = tandem_clock_now_ns();
+	/* Not later than the completions: who was not scheduled for long has not waited for long.
+	 */
+	const uint64_t now_ns = session->taken_ns;
 
 	if (!tandem_rdma_session_has_ended(session))
 		tandem_rdma_join_check(session, now_ns);
@@ -217,15 +225,20 @@ static void check_time(struct tandem_rdma_session *session)
 void tandem_rdma_session_progress(struct tandem_session *head)
 {
 	struct tandem_rdma_session *session = tandem_rdma_session_of(head);
+	const bool is_woken = read_descriptors(session);
+	uint64_t now_ns;
 
-	read_descriptors(session);
 	if (session->state == TANDEM_RDMA_LOST)
 		return;
 	check_yank(session);
 	/* What the own device says of itself is nearer to the cause than what follows from it. */
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++)
 		take_device_events(&session->channels[i]);
-	tandem_rdma_completions_take(session, true);
+	now_ns = tandem_clock_now_ns();
+	/* The device may be quicker than a sleep: its queues are asked for a while first. */
+	if (!is_woken && session->state == TANDEM_RDMA_UP && session->arrival_count == 0)
+		now_ns = tandem_rdma_completions_poll(session, now_ns);
+	tandem_rdma_completions_take(session, true, now_ns);
 	if (session->is_listening_side)
 		tandem_rdma_admit_requests(session);
 	settle_registrations(session);
@@ -257,15 +270,15 @@ void tandem_rdma_session_await(struct tandem_rdma_session *session)
 {
 	struct pollfd fds[TANDEM_RDMA_ATTACHMENTS_MAX];
 
-	tandem_rdma_completions_take(session, true);
+	tandem_rdma_completions_take(session, true, tandem_clock_now_ns());
 	poll(fds, completion_descriptors(session, fds), DRAIN_WAIT_MS);
 	tandem_rdma_completions_woken(session);
-	tandem_rdma_completions_take(session, false);
+	tandem_rdma_completions_take(session, false, tandem_clock_now_ns());
 }
 
 void tandem_rdma_session_drain(struct tandem_rdma_session *session, uint64_t deadline_ns)
 {
-	tandem_rdma_completions_take(session, false);
+	tandem_rdma_completions_take(session, false, tandem_clock_now_ns());
 	while (!tandem_rdma_session_is_quiet(session) && tandem_clock_now_ns() < deadline_ns)
 		tandem_rdma_session_await(session);
 }

@@ -123,6 +123,7 @@ struct tandem_rdma_session {
 	uint64_t known_bytes[TANDEM_MEMORY_IDS_MAX]; /* connecting side: of each memory that all
 	                                                channels that are up can write to */
 
+	uint64_t taken_ns; /* when the completions were last looked at */
 	unsigned arrival_first;
 	unsigned arrival_count;
 	struct tandem_rdma_arrival arrivals[TANDEM_RDMA_ARRIVALS_MAX];
@@ -264,8 +265,15 @@ bool tandem_rdma_session_is_quiet(const struct tandem_rdma_session *session);
 /* Waits while the session is up until all that was sent is complete. */
 void tandem_rdma_session_linger(struct tandem_rdma_session *session, uint64_t deadline_ns);
 
-/* completion.c: takes what has completed; with `arms`, queues whose event fired are armed again. */
-void tandem_rdma_completions_take(struct tandem_rdma_session *session, bool arms);
+/* completion.c: takes what has completed, and gives how much; with `arms`, queues are armed for
+ * what their owner waits for. */
+unsigned tandem_rdma_completions_take(struct tandem_rdma_session *session, bool arms,
+                                      uint64_t now_ns);
+/* Takes again and again until something has completed, for options.poll_ns at most; gives the time
+ * then. */
+uint64_t tandem_rdma_completions_poll(struct tandem_rdma_session *session, uint64_t now_ns);
+/* When to look again although no event came; UINT64_MAX for never. */
+uint64_t tandem_rdma_completions_deadline_ns(const struct tandem_rdma_session *session);
 /* The completion channels' descriptors are readable. */
 void tandem_rdma_completions_woken(struct tandem_rdma_session *session);
 

@@ -7,7 +7,7 @@
 #include "rdma/verbs.h"
 
 #define BATCH           32
-#define SIGNAL_INTERVAL 16
+#define SIGNAL_INTERVAL 32 /* at most half the queue */
 
 /* Where a write reads and where it goes. */
 struct route {
@@ -105,6 +105,8 @@ static bool may_post(const struct tandem_rdma_channel *channel, const struct ibv
 static unsigned link_batch(struct tandem_rdma_channel *channel, unsigned *ret_notify_count)
 {
 	const unsigned unposted_count = tandem_rdma_send_ring_unposted_count(&channel->sends);
+	const unsigned half = channel->sends.capacity / 2;
+	const unsigned interval = half < SIGNAL_INTERVAL ? half : SIGNAL_INTERVAL;
 	struct ibv_send_wr *last = NULL;
 	unsigned count = 0;
 
@@ -116,7 +118,7 @@ static unsigned link_batch(struct tandem_rdma_channel *channel, unsigned *ret_no
 		if (!may_post(channel, request, *ret_notify_count))
 			break;
 		*ret_notify_count += request->opcode == IBV_WR_RDMA_WRITE_WITH_IMM;
-		if (tandem_rdma_send_ring_wants_signal(&channel->sends, SIGNAL_INTERVAL, false))
+		if (tandem_rdma_send_ring_wants_signal(&channel->sends, interval, false))
 			request->send_flags = IBV_SEND_SIGNALED;
 		if (last != NULL)
 			last->next = request;
@@ -124,7 +126,7 @@ static unsigned link_batch(struct tandem_rdma_channel *channel, unsigned *ret_no
 		count++;
 	}
 	if (last != NULL && last->send_flags == 0 &&
-	    tandem_rdma_send_ring_wants_signal(&channel->sends, SIGNAL_INTERVAL, true))
+	    tandem_rdma_send_ring_wants_signal(&channel->sends, interval, true))
 		last->send_flags = IBV_SEND_SIGNALED;
 	return count;
 }
@@ -215,6 +217,7 @@ int tandem_rdma_session_write(struct tandem_session *head, unsigned channel_numb
 	while (taken < count && find_route(channel, &writes[taken], &route) &&
 	       take(channel, &route, writes[taken].length, now_ns) != NULL)
 		taken++;
+	channel->ends_with_notify = taken == 0 && channel->ends_with_notify;
 	tandem_rdma_channel_flush(channel, now_ns);
 	rc = outcome(channel);
 	if (rc == 0)
@@ -238,6 +241,7 @@ int tandem_rdma_session_notify(struct tandem_session *head, unsigned channel_num
 	last = take(channel, &route, write->length, now_ns);
 	if (last == NULL)
 		return TANDEM_E_AGAIN;
+	channel->ends_with_notify = true;
 	last->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
 	last->imm_data = htonl(immediate);
 	tandem_rdma_channel_flush(channel, now_ns);
