@@ -114,7 +114,7 @@ def wrong_welcomes(field):
     unreadable = r"a message that cannot be read"
     right = colo.welcome(field.victim.generation, 5, 0, 0, 1)
     for data in (right[:-1], right + b"\0", field.rng.randbytes(45), right[:40] + b"\2" + right[41:],
-                 colo.welcome(1, 5, 0, 0, 2), colo.message(colo.WELCOME, 1, bytes(25), version=2),
+                 colo.welcome(1, 5, 0, 0, 2), colo.message(colo.WELCOME, 1, bytes(25), version=1),
                  colo.message(99, 1), colo.message(colo.REFUSED, 1, b"\0" * 4 + b"r" * 160)):
         _greeted(field, unreadable, say(lambda visit, data=data: data))
     for generation in (0, field.victim.generation + 1, (1 << 64) - 1):

@@ -61,7 +61,7 @@ def _refused_hello(idle):
 
 def _wrong_seal(idle):
     with idle.primary() as primary:
-        primary.seal(idle.committed + 1, 1, 2, [colo.Run(0, 1, colo.DATA)])
+        primary.seal(idle.committed + 1, 1, 2, [colo.Run(15, 2, colo.DATA)])
         primary.was_dropped()
 
 

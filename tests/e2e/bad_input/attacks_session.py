@@ -90,14 +90,14 @@ def message_bytes(field):
     idle, rng = field.idle, field.rng
     right = colo.ping(idle.identity.generation, 1)
     damaged = [right[:-1], right + b"\0", rng.randbytes(28), rng.randbytes(8192), right[:1],
-               colo.message(colo.PING, 2, bytes(8), version=2), colo.message(colo.PING, 2, bytes(8), magic=1),
+               colo.message(colo.PING, 2, bytes(8), version=1), colo.message(colo.PING, 2, bytes(8), magic=1),
                colo.message(77, 2)]
     damaged += [right[:at] + bytes([right[at] ^ 0x10]) + right[at + 1 :] for at in (0, 5, 9, 20, 27)]
     for data in damaged:
         with idle.primary() as primary:
             primary.send_message(data)
             primary.was_dropped()
-        field.idle_b.expect(r"session lost at epoch \d+: \d+ bytes that are no message of version 1")
+        field.idle_b.expect(r"session lost at epoch \d+: \d+ bytes that are no message of version 2")
 
 
 @attack("ping-flood")
