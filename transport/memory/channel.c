@@ -53,6 +53,8 @@ static void keep_copies(struct tandem_memory_channel *channel)
 	for (unsigned i = 0; i < channel->count; i++) {
 		struct tandem_memory_write *item =
 		        &channel->writes[(channel->first + i) % channel->capacity];
+		if (item->copy)
+			continue; /* of a loss before this one */
 		item->copy = tandem_memory_alloc(item->write.length);
 		if (!item->copy) {
 			channel->count = i;

@@ -33,7 +33,9 @@ static void try_frame(const uint8_t *bytes)
 	tandem_frame_encode(&frame, again);
 	TANDEM_ASSERT(memcmp(bytes, again, sizeof(again)) == 0);
 	TANDEM_ASSERT(frame.memory_id < TANDEM_MEMORY_IDS_MAX);
-	TANDEM_ASSERT(frame.length <= TANDEM_WRITE_BYTES_MAX);
+	const uint32_t write_count = frame.type == TANDEM_FRAME_BATCH ? frame.extent_count : 1;
+	TANDEM_ASSERT(write_count <= TANDEM_EXTENTS_MAX);
+	TANDEM_ASSERT(frame.length <= write_count * TANDEM_WRITE_BYTES_MAX);
 	const uint64_t memory_bytes = 1u << 16;
 	/* A batch's places are in its table: try_table. */
 	if (frame.type != TANDEM_FRAME_BATCH &&
