@@ -198,7 +198,7 @@ int tandem_rdma_connect_refused(struct tandem_rdma_channel *channel,
 	int rc;
 
 	if (tandem_rdma_cm_is_nobody(event))
-		return tandem_error_set(reterr_error, TANDEM_E_REFUSED, "join",
+		return tandem_error_set(reterr_error, TANDEM_E_PEER_LOST, "join",
 		                        "nobody listens at %s", channel->peer_text);
 	rc = tandem_rdma_join_decode(event->private_data, event->private_bytes, &join);
 	if (rc == TANDEM_E_VERSION)

@@ -16,7 +16,7 @@ os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:" + os.environ.get("ASAN_OPTI
 
 from e2e.bad_input import (  # noqa: E402,F401
     attacks_door, attacks_session, attacks_seal, attacks_controller, attacks_operator, attacks_client,
-    attacks_primary, attacks_repeated,
+    attacks_primary, attacks_repeated, attacks_stranger,
 )
 from e2e.bad_input.field import ATTACKS, Field  # noqa: E402
 from e2e.bad_input.grounds import Healthy, Idle  # noqa: E402
