@@ -151,7 +151,7 @@ Test(rdma_repair, joins_without_a_rail_that_nobody_listens_on)
 	tandem_session_channel_status(rig->pair.connecting.session, 1, &status);
 	cr_expect_eq(status.state, TANDEM_CHANNEL_LOST);
 	cr_expect_eq(status.rail, 1);
-	cr_expect_eq(status.first_error.code, TANDEM_E_REFUSED);
+	cr_expect_eq(status.first_error.code, TANDEM_E_PEER_LOST);
 	cr_expect_eq(rig->pair.connecting.channel_lost_counts[1], 0, "it never was up");
 	rig_free(rig);
 }
