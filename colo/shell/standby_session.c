@@ -160,10 +160,13 @@ static void drain(struct tandem_standby *standby)
 	static _Thread_local struct tandem_session_event event;
 
 	while (tandem_session_next_event(standby->session, &event)) {
-		if (event.type == TANDEM_SESSION_NOTIFIED && !is_condemned(standby))
-			on_notified(standby, &event);
 		if (event.type == TANDEM_SESSION_LOST)
 			return;
+		/* A seal's mask may name a channel that joined again right before it. */
+		if ((event.type == TANDEM_SESSION_NOTIFIED ||
+		     event.type == TANDEM_SESSION_CHANNEL_UP) &&
+		    !is_condemned(standby))
+			take_event(standby, &event);
 	}
 }
 

@@ -10,6 +10,7 @@ static uint8_t caches[REGIONS][3 * 4096], images[REGIONS][3 * 4096];
 
 static void step(struct world *world, const struct tandem_secondary_event *event);
 static void on_message(struct world *world, const struct message *bytes);
+static void take(struct world *world, const struct arrival *arrival);
 
 void secondary_begin(struct world *world, uint64_t incarnation)
 {
@@ -104,8 +105,8 @@ static void drain(struct world *world)
 	while (secondary->session->arrival_count > 0) {
 		struct arrival arrival = arrival_pop(secondary->session);
 
-		if (arrival.is_notify)
-			on_notified(world, &arrival);
+		if (arrival.is_notify || arrival.is_channel_up)
+			take(world, &arrival);
 	}
 	if (secondary->core.committed != before)
 		world_met(world, MET_COMMIT_IN_DRAIN);
