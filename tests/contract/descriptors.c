@@ -1,7 +1,10 @@
 #include "descriptors.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 unsigned descriptors_count(void)
 {
@@ -12,4 +15,33 @@ unsigned descriptors_count(void)
 	if (directory)
 		closedir(directory);
 	return count;
+}
+
+static int taken[DESCRIPTORS_TAKEN_MAX];
+static unsigned taken_count;
+static struct rlimit limit;
+
+int descriptors_take_all(void)
+{
+	struct rlimit lower;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return -1;
+	lower = limit;
+	lower.rlim_cur = DESCRIPTORS_TAKEN_MAX;
+	if (setrlimit(RLIMIT_NOFILE, &lower) != 0)
+		return -1;
+	while (taken_count < DESCRIPTORS_TAKEN_MAX) {
+		int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return 0;
+		taken[taken_count++] = fd;
+	}
+	return -1;
+}
+
+void descriptors_give_back(void)
+{
+	while (taken_count > 0)
+		close(taken[--taken_count]);
+	setrlimit(RLIMIT_NOFILE, &limit);
 }

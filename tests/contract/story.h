@@ -42,6 +42,7 @@
 	X(each_channel_is_repaired_fifty_times)                                                    \
 	X(fences_that_nobody_takes_notice_of)                                                      \
 	X(channels_live_through_anything)                                                          \
+	X(a_restore_without_descriptors_may_be_tried_again)                                        \
 	X(yank_during_a_restore)                                                                   \
 	X(free_during_a_restore)                                                                   \
 	X(fence_of_the_session_during_a_restore)                                                   \

@@ -174,6 +174,35 @@ int story_fences_that_nobody_takes_notice_of(struct tandem_contract_bed *bed)
 	return channels_run(bed, fence_unheard);
 }
 
+static int restore_starved(struct pair *pair)
+{
+	TANDEM_CONTRACT_CHECK(channels_break(pair, &pair->connecting, 2) == 0);
+	TANDEM_CONTRACT_CHECK(channels_fence(pair, 2) == 0);
+	pair->connecting.channel_lost_seen[2] = pair->connecting.channel_lost_counts[2];
+	int status = descriptors_take_all();
+	if (status == 0)
+		status = tandem_session_restore(pair->connecting.session, 2, NULL);
+	if (status == 0)
+		status = pair_wait(pair, is_restored_or_told, 2);
+	descriptors_give_back();
+	TANDEM_CONTRACT_CHECK(status == 0);
+	if (pair->connecting.channel_up_counts[2] == 0)
+		TANDEM_CONTRACT_CHECK(strlen(pair->connecting.channel_lost.detail) > 0);
+	else
+		TANDEM_CONTRACT_CHECK(channels_break(pair, &pair->connecting, 2) == 0);
+	TANDEM_CONTRACT_CHECK(channels_carry_all(pair, ALL & ~UINT32_C(4)) == 0);
+	TANDEM_CONTRACT_CHECK(channels_fence(pair, 2) == 0);
+	TANDEM_CONTRACT_CHECK(channels_restore(pair, 2) == 0);
+	return channels_carry_all(pair, ALL);
+}
+
+int story_a_restore_without_descriptors_may_be_tried_again(struct tandem_contract_bed *bed)
+{
+	struct tandem_transport_options options = channels_options(bed);
+	options.connect_timeout_ns = UINT64_C(3) * TANDEM_NS_PER_S;
+	return pair_run(bed, &options, true, restore_starved);
+}
+
 /* ---- ends while a channel comes back ---- */
 
 static int begin_restore(struct pair *pair)
