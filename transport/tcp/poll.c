@@ -5,7 +5,7 @@
 #include "tcp/session.h"
 
 /* How long one call of progress may go on. */
-#define TURN_NS (UINT64_C(500) * TANDEM_NS_PER_US)
+#define TURN_NS (UINT64_C(2) * TANDEM_NS_PER_MS)
 
 void tandem_tcp_session_begin_turn(struct tandem_tcp_session *session)
 {
@@ -17,7 +17,7 @@ bool tandem_tcp_session_goes_on(const struct tandem_tcp_session *session)
 {
 	/* The connecting side's owner may have writes for the room that was made. */
 	return session->is_listening_side && session->options.poll_ns > 0 &&
-	       session->turn_bytes < TANDEM_TCP_BUDGET_BYTES / session->connection_count &&
+	       session->turn_bytes < TANDEM_TCP_BUDGET_BYTES &&
 	       tandem_event_queue_is_empty(&session->queue) &&
 	       tandem_clock_now_ns() < session->turn_until_ns;
 }

@@ -21,6 +21,7 @@ struct tandem_transport_options raw_peer_options(uint64_t connect_timeout_ns)
 	snprintf(options.rails[0].address, sizeof(options.rails[0].address), "127.0.0.1");
 	options.connect_timeout_ns = connect_timeout_ns;
 	options.peer_timeout_ns = UINT64_C(2) * TANDEM_NS_PER_S;
+	options.poll_ns = 0; /* one call of progress takes what is there and no more */
 	return options;
 }
 
