@@ -142,14 +142,18 @@ void tandem_rdma_channel_lose(struct tandem_rdma_channel *channel, const struct 
 static void finish_channel(struct tandem_rdma_channel *channel, uint64_t now_ns)
 {
 	const bool reports_loss = channel->reports_loss;
+	const bool has_joined = channel->join_state == TANDEM_RDMA_CHANNEL_JOINED;
 
 	if (!channel->is_draining ||
 	    (!tandem_rdma_channel_is_quiet(channel) && now_ns < channel->drain_deadline_ns))
 		return;
 	wrap_missing(&channel->cause, tandem_rdma_send_ring_inflight_count(&channel->sends));
-	if (channel->join_state == TANDEM_RDMA_CHANNEL_JOINED)
+	if (has_joined)
 		rdma_disconnect(channel->id);
 	tandem_rdma_channel_close(channel);
+	/* What is not connected is called off, so that the peer does not wait for it. */
+	if (!has_joined)
+		tandem_rdma_channel_destroy_id(channel);
 	if (reports_loss)
 		tandem_rdma_arrival_add_news(channel, TANDEM_SESSION_CHANNEL_LOST);
 }

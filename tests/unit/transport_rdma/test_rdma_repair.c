@@ -271,6 +271,32 @@ Test(rdma_repair, that_takes_too_long_loses_the_channel_alone)
 	rig_free(rig);
 }
 
+/* Nobody accepts in time: the join is called off, and what is found later is no channel. */
+Test(rdma_repair, that_was_called_off_leaves_the_other_end_down)
+{
+	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
+	struct tandem_rdma_session *connecting = rig_connecting(rig);
+	const uint64_t connect_timeout_ns = connecting->options.connect_timeout_ns;
+
+	cr_assert_eq(pair_map(&rig->pair), 0);
+	lose(rig, 0);
+	cr_assert_eq(fence(rig, 0, NULL), 0);
+	connecting->options.connect_timeout_ns = 20 * MS;
+	cr_assert_eq(tandem_session_restore(&connecting->head, 0, NULL), 0);
+	while (rig->pair.connecting.channel_lost_counts[0] < 2) {
+		tandem_session_progress(&connecting->head);
+		pair_take(&rig->pair);
+	}
+	cr_expect_eq(rig->pair.connecting.channel_lost.code, TANDEM_E_TIMEOUT);
+	rig_settle(rig);
+	cr_expect_eq(state_of(rig->pair.listening.session, 0), TANDEM_CHANNEL_DOWN);
+	cr_expect_eq(rig->pair.listening.channel_lost_counts[0], 1);
+	connecting->options.connect_timeout_ns = connect_timeout_ns;
+	restore(rig, 0);
+	expect_carries(rig, 0);
+	rig_free(rig);
+}
+
 /* ---- what an owner that takes nothing can make this side keep [S5] ---- */
 
 static void notify_until_credit_is_gone(struct rig *rig)
