@@ -139,7 +139,7 @@ static void start_channel(struct tandem_tcp_session *session,
 		fail(session, connection, &cause);
 }
 
-/* A dead rail leaves the others time: half of what the session has. */
+/* T4: a dead rail leaves the others time. */
 static void start_channels(struct tandem_tcp_session *session)
 {
 	uint64_t deadline_ns = tandem_clock_now_ns() + session->options.connect_timeout_ns / 2;
