@@ -8,10 +8,13 @@ endfunction()
 add_rdma_device_program(rdma_peer tandem_transport tandem_base)
 
 set(rdma_test ${CMAKE_CURRENT_SOURCE_DIR}/rdma_test.py)
-foreach(story contract contract_linux_6_1 channels two_machines)
+foreach(story contract contract_linux_6_1 two_machines)
   tandem_add_device_test(rdma_${story} 900 /usr/bin/python3 -B ${rdma_test} ${story}
                          ${PROJECT_BINARY_DIR})
 endforeach()
+# Four times the contract.
+tandem_add_device_test(rdma_channels 1800 /usr/bin/python3 -B ${rdma_test} channels
+                       ${PROJECT_BINARY_DIR})
 
 # Never stuck: programs of tests/stuck. More rounds by hand: -DTANDEM_DEVICE_ROUNDS=500.
 set(TANDEM_DEVICE_ROUNDS 60 CACHE STRING "rounds of the races and of the leak counts on soft-RoCE")
