@@ -1,5 +1,6 @@
 #include "rdma/channel.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -171,6 +172,36 @@ static int allocate_receives(struct tandem_rdma_channel *channel, unsigned capac
 
 /* ---- the queue pair ---- */
 
+static bool is_unknown(int os_errno)
+{
+	return os_errno == EOPNOTSUPP || os_errno == ENOSYS || os_errno == EINVAL;
+}
+
+/* For ibv_wr_post(3) where writes are posted and the device knows it, else for lists. 0 or a
+ * positive errno. */
+static int create(struct tandem_rdma_channel *channel, struct ibv_qp_init_attr *attributes)
+{
+	struct ibv_qp_init_attr_ex extended = {
+	        .qp_context = attributes->qp_context,
+	        .send_cq = attributes->send_cq,
+	        .recv_cq = attributes->recv_cq,
+	        .cap = attributes->cap,
+	        .qp_type = attributes->qp_type,
+	        .comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
+	        .pd = channel->pd,
+	        .send_ops_flags = IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM,
+	};
+	int rc = EOPNOTSUPP;
+
+	if (channel->requests != NULL)
+		rc = tandem_rdma_errno_of(rdma_create_qp_ex(channel->id, &extended));
+	if (rc == 0)
+		channel->extended = ibv_qp_to_qp_ex(channel->id->qp);
+	if (!is_unknown(rc))
+		return rc;
+	return tandem_rdma_errno_of(rdma_create_qp(channel->id, channel->pd, attributes));
+}
+
 static int create_queue_pair(struct tandem_rdma_channel *channel, struct tandem_error *reterr_error)
 {
 	struct tandem_rdma_session *session = channel->session;
@@ -195,7 +226,7 @@ static int create_queue_pair(struct tandem_rdma_channel *channel, struct tandem_
 		                        "%u",
 		                        ibv_get_device_name(channel->device.context->device),
 		                        channel->device.limits.max_qp_wr, sends);
-	rc = tandem_rdma_errno_of(rdma_create_qp(channel->id, channel->pd, &attributes));
+	rc = create(channel, &attributes);
 	if (rc != 0)
 		return tandem_rdma_error(reterr_error, rc, (size_t)(sends + receives) * 128,
 		                         "rdma_create_qp", "%s, depth %u",

@@ -125,6 +125,7 @@ struct tandem_rdma_channel {
 	struct tandem_rdma_send_ring sends;
 	struct tandem_rdma_sent *sent_entries;
 	struct tandem_rdma_tag *send_tags;
+	struct ibv_qp_ex *extended;   /* the same queue pair, where the device knows ibv_wr_* */
 	struct ibv_send_wr *requests; /* data channels of the connecting side: one of each entry */
 	struct ibv_sge *sources;
 	bool ends_with_notify; /* connecting side: the newest write taken is one */

@@ -150,22 +150,56 @@ static void lose_for_post(struct tandem_rdma_channel *channel, int os_errno)
 	tandem_rdma_channel_lose(channel, &cause);
 }
 
+/* 0, or a positive errno and nothing posted. */
+static int post_extended(struct ibv_qp_ex *queue_pair, const struct ibv_send_wr *request)
+{
+	ibv_wr_start(queue_pair);
+	for (; request != NULL; request = request->next) {
+		queue_pair->wr_id = request->wr_id;
+		queue_pair->wr_flags = request->send_flags;
+		if (request->opcode == IBV_WR_RDMA_WRITE_WITH_IMM)
+			ibv_wr_rdma_write_imm(queue_pair, request->wr.rdma.rkey,
+			                      request->wr.rdma.remote_addr, request->imm_data);
+		else
+			ibv_wr_rdma_write(queue_pair, request->wr.rdma.rkey,
+			                  request->wr.rdma.remote_addr);
+		ibv_wr_set_sge(queue_pair, request->sg_list->lkey, request->sg_list->addr,
+		               request->sg_list->length);
+	}
+	return tandem_rdma_errno_of(ibv_wr_complete(queue_pair));
+}
+
+/* The `count` requests from `first` on, which are linked; how many of them the device took comes
+ * back in *count. 0 or a positive errno. */
+static int post(struct tandem_rdma_channel *channel, struct ibv_send_wr *first, unsigned *count)
+{
+	struct ibv_send_wr *bad = first;
+	int rc;
+
+	if (channel->extended != NULL) {
+		rc = post_extended(channel->extended, first);
+		*count = rc == 0 ? *count : 0;
+		return rc;
+	}
+	rc = tandem_rdma_errno_of(ibv_post_send(channel->id->qp, first, &bad));
+	/* What the device took before it failed comes back flushed. */
+	if (rc != 0)
+		*count = count_until(first, bad);
+	return rc;
+}
+
 void tandem_rdma_channel_flush(struct tandem_rdma_channel *channel, uint64_t now_ns)
 {
 	while (channel->state == TANDEM_CHANNEL_UP && channel->session->state == TANDEM_RDMA_UP) {
 		struct ibv_send_wr *first =
 		        &channel->requests[tandem_rdma_send_ring_unposted(&channel->sends, 0)];
-		struct ibv_send_wr *bad = first;
 		unsigned notify_count;
 		unsigned count = link_batch(channel, &notify_count);
 		int rc;
 
 		if (count == 0)
 			return;
-		rc = tandem_rdma_errno_of(ibv_post_send(channel->id->qp, first, &bad));
-		/* What the device took before it failed comes back flushed. */
-		if (rc != 0)
-			count = count_until(first, bad);
+		rc = post(channel, first, &count);
 		tandem_rdma_send_ring_post(&channel->sends, count, now_ns);
 		channel->notify_sent_count += notify_count;
 		if (rc != 0)

@@ -33,6 +33,8 @@ const char *fake_misuse(void);
 
 /* ---- the device's behaviour ---- */
 
+/* ibv_wr_* is not known: requests are posted as lists. */
+void fake_deny_extended_posts(void);
 /* No request is executed, as if the peer were frozen; ending it executes them. */
 void fake_hold(bool is_held);
 /* The next arming of a completion queue ends the hold, just before it arms. */
@@ -64,6 +66,7 @@ struct fake_posts {
 	unsigned call_count;
 	unsigned request_count;
 	unsigned signalled_count;
+	unsigned extended_count; /* requests that came by ibv_wr_* */
 };
 struct fake_posts fake_posts(void);
 /* Every rdma_connect so far and the last one's parameters; the last ACK timeout option. */
@@ -136,5 +139,8 @@ int fake_post_send(struct ibv_qp *native, struct ibv_send_wr *request, struct ib
 int fake_post_recv(struct ibv_qp *native, struct ibv_recv_wr *request, struct ibv_recv_wr **bad);
 struct ibv_qp *fake_create_queue_pair(struct ibv_pd *pd, struct ibv_qp_init_attr *attributes);
 void fake_destroy_queue_pair(struct ibv_qp *native);
+bool fake_has_extended_posts(void);
+/* It takes ibv_wr_* from now on. */
+void fake_extend_queue_pair(struct ibv_qp *native);
 
 #endif

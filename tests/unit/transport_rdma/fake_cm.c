@@ -517,6 +517,25 @@ int rdma_create_qp(struct rdma_cm_id *native, struct ibv_pd *pd,
 	return 0;
 }
 
+int rdma_create_qp_ex(struct rdma_cm_id *native, struct ibv_qp_init_attr_ex *attributes)
+{
+	struct ibv_qp_init_attr plain = {.qp_context = attributes->qp_context,
+	                                 .send_cq = attributes->send_cq,
+	                                 .recv_cq = attributes->recv_cq,
+	                                 .cap = attributes->cap,
+	                                 .qp_type = attributes->qp_type,
+	                                 .sq_sig_all = attributes->sq_sig_all};
+
+	if (!fake_has_extended_posts()) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	if (rdma_create_qp(native, attributes->pd, &plain) != 0)
+		return -1;
+	fake_extend_queue_pair(native->qp);
+	return 0;
+}
+
 void rdma_destroy_qp(struct rdma_cm_id *native)
 {
 	LOCK();

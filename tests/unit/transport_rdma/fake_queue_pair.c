@@ -17,8 +17,17 @@ struct fake_receive {
 	struct ibv_sge target; /* length 0 where there is none */
 };
 
+#define LIST_MAX 64
+
 struct fake_queue_pair {
-	struct ibv_qp native;
+	union {
+		struct ibv_qp native;
+		struct ibv_qp_ex extended; /* begins with the same */
+	};
+	bool is_extended;
+	struct ibv_send_wr list[LIST_MAX]; /* between ibv_wr_start and ibv_wr_complete */
+	struct ibv_sge list_sources[LIST_MAX];
+	unsigned list_count;
 	struct fake_queue_pair *next; /* in order of creation */
 	struct fake_queue_pair *peer;
 	struct ibv_qp_cap cap;
@@ -37,6 +46,7 @@ static uint32_t next_number;
 static bool is_held;
 static enum ibv_wc_status next_status;
 static struct fake_posts posts;
+static bool has_no_extended_posts;
 
 void fake_reset_queue_pairs(void)
 {
@@ -45,6 +55,7 @@ void fake_reset_queue_pairs(void)
 	is_held = false;
 	next_status = IBV_WC_SUCCESS;
 	memset(&posts, 0, sizeof(posts));
+	has_no_extended_posts = false;
 }
 
 struct fake_posts fake_posts(void)
@@ -268,22 +279,27 @@ static int post_one(struct fake_queue_pair *pair, const struct ibv_send_wr *requ
 	return 0;
 }
 
-int fake_post_send(struct ibv_qp *native, struct ibv_send_wr *request, struct ibv_send_wr **bad)
+static int post_list(struct fake_queue_pair *pair, struct ibv_send_wr *request,
+                     struct ibv_send_wr **bad, bool may_fail)
 {
-	struct fake_queue_pair *pair = queue_pair_of(native);
 	int rc = 0;
 
 	LOCK();
 	posts.call_count++;
 	for (; request != NULL && rc == 0; request = request->next) {
 		*bad = request;
-		rc = fake_fails() ? errno : post_one(pair, request);
+		rc = may_fail && fake_fails() ? errno : post_one(pair, request);
 	}
 	run(pair);
 	if (pair->native.state == IBV_QPS_ERR)
 		flush(pair);
 	UNLOCK();
 	return rc;
+}
+
+int fake_post_send(struct ibv_qp *native, struct ibv_send_wr *request, struct ibv_send_wr **bad)
+{
+	return post_list(queue_pair_of(native), request, bad, true);
 }
 
 int fake_post_recv(struct ibv_qp *native, struct ibv_recv_wr *request, struct ibv_recv_wr **bad)
@@ -311,6 +327,90 @@ int fake_post_recv(struct ibv_qp *native, struct ibv_recv_wr *request, struct ib
 		run(pair->peer);
 	UNLOCK();
 	return 0;
+}
+
+/* ---- ibv_wr_* ---- */
+
+void fake_deny_extended_posts(void)
+{
+	has_no_extended_posts = true;
+}
+
+bool fake_has_extended_posts(void)
+{
+	return !has_no_extended_posts;
+}
+
+static void start_list(struct ibv_qp_ex *extended)
+{
+	queue_pair_of(&extended->qp_base)->list_count = 0;
+}
+
+static void add_write(struct ibv_qp_ex *extended, uint32_t key, uint64_t address)
+{
+	struct fake_queue_pair *pair = queue_pair_of(&extended->qp_base);
+	struct ibv_send_wr request = {.wr_id = extended->wr_id,
+	                              .sg_list = &pair->list_sources[pair->list_count],
+	                              .opcode = IBV_WR_RDMA_WRITE,
+	                              .send_flags = extended->wr_flags};
+
+	request.wr.rdma.remote_addr = address;
+	request.wr.rdma.rkey = key;
+	if (pair->list_count == LIST_MAX)
+		fake_note("more than %u requests in one list", LIST_MAX);
+	else
+		pair->list[pair->list_count++] = request;
+}
+
+static void add_write_with_immediate(struct ibv_qp_ex *extended, uint32_t key, uint64_t address,
+                                     __be32 immediate)
+{
+	struct fake_queue_pair *pair = queue_pair_of(&extended->qp_base);
+
+	add_write(extended, key, address);
+	pair->list[pair->list_count - 1].opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+	pair->list[pair->list_count - 1].imm_data = immediate;
+}
+
+static void set_source(struct ibv_qp_ex *extended, uint32_t key, uint64_t address, uint32_t length)
+{
+	struct fake_queue_pair *pair = queue_pair_of(&extended->qp_base);
+
+	pair->list_sources[pair->list_count - 1] = (struct ibv_sge){address, length, key};
+	pair->list[pair->list_count - 1].num_sge = 1;
+}
+
+/* All of it or nothing, as ibv_wr_post(3) says. */
+static int complete_list(struct ibv_qp_ex *extended)
+{
+	struct fake_queue_pair *pair = queue_pair_of(&extended->qp_base);
+	struct ibv_send_wr *bad;
+
+	if (fake_fails())
+		return errno;
+	posts.extended_count += pair->list_count;
+	for (unsigned i = 0; i + 1 < pair->list_count; i++)
+		pair->list[i].next = &pair->list[i + 1];
+	return post_list(pair, &pair->list[0], &bad, false);
+}
+
+void fake_extend_queue_pair(struct ibv_qp *native)
+{
+	struct fake_queue_pair *pair = queue_pair_of(native);
+
+	pair->is_extended = true;
+	pair->extended.wr_start = start_list;
+	pair->extended.wr_rdma_write = add_write;
+	pair->extended.wr_rdma_write_imm = add_write_with_immediate;
+	pair->extended.wr_set_sge = set_source;
+	pair->extended.wr_complete = complete_list;
+}
+
+struct ibv_qp_ex *ibv_qp_to_qp_ex(struct ibv_qp *native)
+{
+	struct fake_queue_pair *pair = queue_pair_of(native);
+
+	return pair->is_extended ? &pair->extended : NULL;
 }
 
 /* ---- life ---- */

@@ -23,13 +23,24 @@ static struct rig *open_rig(uint64_t piece_bytes)
 	return rig;
 }
 
-struct rig *rig_new(uint64_t piece_bytes)
+static struct rig *join_rig(struct rig *rig)
 {
-	struct rig *rig = open_rig(piece_bytes);
-
 	cr_assert_eq(pair_begin(&rig->pair, &rig->bed, &rig->options), 0);
 	cr_assert_eq(pair_join(&rig->pair), 0);
 	return rig;
+}
+
+struct rig *rig_new(uint64_t piece_bytes)
+{
+	return join_rig(open_rig(piece_bytes));
+}
+
+struct rig *rig_new_with_lists(uint64_t piece_bytes)
+{
+	struct rig *rig = open_rig(piece_bytes);
+
+	fake_deny_extended_posts();
+	return join_rig(rig);
 }
 
 struct rig *rig_new_on_two_rails(void)

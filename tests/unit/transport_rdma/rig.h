@@ -16,6 +16,8 @@ struct rig {
 
 /* A fresh device, a provider with pieces of `piece_bytes` and a joined pair of 2 channels. */
 struct rig *rig_new(uint64_t piece_bytes);
+/* The same on a device that does not know ibv_wr_*. */
+struct rig *rig_new_with_lists(uint64_t piece_bytes);
 /* The same with 4 channels over two rails, each on a device of its own. */
 struct rig *rig_new_on_two_rails(void);
 /* The same without connecting: listener and options only. */

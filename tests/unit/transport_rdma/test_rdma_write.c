@@ -18,9 +18,9 @@ static void fill_writes(const struct rig *rig, struct tandem_write *writes, unsi
 		        .offset = i * PAGE, .source = rig->pair.source + i * PAGE, .length = PAGE};
 }
 
-Test(rdma_write, is_posted_in_lists_with_one_signal_in_thirty_two)
+/* Frees the rig. */
+static void post_sixty_four(struct rig *rig, unsigned extended_count)
 {
-	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
 	struct tandem_write writes[64];
 	struct fake_posts before;
 	struct fake_posts after;
@@ -35,10 +35,21 @@ Test(rdma_write, is_posted_in_lists_with_one_signal_in_thirty_two)
 	cr_expect_eq(after.call_count - before.call_count, 2);
 	cr_expect_eq(after.request_count - before.request_count, 64);
 	cr_expect_eq(after.signalled_count - before.signalled_count, 2);
+	cr_expect_eq(after.extended_count - before.extended_count, extended_count);
 	cr_expect_eq(tandem_session_inflight_count(rig->pair.connecting.session, 0), 64);
 	rig_settle(rig);
 	cr_expect_eq(tandem_session_inflight_count(rig->pair.connecting.session, 0), 0);
 	rig_free(rig);
+}
+
+Test(rdma_write, is_posted_in_batches_with_one_signal_in_thirty_two)
+{
+	post_sixty_four(rig_new(TANDEM_REGISTRATION_BYTES_MAX), 64);
+}
+
+Test(rdma_write, is_posted_in_lists_where_the_device_knows_nothing_else)
+{
+	post_sixty_four(rig_new_with_lists(TANDEM_REGISTRATION_BYTES_MAX), 0);
 }
 
 Test(rdma_write, completes_without_a_further_post_whatever_the_count)
