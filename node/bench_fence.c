@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,22 +55,26 @@ struct row {
 	struct tandem_histogram fence_ns;
 };
 
-/* ---- the sender: a thread that joins again each time that it was fenced ---- */
+/* ---- the sender: a thread that joins again each time that it was fenced, or was not let in while
+ * memory was made ---- */
 
 struct sender {
 	struct tandem_bench_link_options to;
-	unsigned session_count;
+	atomic_bool is_ending; /* the next fence is the last */
 	pthread_t thread;
 	struct tandem_bench_link link;
 };
 
+static struct sender sender;
+
 static void *send_sessions(void *argument)
 {
-	struct sender *sender = argument;
-	struct tandem_bench_link *link = &sender->link;
+	struct tandem_bench_link *link = &sender.link;
 
-	for (unsigned i = 0; i < sender->session_count; i++) {
-		int code = tandem_bench_link_connect(link, &sender->to, NULL);
+	(void)argument;
+
+	while (!atomic_load(&sender.is_ending)) {
+		int code = tandem_bench_link_connect(link, &sender.to, NULL);
 
 		/* Each lost channel is told before the session. */
 		while (link->session != NULL && code != TANDEM_E_TIMEOUT &&
@@ -152,13 +157,14 @@ static int await_channels(struct tandem_bench_link *link, unsigned channel_count
 }
 
 static int run_round(struct tandem_bench_link *link, const struct options *options, struct row *row,
-                     uint8_t *cache, struct tandem_error *reterr_error)
+                     uint8_t *cache, bool is_last, struct tandem_error *reterr_error)
 {
 	int code = tandem_bench_link_accept(link, reterr_error);
 	uint64_t begin_ns;
 
 	if (code == 0)
 		code = await_channels(link, options->link.channel_count, reterr_error);
+	atomic_store(&sender.is_ending, is_last);
 	begin_ns = tandem_clock_now_ns();
 	if (code == 0)
 		code = tandem_session_expose(link->session, 0, cache, row->size_bytes,
@@ -174,7 +180,7 @@ static int run_round(struct tandem_bench_link *link, const struct options *optio
 }
 
 static int run_row(struct tandem_bench_link *link, const struct options *options, struct row *row,
-                   struct tandem_error *reterr_error)
+                   bool is_last, struct tandem_error *reterr_error)
 {
 	uint8_t *cache = map_cache(row);
 	int code = 0;
@@ -183,7 +189,8 @@ static int run_row(struct tandem_bench_link *link, const struct options *options
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "fence",
 		                        "no memory for %" PRIu64 " bytes", row->size_bytes);
 	for (unsigned i = 0; code == 0 && i < options->rounds; i++)
-		code = run_round(link, options, row, cache, reterr_error);
+		code = run_round(link, options, row, cache, is_last && i + 1 == options->rounds,
+		                 reterr_error);
 	/* Not proven to be withdrawn, it may not be freed. */
 	if (code == 0)
 		unmap_cache(row, cache);
@@ -235,7 +242,7 @@ static int run_rows(struct tandem_bench_link *link, const struct options *option
 		static struct row row;
 
 		row = (struct row){.size_bytes = options->sizes[i / 2], .has_huge_pages = i % 2};
-		code = run_row(link, options, &row, reterr_error);
+		code = run_row(link, options, &row, i + 1 == 2 * options->size_count, reterr_error);
 		if (code == 0)
 			report_row(options, &row, rows);
 	}
@@ -262,15 +269,13 @@ static void drop_what_does_not_fit(struct options *options)
 static int run(struct options *options, struct json_object *rows, struct tandem_error *reterr_error)
 {
 	static struct tandem_bench_link link;
-	static struct sender sender;
 	int code = tandem_bench_link_listen(&link, &options->link, reterr_error);
 	int failure;
 
 	if (code == 0) {
 		sender.to = options->link;
 		sender.to.port = tandem_listener_port(link.listener);
-		sender.session_count = 2 * options->size_count * options->rounds;
-		failure = pthread_create(&sender.thread, NULL, send_sessions, &sender);
+		failure = pthread_create(&sender.thread, NULL, send_sessions, NULL);
 		if (failure != 0)
 			code = tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, failure,
 			                              "pthread_create", "sender");

@@ -1,5 +1,5 @@
-"""`tandem-bench transport` over TCP with tiny sizes: the fields of its report, and that they can be
-true. Run as `SCRIPT TANDEM_BENCH`."""
+"""`tandem-bench transport`, `yank` and `fence` over TCP with tiny sizes: the fields of their reports,
+and that they can be true. Run as `SCRIPT TANDEM_BENCH`."""
 
 import json
 import subprocess
@@ -11,19 +11,19 @@ LATENCY_KEYS = {"count", "p50", "p99", "p999", "max"}
 PATTERN_WRITE_BYTES = {"random": 4096, "runs": 65536, "sequential": 262144}
 
 
-def bench(*arguments, status=0):
-    result = subprocess.run([PROGRAM, "transport", "--provider", "tcp", *arguments], timeout=60,
+def bench(*arguments, command="transport", status=0):
+    result = subprocess.run([PROGRAM, command, "--provider", "tcp", *arguments], timeout=60,
                             capture_output=True, text=True, check=False)
     if result.returncode != status:
         raise AssertionError(f"{arguments}: status {result.returncode}\n{result.stdout}{result.stderr}")
     return result
 
 
-def report_of(*arguments):
-    return json.loads(bench("--json", *arguments).stdout)
+def report_of(*arguments, command="transport"):
+    return json.loads(bench("--json", *arguments, command=command).stdout)
 
 
-class Report(unittest.TestCase):
+class Case(unittest.TestCase):
     def check_latency(self, latency, count):
         self.assertEqual(set(latency), LATENCY_KEYS)
         self.assertEqual(latency["count"], count)
@@ -32,6 +32,8 @@ class Report(unittest.TestCase):
         self.assertLessEqual(latency["p99"], latency["p999"])
         self.assertLessEqual(latency["p999"], latency["max"])
 
+
+class Report(Case):
     def check_rates(self, report, total_bytes):
         self.assertLess(0, report["seconds"])
         self.assertAlmostEqual(report["bytes_per_second"] * report["seconds"], total_bytes, 1)
@@ -69,6 +71,24 @@ class Report(unittest.TestCase):
             report = report_of("--connect", "127.0.0.1", "--port", port, "--bytes", "1M")
             self.assertEqual(receiver.wait(60), 0)
         self.check_rates(report, 8 * MIB)
+
+
+class Yank(Case):
+    def test_with_a_stopped_peer(self):
+        report = report_of("--rounds", "3", "--channels", "2", "--depth", "32", command="yank")
+        self.assertEqual(report["requests"], 64)
+        for name in ("issue_us", "done_us", "bare_sockets_issue_us", "bare_sockets_done_us"):
+            self.check_latency(report[name], 3)
+        self.assertLessEqual(report["issue_us"]["max"], report["done_us"]["max"])
+
+
+class Fence(Case):
+    def test_of_two_sizes(self):
+        report = report_of("--sizes", "2M,8M", "--rounds", "2", command="fence")
+        rows = [(row["size_bytes"], row["has_huge_pages"]) for row in report["rows"]]
+        self.assertEqual(rows, [(2 * MIB, False), (2 * MIB, True), (8 * MIB, False), (8 * MIB, True)])
+        for row in report["rows"]:
+            self.check_latency(row["fence_us"], 2)
 
 
 class Refusals(unittest.TestCase):
