@@ -156,6 +156,11 @@ def last_channel(bed):
     channel_rows.last_channel(bed, TIMES, (*channel_rows.BROKEN, "TIMEOUT"))
 
 
+def restore_unanswered(bed):
+    """[N20] A lost channel joins a listener whose owner does not look."""
+    channel_rows.restore_unanswered(bed, TIMES, CONNECT_S + FLUSH_S)
+
+
 def fence_of_stopped(bed):
     """[T11] The writer's machine is stopped, fenced and goes on."""
     channel_rows.fence_of_stopped(
@@ -166,4 +171,4 @@ def fence_of_stopped(bed):
 ROWS = {row.__name__: row for row in (
     process_killed, host_stopped, listener_asks_stopped_host, cable_pulled, link_down,
     address_removed, not_reading, never_answers, never_joins, channel_broken, last_channel,
-    fence_of_stopped)}
+    restore_unanswered, fence_of_stopped)}
