@@ -230,10 +230,11 @@ static bool is_taken(const struct pair *pair, uint64_t channel)
 	       pair->listening.lost_count > 0;
 }
 
-/* An attempt that a fence met on its way is refused, so that one is not always enough. */
+/* An attempt that a fence met on its way is refused, and so is one before the word of the fence has
+ * come, which takes a slow device many short turns. */
 static int bring_back(struct pair *pair, unsigned channel)
 {
-	for (unsigned i = 0; i < 20 && pair->connecting.lost_count == 0; i++) {
+	for (unsigned i = 0; i < 200 && pair->connecting.lost_count == 0; i++) {
 		TANDEM_CONTRACT_CHECK(pair_wait(pair, is_settled, channel) == 0);
 		if (state_of(&pair->connecting, channel) == TANDEM_CHANNEL_UP &&
 		    state_of(&pair->listening, channel) == TANDEM_CHANNEL_UP)
