@@ -65,52 +65,37 @@ def listener_asks_stopped_host(bed):
     end(writer)
 
 
-def cable_pulled(bed):
-    """[N12] At either end: the side whose port goes down is told at once, the other by silence."""
+def _port_ends(bed, end_port, mend_port):
+    """At either host in turn: the side whose port it is is told at once, the other by silence."""
     for host in (LISTENER, WRITER):
         listener, writer = bed.join(**TIMES)
         since = time.monotonic()
-        bed.pull_cable(host)
+        end_port(host)
         near, far = (listener, writer) if host == LISTENER else (writer, listener)
         lost_within(near, 0, ("DEVICE",), since)
         if far is listener:
             listener.ask("send", ("sent",))
         lost_within(far, PEER_S + FLUSH_S, SILENCE, since)
-        bed.plug_cable(host)
+        mend_port(host)
         end(writer, listener)
         bed.wait_whole()
+
+
+def cable_pulled(bed):
+    """[N12] At either end."""
+    _port_ends(bed, bed.pull_cable, bed.plug_cable)
 
 
 def link_down(bed):
     """[N12] The operator takes the port down; up again, a new session joins."""
-    for host in (LISTENER, WRITER):
-        listener, writer = bed.join(**TIMES)
-        since = time.monotonic()
-        bed.set_link(host, "down")
-        near, far = (listener, writer) if host == LISTENER else (writer, listener)
-        lost_within(near, 0, ("DEVICE",), since)
-        if far is listener:
-            listener.ask("send", ("sent",))
-        lost_within(far, PEER_S + FLUSH_S, SILENCE, since)
-        bed.set_link(host, "up")
-        end(writer, listener)
-        bed.wait_whole()
+    _port_ends(
+        bed, lambda host: bed.set_link(host, "down"), lambda host: bed.set_link(host, "up")
+    )
 
 
 def address_removed(bed):
     """[N13] From either host."""
-    for host in (LISTENER, WRITER):
-        listener, writer = bed.join(**TIMES)
-        since = time.monotonic()
-        bed.remove_address(host)
-        near, far = (listener, writer) if host == LISTENER else (writer, listener)
-        lost_within(near, 0, ("DEVICE",), since)
-        if far is listener:
-            listener.ask("send", ("sent",))
-        lost_within(far, PEER_S + FLUSH_S, SILENCE, since)
-        bed.add_address(host)
-        end(writer, listener)
-        bed.wait_whole()
+    _port_ends(bed, bed.remove_address, bed.add_address)
 
 
 def not_reading(bed):
