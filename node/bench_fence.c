@@ -309,31 +309,16 @@ static bool parse_sizes(char *text, struct options *options)
 
 static bool parse_option(int option, char *value, struct options *options)
 {
-	uint64_t number = 0;
-	bool is_sound;
-
 	switch (option) {
-	case 'v':
-		options->link.provider = value;
-		return true;
-	case 'a':
-		options->link.address = value;
-		return true;
-	case 'c':
-		is_sound = tandem_bench_parse_number(value, 1, TANDEM_CHANNELS_MAX, &number);
-		options->link.channel_count = (unsigned)number;
-		return is_sound;
 	case 's':
 		return parse_sizes(value, options);
 	case 'r':
-		is_sound = tandem_bench_parse_number(value, 1, 10000, &number);
-		options->rounds = (unsigned)number;
-		return is_sound;
+		return tandem_bench_parse_unsigned(value, 1, 10000, &options->rounds);
 	case 'j':
 		options->is_json = true;
 		return true;
 	default:
-		return false;
+		return tandem_bench_link_option(option, value, &options->link);
 	}
 }
 

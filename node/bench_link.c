@@ -7,6 +7,8 @@
 #include <tandem/clock.h>
 #include <tandem/log.h>
 
+#include "bench_number.h"
+
 #define SLICE_MS 100 /* of a wait: deadlines of session and listener come on top */
 
 static struct tandem_transport_options transport_options(
@@ -23,6 +25,38 @@ static struct tandem_transport_options transport_options(
 	made.peer_timeout_ns = 30 * TANDEM_NS_PER_S;
 	made.connect_timeout_ns = 10 * TANDEM_NS_PER_S;
 	return made;
+}
+
+bool tandem_bench_link_option(int option, const char *value,
+                              struct tandem_bench_link_options *options)
+{
+	unsigned number = 0;
+
+	switch (option) {
+	case 'v':
+		options->provider = value;
+		return true;
+	case 'a':
+		options->address = value;
+		return true;
+	case 'o':
+		if (!tandem_bench_parse_unsigned(value, 1, UINT16_MAX, &number))
+			return false;
+		options->port = (uint16_t)number;
+		return true;
+	case 'c':
+		return tandem_bench_parse_unsigned(value, 1, TANDEM_CHANNELS_MAX,
+		                                   &options->channel_count);
+	case 'd':
+		return tandem_bench_parse_unsigned(value, 16, 4096, &options->write_depth);
+	case 'u':
+		if (!tandem_bench_parse_unsigned(value, 0, 1000, &number))
+			return false;
+		options->poll_ns = number * TANDEM_NS_PER_US;
+		return true;
+	default:
+		return false;
+	}
 }
 
 int tandem_bench_link_listen(struct tandem_bench_link *link,

@@ -36,6 +36,11 @@ struct tandem_bench_link_options {
 	                                            TANDEM_TRANSPORT_OPTIONS_DEFAULT.write_depth,  \
 	                                    .poll_ns = TANDEM_TRANSPORT_OPTIONS_DEFAULT.poll_ns})
 
+/* An option of the command line, by its letter; false where it is none of the link's, or `value` is
+ * wrong and that was said. `value` is borrowed. */
+bool tandem_bench_link_option(int option, const char *value,
+                              struct tandem_bench_link_options *options);
+
 TANDEM_MUST_CHECK int tandem_bench_link_listen(struct tandem_bench_link *link,
                                                const struct tandem_bench_link_options *options,
                                                struct tandem_error *reterr_error);

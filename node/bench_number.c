@@ -37,6 +37,17 @@ bool tandem_bench_parse_number(const char *text, uint64_t least, uint64_t most,
 	return true;
 }
 
+bool tandem_bench_parse_unsigned(const char *text, uint64_t least, unsigned most,
+                                 unsigned *ret_number)
+{
+	uint64_t number;
+
+	if (!tandem_bench_parse_number(text, least, most, &number))
+		return false;
+	*ret_number = (unsigned)number;
+	return true;
+}
+
 bool tandem_bench_parse_bytes(const char *text, uint64_t least, uint64_t most, uint64_t *ret_bytes)
 {
 	static const char units[] = "KMG";

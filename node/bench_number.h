@@ -8,6 +8,8 @@
  * `least` to `most`. */
 bool tandem_bench_parse_number(const char *text, uint64_t least, uint64_t most,
                                uint64_t *ret_number);
+bool tandem_bench_parse_unsigned(const char *text, uint64_t least, unsigned most,
+                                 unsigned *ret_number);
 /* The same with a unit: "4096", "64K", "256M", "4G". */
 bool tandem_bench_parse_bytes(const char *text, uint64_t least, uint64_t most, uint64_t *ret_bytes);
 

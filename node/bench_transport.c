@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tandem/clock.h>
 #include <tandem/log.h>
 
 #include "bench_number.h"
@@ -64,52 +63,6 @@ static bool parse_pattern(const char *value, struct tandem_bench_load *load)
 	return false;
 }
 
-static bool parse_number(const char *value, uint64_t least, uint64_t most, unsigned *ret_number)
-{
-	uint64_t number;
-
-	if (!tandem_bench_parse_number(value, least, most, &number))
-		return false;
-	*ret_number = (unsigned)number;
-	return true;
-}
-
-static bool parse_link_option(int option, const char *value, struct options *options)
-{
-	unsigned number = 0;
-
-	switch (option) {
-	case 'v':
-		options->link.provider = value;
-		return true;
-	case 'a':
-		options->link.address = value;
-		return true;
-	case 'l':
-		options->is_listening = true;
-		return true;
-	case 'C':
-		options->peer_address = value;
-		return true;
-	case 'o':
-		if (!parse_number(value, 1, UINT16_MAX, &number))
-			return false;
-		options->link.port = (uint16_t)number;
-		return true;
-	case 'c':
-		return parse_number(value, 1, TANDEM_CHANNELS_MAX, &options->link.channel_count);
-	case 'd':
-		return parse_number(value, 16, 4096, &options->link.write_depth);
-	case 'u':
-		if (!parse_number(value, 0, 1000, &number))
-			return false;
-		options->link.poll_ns = number * TANDEM_NS_PER_US;
-		return true;
-	default:
-		return false;
-	}
-}
-
 static bool parse_option(int option, const char *value, struct options *options)
 {
 	struct tandem_bench_plan *plan = &options->plan;
@@ -123,17 +76,23 @@ static bool parse_option(int option, const char *value, struct options *options)
 		return tandem_bench_parse_bytes(value, 4096, UINT64_C(1) << 40,
 		                                &plan->load.region_bytes);
 	case 'e':
-		return parse_number(value, 1, 1000000, &plan->epochs);
+		return tandem_bench_parse_unsigned(value, 1, 1000000, &plan->epochs);
 	case 'm':
-		return parse_number(value, 0, 10000000, &plan->commits);
+		return tandem_bench_parse_unsigned(value, 0, 10000000, &plan->commits);
 	case 'H':
 		plan->has_huge_pages = true;
 		return true;
 	case 'j':
 		options->is_json = true;
 		return true;
+	case 'l':
+		options->is_listening = true;
+		return true;
+	case 'C':
+		options->peer_address = value;
+		return true;
 	default:
-		return parse_link_option(option, value, options);
+		return tandem_bench_link_option(option, value, &options->link);
 	}
 }
 

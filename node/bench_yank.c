@@ -258,36 +258,17 @@ static void report(const struct options *options, const struct figures *figures)
 
 static bool parse_option(int option, const char *value, struct options *options)
 {
-	uint64_t number = 0;
-	bool is_sound;
-
 	switch (option) {
-	case 'v':
-		options->link.provider = value;
-		return true;
-	case 'a':
-		options->link.address = value;
-		return true;
-	case 'c':
-		is_sound = tandem_bench_parse_number(value, 1, TANDEM_CHANNELS_MAX, &number);
-		options->link.channel_count = (unsigned)number;
-		return is_sound;
-	case 'd':
-		is_sound = tandem_bench_parse_number(value, 16, 4096, &number);
-		options->link.write_depth = (unsigned)number;
-		return is_sound;
 	case 'w':
 		return tandem_bench_parse_bytes(value, 1, TANDEM_WRITE_BYTES_MAX,
 		                                &options->write_bytes);
 	case 'r':
-		is_sound = tandem_bench_parse_number(value, 1, 1000000, &number);
-		options->rounds = (unsigned)number;
-		return is_sound;
+		return tandem_bench_parse_unsigned(value, 1, 1000000, &options->rounds);
 	case 'j':
 		options->is_json = true;
 		return true;
 	default:
-		return false;
+		return tandem_bench_link_option(option, value, &options->link);
 	}
 }
 
