@@ -8,9 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LIFE_S 900 /* nothing here has a deadline of its own */
@@ -43,23 +41,6 @@ void yardstick_fail(const char *what, int number)
 {
 	fprintf(stderr, "yardstick-rdma: %s: %s\n", what, strerror(number));
 	_exit(EXIT_FAILURE);
-}
-
-uint64_t yardstick_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
-double yardstick_cpu_seconds(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 void *yardstick_map(size_t bytes)

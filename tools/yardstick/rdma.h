@@ -7,6 +7,8 @@
 
 #include <rdma/rdma_cma.h>
 
+#include "measure.h"
+
 /* What bare verbs give to one thread a side that writes pages between two regions: the measure of
  * the rdma provider. It posts the list of pages that `tandem-bench transport` posts, in batches as
  * large and signalled as often. Nothing here is Tandem's; everything fails by ending the process.
@@ -96,8 +98,6 @@ struct yardstick_result {
 };
 
 _Noreturn void yardstick_fail(const char *what, int number);
-uint64_t yardstick_now_ns(void);
-double yardstick_cpu_seconds(void);
 void *yardstick_map(size_t bytes);
 
 void yardstick_plan_make(struct yardstick_plan *plan, const struct yardstick_options *options);

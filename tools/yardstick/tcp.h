@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "measure.h"
+
 /* What the kernel's TCP gives to one thread a side that scatters pages between two regions: the
  * measure of the tcp provider. Nothing here is Tandem's; everything fails by ending the process. */
 
@@ -70,8 +72,6 @@ struct yardstick_result {
 };
 
 _Noreturn void yardstick_fail(const char *what);
-uint64_t yardstick_now_ns(void);
-double yardstick_cpu_seconds(void);
 void *yardstick_map(size_t bytes);
 
 void yardstick_plan_make(struct yardstick_plan *plan, const struct yardstick_options *options);
