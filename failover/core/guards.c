@@ -41,7 +41,8 @@ bool tandem_machine_owns(const struct tandem_machine *machine)
 
 bool tandem_machine_needs_word(const struct tandem_machine *machine)
 {
-	return machine->config.pair.arbiter_type == TANDEM_ARBITER_MANUAL;
+	return machine->config.pair.arbiter_type == TANDEM_ARBITER_MANUAL ||
+	       machine->config.pair.arbiter_type == TANDEM_ARBITER_EXTERNAL;
 }
 
 static bool has_word(const struct tandem_machine *machine)

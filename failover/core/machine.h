@@ -74,10 +74,12 @@ enum tandem_action_type {
 	                       */
 	TANDEM_ACTION_CLOSE,  /* connection: its process attached anew */
 	TANDEM_ACTION_READ,   /* request */
-	TANDEM_ACTION_CAS,    /* request, expected, desired */
-	TANDEM_ACTION_BEAT,   /* heartbeats at once: the peer waits for this news */
-	TANDEM_ACTION_REPLY,  /* status, text: to the operator whose word this step was */
-	TANDEM_ACTION_NOTE,   /* note: a decision for the history */
+	TANDEM_ACTION_CAS,    /* request, expected, desired, needs_fence */
+	TANDEM_ACTION_ACKNOWLEDGE, /* the operator saw that the peer's node is off: the fencing that
+	                              the outstanding CAS waits for counts as done */
+	TANDEM_ACTION_BEAT,        /* heartbeats at once: the peer waits for this news */
+	TANDEM_ACTION_REPLY,       /* status, text: to the operator whose word this step was */
+	TANDEM_ACTION_NOTE,        /* note: a decision for the history */
 };
 
 #define TANDEM_ALARM_TABLE(X)                                                                      \
@@ -125,6 +127,7 @@ struct tandem_action {
 	struct tandem_control_message message; /* SEND, but `settings`: the shell has them */
 	struct tandem_record expected;         /* CAS; generation 0: never written */
 	struct tandem_record desired;
+	bool needs_fence; /* CAS, arbiter `fence`: only after the peer's node is off for certain */
 	struct tandem_note note;
 };
 

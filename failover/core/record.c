@@ -71,6 +71,12 @@ uint64_t tandem_record_heir(uint64_t standby_incarnation, uint64_t decision)
 	return heir;
 }
 
+bool tandem_record_is_kept_by_node(enum tandem_arbiter_type type)
+{
+	return type == TANDEM_ARBITER_MANUAL || type == TANDEM_ARBITER_FENCE ||
+	       type == TANDEM_ARBITER_EXTERNAL;
+}
+
 bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other)
 {
 	return one->generation == other->generation && one->decision == other->decision;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <tandem/control.h>
+#include <tandem/controller.h>
 
 /* What the register of a pair holds. Generation 0 means that it was never written. */
 #define TANDEM_RECORD_BYTES 108
@@ -29,6 +30,8 @@ int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_reco
 /* The incarnation that the decision `decision` gives to the program which starts from the copy of a
  * standby, never 0: so the record of a take-over names the copy that it was made from. */
 uint64_t tandem_record_heir(uint64_t standby_incarnation, uint64_t decision);
+/* Each node keeps records of its own, see enum tandem_arbiter_type. */
+bool tandem_record_is_kept_by_node(enum tandem_arbiter_type type);
 /* Same write: generation and decision. */
 bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other);
 

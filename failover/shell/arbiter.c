@@ -197,11 +197,18 @@ void tandem_arbiter_read(struct tandem_arbiter *arbiter, uint64_t request)
 }
 
 void tandem_arbiter_cas(struct tandem_arbiter *arbiter, uint64_t request,
-                        const struct tandem_record *expected, const struct tandem_record *desired)
+                        const struct tandem_record *expected, const struct tandem_record *desired,
+                        bool needs_fence)
 {
+	(void)needs_fence;
 	struct job job = {
 	        .type = JOB_CAS, .request = request, .expected = *expected, .desired = *desired};
 	add_job(arbiter, &job);
+}
+
+void tandem_arbiter_acknowledge(struct tandem_arbiter *arbiter)
+{
+	(void)arbiter;
 }
 
 void tandem_arbiter_adopt(struct tandem_arbiter *arbiter, const struct tandem_record *record)

@@ -30,9 +30,13 @@ TANDEM_MUST_CHECK int tandem_arbiter_new(struct event_base *base,
                                          struct tandem_arbiter **ret_arbiter,
                                          struct tandem_error *reterr_error);
 void tandem_arbiter_read(struct tandem_arbiter *arbiter, uint64_t request);
+/* `needs_fence`: arbiter `fence` answers WON only after the peer's node was switched off. */
 void tandem_arbiter_cas(struct tandem_arbiter *arbiter, uint64_t request,
-                        const struct tandem_record *expected, const struct tandem_record *desired);
-/* Arbiter `manual`: the peer says that it wrote this. No answer. */
+                        const struct tandem_record *expected, const struct tandem_record *desired,
+                        bool needs_fence);
+/* The operator saw that the peer's node is off: the fencing that is under way counts as done. */
+void tandem_arbiter_acknowledge(struct tandem_arbiter *arbiter);
+/* Registers of each node's own: the peer says that it wrote this. No answer. */
 void tandem_arbiter_adopt(struct tandem_arbiter *arbiter, const struct tandem_record *record);
 /* Returns at once: a thread that hangs in storage frees what it holds when the storage returns.
  * NULL is allowed. */

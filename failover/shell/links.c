@@ -66,14 +66,14 @@ static bool find_path(const struct tandem_pair *pair, const struct tandem_link_s
 	return false;
 }
 
-/* The operator is the arbiter: what the peer wrote by his word is this node's register too. */
+/* What the peer wrote by a word or after fencing is this node's register too. */
 static void adopt(struct tandem_pair *pair, const struct tandem_record *record)
 {
 	const struct tandem_record *known = &pair->machine.view.record;
 	bool is_newer =
 	        record->generation > known->generation ||
 	        (record->generation == known->generation && record->decision > known->decision);
-	if (pair->machine.config.pair.arbiter_type == TANDEM_ARBITER_MANUAL && is_newer)
+	if (tandem_record_is_kept_by_node(pair->machine.config.pair.arbiter_type) && is_newer)
 		tandem_arbiter_adopt(pair->arbiter, record);
 }
 

@@ -64,7 +64,10 @@ static void carry_out(struct tandem_pair *pair, const struct tandem_action *acti
 		return;
 	case TANDEM_ACTION_CAS:
 		tandem_arbiter_cas(pair->arbiter, action->request, &action->expected,
-		                   &action->desired);
+		                   &action->desired, action->needs_fence);
+		return;
+	case TANDEM_ACTION_ACKNOWLEDGE:
+		tandem_arbiter_acknowledge(pair->arbiter);
 		return;
 	case TANDEM_ACTION_BEAT:
 		tandem_links_beat(pair);

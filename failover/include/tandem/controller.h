@@ -19,9 +19,15 @@
 
 struct event_base;
 
+/* Where the register is. "Own": each node keeps records in a directory of its own, and they travel
+ * in heartbeats; what makes a node lead alone there is somebody's word that the other one does not.
+ */
 enum tandem_arbiter_type {
 	TANDEM_ARBITER_FILE = 1, /* a directory on storage that both nodes see; link(2) decides */
-	TANDEM_ARBITER_MANUAL,   /* the operator decides; the directory is this node's own */
+	TANDEM_ARBITER_MANUAL,   /* own; the operator's word */
+	TANDEM_ARBITER_ETCD,     /* a key of an etcd cluster; one transaction decides */
+	TANDEM_ARBITER_FENCE, /* own; the success of a command that switches the other node off */
+	TANDEM_ARBITER_EXTERNAL, /* own; the word of a cluster manager */
 };
 
 /* One heartbeat path. Both ends send from the address and port that they receive on. Pairs may

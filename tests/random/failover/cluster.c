@@ -244,6 +244,7 @@ static void carry_out(struct cluster *cluster, unsigned node, const struct tande
 	case TANDEM_ACTION_BEAT:
 		beat(cluster, node);
 		return;
+	case TANDEM_ACTION_ACKNOWLEDGE:
 	case TANDEM_ACTION_REPLY:
 		return;
 	case TANDEM_ACTION_NOTE:

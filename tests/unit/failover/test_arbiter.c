@@ -68,11 +68,11 @@ Test(arbiter, answers_in_the_order_asked_with_the_number_of_the_question)
 	wait_for(1);
 	cr_expect(last.type == TANDEM_EVENT_RECORD);
 	cr_expect(last.record.generation == 0);
-	tandem_arbiter_cas(arbiter, 2, &nothing, &first);
+	tandem_arbiter_cas(arbiter, 2, &nothing, &first, false);
 	wait_for(2);
 	cr_expect(last.type == TANDEM_EVENT_CAS_WON);
 	cr_expect(last.request == 2);
-	tandem_arbiter_cas(arbiter, 3, &nothing, &second);
+	tandem_arbiter_cas(arbiter, 3, &nothing, &second, false);
 	tandem_arbiter_read(arbiter, 4);
 	wait_for(4);
 	cr_expect(last.type == TANDEM_EVENT_RECORD);
@@ -85,8 +85,8 @@ Test(arbiter, a_lost_cas_brings_the_record_that_is_there)
 	struct tandem_record nothing = {.generation = 0}, first = make_record(1, 10);
 	struct tandem_record second = make_record(1, 20);
 	tandem_arbiter_read(arbiter, 1);
-	tandem_arbiter_cas(arbiter, 2, &nothing, &first);
-	tandem_arbiter_cas(arbiter, 3, &nothing, &second);
+	tandem_arbiter_cas(arbiter, 2, &nothing, &first, false);
+	tandem_arbiter_cas(arbiter, 3, &nothing, &second, false);
 	wait_for(3);
 	cr_expect(last.type == TANDEM_EVENT_CAS_LOST);
 	cr_expect(last.record.decision == 10);
@@ -120,7 +120,7 @@ Test(arbiter, a_register_that_went_back_is_not_believed)
 {
 	struct tandem_record nothing = {.generation = 0}, first = make_record(1, 10);
 	char path[160];
-	tandem_arbiter_cas(arbiter, 1, &nothing, &first);
+	tandem_arbiter_cas(arbiter, 1, &nothing, &first, false);
 	tandem_arbiter_read(arbiter, 2);
 	wait_for(2);
 	cr_expect(last.record.generation == 1);
@@ -129,7 +129,7 @@ Test(arbiter, a_register_that_went_back_is_not_believed)
 	tandem_arbiter_read(arbiter, 3);
 	wait_for(3);
 	cr_expect(last.type == TANDEM_EVENT_READ_FAILED);
-	tandem_arbiter_cas(arbiter, 4, &nothing, &first);
+	tandem_arbiter_cas(arbiter, 4, &nothing, &first, false);
 	wait_for(4);
 	cr_expect(last.type == TANDEM_EVENT_CAS_FAILED);
 }
