@@ -382,16 +382,18 @@ GUARD(take_over_is_due)
 	       (has_word(machine) || take_over_is_automatic(machine, now_ns));
 }
 
-/* The controller that won it is gone, and the standby it was won with has not started a program: a
- * record names the heir of one standby's copy, and a new life of the standby is another one. */
+/* The controller that won it is gone, or the standby attached anew meanwhile, and the standby it
+ * was won with has not started a program: a record names the heir of one standby's copy, and a new
+ * life of the standby is another one. */
 GUARD(take_over_is_interrupted)
 {
 	UNTIMED;
 	const struct tandem_record *record = record_of(machine);
 	const struct tandem_plane *standby = &machine->standby;
+	bool is_under_way = machine->take_over.decision == record->decision &&
+	                    machine->take_over.connection == standby->connection;
 	return owner_is_this_node(machine) && !record->is_pair && !tandem_machine_owns(machine) &&
-	       machine->take_over.decision != record->decision && standby->connection != 0 &&
-	       standby->has_copy &&
+	       !is_under_way && standby->connection != 0 && standby->has_copy &&
 	       record->owner_incarnation ==
 	               tandem_record_heir(standby->incarnation, record->decision);
 }

@@ -23,6 +23,7 @@ static void say(struct cluster *cluster, unsigned node, struct process *process,
 	uint64_t delay_ns = cluster_delay_in_order(cluster, &cluster->nodes[node].to_controller_ns);
 	struct item *item = cluster_post(cluster, ITEM_TO_CONTROLLER, node, delay_ns);
 	event->connection = process->connection;
+	item->life = cluster->nodes[node].filter.local_instance;
 	item->event = *event;
 }
 
@@ -60,6 +61,7 @@ void planes_end(struct cluster *cluster, unsigned node, struct process *process,
 		return;
 	tell(cluster, node, process, TANDEM_EVENT_DETACHED);
 	struct item *item = cluster_post(cluster, ITEM_TO_CONTROLLER, node, MS / 5);
+	item->life = cluster->nodes[node].filter.local_instance;
 	item->event.type = TANDEM_EVENT_ENDED;
 	item->event.message.kind = kind;
 	item->event.message.incarnation = process->incarnation;

@@ -28,6 +28,30 @@ Test(interrupted, a_controller_that_died_after_its_take_over_was_won_goes_on_wit
 	        "2734 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
 }
 
+/* Only its connection was lost, and FENCE or its answer with it. */
+Test(interrupted, a_standby_that_attaches_anew_goes_on_with_the_take_over)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	planes_close(&story, 1, story.nodes[1].standby.process.connection);
+	cluster_run(&story, 500 * MS);
+	expect_trace(
+	        "2197 b SECONDARY: the primary is lost: asking to take over\n"
+	        "2199 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	        "2199 b TAKING_OVER: fencing the old primary\n"
+	        "2230 b TAKING_OVER -> HALTED: the standby is gone, and its copy with it\n"
+	        "2230 b HALTED -> INIT: what was halted is gone\n"
+	        "2230 b alarm: the register was won but no program lead\n"
+	        "2232 b INIT -> JOINING: the register was read\n"
+	        "2242 b JOINING -> TAKING_OVER: going on with the take-over that this node had "
+	        "won\n"
+	        "2242 b TAKING_OVER: fencing the old primary\n"
+	        "2242 b alarm over: the register was won but no program lead\n"
+	        "2244 b TAKING_OVER: fenced: starting the program\n"
+	        "2254 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
+}
+
 Test(interrupted, a_standby_that_has_started_its_program_starts_no_second_one)
 {
 	begin_paired();
