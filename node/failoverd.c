@@ -90,11 +90,27 @@ static int load(struct failoverd *daemon, const struct arguments *arguments)
 	return rc;
 }
 
+_Static_assert(sizeof(((struct tandem_privileges *)0)->lock_refusal) ==
+                       TANDEM_CONTROLLER_REFUSAL_BYTES,
+               "one size of a refusal");
+
+/* Windows end between two milliseconds. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	if (!config)
+		return NULL;
+	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+	struct event_base *base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 static int start(struct failoverd *daemon, struct tandem_error *reterr_error)
 {
 	daemon->options.on_decision = on_decision;
 	daemon->options.context = daemon;
-	daemon->base = event_base_new();
+	daemon->base = new_base();
 	if (!daemon->base || catch_signals(daemon) < 0)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "event_base_new",
 		                        "no memory");
@@ -117,13 +133,14 @@ static void say_started(const struct failoverd *daemon, const struct tandem_priv
 	char state[256];
 	struct tandem_error error;
 	size_t count = daemon->options.pair_count;
+	const char *refusal = tandem_controller_real_time_refusal(daemon->controller);
 	tandem_log(TANDEM_LOG_INFO,
-	           "node %s of cluster %s: %zu pair%s, %zu heartbeat link%s; real-time: %s; "
-	           "memory locked: %s; heartbeats authenticated: %s",
+	           "node %s of cluster %s: %zu pair%s, %zu heartbeat link%s; real-time: %s%s; "
+	           "memory locked: %s%s; heartbeats authenticated: %s",
 	           daemon->node->name, daemon->config->cluster, count, count == 1 ? "" : "s",
 	           daemon->node->heartbeat_count, daemon->node->heartbeat_count == 1 ? "" : "s",
-	           privileges->is_real_time ? "yes" : "no (CAP_SYS_NICE or LimitRTPRIO)",
-	           privileges->is_locked ? "yes" : "no (CAP_IPC_LOCK or LimitMEMLOCK)",
+	           refusal[0] == 0 ? "yes" : "no, ", refusal,
+	           privileges->is_locked ? "yes" : "no, ", privileges->lock_refusal,
 	           is_authenticated(daemon) ? "yes" : "no (key_file)");
 	snprintf(state, sizeof(state), "READY=1\nSTATUS=node %s watches %zu pair%s",
 	         daemon->node->name, count, count == 1 ? "" : "s");
@@ -148,6 +165,9 @@ static int run(struct failoverd *daemon)
 	struct tandem_error error = {.code = 0};
 	struct tandem_privileges privileges;
 	tandem_privileges_take(&privileges);
+	daemon->options.is_memory_locked = privileges.is_locked;
+	memcpy(daemon->options.memory_lock_refusal, privileges.lock_refusal,
+	       sizeof(daemon->options.memory_lock_refusal));
 	if (start(daemon, &error) < 0) {
 		tandem_log(TANDEM_LOG_ERROR, "%s: %s", error.operation, error.detail);
 		return EXIT_FAILURE;

@@ -62,7 +62,7 @@ static void say_limits(const struct lines *lines, size_t rdma_count)
 		    "program: LimitMEMLOCK=infinity (or CAP_IPC_LOCK) for both");
 	else
 		say(lines, "memory lock: none for the data, no pair here uses RDMA");
-	say(lines, "tandem-failoverd: CAP_SYS_NICE or LimitRTPRIO=10 for real-time scheduling, "
+	say(lines, "tandem-failoverd: CAP_SYS_NICE or LimitRTPRIO=11 for real-time scheduling, "
 	           "CAP_IPC_LOCK or LimitMEMLOCK=infinity to stay in memory; it starts without, "
 	           "and says so");
 	say(lines, "trackers: none needs a privilege; pagemap needs Linux 6.7 or newer");

@@ -16,17 +16,24 @@ void tandem_detector_init(struct tandem_detector *detector, uint64_t interval_ns
 	                                     .link_count = link_count};
 }
 
-void tandem_detector_hear(struct tandem_detector *detector, size_t link, uint64_t now_ns)
+uint64_t tandem_detector_pace_ns(uint64_t interval_ns, uint32_t miss_count)
 {
-	TANDEM_ASSERT(link < detector->link_count);
-	if (tandem_detector_is_silent(detector, now_ns))
-		detector->back_ns = now_ns;
-	detector->heard_ns[link] = later(detector->heard_ns[link], now_ns);
+	uint64_t quarter_ns = interval_ns * miss_count / 4;
+	return interval_ns < quarter_ns ? interval_ns : quarter_ns;
 }
 
-uint64_t tandem_detector_tick(struct tandem_detector *detector, uint64_t now_ns)
+void tandem_detector_hear(struct tandem_detector *detector, size_t link, uint64_t heard_ns)
+{
+	TANDEM_ASSERT(link < detector->link_count);
+	if (tandem_detector_is_silent(detector, heard_ns))
+		detector->back_ns = heard_ns;
+	detector->heard_ns[link] = later(detector->heard_ns[link], heard_ns);
+}
+
+uint64_t tandem_detector_tick(struct tandem_detector *detector, uint64_t now_ns, uint64_t deaf_ns)
 {
 	uint64_t gap_ns = now_ns > detector->tick_ns ? now_ns - detector->tick_ns : 0;
+	gap_ns = later(gap_ns, deaf_ns);
 	detector->tick_ns = later(detector->tick_ns, now_ns);
 	if (gap_ns < detector->window_ns / 2)
 		return 0;

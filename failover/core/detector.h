@@ -20,11 +20,16 @@ struct tandem_detector {
 
 void tandem_detector_init(struct tandem_detector *detector, uint64_t interval_ns,
                           uint32_t miss_count, size_t link_count, uint64_t now_ns);
-/* `link` is below link_count. */
-void tandem_detector_hear(struct tandem_detector *detector, size_t link, uint64_t now_ns);
-/* To be called often. Returns 0, or for how long this node was not scheduled when that was half a
- * window or more; then all windows start again, because a node that slept may not accuse. */
-uint64_t tandem_detector_tick(struct tandem_detector *detector, uint64_t now_ns);
+/* How often a node must at least run so that half a window without running is no habit of its own:
+ * each interval, or each quarter of the window where that is shorter. */
+uint64_t tandem_detector_pace_ns(uint64_t interval_ns, uint32_t miss_count);
+/* `link` is below link_count; heard_ns is when it arrived, which a busy node learns later. */
+void tandem_detector_hear(struct tandem_detector *detector, size_t link, uint64_t heard_ns);
+/* To be called at least at the pace. deaf_ns: for how long at most, since the last call, nobody
+ * listened to the links. Returns 0, or for how long this node was not scheduled, the caller or who
+ * listens, when that was half a window or more; then all windows start again, because a node that
+ * slept may not accuse. */
+uint64_t tandem_detector_tick(struct tandem_detector *detector, uint64_t now_ns, uint64_t deaf_ns);
 /* The newest sign of life, or the restart when that is younger. */
 uint64_t tandem_detector_silent_since_ns(const struct tandem_detector *detector);
 bool tandem_detector_is_silent(const struct tandem_detector *detector, uint64_t now_ns);

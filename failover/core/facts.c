@@ -221,7 +221,8 @@ static bool absorb_plane(struct tandem_machine *machine, const struct tandem_eve
 
 static void absorb_heartbeat(struct tandem_machine *machine, const struct tandem_event *event)
 {
-	tandem_detector_hear(&machine->detector, event->link, event->now_ns);
+	tandem_detector_hear(&machine->detector, event->link,
+	                     event->heard_ns != 0 ? event->heard_ns : event->now_ns);
 	if (!event->has_news)
 		return;
 	machine->peer = event->statement;

@@ -60,7 +60,8 @@ static bool apply(struct tandem_machine *machine, const struct tandem_rules *rul
 
 static void feel_gap(struct tandem_machine *machine)
 {
-	uint64_t gap_ns = tandem_detector_tick(&machine->detector, machine->event->now_ns);
+	uint64_t gap_ns = tandem_detector_tick(&machine->detector, machine->event->now_ns,
+	                                       machine->event->deaf_ns);
 	if (gap_ns == 0)
 		return;
 	machine->unscheduled_ns = gap_ns;
@@ -158,7 +159,8 @@ uint64_t tandem_machine_deadline_ns(const struct tandem_machine *machine, uint64
 {
 	const struct tandem_controller_pair *pair = &machine->config.pair;
 	const struct tandem_detector *detector = &machine->detector;
-	uint64_t deadline_ns = now_ns + pair->heartbeat_interval_ns;
+	uint64_t deadline_ns = now_ns + tandem_detector_pace_ns(pair->heartbeat_interval_ns,
+	                                                        pair->heartbeat_miss_count);
 	uint64_t silent_ns = tandem_detector_silent_since_ns(detector) + detector->window_ns;
 	sooner(&deadline_ns, silent_ns, now_ns);
 	sooner(&deadline_ns, machine->program.session_heard_ns + detector->window_ns, now_ns);

@@ -147,9 +147,11 @@ struct tandem_event {
 	uint64_t request;                      /* answers of the arbiter */
 	struct tandem_record record;           /* RECORD, CAS_LOST */
 	size_t link;                           /* HEARTBEAT */
+	uint64_t heard_ns;                     /* HEARTBEAT: when it arrived; 0: now */
 	bool has_news;                         /* HEARTBEAT: statement is newer than the last */
 	struct tandem_statement statement;
 	uint64_t generation; /* PROMOTE: the one that the operator saw */
+	uint64_t deaf_ns;    /* for so long nobody listened to the links since the last event */
 };
 
 struct tandem_machine_config {
@@ -277,8 +279,8 @@ void tandem_machine_step(struct tandem_machine *machine, const struct tandem_eve
 /* What heartbeats say now. */
 void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now_ns,
                               struct tandem_statement *ret_statement);
-/* When time alone may next change something; a TICK at or before it, and every heartbeat interval.
- */
+/* When time alone may next change something: a TICK at or before it; never later than the pace at
+ * which a node must run to tell its own sleep from its peer's silence. */
 uint64_t tandem_machine_deadline_ns(const struct tandem_machine *machine, uint64_t now_ns);
 
 const char *tandem_state_name(enum tandem_state state);

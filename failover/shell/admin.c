@@ -4,7 +4,6 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 #include <json-c/json.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <tandem/memory.h>
@@ -55,11 +54,9 @@ static struct json_object *answer_status(struct tandem_controller *controller,
 		if (!one || one == &controller->pairs[i])
 			json_object_array_add(list, tandem_status_of_pair(&controller->pairs[i]));
 	}
-	int policy = sched_getscheduler(0);
 	json_object_object_add(object, "node", json_object_new_string(controller->options.node));
 	json_object_object_add(object, "process_id", json_object_new_int64(getpid()));
-	json_object_object_add(object, "realtime",
-	                       json_object_new_boolean(policy == SCHED_RR || policy == SCHED_FIFO));
+	tandem_status_add_timing(object, controller);
 	json_object_object_add(object, "pairs", list);
 	return object;
 }

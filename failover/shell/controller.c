@@ -71,7 +71,7 @@ static int open_all(struct tandem_controller *controller,
 	if (status == 0)
 		status = open_pairs(controller, options, reterr_error);
 	if (status == 0)
-		status = tandem_links_open(controller, reterr_error);
+		status = tandem_links_open(controller, options, reterr_error);
 	if (status == 0)
 		status = tandem_planes_open(controller, reterr_error);
 	if (status == 0)
@@ -109,8 +109,7 @@ void tandem_controller_free(struct tandem_controller *controller)
 		return;
 	tandem_admin_close(controller);
 	tandem_planes_close(controller);
-	if (controller->links)
-		tandem_links_close(controller);
+	tandem_links_close(controller);
 	for (size_t i = 0; i < controller->pair_count; i++)
 		tandem_pair_close(&controller->pairs[i]);
 	tandem_memory_free(controller->pairs);

@@ -70,7 +70,7 @@ static void carry_out(struct tandem_pair *pair, const struct tandem_action *acti
 		tandem_arbiter_acknowledge(pair->arbiter);
 		return;
 	case TANDEM_ACTION_BEAT:
-		tandem_links_beat(pair);
+		tandem_links_publish(pair, true);
 		return;
 	case TANDEM_ACTION_REPLY:
 		pair->reply_status = action->status;
@@ -86,8 +86,7 @@ static void arm_timer(struct tandem_pair *pair)
 {
 	uint64_t now_ns = tandem_clock_now_ns();
 	uint64_t at_ns = tandem_machine_deadline_ns(&pair->machine, now_ns);
-	if (pair->beat_next_ns < at_ns)
-		at_ns = pair->beat_next_ns;
+	pair->timer_due_ns = at_ns;
 	uint64_t wait_ns = at_ns > now_ns ? at_ns - now_ns : 0;
 	struct timeval wait = {
 	        .tv_sec = (time_t)(wait_ns / TANDEM_NS_PER_S),
@@ -107,10 +106,9 @@ static void keep_detail(struct tandem_pair *pair, const char *text)
 	}
 }
 
-void tandem_pair_feed(struct tandem_pair *pair, struct tandem_event *event)
+static void step(struct tandem_pair *pair, struct tandem_event *event)
 {
 	struct tandem_actions *actions = &pair->controller->actions;
-	event->now_ns = tandem_clock_now_ns();
 	event->wall_ns = tandem_clock_wall_ns();
 	pair->was_refused = false;
 	pair->reply_text = NULL;
@@ -118,20 +116,49 @@ void tandem_pair_feed(struct tandem_pair *pair, struct tandem_event *event)
 	tandem_machine_step(&pair->machine, event, actions);
 	for (size_t i = 0; i < actions->count; i++)
 		carry_out(pair, &actions->list[i]);
+}
+
+static void feel_lateness(struct tandem_pair *pair, uint64_t due_ns, uint64_t now_ns)
+{
+	if (due_ns != 0)
+		tandem_histogram_add(&pair->controller->late_ns,
+		                     now_ns > due_ns ? now_ns - due_ns : 0);
+}
+
+/* The clock is read before the mailbox: a heartbeat that waits there is a sign of life that came
+ * before the event, and a loop that loses the processor in between must not miss it. */
+void tandem_pair_feed(struct tandem_pair *pair, struct tandem_event *event)
+{
+	struct tandem_links_events heard;
+	uint64_t now_ns = tandem_clock_now_ns();
+	tandem_links_take(pair, &heard);
+	feel_lateness(pair, heard.since_ns, now_ns);
+	for (size_t i = 0; i < heard.count; i++) {
+		heard.list[i].now_ns = now_ns;
+		heard.list[i].deaf_ns = heard.deaf_ns;
+		step(pair, &heard.list[i]);
+	}
+	event->now_ns = now_ns;
+	event->deaf_ns = heard.count == 0 ? heard.deaf_ns : 0;
+	step(pair, event);
+	tandem_links_publish(pair, false);
 	arm_timer(pair);
+}
+
+void tandem_pair_listen(struct tandem_pair *pair)
+{
+	struct tandem_event event = {.type = TANDEM_EVENT_TICK};
+	tandem_links_complain(pair);
+	tandem_pair_feed(pair, &event);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct tandem_pair *pair = context;
-	struct tandem_event event = {.type = TANDEM_EVENT_TICK};
 	(void)fd;
 	(void)what;
-	tandem_pair_feed(pair, &event);
-	if (tandem_clock_now_ns() < pair->beat_next_ns)
-		return;
-	tandem_links_beat(pair);
-	arm_timer(pair);
+	feel_lateness(pair, pair->timer_due_ns, tandem_clock_now_ns());
+	tandem_pair_listen(pair);
 }
 
 static void on_answer(void *context, const struct tandem_arbiter_answer *answer)
@@ -154,7 +181,6 @@ int tandem_pair_open(struct tandem_pair *pair, struct tandem_controller *control
 	struct tandem_machine_config config = {.pair = *options};
 	memcpy(config.node, controller->options.node, sizeof(config.node));
 	pair->controller = controller;
-	pair->filter.local_instance = controller->instance;
 	tandem_machine_init(&pair->machine, &config, tandem_random_unique(), tandem_clock_now_ns());
 	pair->timer = evtimer_new(controller->base, on_timer, pair);
 	struct timeval at_once = {0};

@@ -2,10 +2,10 @@
 #define TANDEM_FAILOVER_SERVICE_H
 
 #include <event2/event.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include <sys/types.h>
 
 #include <tandem/controller.h>
+#include <tandem/histogram.h>
 #include <tandem/rate.h>
 
 #include "core/heartbeat.h"
@@ -13,27 +13,12 @@
 #include "shell/arbiter.h"
 #include "shell/history.h"
 
-/* The parts of the service of one node. One loop thread owns all of it; heartbeats run on the loop
- * too, on purpose: a controller whose loop hangs is not alive and must not say so. */
+/* The parts of the service of one node. One loop thread owns all of it but the heartbeat sockets,
+ * which the detector's thread has (pulse.h): the loop tells it what to say. */
 
 #define TANDEM_WATCHES_MAX     8 /* processes of one pair whose end is awaited */
 #define TANDEM_CONNECTIONS_MAX (4 * TANDEM_CONTROLLER_PAIRS_MAX)
 #define TANDEM_ADMINS_MAX      16
-
-/* A heartbeat socket; pairs with the same local address and port share it. */
-struct tandem_link_socket {
-	struct tandem_controller *controller;
-	int fd;
-	struct event *event;
-	char address[64];
-	uint16_t port;
-};
-
-struct tandem_link_path {
-	struct tandem_link_socket *socket;
-	struct sockaddr_storage peer;
-	socklen_t peer_length;
-};
 
 /* The end of a process is noticed by its pidfd, also after its connection closed. */
 struct tandem_watch {
@@ -59,13 +44,10 @@ struct tandem_pair {
 	struct tandem_controller *controller;
 	struct tandem_machine machine;
 	struct tandem_arbiter *arbiter;
-	struct tandem_heartbeat_filter filter;
-	struct tandem_link_path paths[TANDEM_CONTROLLER_LINKS_MAX];
 	struct tandem_watch watches[TANDEM_WATCHES_MAX];
 	struct event *timer;
-	uint64_t beat_next_ns;
-	uint64_t beat_sequence;
-	uint64_t refused_count; /* heartbeats */
+	uint64_t timer_due_ns;
+	uint64_t refused_told_count; /* heartbeats that were refused, as last complained about */
 	char arbiter_detail[200];
 	char plane_detail[200]; /* what a data plane gave as its reason, for the note of the step */
 	bool was_refused;       /* the last event's connection */
@@ -82,8 +64,11 @@ struct tandem_controller {
 	int lock_fd;
 	struct tandem_pair *pairs;
 	size_t pair_count;
-	struct tandem_link_socket *links;
-	size_t link_count;
+	struct tandem_pulse *pulse;
+	struct event *news; /* of the pulse */
+	char real_time_refusal[TANDEM_CONTROLLER_REFUSAL_BYTES];
+	uint64_t stray_told_count;
+	struct tandem_histogram late_ns; /* of the loop, with timers and with what was heard */
 	struct tandem_connection connections[TANDEM_CONNECTIONS_MAX];
 	struct evconnlistener *plane_listener;
 	struct evconnlistener *admin_listener;
@@ -104,11 +89,31 @@ void tandem_pair_close(struct tandem_pair *pair);
 void tandem_pair_feed(struct tandem_pair *pair, struct tandem_event *event);
 struct tandem_pair *tandem_pair_find(struct tandem_controller *controller, const char *name);
 
-/* links.c */
+/* Steps the machine for what its peer said meanwhile. */
+void tandem_pair_listen(struct tandem_pair *pair);
+
+/* links.c: heartbeats, which the pulse sends and receives. */
+struct tandem_links_events {
+	uint64_t since_ns; /* when the first of them came */
+	uint64_t deaf_ns;  /* for how long at most nobody listened */
+	size_t count;
+	struct tandem_event list[TANDEM_CONTROLLER_LINKS_MAX];
+};
+
 TANDEM_MUST_CHECK int tandem_links_open(struct tandem_controller *controller,
+                                        const struct tandem_controller_options *options,
                                         struct tandem_error *reterr_error);
 void tandem_links_close(struct tandem_controller *controller);
-void tandem_links_beat(struct tandem_pair *pair);
+/* What was heard since the last call. */
+void tandem_links_take(struct tandem_pair *pair, struct tandem_links_events *ret_events);
+/* What heartbeats say from now on; is_urgent: and at once. */
+void tandem_links_publish(struct tandem_pair *pair, bool is_urgent);
+/* Tells the operator of heartbeats that were refused. */
+void tandem_links_complain(struct tandem_pair *pair);
+uint64_t tandem_links_refused_count(const struct tandem_pair *pair);
+/* Nanoseconds between the heartbeats that arrived on a link of the pair. */
+void tandem_links_gaps(const struct tandem_pair *pair, size_t link,
+                       struct tandem_histogram *ret_gaps_ns);
 
 /* planes.c: data planes. */
 TANDEM_MUST_CHECK int tandem_planes_open(struct tandem_controller *controller,

@@ -7,6 +7,8 @@
 #include <tandem/clock.h>
 #include <time.h>
 
+#include "shell/pulse.h"
+
 static void add(struct json_object *object, const char *key, struct json_object *value)
 {
 	json_object_object_add(object, key, value);
@@ -152,9 +154,38 @@ static struct json_object *list_alarms(const struct tandem_machine *machine)
 	return list;
 }
 
-static struct json_object *list_links(const struct tandem_machine *machine, uint64_t now_ns)
+struct json_object *tandem_status_spread(const struct tandem_histogram *spread_ns)
 {
+	struct json_object *object = json_object_new_object();
+	add(object, "p50_ms",
+	    tandem_status_number(tandem_histogram_at(spread_ns, 500), TANDEM_NS_PER_MS));
+	add(object, "p99_ms",
+	    tandem_status_number(tandem_histogram_at(spread_ns, 990), TANDEM_NS_PER_MS));
+	add(object, "max_ms", tandem_status_number(spread_ns->max, TANDEM_NS_PER_MS));
+	add_count(object, "count", spread_ns->count);
+	return object;
+}
+
+void tandem_status_add_timing(struct json_object *object, struct tandem_controller *controller)
+{
+	struct json_object *lateness = json_object_new_object();
+	const char *refusal = tandem_controller_real_time_refusal(controller);
+	struct tandem_histogram late_ns;
+	tandem_pulse_lateness(controller->pulse, &late_ns);
+	add(lateness, "heartbeats", tandem_status_spread(&late_ns));
+	add(lateness, "loop", tandem_status_spread(&controller->late_ns));
+	add_flag(object, "realtime", refusal[0] == 0);
+	add_text(object, "realtime_refusal", refusal);
+	add_flag(object, "memory_locked", controller->options.is_memory_locked);
+	add_text(object, "memory_lock_refusal", controller->options.memory_lock_refusal);
+	add(object, "lateness", lateness);
+}
+
+static struct json_object *list_links(const struct tandem_pair *pair, uint64_t now_ns)
+{
+	const struct tandem_machine *machine = &pair->machine;
 	struct json_object *list = json_object_new_array();
+	struct tandem_histogram gaps_ns;
 	for (size_t i = 0; i < machine->config.pair.link_count; i++) {
 		const struct tandem_controller_link *link = &machine->config.pair.links[i];
 		struct json_object *entry = json_object_new_object();
@@ -162,6 +193,8 @@ static struct json_object *list_links(const struct tandem_machine *machine, uint
 		add_count(entry, "port", link->peer_port);
 		add_age(entry, "heard_ms", machine->detector.heard_ns[i], now_ns);
 		add_flag(entry, "up", tandem_detector_link_is_up(&machine->detector, i, now_ns));
+		tandem_links_gaps(pair, i, &gaps_ns);
+		add(entry, "gaps", tandem_status_spread(&gaps_ns));
 		json_object_array_add(list, entry);
 	}
 	return list;
@@ -177,8 +210,8 @@ static struct json_object *describe_peer(const struct tandem_pair *pair, uint64_
 	add_text(peer, "state",
 	         heard_ns != 0 ? tandem_state_name((enum tandem_state)machine->peer.state)
 	                       : "unknown");
-	add_count(peer, "refused_heartbeats", pair->refused_count);
-	add(peer, "links", list_links(machine, now_ns));
+	add_count(peer, "refused_heartbeats", tandem_links_refused_count(pair));
+	add(peer, "links", list_links(pair, now_ns));
 	return peer;
 }
 

@@ -7,6 +7,8 @@
 
 /* What the operator sees; the caller owns what is returned, NULL when there is no memory. */
 struct json_object *tandem_status_of_pair(const struct tandem_pair *pair);
+/* What the node's timing rests on: real-time priority, locked memory, how late its threads were. */
+void tandem_status_add_timing(struct json_object *object, struct tandem_controller *controller);
 /* `pair` NULL: of all. */
 struct json_object *tandem_status_of_history(const struct tandem_history *history,
                                              const char *pair);
@@ -14,6 +16,8 @@ struct json_object *tandem_status_of_history(const struct tandem_history *histor
 struct json_object *tandem_status_of_stats(const char *directory, const char *pair);
 /* stats.c: the data channels of the same file, an empty list without it. */
 struct json_object *tandem_status_of_channels(const char *directory, const char *pair);
+/* p50_ms, p99_ms, max_ms and count. */
+struct json_object *tandem_status_spread(const struct tandem_histogram *spread_ns);
 /* Milliseconds and so on with three digits behind the point. */
 struct json_object *tandem_status_number(uint64_t value, uint64_t unit);
 /* "2026-11-21T06:40:00.123Z" */

@@ -10,12 +10,14 @@
 
 /* The failover controller of one node, all its pairs, as a service on a libevent loop. It listens
  * for data planes on RUN_DIR/failoverd.sock and for the operator on RUN_DIR/admin.sock, sends and
- * receives heartbeats, asks the arbiter, and decides (DESIGN section 5). */
-#define TANDEM_CONTROLLER_LINKS_MAX  4
-#define TANDEM_CONTROLLER_PAIRS_MAX  64
-#define TANDEM_CONTROLLER_PATH_BYTES 96 /* directories; a socket name must still fit behind one */
-#define TANDEM_CONTROLLER_KEY_BYTES  16
-#define TANDEM_ADMIN_SOCKET          "admin.sock"
+ * receives heartbeats on a thread of their own, asks the arbiter, and decides (DESIGN section 5).
+ */
+#define TANDEM_CONTROLLER_LINKS_MAX     4
+#define TANDEM_CONTROLLER_PAIRS_MAX     64
+#define TANDEM_CONTROLLER_PATH_BYTES    96 /* directories; a socket name must still fit behind one */
+#define TANDEM_CONTROLLER_KEY_BYTES     16
+#define TANDEM_CONTROLLER_REFUSAL_BYTES 160
+#define TANDEM_ADMIN_SOCKET             "admin.sock"
 
 struct event_base;
 
@@ -84,6 +86,9 @@ struct tandem_controller_options {
 	char run_directory[TANDEM_CONTROLLER_PATH_BYTES];
 	const struct tandem_controller_pair *pairs; /* copied by tandem_controller_new() */
 	size_t pair_count;                          /* 1..TANDEM_CONTROLLER_PAIRS_MAX */
+	/* For status: whether the program locked its memory, and why not. */
+	bool is_memory_locked;
+	char memory_lock_refusal[TANDEM_CONTROLLER_REFUSAL_BYTES];
 	/* One line of each decision, for the program's log; may be NULL. `line` is borrowed for the
 	 * call, which comes on the loop's thread. */
 	void (*on_decision)(void *context, bool is_alarm, const char *line);
@@ -99,14 +104,18 @@ TANDEM_MUST_CHECK int tandem_controller_options_validate(
 
 struct tandem_controller;
 
-/* Starts the service on `base` (borrowed until tandem_controller_free()); everything happens while
- * that loop is dispatched, by its thread. Copies the options. TANDEM_E_CONFIG as validate says;
- * TANDEM_E_SYSTEM when a socket or directory cannot be made or another controller runs on the same
- * run directory; TANDEM_E_MEMORY. */
+/* Starts the service on `base` (borrowed until tandem_controller_free()); everything is decided
+ * while that loop is dispatched, by its thread; while it is not, the heartbeats stop. Copies the
+ * options. TANDEM_E_CONFIG as validate says; TANDEM_E_SYSTEM when a socket or directory cannot be
+ * made or another controller runs on the same run directory; TANDEM_E_MEMORY. */
 TANDEM_MUST_CHECK int tandem_controller_new(struct event_base *base,
                                             const struct tandem_controller_options *options,
                                             struct tandem_controller **ret_controller,
                                             struct tandem_error *reterr_error);
+
+/* Why the heartbeats' thread has no real-time priority, with what it would need; "" when it has
+ * one. Borrowed until the next call. */
+const char *tandem_controller_real_time_refusal(struct tandem_controller *controller);
 
 /* Ends it: data planes see their socket close, the peer silence; decides nothing. NULL is allowed.
  */

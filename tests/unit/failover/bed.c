@@ -94,6 +94,8 @@ static void fill_node(unsigned node, const uint16_t ports[2])
 	options->pairs = pair;
 	options->pair_count = 1;
 	options->on_decision = on_decision;
+	snprintf(options->memory_lock_refusal, sizeof(options->memory_lock_refusal),
+	         "the test asked for none");
 }
 
 int bed_start_controller(unsigned node, struct tandem_error *reterr_error)

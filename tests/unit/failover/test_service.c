@@ -139,6 +139,42 @@ Test(service, one_controller_a_run_directory)
 	cr_expect(strstr(error.detail, "another controller") != NULL, "%s", error.detail);
 }
 
+static struct json_object *timing;
+
+/* Both links have been heard several times. */
+static bool has_gaps(void)
+{
+	json_object_put(timing);
+	timing = bed_ask(0, "{\"command\":\"status\"}");
+	struct json_object *peer = json_object_object_get(pair_of(timing), "peer");
+	struct json_object *link =
+	        json_object_array_get_idx(json_object_object_get(peer, "links"), 0);
+	struct json_object *gaps = json_object_object_get(link, "gaps");
+	return json_object_get_int64(json_object_object_get(gaps, "count")) >= 5 &&
+	       number_at(gaps, "p50_ms") > 0 &&
+	       number_at(gaps, "p99_ms") >= number_at(gaps, "p50_ms") &&
+	       number_at(gaps, "max_ms") >= number_at(gaps, "p99_ms");
+}
+
+static void expect_refusal_unless(const char *flag, const char *reason)
+{
+	bool is_set = json_object_get_boolean(json_object_object_get(timing, flag));
+	const char *text = json_object_get_string(json_object_object_get(timing, reason));
+	cr_expect(is_set == (text[0] == 0), "%s: %s", flag, text);
+}
+
+Test(service, the_operator_sees_what_its_timing_rests_on)
+{
+	timing = NULL;
+	bed_wait_until(has_gaps, "the gaps between heartbeats");
+	struct json_object *lateness = json_object_object_get(timing, "lateness");
+	cr_expect(number_at(json_object_object_get(lateness, "heartbeats"), "count") > 0);
+	cr_expect(number_at(json_object_object_get(lateness, "loop"), "count") > 0);
+	expect_refusal_unless("realtime", "realtime_refusal");
+	expect_refusal_unless("memory_locked", "memory_lock_refusal");
+	json_object_put(timing);
+}
+
 static mode_t mode_of(const char *name)
 {
 	char path[160];
