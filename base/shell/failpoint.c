@@ -11,11 +11,12 @@
 enum action {
 	ACTION_KILL,
 	ACTION_KILL_GROUP,
+	ACTION_STOP,
 	ACTION_STOP_GROUP,
 	ACTION_COUNT,
 };
 
-static const char *const action_names[ACTION_COUNT] = {"kill", "killgroup", "stopgroup"};
+static const char *const action_names[ACTION_COUNT] = {"kill", "killgroup", "stop", "stopgroup"};
 
 int tandem_failpoint_armed;
 
@@ -28,7 +29,8 @@ static atomic_ulong pass_count;
 static void refuse(const char *text)
 {
 	fprintf(stderr,
-	        "TANDEM_FAILPOINT is '%s'; it must be NAME:kill|killgroup|stopgroup:COUNT\n", text);
+	        "TANDEM_FAILPOINT is '%s'; it must be NAME:kill|killgroup|stop|stopgroup:COUNT\n",
+	        text);
 	exit(2);
 }
 
@@ -73,6 +75,9 @@ void tandem_failpoint_pass(const char *name)
 		break;
 	case ACTION_KILL_GROUP:
 		kill(0, SIGKILL);
+		break;
+	case ACTION_STOP:
+		kill(getpid(), SIGSTOP);
 		break;
 	case ACTION_STOP_GROUP:
 		kill(0, SIGSTOP);

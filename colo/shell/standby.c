@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <tandem/clock.h>
+#include <tandem/failpoint.h>
 #include <tandem/memory.h>
 #include <tandem/random.h>
 
@@ -125,9 +126,11 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	                                         .generation = generation};
 	struct tandem_error error;
 
+	TANDEM_FAILPOINT("standby_fence");
 	tandem_standby_step(standby, &event);
 	tandem_standby_end_session(standby, "fenced by order of the controller");
 	tandem_standby_finish_apply(standby);
+	TANDEM_FAILPOINT("standby_fenced");
 	if (tandem_secondary_is_promotable(&standby->core)) {
 		tandem_standby_report(standby, &message);
 		return;
@@ -172,6 +175,7 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 		standby->activated_incarnation = order->incarnation;
 		tandem_standby_publish(standby);
 		tandem_image_done(&standby->image, false);
+		TANDEM_FAILPOINT("standby_activate");
 		code = standby->options.activate(standby->options.argument, &activation, &error);
 	}
 	if (code < 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <tandem/clock.h>
+#include <tandem/failpoint.h>
 
 #define SLICE_PAGES  4096u /* applied between two looks at the session */
 #define REFUSALS_MAX 16u   /* lines a second */
@@ -37,6 +38,7 @@ static void on_notified(struct tandem_standby *standby, const struct tandem_sess
 
 	if (tandem_secondary_is_stale(&standby->core, event->immediate))
 		return; /* [C24] */
+	TANDEM_FAILPOINT("standby_seal");
 	if (!standby->has_inbox || tandem_inbox_take(&standby->inbox, event->channel,
 	                                             event->immediate, &trailer, &error) < 0) {
 		if (standby->has_inbox)
@@ -175,10 +177,12 @@ void tandem_standby_apply_slice(struct tandem_standby *standby)
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_APPLIED};
 	uint32_t pages = 0;
 
+	TANDEM_FAILPOINT("standby_apply");
 	while (pages < SLICE_PAGES) {
 		const struct tandem_run *run = tandem_inbox_next_run(&standby->inbox);
 
 		if (run == NULL) {
+			TANDEM_FAILPOINT("standby_applied");
 			event.is_done = true;
 			event.elapsed_ns = tandem_clock_now_ns() - standby->committed_at_ns;
 			break;
@@ -330,6 +334,7 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 		tandem_standby_refuse_session(standby, session, code, reason);
 		return;
 	}
+	TANDEM_FAILPOINT("standby_hello");
 	standby->last_refusal[0] = '\0';
 	tandem_standby_end_session(standby, "a new session takes its place");
 	tandem_standby_set_session(standby, session);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <tandem/clock.h>
+#include <tandem/failpoint.h>
 #include <tandem/memory.h>
 
 static int expose(struct tandem_standby *standby, struct tandem_error *reterr_error)
@@ -70,6 +71,7 @@ static void do_prepare(struct tandem_standby *standby)
 	struct tandem_error error;
 
 	if (prepare(standby, &error) == 0) {
+		TANDEM_FAILPOINT("standby_prepared");
 		event.is_fresh = standby->is_fresh;
 		tandem_standby_step(standby, &event);
 		return;
@@ -88,12 +90,14 @@ static void do_commit(struct tandem_standby *standby)
 {
 	const struct tandem_inbox_epoch *epoch = &standby->inbox.committed;
 
+	TANDEM_FAILPOINT("standby_commit");
 	tandem_inbox_commit(&standby->inbox);
 	standby->committed_at_ns = tandem_clock_now_ns();
 	standby->is_fresh = false;
 	standby->state_bytes = epoch->state_bytes;
 	memcpy(standby->state, epoch->state, epoch->state_bytes);
 	tandem_standby_publish(standby);
+	TANDEM_FAILPOINT("standby_committed");
 }
 
 static void do_report_up(struct tandem_standby *standby, uint64_t incarnation)

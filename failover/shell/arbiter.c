@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <tandem/failpoint.h>
 #include <tandem/memory.h>
 #include <unistd.h>
 
@@ -131,6 +132,8 @@ static void swap_register(struct shared *shared, const struct job *job,
 		answer->type =
 		        types[tandem_register_cas(shared->directory, &job->expected, &job->desired,
 		                                  &answer->record, &answer->error)];
+	if (answer->type == TANDEM_EVENT_CAS_WON)
+		TANDEM_FAILPOINT("cas_won");
 }
 
 static void do_job(struct shared *shared, const struct job *job)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <tandem/clock.h>
+#include <tandem/failpoint.h>
 #include <tandem/random.h>
 
 static void record_note(struct tandem_pair *pair, const struct tandem_note *note)
@@ -34,6 +35,22 @@ static void refuse(struct tandem_pair *pair, const struct tandem_action *action)
 	snprintf(line, sizeof(line), "pair %s: a data plane was refused: %s", message.pair,
 	         action->text);
 	tandem_service_complain(pair->controller, line);
+}
+
+/* Where a test ends a controller: before and after what is hard to undo. */
+static void pass_failpoint(const struct tandem_action *action, bool is_done)
+{
+	enum tandem_control_type type = action->message.type;
+	if (action->type == TANDEM_ACTION_CAS)
+		tandem_failpoint_pass(is_done ? "cas_asked" : "cas");
+	if (action->type != TANDEM_ACTION_SEND)
+		return;
+	if (type == TANDEM_CONTROL_FENCE)
+		tandem_failpoint_pass(is_done ? "fence_sent" : "fence");
+	if (type == TANDEM_CONTROL_ACTIVATE)
+		tandem_failpoint_pass(is_done ? "activate_sent" : "activate");
+	if (type == TANDEM_CONTROL_LEAD)
+		tandem_failpoint_pass(is_done ? "lead_sent" : "lead");
 }
 
 static void send_message(struct tandem_pair *pair, const struct tandem_action *action)
@@ -82,6 +99,15 @@ static void carry_out(struct tandem_pair *pair, const struct tandem_action *acti
 	}
 }
 
+static void carry_out_at_failpoints(struct tandem_pair *pair, const struct tandem_action *action)
+{
+	if (tandem_failpoint_armed)
+		pass_failpoint(action, false);
+	carry_out(pair, action);
+	if (tandem_failpoint_armed)
+		pass_failpoint(action, true);
+}
+
 static void arm_timer(struct tandem_pair *pair)
 {
 	uint64_t now_ns = tandem_clock_now_ns();
@@ -115,7 +141,7 @@ static void step(struct tandem_pair *pair, struct tandem_event *event)
 	keep_detail(pair, event->message.text);
 	tandem_machine_step(&pair->machine, event, actions);
 	for (size_t i = 0; i < actions->count; i++)
-		carry_out(pair, &actions->list[i]);
+		carry_out_at_failpoints(pair, &actions->list[i]);
 }
 
 static void feel_lateness(struct tandem_pair *pair, uint64_t due_ns, uint64_t now_ns)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <tandem/clock.h>
+#include <tandem/failpoint.h>
 #include <unistd.h>
 
 #define PACKETS_MAX       16 /* of one data plane before other events get their turn */
@@ -195,6 +196,10 @@ static void take_packet(struct tandem_connection *connection, const uint8_t *byt
 	                             .connection = connection->id,
 	                             .message = message};
 	struct tandem_pair *pair = connection->pair;
+	if (type == TANDEM_EVENT_FENCED)
+		TANDEM_FAILPOINT("fenced");
+	if (type == TANDEM_EVENT_COPIED)
+		TANDEM_FAILPOINT("copied");
 	tandem_pair_feed(pair, &event);
 	tell_lost_session(pair, &message);
 	tell_report(pair, &message);

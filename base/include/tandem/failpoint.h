@@ -3,8 +3,8 @@
 
 /* Named places where a test ends or stops this process. The environment variable TANDEM_FAILPOINT
  * says "NAME:ACTION:COUNT": at the COUNT-th passage (1 is the first) of NAME do ACTION: `kill`
- * (SIGKILL to itself), `killgroup` (SIGKILL to its process group), `stopgroup` (SIGSTOP to it).
- * Unset costs one load. Any thread. */
+ * (SIGKILL to itself), `killgroup` (SIGKILL to its process group), `stop` and `stopgroup`
+ * (SIGSTOP). Unset costs one load. Any thread. */
 #define TANDEM_FAILPOINT(name)                                                                     \
 	do {                                                                                       \
 		if (tandem_failpoint_armed)                                                        \

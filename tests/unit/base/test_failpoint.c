@@ -46,10 +46,13 @@ Test(failpoint, kills_at_the_counted_passage_only)
 	cr_assert(is_killed(run_child("seal:killgroup:1", "seal", 1)));
 }
 
-Test(failpoint, stops_the_group)
+Test(failpoint, stops)
 {
-	int status = run_child("seal:stopgroup:1", "seal", 1);
-	cr_assert(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	static const char *const values[] = {"seal:stop:1", "seal:stopgroup:1"};
+	for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		int status = run_child(values[i], "seal", 1);
+		cr_assert(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP, "%s", values[i]);
+	}
 }
 
 Test(failpoint, unset_is_not_armed)
