@@ -42,6 +42,27 @@ class NodeLayout:
         return self.run_directory / f"{PAIR}.stats"
 
 
+class KeyValue:
+    """The protected program of most tests; what else is to be protected is made alike."""
+
+    name = "tandem-kv"
+
+    def path(self, programs):
+        return programs / self.name
+
+    def arguments(self, node):
+        return ["--pair", PAIR, "--run-dir", str(node.run_directory), "--listen", node.listen_at]
+
+    def promote_command(self, nodes):
+        """One command for both nodes, as one file serves both."""
+        places = " ".join(f"{node.name}) at={node.listen_at} ;;" for node in nodes.values())
+        return (
+            f"case $TANDEM_NODE in {places} esac; "
+            'exec "$TANDEM_BIN_DIR/tandem-kv" --pair "$TANDEM_PAIR" --run-dir "$TANDEM_RUN_DIR"'
+            " --listen $at"
+        )
+
+
 @dataclass
 class Layout:
     """Both nodes; files below one directory, images below one on a memory file system."""
@@ -53,6 +74,7 @@ class Layout:
     provider: str = "tcp"
     tracker: str = "auto"
     pair_options: dict = field(default_factory=dict)  # further keys of the pair, as written
+    program: object = field(default_factory=KeyValue)
     key: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @property
@@ -96,23 +118,12 @@ class Layout:
             f'    name = "{PAIR}";\n'
             f"    nodes = [{', '.join(_quote(name) for name in self.nodes)}];\n"
             f'    arbiter = {{ type = "file"; path = {_quote(str(self.arbiter))}; }};\n'
-            f"    promote = {{ command = {_quote(self.promote_command())}; }};\n"
+            f"    promote = {{ command = {_quote(self.program.promote_command(self.nodes))}; }};\n"
             f'    provider = "{self.provider}";\n'
             f'    tracker = "{self.tracker}";\n'
             f"    key_file = {_quote(str(self.key_path))};\n"
             f"{options}"
             "  }\n);\n"
-        )
-
-    def promote_command(self):
-        """One command for both nodes, as one file serves both."""
-        places = " ".join(
-            f"{node.name}) at={node.listen_at} ;;" for node in self.nodes.values()
-        )
-        return (
-            f"case $TANDEM_NODE in {places} esac; "
-            'exec "$TANDEM_BIN_DIR/tandem-kv" --pair "$TANDEM_PAIR" --run-dir "$TANDEM_RUN_DIR"'
-            " --listen $at"
         )
 
 

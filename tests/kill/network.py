@@ -80,10 +80,11 @@ class Network:
         _run("ip", "-n", namespace, "address", "add", f"{address}/{_LINK_BITS}", "dev", link)
         _run("ip", "-n", namespace, "link", "set", link, "up")
 
-    def cut(self, what="", link="between", verdict="drop"):
-        """Silently drops what comes over a link between the nodes, both ways; `what` narrows it
-        down, in nft's words. First what node a sends: for a moment it still hears the other one."""
-        for namespace in reversed(self.namespaces.values()):
+    def cut(self, what="", link="between", verdict="drop", at="ba"):
+        """Silently drops what comes over a link between the nodes, both ways or what arrives at
+        one; `what` narrows it down, in nft's words. First what node a sends: for a moment it still
+        hears the other one."""
+        for namespace in (self.namespaces[name] for name in at):
             rules = (
                 "table inet cut { chain input { type filter hook input priority 0;"
                 f' iifname "{link}" {what} {verdict}; }}; }}'
@@ -101,7 +102,12 @@ class Network:
 
     def heal(self):
         for namespace in self.namespaces.values():
-            _run("ip", "netns", "exec", namespace, "nft", "delete", "table", "inet", "cut")
+            _run("ip", "netns", "exec", namespace, "nft",
+                 "add table inet cut; delete table inet cut")
+
+    def set_link(self, name, state, link="between"):
+        """A port of node `name` goes up or down."""
+        _run("ip", "-n", self.namespaces[name], "link", "set", link, state)
 
     def remove(self):
         for name, namespace in self.namespaces.items():

@@ -5,7 +5,6 @@ import signal
 import subprocess
 
 from kill import wait
-from kill.layout import PAIR
 
 START_SECONDS = 15
 _FAULTS = ("Sanitizer:", "runtime error:", "assertion")
@@ -17,6 +16,7 @@ class Node:
     def __init__(self, layout, node_layout, programs):
         self.name = node_layout.name
         self.layout = node_layout
+        self.program = layout.program
         self._configuration_path = layout.configuration_path
         self._programs = programs
         self._log_path = layout.log_path(self.name)
@@ -30,8 +30,8 @@ class Node:
         if with_server:
             self.start_server(server_environment)
 
-    def start_controller(self):
-        self._spawn("tandem-failoverd", self._where())
+    def start_controller(self, environment=None):
+        self._spawn("tandem-failoverd", self._where(), environment)
         socket_path = self.layout.run_directory / "failoverd.sock"
         wait.until(
             lambda: socket_path.exists() or not self.is_running("tandem-failoverd"),
@@ -42,19 +42,21 @@ class Node:
             lines = self._log_path.read_text(errors="replace").splitlines() or ["it said nothing"]
             raise wait.Timeout(f"the controller of node {self.name} ended: {lines[-1]}")
 
-    def start_data_plane(self):
-        self._spawn("tandemd", self._where())
+    def start_data_plane(self, environment=None):
+        self._spawn("tandemd", self._where(), environment)
 
     def start_server(self, environment=None):
-        arguments = ["--pair", PAIR, "--run-dir", str(self.layout.run_directory)]
-        self._spawn("tandem-kv", [*arguments, "--listen", self.layout.listen_at], environment)
+        self._spawn(self.program.name, self.program.arguments(self.layout), environment)
 
     def _where(self):
         return ["--config", str(self._configuration_path), "--node", self.name]
 
     def _spawn(self, program, arguments, environment=None):
         self._forget_empty_group()
-        command = ["setpriv", "--pdeathsig", "KILL", str(self._programs / program), *arguments]
+        path = self._programs / program
+        if program == self.program.name:
+            path = self.program.path(self._programs)
+        command = ["setpriv", "--pdeathsig", "KILL", str(path), *arguments]
         if self.layout.namespace:
             command = ["ip", "netns", "exec", self.layout.namespace, *command]
         with open(self._log_path, "ab") as log:
@@ -88,13 +90,17 @@ class Node:
     def exit_status(self, program):
         return self._processes[program].poll()
 
+    def exit_statuses(self):
+        """Of what was started here last; None while it runs."""
+        return {program: process.poll() for program, process in self._processes.items()}
+
     def has_ended(self):
         """Every program that was started is gone."""
         return all(process.poll() is not None for process in self._processes.values())
 
     def is_stopped(self):
         """The server is stopped by a signal."""
-        process = self._processes["tandem-kv"]
+        process = self._processes[self.program.name]
         try:
             with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
                 return stat.read().rpartition(")")[2].split()[0] == "T"

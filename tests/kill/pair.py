@@ -47,14 +47,15 @@ class Pair:
 
     def resume_server(self):
         """Only the server of the primary: a scheduler may well run its controller much later."""
-        self.a.signal_program("tandem-kv", signal.SIGCONT)
+        self.a.signal_program(self.layout.program.name, signal.SIGCONT)
 
     def wait_pair(self, timeout_seconds=PAIR_SECONDS):
         """Until the primary is protected; its Stats."""
 
         def protected():
-            if not self.a.is_running("tandem-kv"):
-                raise wait.Timeout("tandem-kv of node a ended before it was protected")
+            program = self.layout.program.name
+            if not self.a.is_running(program):
+                raise wait.Timeout(f"{program} of node a ended before it was protected")
             stats = self.stats()
             return stats if stats and stats.is_pair else None
 

@@ -13,9 +13,9 @@ class SeparatedPair(Pair):
     """The primary's end cuts the link first, as when a host dies: what its kernel still held for
     the peer never arrives. A stopped one gets the link back when it goes on."""
 
-    def __init__(self, programs, provider, has_rail=False, **options):
+    def __init__(self, programs, provider, has_rail=False, has_second_heartbeat=False, **options):
         self.network = Network()
-        layout = _lay_out(self.network, has_rail, provider=provider, **options)
+        layout = _lay_out(self.network, has_rail, has_second_heartbeat, provider=provider, **options)
         super().__init__(layout, programs)
 
     def __enter__(self):
@@ -39,14 +39,15 @@ class SeparatedPair(Pair):
         super().resume_primary()
 
 
-def _lay_out(network, has_rail, **options):
+def _lay_out(network, has_rail, has_second_heartbeat, **options):
     directory, images = new_directories()
+    heartbeat_links = [network.between, network.rail] if has_second_heartbeat else [network.between]
     nodes = {
         name: NodeLayout(
             name=name,
             address=network.between[name],
             port=PORT,
-            heartbeats=[(network.between[name], HEARTBEAT_PORT)],
+            heartbeats=[(link[name], HEARTBEAT_PORT) for link in heartbeat_links],
             serve_address=network.outside[name],
             serve_port=SERVE_PORT,
             run_directory=directory / name,
