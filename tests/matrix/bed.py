@@ -1,0 +1,183 @@
+"""The nodes of a round, each in a network namespace, with the ledger and its sink."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from kill import wait
+from kill.layout import PAIR
+from kill.separated import SeparatedPair
+
+_HERE = Path(__file__).resolve().parent
+_ANSWER_SECONDS = 20
+OUTPUT_SECONDS = 20
+
+# The detector is not what most rows are about, and other work on the computer must not look like
+# a fault.
+PAIR_OPTIONS = {
+    "heartbeat_interval_ms": "20",
+    "heartbeat_misses": "15",
+    "take_overs_max": "16",
+    "take_over_window_ms": "10000",
+}
+
+
+class Ledger:
+    """The protected program."""
+
+    name = "ledger"
+
+    def __init__(self, sink_address, step_us=500):
+        self.sink_address = sink_address
+        self._step_us = step_us
+
+    def path(self, programs):
+        return programs.parent / "tests" / self.name
+
+    def arguments(self, node):
+        return ["--pair", PAIR, "--run-dir", str(node.run_directory), "--node", node.name,
+                "--sink", str(self.sink_address), "--step-us", str(self._step_us)]
+
+    def promote_command(self, _nodes):
+        return (
+            'exec "$TANDEM_BIN_DIR/../tests/ledger" --pair "$TANDEM_PAIR"'
+            ' --run-dir "$TANDEM_RUN_DIR" --node "$TANDEM_NODE"'
+            f" --sink {self.sink_address} --step-us {self._step_us}"
+        )
+
+
+class Sink:
+    """The sink's process."""
+
+    def __init__(self, address):
+        self._process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", sys.executable, "-B", str(_HERE / "sink.py"),
+             str(address)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        self.lives()  # listens from now on
+
+    def tell(self, command):
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], _ANSWER_SECONDS)[0]:
+            raise wait.Timeout(f"the sink's answer to '{command}'")
+        return json.loads(self._process.stdout.readline())
+
+    def lives(self):
+        """What it knows of each life, the first one's first; as sink.py says it."""
+        return self.tell("status")["lives"]
+
+    def judge(self, may_begin_anew):
+        return self.tell("judge anew" if may_begin_anew else "judge")["problems"]
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(_ANSWER_SECONDS)
+
+
+class MatrixPair(SeparatedPair):
+    """A context manager. Heartbeats go over both links, data over the first one, or over both."""
+
+    def __init__(self, programs, step_us=500, has_rail=False, options=None, **more):
+        program = Ledger("", step_us)
+        super().__init__(
+            programs, "tcp", has_rail=has_rail, program=program,
+            pair_options={**PAIR_OPTIONS, **(options or {})}, **more,
+        )
+        program.sink_address = self.layout.directory / "sink"
+        self.layout.write()
+        self.nodes = {"a": self.a, "b": self.b}
+        self.sink = None
+
+    def __enter__(self):
+        super().__enter__()
+        self.sink = Sink(self.layout.program.sink_address)
+        return self
+
+    def __exit__(self, *exception):
+        super().__exit__(*exception)
+        if self.sink:
+            self.sink.close()
+
+    # ---- what runs ----
+
+    def program_id(self, name):
+        """Of the ledger that leads or led on a node, also a promoted one; None when it is gone."""
+        stats = self.stats(name)
+        return stats.process_id if stats and _is_alive(stats.process_id) else None
+
+    def signal_program(self, name, number):
+        process = self.program_id(name)
+        if process is None:
+            raise wait.Timeout(f"node {name} has no ledger to signal")
+        os.kill(process, number)
+
+    def signal_node(self, name, number):
+        self.nodes[name].signal_all(number)
+
+    def restart(self, name):
+        """What is missing of controller and data plane."""
+        node = self.nodes[name]
+        if not node.is_running("tandem-failoverd"):
+            node.start_controller()
+        if not node.is_running("tandemd"):
+            node.start_data_plane()
+
+    def crashes(self):
+        """Programs that ended themselves by a signal."""
+        return [f"{program} of node {name} ended by signal {-status}"
+                for name, node in self.nodes.items()
+                for program, status in node.exit_statuses().items()
+                if status is not None and status < 0
+                and -status not in (signal.SIGKILL, signal.SIGTERM)]
+
+    # ---- what is seen ----
+
+    def says(self, name):
+        """The pair's object in a node's status, {} when its controller does not answer."""
+        try:
+            return self._pair_status(name) or {}
+        except subprocess.TimeoutExpired:
+            return {}
+
+    def is_paired(self, owner):
+        other = "b" if owner == "a" else "a"
+        stats = self.stats(owner)
+        return (stats is not None and stats.is_pair and self.program_id(owner) is not None
+                and self.says(owner).get("state") == "PRIMARY_PAIR"
+                and self.says(other).get("state") == "SECONDARY")
+
+    def wait_paired(self, owner, timeout_seconds=30):
+        wait.until(lambda: self.is_paired(owner), timeout_seconds,
+                   f"PAIR led by node {owner}", 0.02)
+
+    def life(self, name=None):
+        """The newest life, or the newest one on a node."""
+        lives = [each for each in self.sink.lives() if name in (None, each["node"])]
+        return lives[-1] if lives else None
+
+    def wait_output(self, name, since_ns=0, timeout_seconds=OUTPUT_SECONDS, count=20):
+        """Until a node has let out so many steps more, later than since_ns."""
+        first = {}
+
+        def goes_on():
+            life = self.life(name)
+            if not life or life["last_ns"] < since_ns:
+                return None
+            start = first.setdefault((life["generation"], life["began_ns"]), life["steps"])
+            return life if life["steps"] >= start + count else None
+
+        return wait.until(goes_on, timeout_seconds, f"output of node {name}", 0.01)
+
+
+def _is_alive(process):
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -1,0 +1,240 @@
+"""One round of a row: the pair, what happens to it, and the judgement."""
+
+import random
+import signal
+import time
+import traceback
+from dataclasses import dataclass, field
+
+from kill import image, wait
+from kill.network import NetworkError
+from matrix.bed import MatrixPair
+
+FIRST_STEPS = 50
+SILENT_SECONDS = 1.5
+ATTEMPTS_MAX = 6
+
+
+class Early(Exception):
+    """The failpoint fired before the pair was protected: again, with more passages."""
+
+
+@dataclass
+class Case:
+    """A way in which a row's fault strikes."""
+
+    name: str
+    play: object  # play(story)
+    pair: dict = field(default_factory=dict)  # options of MatrixPair
+
+
+@dataclass
+class Result:
+    row: str
+    case: str
+    number: int
+    seed: int
+    seconds: float = 0
+    problems: list = field(default_factory=list)
+    directory: str = ""  # of the logs, when they were kept
+
+
+class Story:
+    """What a case works with."""
+
+    def __init__(self, pair, rng, attempt=1):
+        self.pair = pair
+        self.random = rng
+        self.attempt = attempt
+        self.problems = []
+        self.may_begin_anew = False  # every copy is killed on purpose
+        self.struck_ns = 0
+
+    # ---- begin ----
+
+    def start(self, a=None, b=None):
+        """A pair that is protected and works. a, b: {program: failpoint}."""
+        pair = self.pair
+        for name, failpoints in (("b", b or {}), ("a", a or {})):
+            node = pair.nodes[name]
+            node.start_controller(_armed(failpoints.get("tandem-failoverd")))
+            node.start_data_plane(_armed(failpoints.get("tandemd")))
+            if name == "a":
+                node.start_server(_armed(failpoints.get("ledger")))
+        try:
+            pair.wait_paired("a")
+        except wait.Timeout as error:
+            raise (Early() if a and pair.program_id("a") is None else error)
+        pair.sink.tell("ask")
+        self.struck_ns = time.monotonic_ns()
+
+    def work(self, steps=FIRST_STEPS, name="a"):
+        self.pair.wait_output(name, count=steps)
+
+    def passages(self, low=20, high=200):
+        return self.random.randint(low, high) * 2 ** (self.attempt - 1)
+
+    # ---- strike ----
+
+    def strike(self):
+        """From now on it counts."""
+        self.struck_ns = time.monotonic_ns()
+
+    def wait_ended(self, name, what=None):
+        node = self.pair.nodes[name]
+        wait.until(lambda: not node.is_running(what) if what else node.has_ended(), 20,
+                   f"the end of {what or 'every program'} of node {name}")
+        self.strike()
+
+    def wait_stopped(self, name, program):
+        process = self.pair.program_id(name) if program == "ledger" else (
+            self.pair.nodes[name].process_id(program))
+        wait.until(lambda: _state(process) == "T", 20, f"{program} of node {name} to be stopped")
+        self.strike()
+
+    def end_node(self, name):
+        """All of its programs are killed."""
+        self.pair.signal_node(name, signal.SIGKILL)
+        self.wait_ended(name)
+
+    def pass_time(self, seconds):
+        wait.passed(seconds)
+
+    # ---- look ----
+
+    def check(self, is_right, text):
+        if not is_right:
+            self.problems.append(text)
+
+    def goes_on(self, name, timeout_seconds=20):
+        """Node `name` lets out what it has done since the strike."""
+        return self.pair.wait_output(name, self.struck_ns, timeout_seconds)
+
+    def is_silent(self, name=None, seconds=SILENT_SECONDS):
+        """Nothing new is let out: a step that is made now is not, and no question is answered."""
+        before = self._counts(name)
+        wait.passed(seconds)
+        self.check(self._counts(name) == before,
+                   f"{name or 'somebody'} let something out where nobody may")
+
+    def _counts(self, name):
+        return [(each["steps"], each["reads"]) for each in self.pair.sink.lives()
+                if name in (None, each["node"])]
+
+    def stays_paired(self, seconds, generation):
+        """No role changes, and work goes on."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            stats = self.pair.stats("a")
+            if not stats.is_pair or stats.generation != generation:
+                self.problems.append(f"no PAIR of generation {generation} any more, but"
+                                     f" {stats.generation}, {'PAIR' if stats.is_pair else 'SOLO'}")
+                return
+            wait.passed(0.02)
+        self.strike()
+        self.goes_on("a")
+
+    def is_stuck_with_advice(self):
+        """Nobody leads, and somebody says what to type."""
+        wait.until(self.advisers, 10, "an advice what to type", 0.02)
+        self.is_silent()
+
+    def advisers(self):
+        """The nodes that say that an operator must decide; none while a node may lead by itself."""
+        return [name for name in "ab" if "force-primary" in (self.pair.says(name).get("unblock") or "")]
+
+    def goes_on_or_advises(self, name, timeout_seconds=20):
+        """True when node `name` lets out what it does now, False when an operator must decide."""
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            life = self.pair.life(name)
+            if life and life["last_ns"] > self.struck_ns and self.pair.program_id(name) and (
+                    self.pair.says(name).get("state") in ("PRIMARY_PAIR", "PRIMARY_SOLO")):
+                self.goes_on(name)
+                return True
+            if self.advisers():
+                return False
+            wait.passed(0.02)
+        raise wait.Timeout(f"output of node {name}, or an advice what to type")
+
+    def longest_silence_ms(self, since_ns):
+        return self.pair.sink.tell(f"silence {since_ns}")["ms"]
+
+    # ---- end ----
+
+    def prove(self, leader="a"):
+        """PAIR again, and it is worth something: the leader dies and the other one goes on."""
+        other = "b" if leader == "a" else "a"
+        self.pair.wait_paired(leader)
+        self.work(name=leader)
+        self.end_node(leader)
+        self.goes_on(other)
+
+
+def _armed(failpoint):
+    return {"TANDEM_FAILPOINT": failpoint} if failpoint else None
+
+
+def _state(process):
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
+
+
+def play(row, case, number, seed, programs, keep=False):
+    """The Result of a round; never raises for what the programs under test do."""
+    result = Result(row, case.name, number, seed)
+    started = time.monotonic()
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        try:
+            _attempt(case, result, programs, attempt, keep)
+            break
+        except Early:
+            continue
+    else:
+        result.problems.append(f"the failpoint fired too early, {ATTEMPTS_MAX} times")
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _attempt(case, result, programs, attempt, keep):
+    rng = random.Random(f"{result.seed} {result.row} {result.number}")
+    pair = MatrixPair(programs, **case.pair)
+    is_early = False
+    try:
+        with pair:
+            story = Story(pair, rng, attempt)
+            try:
+                case.play(story)
+            except Early:
+                is_early = True
+                raise
+            except (wait.Timeout, OSError, image.ImageError) as error:
+                story.problems.append(f"{type(error).__name__}: {error}")
+                story.problems += _words(pair)
+            finally:
+                if not is_early:
+                    result.problems += story.problems + pair.faults() + pair.crashes()
+                    result.problems += pair.sink.judge(story.may_begin_anew)
+    except NetworkError as error:
+        result.problems.append(f"NetworkError: {error}")
+    except Early:
+        raise
+    except Exception:  # of the harness: a round that was not played is none that was passed
+        result.problems.append(traceback.format_exc())
+    finally:
+        keep = (keep or bool(result.problems)) and not is_early
+        if keep:
+            result.directory = str(pair.layout.directory)
+            (pair.layout.directory / "problems").write_text("\n".join(result.problems) + "\n")
+        pair.layout.remove(keep_files=keep)
+
+
+def _words(pair):
+    """What the controllers say, for whom nothing goes on."""
+    return [f"node {name}: {each.get('state')}, waits for {each.get('waiting_for')!r}, unblock"
+            f" {each.get('unblock')!r}" for name, each in ((n, pair.says(n)) for n in "ab")]
+
+
