@@ -29,6 +29,8 @@ const char *tandem_control_type_name(enum tandem_control_type type)
 		return "FENCED";
 	case TANDEM_CONTROL_FAILED:
 		return "FAILED";
+	case TANDEM_CONTROL_QUIESCED:
+		return "QUIESCED";
 	case TANDEM_CONTROL_WELCOME:
 		return "WELCOME";
 	case TANDEM_CONTROL_LEAD:
@@ -43,14 +45,16 @@ const char *tandem_control_type_name(enum tandem_control_type type)
 		return "ACTIVATE";
 	case TANDEM_CONTROL_YANK:
 		return "YANK";
+	case TANDEM_CONTROL_QUIESCE:
+		return "QUIESCE";
 	}
 	return "unknown";
 }
 
 static bool is_type(unsigned value)
 {
-	return (value >= TANDEM_CONTROL_ATTACH && value <= TANDEM_CONTROL_FAILED) ||
-	       (value >= TANDEM_CONTROL_WELCOME && value <= TANDEM_CONTROL_YANK);
+	return (value >= TANDEM_CONTROL_ATTACH && value <= TANDEM_CONTROL_QUIESCED) ||
+	       (value >= TANDEM_CONTROL_WELCOME && value <= TANDEM_CONTROL_QUIESCE);
 }
 
 static void write_settings(struct tandem_writer *writer,
@@ -79,6 +83,7 @@ static void write_settings(struct tandem_writer *writer,
 	tandem_write_u64(writer, settings->reconnect_interval_ns);
 	tandem_write_u64(writer, settings->reconnect_interval_max_ns);
 	tandem_write_u64(writer, settings->poll_ns);
+	tandem_write_u64(writer, settings->lease_ns);
 }
 
 void tandem_control_encode(const struct tandem_control_message *message, uint8_t *ret_bytes)
@@ -92,6 +97,9 @@ void tandem_control_encode(const struct tandem_control_message *message, uint8_t
 	tandem_write_u8(&writer, message->is_pair);
 	tandem_write_u8(&writer, message->has_session);
 	tandem_write_u8(&writer, message->has_copy);
+	tandem_write_u8(&writer, message->holds_output);
+	tandem_write_u8(&writer, message->has_lease);
+	tandem_write_u8(&writer, message->keeps_old);
 	tandem_write_u32(&writer, (uint32_t)message->status);
 	tandem_write_u32(&writer, message->process_id);
 	tandem_write_u64(&writer, message->incarnation);
@@ -99,6 +107,7 @@ void tandem_control_encode(const struct tandem_control_message *message, uint8_t
 	tandem_write_u64(&writer, message->generation);
 	tandem_write_u64(&writer, message->epoch);
 	tandem_write_u64(&writer, message->heard_age_ns);
+	tandem_write_u64(&writer, message->lease_left_ns);
 	tandem_write_text(&writer, message->pair, sizeof(message->pair));
 	tandem_write_text(&writer, message->text, sizeof(message->text));
 	write_settings(&writer, &message->settings);
@@ -141,6 +150,7 @@ static void read_settings(struct tandem_reader *reader, struct tandem_control_se
 	settings->reconnect_interval_ns = tandem_read_u64(reader);
 	settings->reconnect_interval_max_ns = tandem_read_u64(reader);
 	settings->poll_ns = tandem_read_u64(reader);
+	settings->lease_ns = tandem_read_u64(reader);
 }
 
 static void read_enums(struct tandem_reader *reader, struct tandem_control_message *message)
@@ -163,6 +173,9 @@ static void read_body(struct tandem_reader *reader, struct tandem_control_messag
 	message->is_pair = read_bool(reader);
 	message->has_session = read_bool(reader);
 	message->has_copy = read_bool(reader);
+	message->holds_output = read_bool(reader);
+	message->has_lease = read_bool(reader);
+	message->keeps_old = read_bool(reader);
 	message->status = (int32_t)tandem_read_u32(reader);
 	message->process_id = tandem_read_u32(reader);
 	message->incarnation = tandem_read_u64(reader);
@@ -170,6 +183,7 @@ static void read_body(struct tandem_reader *reader, struct tandem_control_messag
 	message->generation = tandem_read_u64(reader);
 	message->epoch = tandem_read_u64(reader);
 	message->heard_age_ns = tandem_read_u64(reader);
+	message->lease_left_ns = tandem_read_u64(reader);
 	tandem_read_text(reader, message->pair, sizeof(message->pair));
 	tandem_read_text(reader, message->text, sizeof(message->text));
 	read_settings(reader, &message->settings);

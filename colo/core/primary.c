@@ -70,14 +70,24 @@ void tandem_primary_resume(struct tandem_primary *primary, struct tandem_primary
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_RESUME);
 }
 
-void tandem_primary_release_copy(struct tandem_primary *primary)
+/* R7: output of later epochs is held from the capture of a copy until the register's word. [L10] */
+static enum tandem_gate_mode gate_mode(const struct tandem_primary *primary)
 {
-	if (primary->is_copy_captured && !primary->is_copy_told && !primary->is_pair)
-		tandem_gate_lead(&primary->gate, primary->generation, TANDEM_GATE_OPEN);
-	primary->is_copy_captured = false;
+	if (primary->is_pair)
+		return TANDEM_GATE_PAIR;
+	return primary->is_copy_captured || primary->holds_output ? TANDEM_GATE_HOLD
+	                                                          : TANDEM_GATE_OPEN;
 }
 
-/* R7: output of later epochs is held from the capture of a copy until the register's word. */
+void tandem_primary_release_copy(struct tandem_primary *primary)
+{
+	bool opens = primary->is_copy_captured && !primary->is_copy_told && !primary->is_pair;
+
+	primary->is_copy_captured = false;
+	if (opens)
+		tandem_gate_lead(&primary->gate, primary->generation, gate_mode(primary));
+}
+
 static void on_lead(struct tandem_primary *primary, const struct tandem_primary_event *event,
                     struct tandem_primary_actions *actions)
 {
@@ -89,11 +99,11 @@ static void on_lead(struct tandem_primary *primary, const struct tandem_primary_
 		primary->generation_ns = event->now_ns;
 	primary->generation = event->generation;
 	primary->is_pair = event->is_pair;
+	primary->holds_output = event->holds_output;
+	primary->is_quiescing = false;
+	primary->is_quiet = false;
 	primary->is_copy_told = false;
-	tandem_gate_lead(&primary->gate, event->generation,
-	                 event->is_pair              ? TANDEM_GATE_PAIR
-	                 : primary->is_copy_captured ? TANDEM_GATE_HOLD
-	                                             : TANDEM_GATE_OPEN);
+	tandem_gate_lead(&primary->gate, event->generation, gate_mode(primary));
 	if (primary->phase == TANDEM_PRIMARY_IDLE) {
 		tandem_primary_enter(primary, TANDEM_PRIMARY_DOWN, UINT64_MAX);
 		primary->reconnect_at_ns = event->now_ns;
@@ -109,6 +119,27 @@ static void on_lead(struct tandem_primary *primary, const struct tandem_primary_
 	} else if (event->is_pair && tandem_primary_has_session(primary)) {
 		tandem_primary_ping(primary, actions, event->now_ns);
 	}
+}
+
+/* R9, [L9]. The program is not held: what it does from now on leaves with no epoch and no output.
+ */
+static void on_quiesce(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	if (!primary->is_pair)
+		return;
+	primary->is_quiescing = true;
+	if (primary->is_waiting)
+		tandem_primary_resume(primary, actions);
+}
+
+static void tell_quiet(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	if (!primary->is_quiescing || primary->is_quiet || primary->phase != TANDEM_PRIMARY_OPEN ||
+	    !primary->is_applied)
+		return;
+	primary->is_quiet = true;
+	tandem_gate_hold(&primary->gate);
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_REPORT_QUIESCED)->epoch = primary->committed;
 }
 
 static void on_halt(struct tandem_primary *primary, struct tandem_primary_actions *actions)
@@ -185,15 +216,15 @@ static void on_tick(struct tandem_primary *primary, const struct tandem_primary_
 		tandem_primary_ping(primary, actions, event->now_ns);
 }
 
-void tandem_primary_step(struct tandem_primary *primary, const struct tandem_primary_event *event,
-                         struct tandem_primary_actions *ret_actions)
+static void take(struct tandem_primary *primary, const struct tandem_primary_event *event,
+                 struct tandem_primary_actions *ret_actions)
 {
-	ret_actions->count = 0;
-	if (primary->phase == TANDEM_PRIMARY_HALTED && event->type != TANDEM_PRIMARY_ON_CHECKPOINT)
-		return;
 	switch (event->type) {
 	case TANDEM_PRIMARY_ON_LEAD:
 		on_lead(primary, event, ret_actions);
+		return;
+	case TANDEM_PRIMARY_ON_QUIESCE:
+		on_quiesce(primary, ret_actions);
 		return;
 	case TANDEM_PRIMARY_ON_HALT:
 		on_halt(primary, ret_actions);
@@ -231,6 +262,16 @@ void tandem_primary_step(struct tandem_primary *primary, const struct tandem_pri
 	}
 }
 
+void tandem_primary_step(struct tandem_primary *primary, const struct tandem_primary_event *event,
+                         struct tandem_primary_actions *ret_actions)
+{
+	ret_actions->count = 0;
+	if (primary->phase == TANDEM_PRIMARY_HALTED && event->type != TANDEM_PRIMARY_ON_CHECKPOINT)
+		return;
+	take(primary, event, ret_actions);
+	tell_quiet(primary, ret_actions);
+}
+
 void tandem_primary_keep_alive(struct tandem_primary *primary, uint64_t now_ns,
                                struct tandem_primary_actions *ret_actions)
 {
@@ -241,6 +282,8 @@ void tandem_primary_keep_alive(struct tandem_primary *primary, uint64_t now_ns,
 
 bool tandem_primary_skips_checkpoint(const struct tandem_primary *primary)
 {
+	if (primary->is_quiescing)
+		return true;
 	if (primary->phase == TANDEM_PRIMARY_COPYING)
 		return !primary->is_copy_ready;
 	if (primary->phase == TANDEM_PRIMARY_REPAIRING)
@@ -280,7 +323,8 @@ uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary)
 
 bool tandem_primary_can_checkpoint(const struct tandem_primary *primary)
 {
-	return !tandem_primary_is_capturing(primary) && primary->phase != TANDEM_PRIMARY_UNSEALED &&
+	return !primary->is_quiescing && !tandem_primary_is_capturing(primary) &&
+	       primary->phase != TANDEM_PRIMARY_UNSEALED &&
 	       primary->phase != TANDEM_PRIMARY_SEALED &&
 	       primary->phase != TANDEM_PRIMARY_REPAIRING;
 }
@@ -291,7 +335,7 @@ bool tandem_primary_wants_checkpoint(const struct tandem_primary *primary)
 
 	if (primary->phase == TANDEM_PRIMARY_COPYING)
 		return primary->is_copy_ready;
-	if (primary->phase != TANDEM_PRIMARY_OPEN)
+	if (primary->phase != TANDEM_PRIMARY_OPEN || primary->is_quiescing)
 		return false;
 	for (unsigned index = 0; index < gate->pending_count; index++) {
 		if (gate->pending[index].ping == 0 &&

@@ -36,7 +36,8 @@ enum tandem_primary_phase {
 };
 
 enum tandem_primary_event_type {
-	TANDEM_PRIMARY_ON_LEAD,         /* controller: generation, is_pair */
+	TANDEM_PRIMARY_ON_LEAD,         /* controller: generation, is_pair, holds_output */
+	TANDEM_PRIMARY_ON_QUIESCE,      /* controller: begin no epoch any more, until LEAD (R9) */
 	TANDEM_PRIMARY_ON_HALT,         /* controller */
 	TANDEM_PRIMARY_ON_CHECKPOINT,   /* program: it is quiescent until RESUME */
 	TANDEM_PRIMARY_ON_SESSION_UP,   /* channel_mask: the data channels that joined */
@@ -57,6 +58,7 @@ struct tandem_primary_event {
 	uint64_t now_ns;
 	uint64_t generation;
 	bool is_pair;
+	bool holds_output;
 	bool is_done;
 	bool is_small;
 	bool is_unused;
@@ -85,6 +87,7 @@ enum tandem_primary_action_type {
 	TANDEM_PRIMARY_DO_REPORT_LOST,
 	TANDEM_PRIMARY_DO_REPORT_COPIED,    /* epoch, peer_incarnation */
 	TANDEM_PRIMARY_DO_REPORT_COMMITTED, /* epoch: for statistics */
+	TANDEM_PRIMARY_DO_REPORT_QUIESCED,  /* epoch: acknowledged and applied, nothing after it */
 };
 
 struct tandem_primary_action {
@@ -100,7 +103,7 @@ struct tandem_primary_action {
 	struct tandem_wire_message message;
 };
 
-#define TANDEM_PRIMARY_ACTIONS_MAX 8u
+#define TANDEM_PRIMARY_ACTIONS_MAX 9u
 
 struct tandem_primary_actions {
 	unsigned count;
@@ -133,6 +136,9 @@ struct tandem_primary {
 	uint64_t generation;
 	uint64_t generation_ns; /* since when */
 	bool is_pair;
+	bool holds_output; /* SOLO does not open the gate (mode strict) */
+	bool is_quiescing; /* no epoch begins ... */
+	bool is_quiet;     /* ... and none is under way; told (R9) */
 	/* epochs */
 	uint64_t next_epoch;  /* number of the open epoch */
 	uint64_t captured;    /* number of the last capture; it may never be sealed */

@@ -109,6 +109,10 @@ void tandem_primary_on_checkpoint(struct tandem_primary *primary,
                                   struct tandem_primary_actions *actions)
 {
 	primary->is_held = true;
+	if (primary->is_quiescing) {
+		tandem_primary_resume(primary, actions);
+		return;
+	}
 	switch (primary->phase) {
 	case TANDEM_PRIMARY_OPEN:
 		capture(primary, actions);

@@ -71,6 +71,7 @@ void tandem_primary_on_session_lost(struct tandem_primary *primary,
 	if (primary->phase == TANDEM_PRIMARY_HALTED)
 		return;
 	tandem_primary_release_copy(primary);
+	primary->is_quiet = false; /* the next session's epochs are another end to tell of */
 	tandem_repair_reset(&primary->repair);
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_MERGE_MAPS);
 	tandem_primary_resume(primary, actions);

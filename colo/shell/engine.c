@@ -180,6 +180,10 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 	case TANDEM_PRIMARY_DO_REPORT_COMMITTED:
 		do_committed(engine, action->epoch);
 		return true;
+	case TANDEM_PRIMARY_DO_REPORT_QUIESCED:
+		tandem_engine_say(engine, TANDEM_CONTROL_QUIESCED, engine->core.generation,
+		                  action->epoch);
+		return true;
 	}
 	return true;
 }
@@ -231,10 +235,13 @@ static void read_mail(struct tandem_engine *engine)
 		event.type = TANDEM_PRIMARY_ON_LEAD;
 		event.generation = mail.generation;
 		event.is_pair = mail.is_pair;
+		event.holds_output = mail.holds_output;
 		tandem_engine_step(engine, &event);
 	} else if (mail.order == TANDEM_ENGINE_HALT) {
 		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_HALT);
 	}
+	if (mail.has_quiesce)
+		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_QUIESCE);
 	if (mail.has_key_news) {
 		engine->transport_options.keys[0] = mail.key;
 		engine->transport_options.key_count = mail.key_count;
@@ -399,17 +406,33 @@ void tandem_engine_stop(struct tandem_engine *engine)
 
 /* ---- from other threads ---- */
 
-void tandem_engine_order(struct tandem_engine *engine, enum tandem_engine_order order,
-                         uint64_t generation, bool is_pair)
+void tandem_engine_lead(struct tandem_engine *engine, const struct tandem_control_message *lead)
 {
-	if (order == TANDEM_ENGINE_HALT)
-		atomic_store(&engine->is_halted, true);
 	pthread_mutex_lock(&engine->lock);
 	if (engine->mail.order != TANDEM_ENGINE_HALT) {
-		engine->mail.order = order;
-		engine->mail.generation = generation;
-		engine->mail.is_pair = is_pair;
+		engine->mail.order = TANDEM_ENGINE_LEAD;
+		engine->mail.generation = lead->generation;
+		engine->mail.is_pair = lead->is_pair;
+		engine->mail.holds_output = lead->holds_output;
+		engine->mail.has_quiesce = false;
 	}
+	pthread_mutex_unlock(&engine->lock);
+	wake(engine->wake_fd);
+}
+
+void tandem_engine_halt(struct tandem_engine *engine)
+{
+	atomic_store(&engine->is_halted, true);
+	pthread_mutex_lock(&engine->lock);
+	engine->mail.order = TANDEM_ENGINE_HALT;
+	pthread_mutex_unlock(&engine->lock);
+	wake(engine->wake_fd);
+}
+
+void tandem_engine_quiesce(struct tandem_engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->mail.has_quiesce = true;
 	pthread_mutex_unlock(&engine->lock);
 	wake(engine->wake_fd);
 }

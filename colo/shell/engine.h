@@ -30,6 +30,8 @@ struct tandem_engine_mail {
 	enum tandem_engine_order order;
 	uint64_t generation;
 	bool is_pair;
+	bool holds_output;
+	bool has_quiesce; /* since the order */
 	/* from a controller that was started again: what proves the next session [S1] */
 	bool has_key_news;
 	struct tandem_key key;
@@ -99,8 +101,9 @@ TANDEM_MUST_CHECK int tandem_engine_start(struct tandem_engine *engine,
 void tandem_engine_stop(struct tandem_engine *engine);
 
 /* From the link's thread. */
-void tandem_engine_order(struct tandem_engine *engine, enum tandem_engine_order order,
-                         uint64_t generation, bool is_pair);
+void tandem_engine_lead(struct tandem_engine *engine, const struct tandem_control_message *lead);
+void tandem_engine_halt(struct tandem_engine *engine);
+void tandem_engine_quiesce(struct tandem_engine *engine);
 void tandem_engine_take_key(struct tandem_engine *engine,
                             const struct tandem_control_settings *settings);
 void tandem_engine_yank(struct tandem_engine *engine);

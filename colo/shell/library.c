@@ -267,15 +267,16 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 		/* Before anything can leave. */
 		atomic_store(&tandem->engine.stats->generation, message->generation);
 		atomic_store(&tandem->is_leading, true);
-		tandem_engine_order(&tandem->engine, TANDEM_ENGINE_LEAD, message->generation,
-		                    message->is_pair);
+		tandem_engine_lead(&tandem->engine, message);
 	} else if (message->type == TANDEM_CONTROL_HALT) {
 		pthread_mutex_lock(&tandem->engine.lock);
 		memcpy(tandem->halt_reason, message->text, sizeof message->text);
 		pthread_mutex_unlock(&tandem->engine.lock);
-		tandem_engine_order(&tandem->engine, TANDEM_ENGINE_HALT, 0, false);
+		tandem_engine_halt(&tandem->engine);
 	} else if (message->type == TANDEM_CONTROL_WELCOME) {
 		tandem_engine_take_key(&tandem->engine, &message->settings);
+	} else if (message->type == TANDEM_CONTROL_QUIESCE) {
+		tandem_engine_quiesce(&tandem->engine);
 	} else if (message->type == TANDEM_CONTROL_YANK) {
 		tandem_engine_yank(&tandem->engine);
 	}

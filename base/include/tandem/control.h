@@ -13,7 +13,7 @@
  * section L. */
 
 #define TANDEM_NAME_BYTES        32 /* names of pairs, nodes, regions, with the terminating zero */
-#define TANDEM_CONTROL_VERSION   2
+#define TANDEM_CONTROL_VERSION   3
 #define TANDEM_CONTROL_BYTES     1280
 #define TANDEM_CONTROL_RAILS_MAX 4
 #define TANDEM_CONTROL_SOCKET    "failoverd.sock"
@@ -26,14 +26,17 @@ enum tandem_control_type {
 	                              text, at once: something an operator should know */
 	TANDEM_CONTROL_SESSION_UP, /* peer_incarnation, generation */
 	TANDEM_CONTROL_SESSION_LOST, /* text says why */
-	TANDEM_CONTROL_COPIED, /* program: a full copy is applied at peer_incarnation; output is
-	                          gated (R7) */
-	TANDEM_CONTROL_FENCED, /* standby: fenced, drained, finished; epoch is the last committed
-	                          one */
-	TANDEM_CONTROL_FAILED, /* the order in `answers` failed; text says why */
+	TANDEM_CONTROL_COPIED,   /* program: a full copy is applied at peer_incarnation; output is
+	                            gated (R7) */
+	TANDEM_CONTROL_FENCED,   /* standby: fenced, drained, finished; epoch is the last committed
+	                            one */
+	TANDEM_CONTROL_FAILED,   /* the order in `answers` failed; text says why */
+	TANDEM_CONTROL_QUIESCED, /* program: epoch is acknowledged, nothing is under way, output is
+	                            held (R9); generation is the one it leads in */
 	/* controller to data plane */
 	TANDEM_CONTROL_WELCOME = 32, /* settings, generation */
-	TANDEM_CONTROL_LEAD,     /* program: generation, is_pair. It leads; SOLO opens the gate */
+	TANDEM_CONTROL_LEAD,     /* program: generation, is_pair, holds_output. It leads; SOLO opens
+	                            the gate unless output is to be held */
 	TANDEM_CONTROL_HALT,     /* program: it may never answer again; text says why */
 	TANDEM_CONTROL_STAND_BY, /* standby: accept the session of this generation */
 	TANDEM_CONTROL_FENCE, /* standby: acknowledge nothing more, fence, drain, finish, say FENCED
@@ -41,6 +44,8 @@ enum tandem_control_type {
 	TANDEM_CONTROL_ACTIVATE, /* standby: start the program with this generation, epoch,
 	                            incarnation */
 	TANDEM_CONTROL_YANK,     /* both: end everything pending on the session */
+	TANDEM_CONTROL_QUIESCE, /* program: finish the epoch under way, begin none, hold output, say
+	                           QUIESCED; LEAD ends it */
 };
 
 enum tandem_control_kind {
@@ -77,6 +82,8 @@ struct tandem_control_settings {
 	uint64_t reconnect_interval_ns;     /* pause before the first attempt; it doubles ... */
 	uint64_t reconnect_interval_max_ns; /* ... up to this, each with jitter */
 	uint64_t poll_ns;                   /* completions are polled this long before sleeping */
+	uint64_t lease_ns; /* output is not gated: the primary ends itself when the secondary was
+	                      not heard for this long; 0: it is gated */
 };
 
 #define TANDEM_CONTROL_SETTINGS_DEFAULT                                                            \
@@ -104,13 +111,17 @@ struct tandem_control_message {
 	bool has_copy;        /* REPORT of a standby: it holds a committed, applied copy that it has
 	                         not started; of a program: it has told of a copy, and holds its
 	                         output until the next LEAD */
+	bool holds_output;    /* LEAD, SOLO: nothing leaves until PAIR (mode strict) */
+	bool has_lease;       /* REPORT of a program: the timer that ends it is armed */
+	bool keeps_old;       /* STAND_BY: what the image directory holds is kept aside */
 	int32_t status;       /* FAILED: TANDEM_E_* */
 	uint32_t process_id;  /* ATTACH */
 	uint64_t incarnation; /* ATTACH: own; ACTIVATE: the one the program must take */
 	uint64_t peer_incarnation;
 	uint64_t generation;
 	uint64_t epoch;
-	uint64_t heard_age_ns; /* REPORT: since the last byte of the peer's software */
+	uint64_t heard_age_ns;  /* REPORT: since the last byte of the peer's software */
+	uint64_t lease_left_ns; /* FENCED: how long the old primary may still live unfenced */
 	char pair[TANDEM_NAME_BYTES];
 	char text[256];
 	struct tandem_control_settings settings; /* WELCOME */

@@ -8,15 +8,15 @@ from e2e.bad_input.colo import name_bytes
 from e2e.bad_input.transport import sealed
 
 CONTROL_MAGIC = 0x6C637474
-CONTROL_VERSION = 2
+CONTROL_VERSION = 3
 CONTROL_BYTES = 1280
-(ATTACH, READY, REPORT, SESSION_UP, SESSION_LOST, COPIED, FENCED, FAILED) = range(1, 9)
-(WELCOME, LEAD, HALT, STAND_BY, FENCE, ACTIVATE, YANK) = range(32, 39)
-FROM_PLANE = range(ATTACH, FAILED + 1)
-FROM_CONTROLLER = range(WELCOME, YANK + 1)
+(ATTACH, READY, REPORT, SESSION_UP, SESSION_LOST, COPIED, FENCED, FAILED, QUIESCED) = range(1, 10)
+(WELCOME, LEAD, HALT, STAND_BY, FENCE, ACTIVATE, YANK, QUIESCE) = range(32, 40)
+FROM_PLANE = range(ATTACH, QUIESCED + 1)
+FROM_CONTROLLER = range(WELCOME, QUIESCE + 1)
 PROGRAM, STANDBY = 1, 2
 
-_FIXED = struct.Struct("<IHBBBBBBiIQQQQQ32s256s")
+_FIXED = struct.Struct("<IHBBBBBBBBBiIQQQQQQ32s256s")
 
 HEARTBEAT_MAGIC = 0x62687474
 HEARTBEAT_VERSION = 1
@@ -30,10 +30,10 @@ SETTLED, MAINTENANCE, HAS_RECORD = 1, 2, 4
 
 def control(kind, plane=0, pair="", incarnation=0, process_id=0, answers=0, is_pair=0,
             has_session=0, has_copy=0, status=0, peer=0, generation=0, epoch=0, heard_age_ns=0,
-            text=b"", magic=CONTROL_MAGIC, version=CONTROL_VERSION):
+            lease_left_ns=0, text=b"", magic=CONTROL_MAGIC, version=CONTROL_VERSION):
     body = _FIXED.pack(magic, version, kind, plane, answers, is_pair, has_session, has_copy,
-                       status, process_id, incarnation, peer, generation, epoch, heard_age_ns,
-                       name_bytes(pair), text)
+                       0, 0, 0, status, process_id, incarnation, peer, generation, epoch,
+                       heard_age_ns, lease_left_ns, name_bytes(pair), text)
     return body.ljust(CONTROL_BYTES, b"\0")
 
 

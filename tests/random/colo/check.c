@@ -198,6 +198,12 @@ void check_released(struct world *world)
 {
 	const struct tandem_primary *core = &world->primary.core;
 
+	if (!core->is_quiet)
+		world->primary.quiet_ticket = 0;
+	if (world->primary.quiet_ticket != 0 &&
+	    core->gate.released_ticket > world->primary.quiet_ticket)
+		world_fail(world, "ticket %llu left after QUIESCED (R9)",
+		           (unsigned long long)core->gate.released_ticket);
 	while (world->checked_ticket < core->gate.released_ticket && !world->has_failed) {
 		uint64_t number = ++world->checked_ticket;
 		const struct ticket *ticket = &world->tickets[number];
@@ -219,6 +225,23 @@ void check_released(struct world *world)
 				           (unsigned long long)number);
 		}
 	}
+}
+
+/* R9: what has left is in an epoch that the secondary holds, and nothing more leaves. */
+void check_quiesced(struct world *world, uint64_t epoch)
+{
+	const struct tandem_primary *core = &world->primary.core;
+	const struct secondary_side *secondary = &world->secondary;
+	bool is_same = !secondary->is_dead && secondary->incarnation == core->peer_incarnation;
+
+	world_met(world, MET_QUIESCED);
+	if (core->committed > 1)
+		world_met(world, MET_QUIESCED_AFTER_EPOCH);
+	world->primary.quiet_ticket = core->gate.released_ticket;
+	if (core->sealed != 0 || core->committed != epoch || !core->is_applied ||
+	    (is_same && secondary->core.committed != epoch))
+		world_fail(world, "QUIESCED at epoch %llu with one under way",
+		           (unsigned long long)epoch);
 }
 
 /* ---- promotion ---- */

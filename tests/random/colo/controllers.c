@@ -20,6 +20,7 @@ static void lead(struct world *world)
 	controller->copied_incarnation = 0;
 	controller->is_gated = false;
 	controller->is_joining = false;
+	controller->is_handing_over = false;
 	controller->led_generation = controller->known.generation;
 	primary_order(world, false, controller->known.generation, controller->known.is_pair);
 }
@@ -214,6 +215,24 @@ static void read_register(struct world *world)
 		lead(world);
 }
 
+/* R9, and the change of mind when the other node does not take over: LEAD again. */
+static bool hand_over(struct world *world)
+{
+	struct primary_controller *controller = &world->controller;
+
+	if (controller->is_joining || controller->is_gated || !controller->known.is_pair)
+		return false;
+	if (controller->is_handing_over && (!world->has_faults || world_chance(world, 40))) {
+		lead(world);
+		return true;
+	}
+	if (controller->is_handing_over || !world->has_faults || !world_chance(world, 60))
+		return false;
+	controller->is_handing_over = true;
+	primary_quiesce(world);
+	return true;
+}
+
 bool controller_primary(struct world *world)
 {
 	struct primary_controller *controller = &world->controller;
@@ -235,7 +254,7 @@ bool controller_primary(struct world *world)
 		read_register(world);
 		return true;
 	}
-	return decide(world);
+	return hand_over(world) || decide(world);
 }
 
 bool controller_secondary(struct world *world)

@@ -75,10 +75,17 @@ void primary_order(struct world *world, bool is_halt, uint64_t generation, bool 
 
 	mail->has_halt = mail->has_halt || is_halt;
 	mail->has_lead = !mail->has_halt;
+	mail->has_quiesce = false;
 	world_trace(world, "controller: %s generation %llu %s", is_halt ? "HALT" : "LEAD",
 	            (unsigned long long)generation, is_pair ? "PAIR" : "SOLO");
 	mail->generation = generation;
 	mail->is_pair = is_pair;
+}
+
+void primary_quiesce(struct world *world)
+{
+	world_trace(world, "controller: QUIESCE");
+	world->primary.mail.has_quiesce = true;
 }
 
 /* The program attached to a new life of the controller. */
@@ -307,6 +314,8 @@ static void execute_report(struct world *world, const struct tandem_primary_acti
 		controller_report(world, REPORT_LOST, 0, 0);
 	} else if (action->type == TANDEM_PRIMARY_DO_REPORT_COPIED) {
 		report_copied(world, action);
+	} else if (action->type == TANDEM_PRIMARY_DO_REPORT_QUIESCED) {
+		check_quiesced(world, action->epoch);
 	} else {
 		on_committed(world);
 	}
@@ -403,6 +412,7 @@ static bool execute(struct world *world, const struct tandem_primary_action *act
 	case TANDEM_PRIMARY_DO_REPORT_LOST:
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
 	case TANDEM_PRIMARY_DO_REPORT_COMMITTED:
+	case TANDEM_PRIMARY_DO_REPORT_QUIESCED:
 		execute_report(world, action);
 		return true;
 	}
@@ -461,6 +471,8 @@ static void step(struct world *world, const struct tandem_primary_event *event)
 	if (world->bug == BUG_GATE_OPEN_WHILE_PAIRING && core->gate.mode == TANDEM_GATE_HOLD &&
 	    core->is_copying && !core->is_pair)
 		tandem_gate_lead(&core->gate, core->generation, TANDEM_GATE_OPEN);
+	if (world->bug == BUG_OUTPUT_WHEN_QUIET && core->is_quiet)
+		tandem_gate_lead(&core->gate, core->generation, TANDEM_GATE_PAIR);
 	note_given_up(world, was_captured, &actions);
 	check_released(world);
 	execute_all(world, &actions);
@@ -501,6 +513,8 @@ static void read_mail(struct world *world)
 	}
 	if (mail.has_halt)
 		step_simple(world, TANDEM_PRIMARY_ON_HALT);
+	if (mail.has_quiesce)
+		step_simple(world, TANDEM_PRIMARY_ON_QUIESCE);
 	if (mail.has_checkpoint)
 		step_simple(world, TANDEM_PRIMARY_ON_CHECKPOINT);
 }

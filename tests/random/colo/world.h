@@ -70,7 +70,8 @@
 	X(BLOB_LEFT_BEHIND)        /* 4.5: a repaired epoch is sealed without its blob */          \
 	X(CHANNEL_NOT_FENCED)      /* 3.5: FENCED is said, and writes of the channel land later */ \
 	X(NOT_TAKEN_BACK)          /* 4.7: what a lost channel carried is not pushed again */      \
-	X(ABORTED_MAP_FORGOTTEN)   /* 4.7: FENCED aborts an epoch, and its map with it */
+	X(ABORTED_MAP_FORGOTTEN)   /* 4.7: FENCED aborts an epoch, and its map with it */          \
+	X(OUTPUT_WHEN_QUIET)       /* R9: acknowledgements release after QUIESCED */
 
 enum bug {
 #define X(name) BUG_##name,
@@ -120,6 +121,8 @@ enum bug {
 	X(REJOIN_REFUSED)                                                                          \
 	X(HALF_JOINED)                                                                             \
 	X(JOINED_IN_PART)                                                                          \
+	X(QUIESCED)                                                                                \
+	X(QUIESCED_AFTER_EPOCH)                                                                    \
 	X(ENDED_PAIRED)
 
 enum met {
@@ -221,6 +224,7 @@ struct primary_controller {
 	bool is_halted;
 	bool is_gated;
 	bool is_joining; /* restarted: has not led the program yet */
+	bool is_handing_over;
 	struct record known;
 	uint64_t led_generation;
 	struct cas cas, orphan;
@@ -243,6 +247,7 @@ struct program {
 
 struct primary_mail {
 	bool has_lead, has_halt, has_checkpoint;
+	bool has_quiesce; /* since the LEAD */
 	uint64_t generation;
 	bool is_pair;
 };
@@ -258,7 +263,8 @@ struct primary_side {
 	uint64_t copied_incarnation, copied_generation;
 	uint64_t session_incarnation;
 	bool has_session;
-	uint32_t restore_due; /* channels whose pause is not over */
+	uint64_t quiet_ticket; /* the last that had left at QUIESCED */
+	uint32_t restore_due;  /* channels whose pause is not over */
 	unsigned control_rail;
 	unsigned swallow; /* FENCED that a careless engine has answered itself */
 	bool is_repaired; /* a channel was fenced since the last commit */
@@ -411,6 +417,7 @@ void primary_begin(struct world *world);
 void primary_done(struct world *world);
 void primary_crash(struct world *world);
 void primary_order(struct world *world, bool is_halt, uint64_t generation, bool is_pair);
+void primary_quiesce(struct world *world);
 void primary_repeat(struct world *world);
 /* One turn of the engine's thread. */
 void primary_turn(struct world *world);
@@ -440,6 +447,7 @@ bool program_confirm(struct world *world);
 /* check.c */
 void check_captured(struct world *world, uint64_t epoch);
 void check_released(struct world *world);
+void check_quiesced(struct world *world, uint64_t epoch);
 void check_heard(struct world *world, const struct tandem_wire_message *message);
 void check_applied(struct world *world);
 /* 4.3: a page has one channel from its first write after a commit to the next. */

@@ -14,6 +14,8 @@ static struct tandem_control_message sample(void)
 	        .answers = TANDEM_CONTROL_FENCE,
 	        .is_pair = true,
 	        .has_copy = true,
+	        .holds_output = true,
+	        .keeps_old = true,
 	        .status = TANDEM_E_FENCE,
 	        .process_id = 77,
 	        .incarnation = UINT64_C(0x1122334455667788),
@@ -21,6 +23,7 @@ static struct tandem_control_message sample(void)
 	        .generation = 6,
 	        .epoch = UINT64_MAX,
 	        .heard_age_ns = 8,
+	        .lease_left_ns = 9,
 	        .pair = "orders",
 	        .text = "a reason",
 	        .settings = {.node = "left",
@@ -42,7 +45,8 @@ static struct tandem_control_message sample(void)
 	                     .report_interval_ns = 4,
 	                     .reconnect_interval_ns = 5,
 	                     .reconnect_interval_max_ns = 6,
-	                     .poll_ns = 7},
+	                     .poll_ns = 7,
+	                     .lease_ns = 8},
 	};
 	return message;
 }
@@ -84,6 +88,7 @@ Test(control, every_field_comes_back)
 	cr_assert_eq(got.kind, sent.kind);
 	cr_assert_eq(got.answers, sent.answers);
 	cr_assert(got.is_pair && !got.has_session && got.has_copy);
+	cr_assert(got.holds_output && !got.has_lease && got.keeps_old);
 	cr_assert_eq(got.status, sent.status);
 	cr_assert_eq(got.process_id, sent.process_id);
 	cr_assert_eq(got.incarnation, sent.incarnation);
@@ -91,6 +96,8 @@ Test(control, every_field_comes_back)
 	cr_assert_eq(got.generation, sent.generation);
 	cr_assert_eq(got.epoch, sent.epoch);
 	cr_assert_eq(got.heard_age_ns, sent.heard_age_ns);
+	cr_assert_eq(got.lease_left_ns, sent.lease_left_ns);
+	cr_assert_eq(got.settings.lease_ns, sent.settings.lease_ns);
 	cr_assert_str_eq(got.pair, sent.pair);
 	cr_assert_str_eq(got.text, sent.text);
 	assert_same_settings(&got.settings, &sent.settings);
@@ -107,15 +114,18 @@ static const struct damage damages[] = {
         {0, 0, TANDEM_E_PROTOCOL},    /* magic */
         {4, 1, TANDEM_E_VERSION},     /* version */
         {6, 0, TANDEM_E_PROTOCOL},    /* type */
-        {6, 9, TANDEM_E_PROTOCOL},    /* type between the two groups */
-        {6, 39, TANDEM_E_PROTOCOL},   /* type after the last */
+        {6, 10, TANDEM_E_PROTOCOL},   /* type between the two groups */
+        {6, 40, TANDEM_E_PROTOCOL},   /* type after the last */
         {7, 3, TANDEM_E_PROTOCOL},    /* kind */
         {8, 20, TANDEM_E_PROTOCOL},   /* answers */
         {9, 2, TANDEM_E_PROTOCOL},    /* is_pair */
         {10, 255, TANDEM_E_PROTOCOL}, /* has_session */
         {11, 3, TANDEM_E_PROTOCOL},   /* has_copy */
-        {12, 1, TANDEM_E_PROTOCOL},   /* status: unknown negative */
-        {15, 0, TANDEM_E_PROTOCOL},   /* status: positive */
+        {12, 2, TANDEM_E_PROTOCOL},   /* holds_output */
+        {13, 2, TANDEM_E_PROTOCOL},   /* has_lease */
+        {14, 2, TANDEM_E_PROTOCOL},   /* keeps_old */
+        {15, 1, TANDEM_E_PROTOCOL},   /* status: unknown negative */
+        {18, 0, TANDEM_E_PROTOCOL},   /* status: positive */
         {1279, 1, TANDEM_E_PROTOCOL}, /* padding */
 };
 
@@ -137,7 +147,7 @@ Test(control, a_text_without_end_is_refused)
 	uint8_t bytes[TANDEM_CONTROL_BYTES];
 	struct tandem_control_message sent = sample(), got;
 	tandem_control_encode(&sent, bytes);
-	memset(bytes + 60, 'x', TANDEM_NAME_BYTES); /* pair */
+	memset(bytes + 71, 'x', TANDEM_NAME_BYTES); /* pair */
 	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
 }
 
@@ -195,5 +205,5 @@ Test(control, types_have_names)
 {
 	cr_assert_str_eq(tandem_control_type_name(TANDEM_CONTROL_ATTACH), "ATTACH");
 	cr_assert_str_eq(tandem_control_type_name(TANDEM_CONTROL_YANK), "YANK");
-	cr_assert_str_eq(tandem_control_type_name((enum tandem_control_type)9), "unknown");
+	cr_assert_str_eq(tandem_control_type_name((enum tandem_control_type)10), "unknown");
 }

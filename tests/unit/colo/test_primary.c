@@ -293,6 +293,82 @@ Test(primary, a_held_session_keeps_the_generation_that_the_peer_knows)
 	cr_expect_eq(action_of(TANDEM_PRIMARY_DO_SEAL)->generation, 1);
 }
 
+Test(primary, a_strict_pair_holds_output_while_it_is_alone)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_LEAD,
+	                                     .now_ns = SECOND,
+	                                     .generation = 2,
+	                                     .holds_output = true};
+	uint64_t ticket;
+
+	begin();
+	hear(TANDEM_WIRE_WELCOME, 0);
+	tandem_primary_step(&core, &event, &actions);
+	ticket = tandem_primary_confirm_ticket(&core);
+	cr_expect_lt(core.gate.released_ticket, ticket);
+	tell(TANDEM_PRIMARY_ON_SESSION_LOST, SECOND);
+	cr_expect_lt(core.gate.released_ticket, ticket);
+	lead(3, false);
+	cr_expect_eq(core.gate.released_ticket, ticket, "the operator's word");
+}
+
+Test(primary, quiet_is_told_when_the_epoch_under_way_is_applied)
+{
+	uint64_t ticket;
+
+	pair_up();
+	ticket = tandem_primary_checkpoint_ticket(&core);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	tell(TANDEM_PRIMARY_ON_QUIESCE, SECOND);
+	cr_expect(!does(TANDEM_PRIMARY_DO_REPORT_QUIESCED));
+	cr_expect(tandem_primary_skips_checkpoint(&core));
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_expect_eq(core.gate.released_ticket, ticket, "its output leaves as ever");
+	cr_expect(!does(TANDEM_PRIMARY_DO_REPORT_QUIESCED));
+	hear(TANDEM_WIRE_APPLIED, 2);
+	cr_assert(does(TANDEM_PRIMARY_DO_REPORT_QUIESCED));
+	cr_expect_eq(action_of(TANDEM_PRIMARY_DO_REPORT_QUIESCED)->epoch, 2);
+	tandem_primary_confirm_ticket(&core);
+	hear(TANDEM_WIRE_PONG, 2);
+	cr_expect_eq(core.gate.released_ticket, ticket, "nothing leaves after QUIESCED");
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME) && !does(TANDEM_PRIMARY_DO_SCAN));
+}
+
+Test(primary, a_hand_over_that_does_not_come_is_ended_by_lead)
+{
+	uint64_t ticket;
+
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_QUIESCE, SECOND);
+	cr_assert(does(TANDEM_PRIMARY_DO_REPORT_QUIESCED));
+	ticket = tandem_primary_checkpoint_ticket(&core);
+	cr_expect(!tandem_primary_can_checkpoint(&core) && !tandem_primary_wants_checkpoint(&core));
+	lead(2, true);
+	cr_expect(tandem_primary_wants_checkpoint(&core));
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_assert(does(TANDEM_PRIMARY_DO_SCAN));
+	cr_expect_lt(core.gate.released_ticket, ticket);
+}
+
+Test(primary, a_program_that_waits_goes_on_when_quiesced)
+{
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_expect(!does(TANDEM_PRIMARY_DO_RESUME));
+	tell(TANDEM_PRIMARY_ON_QUIESCE, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_expect(!does(TANDEM_PRIMARY_DO_SCAN), "no epoch begins");
+}
+
 Test(primary, halted_answers_checkpoints_and_nothing_else)
 {
 	pair_up();
