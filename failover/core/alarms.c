@@ -52,6 +52,8 @@ static bool is_on(const struct tandem_machine *machine, enum tandem_alarm alarm,
 	case TANDEM_ALARM_NOT_SCHEDULED:
 		return machine->unscheduled_told_ns != 0 &&
 		       now_ns < machine->unscheduled_told_ns + SEEN_FOR_NS;
+	case TANDEM_ALARM_TIMERS_DIFFER:
+		return tandem_machine_difference(machine) != TANDEM_AGREEMENT_COUNT;
 	case TANDEM_ALARM_TAKE_OVER_FAILED:
 		return machine->take_over.has_failed &&
 		       machine->state != TANDEM_STATE_PRIMARY_SOLO &&

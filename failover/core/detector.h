@@ -28,7 +28,7 @@ void tandem_detector_hear(struct tandem_detector *detector, size_t link, uint64_
 /* To be called at least at the pace. deaf_ns: for how long at most, since the last call, nobody
  * listened to the links. Returns 0, or for how long this node was not scheduled, the caller or who
  * listens, when that was half a window or more; then all windows start again, because a node that
- * slept may not accuse. */
+ * slept may not accuse [H5]. */
 uint64_t tandem_detector_tick(struct tandem_detector *detector, uint64_t now_ns, uint64_t deaf_ns);
 /* The newest sign of life, or the restart when that is younger. */
 uint64_t tandem_detector_silent_since_ns(const struct tandem_detector *detector);

@@ -369,6 +369,7 @@ static bool take_over_is_automatic(const struct tandem_machine *machine, uint64_
 {
 	return !tandem_machine_needs_word(machine) && !machine->peer.in_maintenance &&
 	       !tandem_machine_damper_holds(machine, now_ns) &&
+	       tandem_machine_difference(machine) == TANDEM_AGREEMENT_COUNT &&
 	       !tandem_machine_session_is_fresh(machine, &machine->standby, now_ns) &&
 	       (tandem_detector_is_silent(&machine->detector, now_ns) ||
 	        peer_program_is_gone(machine, now_ns));

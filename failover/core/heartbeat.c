@@ -8,7 +8,7 @@
 #include "core/siphash.h"
 
 #define HEARTBEAT_MAGIC   UINT32_C(0x62687474) /* "tthb" */
-#define HEARTBEAT_VERSION 1
+#define HEARTBEAT_VERSION 2
 #define TAGGED_BYTES      (TANDEM_HEARTBEAT_BYTES - 8)
 #define PAIR_OFFSET       6
 #define FLAG_SETTLED      1u
@@ -54,6 +54,8 @@ void tandem_heartbeat_encode(const struct tandem_heartbeat *heartbeat,
 	write_plane(&writer, &statement->program);
 	write_plane(&writer, &statement->standby);
 	write_record(&writer, &statement->record);
+	for (size_t i = 0; i < TANDEM_AGREEMENT_COUNT; i++)
+		tandem_write_u32(&writer, statement->agreement.values[i]);
 	while (writer.length < TAGGED_BYTES)
 		tandem_write_u8(&writer, 0);
 	TANDEM_ASSERT(writer.length == TAGGED_BYTES);
@@ -95,6 +97,8 @@ static void read_body(struct tandem_reader *reader, struct tandem_heartbeat *hea
 	read_plane(reader, &statement->program);
 	read_plane(reader, &statement->standby);
 	read_record(reader, (flags & FLAG_RECORD) != 0, &statement->record);
+	for (size_t i = 0; i < TANDEM_AGREEMENT_COUNT; i++)
+		statement->agreement.values[i] = tandem_read_u32(reader);
 	if (heartbeat->instance == 0 || heartbeat->sequence == 0 ||
 	    heartbeat->link >= TANDEM_CONTROLLER_LINKS_MAX)
 		reader->failed = true;

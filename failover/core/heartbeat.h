@@ -7,15 +7,16 @@
 
 #include <tandem/controller.h>
 
+#include "core/agreement.h"
 #include "core/record.h"
 
 /* What one controller tells the other about a pair, several times in a window, on every link. It is
- * evidence and hint, never a decision. Protects: a tag over all bytes, keyed with the pair's key,
- * refuses what was damaged or made without the key; sequence numbers and the controller's instance
- * refuse what is old. It is not encrypted: who listens learns names and numbers. A forger with the
- * key, or one who can stop packets, can delay or provoke a take-over; two leaders he cannot make,
- * because the register decides. */
-#define TANDEM_HEARTBEAT_BYTES 248
+ * evidence and hint, never a decision [H1]. Protects: a tag over all bytes, keyed with the pair's
+ * key, refuses what was damaged or made without the key; sequence numbers and the controller's
+ * instance refuse what is old. It is not encrypted: who listens learns names and numbers. A forger
+ * with the key, or one who can stop packets, can delay or provoke a take-over; two leaders he
+ * cannot make, because the register decides. */
+#define TANDEM_HEARTBEAT_BYTES 288
 
 enum tandem_plane_status {
 	TANDEM_PLANE_ABSENT, /* none is attached */
@@ -36,6 +37,7 @@ struct tandem_statement {
 	struct tandem_plane_statement program;
 	struct tandem_plane_statement standby;
 	struct tandem_record record; /* the newest that the controller knows */
+	struct tandem_agreement agreement;
 };
 
 struct tandem_heartbeat {
@@ -78,7 +80,8 @@ enum tandem_heartbeat_verdict {
 	TANDEM_HEARTBEAT_NEWS, /* life, and a newer statement */
 };
 
-/* A controller that follows another is believed only when it answers this one (echo_instance). */
+/* A controller that follows another is believed only when it answers this one (echo_instance)
+ * [H2]. */
 enum tandem_heartbeat_verdict tandem_heartbeat_filter_judge(
         struct tandem_heartbeat_filter *filter, const struct tandem_heartbeat *heartbeat);
 

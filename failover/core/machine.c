@@ -17,6 +17,7 @@ void tandem_machine_init(struct tandem_machine *machine, const struct tandem_mac
 	machine->start_ns = now_ns;
 	machine->random = seed;
 	machine->view.is_reachable = true;
+	tandem_agreement_of(&config->pair, &machine->agreement);
 	tandem_detector_init(&machine->detector, config->pair.heartbeat_interval_ns,
 	                     config->pair.heartbeat_miss_count, config->pair.link_count, now_ns);
 }
@@ -144,9 +145,15 @@ void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now
 	        .in_maintenance = machine->state == TANDEM_STATE_MAINTENANCE,
 	        .state = (uint8_t)machine->state,
 	        .record = machine->view.record,
+	        .agreement = machine->agreement,
 	};
 	state_plane(machine, &machine->program, now_ns, &ret_statement->program);
 	state_plane(machine, &machine->standby, now_ns, &ret_statement->standby);
+}
+
+enum tandem_agreement_item tandem_machine_difference(const struct tandem_machine *machine)
+{
+	return tandem_agreement_difference(&machine->agreement, &machine->peer.agreement);
 }
 
 static void sooner(uint64_t *deadline_ns, uint64_t at_ns, uint64_t now_ns)

@@ -93,6 +93,8 @@ enum tandem_action_type {
 	  "too many automatic take-overs in the window: the next one waits for 'promote'")         \
 	X(NOT_SCHEDULED,                                                                           \
 	  "this node was not scheduled for half a heartbeat window; its suspicions start again")   \
+	X(TIMERS_DIFFER,                                                                           \
+	  "the two nodes are configured differently: no automatic take-over until they agree")     \
 	X(TAKE_OVER_FAILED, "the register was won but no program leads")                           \
 	X(DATA_PLANE_SILENT, "a data plane is attached but its reports have stopped")
 
@@ -245,6 +247,7 @@ struct tandem_machine {
 	uint64_t state_ns; /* entered */
 	uint64_t start_ns;
 	uint64_t random;
+	struct tandem_agreement agreement;
 	struct tandem_detector detector;
 	struct tandem_statement peer; /* the last one heard */
 	struct tandem_plane program;
@@ -279,6 +282,9 @@ void tandem_machine_step(struct tandem_machine *machine, const struct tandem_eve
 /* What heartbeats say now. */
 void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now_ns,
                               struct tandem_statement *ret_statement);
+/* In what the two nodes are configured differently, as far as the peer was ever heard;
+ * TANDEM_AGREEMENT_COUNT: in nothing. */
+enum tandem_agreement_item tandem_machine_difference(const struct tandem_machine *machine);
 /* When time alone may next change something: a TICK at or before it; never later than the pace at
  * which a node must run to tell its own sleep from its peer's silence. */
 uint64_t tandem_machine_deadline_ns(const struct tandem_machine *machine, uint64_t now_ns);

@@ -23,7 +23,7 @@ uint64_t tandem_rhythm_wake_ns(const struct tandem_rhythm *rhythm, uint64_t now_
 /* published_ns: when the controller's loop last said what heartbeats say, 0: never. A controller
  * whose loop hangs must not say that it lives, however well the thread runs that sends: half a
  * window after the loop's last word there is silence, so the peer has its suspicion one window and
- * a half after the loop stopped. */
+ * a half after the loop stopped [H3]. */
 bool tandem_rhythm_may_speak(const struct tandem_rhythm *rhythm, uint64_t published_ns,
                              uint64_t now_ns);
 

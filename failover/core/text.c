@@ -125,6 +125,9 @@ static struct advice advise_secondary(const struct tandem_machine *machine, uint
 	if (tandem_machine_damper_holds(machine, now_ns))
 		return (struct advice){"the operator: too many take-overs in a short time",
 		                       "promote"};
+	if (tandem_machine_difference(machine) != TANDEM_AGREEMENT_COUNT)
+		return (struct advice){"the operator: the two nodes are configured differently",
+		                       "promote"};
 	if (machine->peer.in_maintenance)
 		return (struct advice){"the operator: the silent primary was in maintenance",
 		                       "promote"};

@@ -47,15 +47,11 @@ void tandem_history_spell(const struct tandem_history_entry *entry, char *ret_li
 {
 	const struct tandem_note *note = &entry->note;
 	char subject[64];
-	char gap[48] = "";
 	spell_subject(note, subject, sizeof(subject));
-	if (note->unscheduled_ns != 0)
-		snprintf(gap, sizeof(gap), ", not scheduled for %" PRIu64 " ms",
-		         note->unscheduled_ns / TANDEM_NS_PER_MS);
 	snprintf(ret_line, size,
 	         "pair %s: %s: %s%s%s (generation %" PRIu64 ", heartbeats silent %" PRIu64
-	         " ms, session silent %" PRIu64 " ms%s)",
+	         " ms, session silent %" PRIu64 " ms)",
 	         entry->pair, subject, note->reason, entry->detail[0] ? ": " : "", entry->detail,
 	         note->generation, note->silent_ns / TANDEM_NS_PER_MS,
-	         note->session_silent_ns / TANDEM_NS_PER_MS, gap);
+	         note->session_silent_ns / TANDEM_NS_PER_MS);
 }

@@ -9,12 +9,12 @@
 static void record_note(struct tandem_pair *pair, const struct tandem_note *note)
 {
 	struct tandem_controller *controller = pair->controller;
-	const char *detail = pair->plane_detail;
+	char detail[200] = "";
 	char line[800];
-	if (note->is_alarm)
-		detail = note->alarm == TANDEM_ALARM_ARBITER_UNREACHABLE && note->is_raised
-		                 ? pair->arbiter_detail
-		                 : NULL;
+	if (!note->is_alarm)
+		memcpy(detail, pair->plane_detail, sizeof(detail));
+	else if (note->is_raised)
+		tandem_pair_spell_alarm(pair, note->alarm, detail, sizeof(detail));
 	const struct tandem_history_entry *entry = tandem_history_add(
 	        &controller->history, pair->machine.config.pair.name, note, detail);
 	tandem_history_spell(entry, line, sizeof(line));

@@ -92,6 +92,10 @@ struct tandem_pair *tandem_pair_find(struct tandem_controller *controller, const
 /* Steps the machine for what its peer said meanwhile. */
 void tandem_pair_listen(struct tandem_pair *pair);
 
+/* alarm.c: what an alarm is about in this pair, "" when its text says all. */
+void tandem_pair_spell_alarm(const struct tandem_pair *pair, enum tandem_alarm alarm,
+                             char *ret_detail, size_t size);
+
 /* links.c: heartbeats, which the pulse sends and receives. */
 struct tandem_links_events {
 	uint64_t since_ns; /* when the first of them came */

@@ -143,13 +143,22 @@ static void add_advice(struct json_object *object, const struct tandem_machine *
 	add_text(object, "unblock", text);
 }
 
-static struct json_object *list_alarms(const struct tandem_machine *machine)
+static struct json_object *spell_alarm(const struct tandem_pair *pair, enum tandem_alarm alarm)
+{
+	char detail[200];
+	char text[400];
+	tandem_pair_spell_alarm(pair, alarm, detail, sizeof(detail));
+	snprintf(text, sizeof(text), "%s%s%s", tandem_alarm_text(alarm), detail[0] ? ": " : "",
+	         detail);
+	return json_object_new_string(text);
+}
+
+static struct json_object *list_alarms(const struct tandem_pair *pair)
 {
 	struct json_object *list = json_object_new_array();
 	for (enum tandem_alarm alarm = 0; alarm < TANDEM_ALARM_COUNT; alarm++) {
-		if (machine->alarms & UINT32_C(1) << alarm)
-			json_object_array_add(list,
-			                      json_object_new_string(tandem_alarm_text(alarm)));
+		if (pair->machine.alarms & UINT32_C(1) << alarm)
+			json_object_array_add(list, spell_alarm(pair, alarm));
 	}
 	return list;
 }
@@ -283,7 +292,7 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	    has_record ? json_object_new_string(record->is_pair ? "PAIR" : "SOLO") : NULL);
 	add_advice(object, machine, now_ns);
 	add_age(object, "in_state_ms", machine->state_ns, now_ns);
-	add(object, "alarms", list_alarms(machine));
+	add(object, "alarms", list_alarms(pair));
 	add(object, "peer", describe_peer(pair, now_ns));
 	add(object, "data_plane", describe_plane(machine, now_ns));
 	add(object, "arbiter", describe_arbiter(pair));

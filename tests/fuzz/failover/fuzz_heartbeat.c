@@ -29,19 +29,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	tandem_heartbeat_encode(&heartbeat, key, copy);
 	if (tandem_heartbeat_decode(copy, sizeof(copy), key, &back) != 0 ||
 	    back.sequence != heartbeat.sequence ||
-	    back.statement.record.generation != heartbeat.statement.record.generation)
+	    back.statement.record.generation != heartbeat.statement.record.generation ||
+	    memcmp(&back.statement.agreement, &heartbeat.statement.agreement,
+	           sizeof(back.statement.agreement)) != 0)
+		abort();
+	/* Whatever they are, they are compared and named. */
+	struct tandem_agreement known = {.values = {1}};
+	enum tandem_agreement_item item =
+	        tandem_agreement_difference(&known, &heartbeat.statement.agreement);
+	if (!tandem_agreement_key(item) ||
+	    !tandem_agreement_arbiter(heartbeat.statement.agreement.values[item % 8]))
 		abort();
 	return 0;
 }
 
 size_t fuzz_seed(unsigned index, uint8_t *ret_bytes)
 {
-	struct tandem_heartbeat heartbeat = {.pair = "kv",
-	                                     .node = "a",
-	                                     .instance = 1,
-	                                     .echo_instance = 5,
-	                                     .sequence = 2,
-	                                     .link = 1};
+	struct tandem_heartbeat heartbeat = {
+	        .pair = "kv",
+	        .node = "a",
+	        .instance = 1,
+	        .echo_instance = 5,
+	        .sequence = 2,
+	        .link = 1,
+	        .statement = {.agreement = {.values = {1, 2, 3, 4, 5, 6, 0, 1}}}};
 	if (index > 1)
 		return 0;
 	if (index == 1)

@@ -50,6 +50,9 @@ static void fill_event(struct tandem_reader *reader, struct tandem_event *event)
 	event->link = event->type % 2;
 	event->has_news = tandem_read_u8(reader) % 2;
 	event->generation = machine.view.record.generation;
+	event->statement.agreement = machine.agreement;
+	event->statement.agreement.values[tandem_read_u8(reader) % TANDEM_AGREEMENT_COUNT] ^=
+	        tandem_read_u8(reader) % 4;
 	event->statement.program.status = tandem_read_u8(reader) % 3;
 	event->statement.program.dead_incarnation = tandem_read_u8(reader) % 4;
 	fill_message(reader, event);

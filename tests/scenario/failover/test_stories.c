@@ -295,3 +295,49 @@ Test(stories, the_damper_holds_after_too_many_take_overs)
 	             "3004 b TAKING_OVER: fenced: starting the program\n"
 	             "3014 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
 }
+
+/* Deadlines that contradict each other are a reason to ask the operator, not to guess. */
+Test(stories, timers_that_differ_leave_the_take_over_to_the_operator)
+{
+	cluster_init(&story, 1, TANDEM_ARBITER_FILE);
+	story.nodes[1].config.pair.fence_timeout_ns += MS;
+	cluster_start(&story);
+	cluster_run(&story, 1000 * MS);
+	cr_assert(story.record.is_pair, "the pair is made all the same");
+	cr_expect(strstr(story.trace, "b alarm: the two nodes are configured differently"));
+	story.trace_length = 0;
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY);
+	cr_expect_str_eq(tandem_machine_unblock(&story.nodes[1].machine, story.now_ns), "promote");
+	struct tandem_event word = {.type = TANDEM_EVENT_PROMOTE, .generation = 2};
+	cluster_feed(&story, 1, &word);
+	cluster_run(&story, 500 * MS);
+	expect_trace("3000 b SECONDARY: the operator's word was given\n"
+	             "3000 b SECONDARY: the primary is lost: asking to take over\n"
+	             "3002 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	             "3002 b TAKING_OVER: fencing the old primary\n"
+	             "3004 b TAKING_OVER: fenced: starting the program\n"
+	             "3014 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
+}
+
+Test(stories, timers_that_agree_again_are_no_obstacle)
+{
+	cluster_init(&story, 1, TANDEM_ARBITER_FILE);
+	story.nodes[0].config.pair.heartbeat_miss_count++;
+	cluster_start(&story);
+	cluster_run(&story, 1000 * MS);
+	cluster_kill_controller(&story, 0);
+	story.nodes[0].config.pair.heartbeat_miss_count--;
+	cluster_start_controller(&story, 0);
+	cluster_run(&story, 500 * MS);
+	cr_expect(strstr(story.trace, "b alarm over: the two nodes are configured differently"));
+	story.trace_length = 0;
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 500 * MS);
+	expect_trace("2692 b SECONDARY: the primary is lost: asking to take over\n"
+	             "2694 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	             "2694 b TAKING_OVER: fencing the old primary\n"
+	             "2696 b TAKING_OVER: fenced: starting the program\n"
+	             "2704 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
+}

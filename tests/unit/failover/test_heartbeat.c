@@ -9,21 +9,23 @@ static const uint8_t other_key[TANDEM_CONTROLLER_KEY_BYTES] = "0123456789abcdf";
 
 static struct tandem_heartbeat make_heartbeat(void)
 {
-	return (struct tandem_heartbeat){.pair = "kv",
-	                                 .node = "b",
-	                                 .instance = 11,
-	                                 .echo_instance = 12,
-	                                 .sequence = 13,
-	                                 .link = 1,
-	                                 .statement = {.is_settled = true,
-	                                               .state = 4,
-	                                               .program = {TANDEM_PLANE_ALIVE, 21, 22},
-	                                               .standby = {TANDEM_PLANE_SILENT, 23, 24},
-	                                               .record = {.generation = 3,
-	                                                          .owner_incarnation = 31,
-	                                                          .decision = 32,
-	                                                          .pair = "kv",
-	                                                          .owner = "a"}}};
+	return (struct tandem_heartbeat){
+	        .pair = "kv",
+	        .node = "b",
+	        .instance = 11,
+	        .echo_instance = 12,
+	        .sequence = 13,
+	        .link = 1,
+	        .statement = {.is_settled = true,
+	                      .state = 4,
+	                      .program = {TANDEM_PLANE_ALIVE, 21, 22},
+	                      .standby = {TANDEM_PLANE_SILENT, 23, 24},
+	                      .agreement = {.values = {41, 42, 43, 44, 45, 46, 47, 48}},
+	                      .record = {.generation = 3,
+	                                 .owner_incarnation = 31,
+	                                 .decision = 32,
+	                                 .pair = "kv",
+	                                 .owner = "a"}}};
 }
 
 Test(heartbeat, comes_back_as_it_was)
@@ -47,6 +49,8 @@ Test(heartbeat, comes_back_as_it_was)
 	cr_assert(back.statement.standby.status == TANDEM_PLANE_SILENT);
 	cr_assert(back.statement.standby.incarnation == 23);
 	cr_assert(back.statement.record.generation == 3);
+	for (uint32_t i = 0; i < TANDEM_AGREEMENT_COUNT; i++)
+		cr_assert(back.statement.agreement.values[i] == 41 + i);
 	cr_assert(strcmp(back.statement.record.owner, "a") == 0);
 }
 

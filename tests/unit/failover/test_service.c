@@ -175,6 +175,44 @@ Test(service, the_operator_sees_what_its_timing_rests_on)
 	json_object_put(timing);
 }
 
+static bool has_alarm_with(const char *words)
+{
+	json_object_put(timing);
+	timing = bed_ask(1, "{\"command\":\"status\"}");
+	const char *alarms =
+	        json_object_to_json_string(json_object_object_get(pair_of(timing), "alarms"));
+	return strstr(alarms, words) != NULL;
+}
+
+static bool has_told_difference(void)
+{
+	return has_alarm_with("heartbeat_misses is 10 here and 12 on node a");
+}
+
+static bool has_agreed(void)
+{
+	return !has_alarm_with("here and");
+}
+
+Test(service, the_operator_sees_which_timer_differs)
+{
+	struct tandem_error error = {0};
+	timing = NULL;
+	bed_end_controller(0);
+	bed.pairs[0].heartbeat_miss_count = 12;
+	cr_assert(bed_start_controller(0, &error) == 0, "%s", error.detail);
+	bed_wait_until(has_told_difference, "the difference");
+	cr_expect(strstr(bed.complaint, "heartbeat_misses is 10 here") ||
+	                  strstr(bed.complaint, "heartbeat_misses is 12 here"),
+	          "%s", bed.complaint);
+	bed_end_controller(0);
+	bed.pairs[0].heartbeat_miss_count = 10;
+	cr_assert(bed_start_controller(0, &error) == 0, "%s", error.detail);
+	bed_wait_until(has_agreed, "agreement");
+	bed_wait_state(0, "JOINING");
+	json_object_put(timing);
+}
+
 static mode_t mode_of(const char *name)
 {
 	char path[160];
