@@ -13,6 +13,7 @@ static const char help[] =
         "  transport   goodput, commit latency and CPU of one session\n"
         "  fence       how long it takes until no write of the peer can change memory\n"
         "  yank        how long everything pending takes to end when the peer does not answer\n"
+        "  failover    from a fault to the first reply of the other node\n"
         "\n"
         "examples:\n"
         "  tandem-bench checkpoint --size-mib 64 --dirty 5\n"
@@ -23,10 +24,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argument_count, char **arguments);
 } commands[] = {
-        {"checkpoint", tandem_bench_checkpoint_main},
-        {"transport", tandem_bench_transport_main},
-        {"fence", tandem_bench_fence_main},
-        {"yank", tandem_bench_yank_main},
+        {"checkpoint", tandem_bench_checkpoint_main}, {"transport", tandem_bench_transport_main},
+        {"fence", tandem_bench_fence_main},           {"yank", tandem_bench_yank_main},
+        {"failover", tandem_bench_failover_main},
 };
 
 int main(int argument_count, char **arguments)

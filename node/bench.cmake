@@ -3,8 +3,14 @@ tandem_add_program(
   bench.c
   bench_checkpoint.c
   bench_checkpoint_options.c
+  bench_cluster.c
   bench_controller.c
+  bench_failover.c
+  bench_failover_figures.c
+  bench_failover_options.c
   bench_fence.c
+  bench_keeper.c
+  bench_kv.c
   bench_link.c
   bench_load.c
   bench_message.c
@@ -13,9 +19,13 @@ tandem_add_program(
   bench_peer_process.c
   bench_receiver.c
   bench_report.c
+  bench_samples.c
   bench_sender.c
+  bench_status.c
   bench_transport.c
+  bench_writers.c
   bench_yank.c
-  bench_yank_bare.c)
-target_link_libraries(tandem-bench PRIVATE tandem_library PkgConfig::JSON Threads::Threads)
+  bench_yank_bare.c
+  tandemctl_client.c)
+target_link_libraries(tandem-bench PRIVATE tandem_library tandem_failover tandem_conf PkgConfig::JSON Threads::Threads)
 install(TARGETS tandem-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

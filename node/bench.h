@@ -12,6 +12,7 @@ int tandem_bench_checkpoint_main(int argument_count, char **arguments);
 int tandem_bench_transport_main(int argument_count, char **arguments);
 int tandem_bench_fence_main(int argument_count, char **arguments);
 int tandem_bench_yank_main(int argument_count, char **arguments);
+int tandem_bench_failover_main(int argument_count, char **arguments);
 
 /* tandem-bench checkpoint: a pair inside one process: the library, a standby, and a controller that
  * always says yes. */

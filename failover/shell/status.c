@@ -266,6 +266,7 @@ static struct json_object *describe_failover(const struct tandem_failover_times 
 	add_span(object, "decide_ms", times->suspected_ns, times->decided_ns);
 	add_span(object, "fence_ms", times->decided_ns, times->fenced_ns);
 	add_span(object, "activate_ms", times->fenced_ns, times->activated_ns);
+	add_count(object, "suspected_monotonic_ns", times->suspected_ns);
 	add_count(object, "suspected_wall_ns", times->suspected_wall_ns);
 	add_count(object, "decided_wall_ns", times->decided_wall_ns);
 	add_count(object, "fenced_wall_ns", times->fenced_wall_ns);

@@ -5,3 +5,7 @@ tandem_add_script_test(bench_transport e2e 120 ${Python3_EXECUTABLE} -B
 tandem_add_script_test(bench_tool_tcp e2e 180 ${Python3_EXECUTABLE} -B
                        ${CMAKE_CURRENT_SOURCE_DIR}/bench_tool.py tcp ${PROJECT_BINARY_DIR})
 set_tests_properties(e2e.bench_tool_tcp PROPERTIES RUN_SERIAL ON)
+# The real programs, failing over a few times: they compete for the machine with whatever runs beside.
+tandem_add_script_test(bench_failover e2e 300 ${Python3_EXECUTABLE} -B
+                       ${CMAKE_CURRENT_SOURCE_DIR}/bench_failover.py $<TARGET_FILE:tandem-bench>)
+set_tests_properties(e2e.bench_failover PROPERTIES RUN_SERIAL ON)

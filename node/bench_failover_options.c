@@ -1,0 +1,121 @@
+#include "bench_failover_options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench_number.h"
+
+/* A longer one leaves no room for the name of a socket behind it. */
+#define DIRECTORY_LENGTH_MAX 48
+
+static const char *const fault_texts[] = {
+        [TANDEM_BENCH_FAULT_KILL] = "kill",
+        [TANDEM_BENCH_FAULT_STOP] = "stop",
+};
+
+const char *tandem_bench_fault_text(enum tandem_bench_fault fault)
+{
+	return fault_texts[fault];
+}
+
+static bool refuse(const char *option, const char *value, const char *wanted)
+{
+	fprintf(stderr, "tandem-bench: --%s '%s' must be %s\n", option, value, wanted);
+	return false;
+}
+
+static bool set_fault(const char *value, struct tandem_bench_failover_options *options)
+{
+	for (unsigned i = 0; i < sizeof fault_texts / sizeof *fault_texts; i++) {
+		if (strcmp(value, fault_texts[i]) == 0) {
+			options->fault = (enum tandem_bench_fault)i;
+			return true;
+		}
+	}
+	return refuse("fault", value, "kill or stop");
+}
+
+static bool set_profile(const char *value, struct tandem_bench_failover_options *options)
+{
+	options->profile = value;
+	return strcmp(value, "lan-rt") == 0 || strcmp(value, "lan") == 0 ||
+	       strcmp(value, "vm") == 0 || refuse("profile", value, "lan-rt, lan or vm");
+}
+
+static bool set_directory(const char *value, struct tandem_bench_failover_options *options)
+{
+	options->directory = value;
+	return (value[0] == '/' && strlen(value) <= DIRECTORY_LENGTH_MAX) ||
+	       refuse("directory", value, "an absolute path of at most 48 characters");
+}
+
+/* What the server's map has: whole MiB. */
+static bool set_size(const char *value, struct tandem_bench_failover_options *options)
+{
+	return tandem_bench_parse_bytes(value, UINT64_C(16) << 20, UINT64_C(1) << 40,
+	                                &options->size_bytes) &&
+	       (options->size_bytes % (UINT64_C(1) << 20) == 0 ||
+	        refuse("size", value, "whole MiB"));
+}
+
+static bool set(int option, const char *value, struct tandem_bench_failover_options *options)
+{
+	switch (option) {
+	case 'r':
+		return tandem_bench_parse_unsigned(value, 1, 1000000, &options->rounds);
+	case 'f':
+		return set_fault(value, options);
+	case 'p':
+		return set_profile(value, options);
+	case 's':
+		return set_size(value, options);
+	case 'c':
+		return tandem_bench_parse_unsigned(value, 0, TANDEM_BENCH_CONNECTIONS_MAX,
+		                                   &options->connections);
+	case 'v':
+		return tandem_bench_parse_bytes(value, 32, TANDEM_BENCH_VALUE_BYTES_MAX,
+		                                &options->value_bytes);
+	case 'd':
+		return set_directory(value, options);
+	case 'j':
+		options->json_path = value;
+		return true;
+	case 'k':
+		options->keeps_files = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum tandem_bench_reading tandem_bench_failover_options_read(
+        int argument_count, char **arguments, struct tandem_bench_failover_options *ret_options)
+{
+	static const struct option long_options[] = {{"rounds", required_argument, NULL, 'r'},
+	                                             {"fault", required_argument, NULL, 'f'},
+	                                             {"profile", required_argument, NULL, 'p'},
+	                                             {"size", required_argument, NULL, 's'},
+	                                             {"connections", required_argument, NULL, 'c'},
+	                                             {"value-bytes", required_argument, NULL, 'v'},
+	                                             {"directory", required_argument, NULL, 'd'},
+	                                             {"json", required_argument, NULL, 'j'},
+	                                             {"keep", no_argument, NULL, 'k'},
+	                                             {"help", no_argument, NULL, 'h'},
+	                                             {NULL, 0, NULL, 0}};
+	struct tandem_bench_failover_options options = TANDEM_BENCH_FAILOVER_OPTIONS_DEFAULT;
+	int option;
+
+	while ((option = getopt_long(argument_count, arguments, "", long_options, NULL)) != -1) {
+		if (option == 'h')
+			return TANDEM_BENCH_HELP;
+		if (!set(option, optarg, &options))
+			return TANDEM_BENCH_WRONG;
+	}
+	if (optind != argument_count) {
+		fprintf(stderr, "tandem-bench: unexpected argument '%s'\n", arguments[optind]);
+		return TANDEM_BENCH_WRONG;
+	}
+	*ret_options = options;
+	return TANDEM_BENCH_RUN;
+}

@@ -1,0 +1,50 @@
+#ifndef TANDEM_BENCH_FAILOVER_OPTIONS_H
+#define TANDEM_BENCH_FAILOVER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What `tandem-bench failover` is asked for. */
+
+#define TANDEM_BENCH_CONNECTIONS_MAX 64
+#define TANDEM_BENCH_VALUE_BYTES_MAX 16384
+
+enum tandem_bench_fault {
+	TANDEM_BENCH_FAULT_KILL, /* the program's process dies */
+	TANDEM_BENCH_FAULT_STOP, /* every process of the node stops, as when its host hangs */
+};
+
+struct tandem_bench_failover_options {
+	unsigned rounds;
+	enum tandem_bench_fault fault;
+	const char *profile;   /* of the heartbeats */
+	uint64_t size_bytes;   /* of the region */
+	unsigned connections;  /* that write, besides the one that measures */
+	uint64_t value_bytes;  /* of each write */
+	const char *directory; /* for register, logs and sockets */
+	const char *json_path; /* NULL: none */
+	bool keeps_files;
+};
+
+#define TANDEM_BENCH_FAILOVER_OPTIONS_DEFAULT                                                      \
+	((struct tandem_bench_failover_options){.rounds = 20,                                      \
+	                                        .fault = TANDEM_BENCH_FAULT_KILL,                  \
+	                                        .profile = "lan-rt",                               \
+	                                        .size_bytes = UINT64_C(256) << 20,                 \
+	                                        .connections = 8,                                  \
+	                                        .value_bytes = 1024,                               \
+	                                        .directory = "/tmp"})
+
+enum tandem_bench_reading {
+	TANDEM_BENCH_RUN,
+	TANDEM_BENCH_HELP,
+	TANDEM_BENCH_WRONG, /* said on standard error */
+};
+
+/* `arguments` begins with the command; texts are borrowed from it. */
+enum tandem_bench_reading tandem_bench_failover_options_read(
+        int argument_count, char **arguments, struct tandem_bench_failover_options *ret_options);
+
+const char *tandem_bench_fault_text(enum tandem_bench_fault fault);
+
+#endif
