@@ -154,13 +154,14 @@ static void show_arbiter(struct json_object *pair)
 static void show_last_failover(struct json_object *pair)
 {
 	struct json_object *last = get(pair, "last_failover");
-	char detect[32], decide[32], fence[32], activate[32];
+	char detect[32], decide[32], fence[32], drain[32], activate[32];
 	if (!last)
 		return;
-	printf("  take-over:   at %s: detect %s, decide %s, fence %s, activate %s\n",
+	printf("  take-over:   at %s: detect %s, decide %s, fence %s, drain %s, "
+	       "activate %s\n",
 	       text_of(last, "at", "?"), span(last, "detect_ms", detect),
 	       span(last, "decide_ms", decide), span(last, "fence_ms", fence),
-	       span(last, "activate_ms", activate));
+	       span(last, "drain_ms", drain), span(last, "activate_ms", activate));
 }
 
 static void show_pair(struct json_object *pair)

@@ -126,11 +126,14 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	                                         .generation = generation};
 	struct tandem_error error;
 
+	/* A session that was lost before is drained already. */
+	standby->drain_ns = 0;
 	TANDEM_FAILPOINT("standby_fence");
 	tandem_standby_step(standby, &event);
 	tandem_standby_end_session(standby, "fenced by order of the controller");
 	tandem_standby_finish_apply(standby);
 	TANDEM_FAILPOINT("standby_fenced");
+	message.drain_ns = standby->drain_ns;
 	if (tandem_secondary_is_promotable(&standby->core)) {
 		tandem_standby_report(standby, &message);
 		return;

@@ -62,7 +62,8 @@ struct tandem_standby {
 	struct tandem_session *leaving; /* refused, exposes nothing */
 	uint64_t leaving_until_ns;
 	uint64_t committed_at_ns;
-	uint8_t *state; /* blob of the last committed epoch */
+	uint64_t drain_ns; /* of the session that ended last */
+	uint8_t *state;    /* blob of the last committed epoch */
 	uint32_t state_bytes;
 	uint32_t state_bytes_max;
 	char last_refusal[TANDEM_REASON_BYTES]; /* so that a peer that tries again is told of once

@@ -209,6 +209,7 @@ void tandem_standby_end_session(struct tandem_standby *standby, const char *reas
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_SESSION_LOST};
 	struct tandem_control_message message = {.type = TANDEM_CONTROL_SESSION_LOST};
 	struct tandem_error error;
+	uint64_t fenced_ns;
 
 	if (standby->session == NULL)
 		return;
@@ -216,8 +217,10 @@ void tandem_standby_end_session(struct tandem_standby *standby, const char *reas
 	                         tandem_clock_now_ns() + TANDEM_STANDBY_FENCE_TIMEOUT_NS,
 	                         &error) < 0)
 		tandem_standby_make_void(standby, &error);
+	fenced_ns = tandem_clock_now_ns();
 	drain(standby);
 	tandem_standby_finish_apply(standby);
+	standby->drain_ns = tandem_clock_now_ns() - fenced_ns;
 	if (standby->has_inbox)
 		tandem_inbox_forget(&standby->inbox);
 	tandem_standby_step(standby, &event);

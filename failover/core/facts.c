@@ -152,6 +152,7 @@ static void absorb_fenced(struct tandem_machine *machine, const struct tandem_pl
 	take_over->epoch = message->epoch;
 	machine->times.fenced_ns = now_ns;
 	machine->times.fenced_wall_ns = machine->event->wall_ns;
+	machine->times.drain_ns = message->drain_ns;
 }
 
 static void absorb_failed(struct tandem_machine *machine, const struct tandem_plane *plane,

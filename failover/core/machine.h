@@ -236,6 +236,7 @@ struct tandem_failover_times {
 	uint64_t suspected_ns, suspected_wall_ns;
 	uint64_t decided_ns, decided_wall_ns;
 	uint64_t fenced_ns, fenced_wall_ns;
+	uint64_t drain_ns; /* of what lies between decided and fenced */
 	uint64_t activated_ns, activated_wall_ns;
 };
 

@@ -256,15 +256,25 @@ static struct json_object *describe_arbiter(const struct tandem_pair *pair)
 	return object;
 }
 
+/* The standby's word, which cannot be more than all of it. */
+static uint64_t drain_of(const struct tandem_failover_times *times)
+{
+	uint64_t both_ns =
+	        times->fenced_ns >= times->decided_ns ? times->fenced_ns - times->decided_ns : 0;
+	return times->drain_ns < both_ns ? times->drain_ns : both_ns;
+}
+
 static struct json_object *describe_failover(const struct tandem_failover_times *times)
 {
 	if (times->decided_ns == 0)
 		return NULL;
 	struct json_object *object = json_object_new_object();
+	uint64_t drain_ns = drain_of(times);
 	add(object, "at", tandem_status_time(times->decided_wall_ns));
 	add_span(object, "detect_ms", times->life_ns, times->suspected_ns);
 	add_span(object, "decide_ms", times->suspected_ns, times->decided_ns);
-	add_span(object, "fence_ms", times->decided_ns, times->fenced_ns);
+	add_span(object, "fence_ms", times->decided_ns, times->fenced_ns - drain_ns);
+	add_span(object, "drain_ms", times->fenced_ns - drain_ns, times->fenced_ns);
 	add_span(object, "activate_ms", times->fenced_ns, times->activated_ns);
 	add_count(object, "suspected_monotonic_ns", times->suspected_ns);
 	add_count(object, "suspected_wall_ns", times->suspected_wall_ns);

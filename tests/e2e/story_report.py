@@ -8,6 +8,7 @@ PARTS = (
     ("detect_ms", "from the kill until node b suspected node a"),
     ("decide_ms", "until the arbiter had given it the lead"),
     ("fence_ms", "until node a could change nothing any more"),
+    ("drain_ms", "until the last committed epoch was applied"),
     ("activate_ms", "until tandem-kv had attached the image"),
 )
 

@@ -125,6 +125,7 @@ struct tandem_control_message {
 	char pair[TANDEM_NAME_BYTES];
 	char text[256];
 	struct tandem_control_settings settings; /* WELCOME */
+	uint64_t drain_ns;                       /* FENCED: what drain and apply took since FENCE */
 };
 
 /* Encodes into exactly TANDEM_CONTROL_BYTES. Texts without an end are our own mistake. */

@@ -75,6 +75,8 @@ static void expect_failover_told(void)
 	cr_assert(told != NULL);
 	cr_expect(number_at(told, "detect_ms") > 0);
 	cr_expect(number_at(told, "decide_ms") > 0);
+	cr_expect(number_at(told, "fence_ms") >= 0);
+	cr_expect(number_at(told, "drain_ms") > 0);
 	cr_expect(json_object_get_uint64(json_object_object_get(told, "suspected_wall_ns")) <=
 	          json_object_get_uint64(json_object_object_get(told, "decided_wall_ns")));
 	cr_expect(json_object_get_uint64(json_object_object_get(told, "fenced_wall_ns")) <=
@@ -88,7 +90,7 @@ static void expect_failover_told(void)
 Test(service, starts_pairs_and_takes_over)
 {
 	struct tandem_control_message fenced = {
-	        .type = TANDEM_CONTROL_FENCED, .generation = 3, .epoch = 77};
+	        .type = TANDEM_CONTROL_FENCED, .generation = 3, .epoch = 77, .drain_ns = 5000};
 	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
 	make_pair();
 	bed_end_controller(0);
