@@ -1,258 +1,96 @@
 #include "shell/arbiter.h"
 
-#include <errno.h>
-#include <event2/event.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/eventfd.h>
+#include <tandem/clock.h>
 #include <tandem/failpoint.h>
 #include <tandem/memory.h>
-#include <unistd.h>
 
-#include "shell/register.h"
-#include "shell/seen.h"
+#include "shell/arbiter_engine.h"
 
-/* The machine has one reading and one CAS outstanding at most; a record to adopt may be dropped,
- * because the next heartbeat says it again. */
-#define QUEUE_MAX 8
+/* The machine has one reading and one CAS outstanding at most. */
+enum { QUESTION_READ, QUESTION_CAS, QUESTION_COUNT };
 
-enum job_type {
-	JOB_READ,
-	JOB_CAS,
-	JOB_ADOPT,
-};
-
-struct job {
-	enum job_type type;
-	uint64_t request;
-	struct tandem_record expected;
-	struct tandem_record desired;
-};
-
-/* Shared with the thread, which may outlive the arbiter: the last of the two frees it. */
-struct shared {
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	unsigned holder_count;
-	bool is_ending;
-	int answer_fd;
-	size_t job_count;
-	struct job jobs[QUEUE_MAX];
-	size_t answer_count;
-	struct tandem_arbiter_answer answers[QUEUE_MAX];
-	char pair[TANDEM_NAME_BYTES];
-	char directory[TANDEM_CONTROLLER_PATH_BYTES + TANDEM_NAME_BYTES + 1];
-	struct tandem_seen seen; /* the thread's */
+struct question {
+	uint64_t request; /* 0: none */
+	uint64_t asked_ns;
 };
 
 struct tandem_arbiter {
-	struct shared *shared;
-	struct event *event;
+	struct tandem_arbiter_engine *engine;
 	tandem_arbiter_answer_fn on_answer;
 	void *context;
+	struct question questions[QUESTION_COUNT];
+	struct tandem_arbiter_report report;
 };
 
-static void let_go(struct shared *shared)
+/* What failed says nothing about the round trip, and a fencing takes its own time. */
+static void measure(struct tandem_arbiter *arbiter, const struct tandem_arbiter_answer *answer)
 {
-	pthread_mutex_lock(&shared->lock);
-	unsigned left_count = --shared->holder_count;
-	pthread_mutex_unlock(&shared->lock);
-	if (left_count > 0)
-		return;
-	if (shared->answer_fd >= 0)
-		close(shared->answer_fd);
-	pthread_cond_destroy(&shared->wake);
-	pthread_mutex_destroy(&shared->lock);
-	tandem_memory_free(shared);
-}
-
-static bool next_job(struct shared *shared, struct job *ret_job)
-{
-	pthread_mutex_lock(&shared->lock);
-	while (shared->job_count == 0 && !shared->is_ending)
-		pthread_cond_wait(&shared->wake, &shared->lock);
-	bool has_job = !shared->is_ending;
-	if (has_job) {
-		*ret_job = shared->jobs[0];
-		shared->job_count--;
-		memmove(&shared->jobs[0], &shared->jobs[1],
-		        shared->job_count * sizeof(shared->jobs[0]));
+	bool is_answered = answer->type == TANDEM_EVENT_RECORD ||
+	                   answer->type == TANDEM_EVENT_CAS_WON ||
+	                   answer->type == TANDEM_EVENT_CAS_LOST;
+	for (unsigned i = 0; i < QUESTION_COUNT; i++) {
+		struct question *question = &arbiter->questions[i];
+		if (question->request == 0 || question->request != answer->request)
+			continue;
+		if (is_answered)
+			tandem_histogram_add(&arbiter->report.round_trips_ns,
+			                     tandem_clock_now_ns() - question->asked_ns);
+		question->request = 0;
 	}
-	pthread_mutex_unlock(&shared->lock);
-	return has_job;
 }
 
-static void give_answer(struct shared *shared, const struct tandem_arbiter_answer *answer)
-{
-	uint64_t one = 1;
-	pthread_mutex_lock(&shared->lock);
-	if (!shared->is_ending && shared->answer_count < QUEUE_MAX) {
-		shared->answers[shared->answer_count++] = *answer;
-		/* The counter cannot overflow, so this write does not fail or block. */
-		ssize_t written = write(shared->answer_fd, &one, sizeof(one));
-		(void)written;
-	}
-	pthread_mutex_unlock(&shared->lock);
-}
-
-/* The directory is only made for a register that was never seen: made anew, a lost one would read
- * as empty. */
-static int look(struct shared *shared, struct tandem_arbiter_answer *answer)
-{
-	int status = 0;
-	if (shared->seen.generation == 0)
-		status = tandem_register_prepare(shared->directory, &answer->error);
-	if (status == 0)
-		status = tandem_register_read(shared->directory, shared->pair, &answer->record,
-		                              &answer->error);
-	if (status == 0)
-		status = tandem_seen_check(&shared->seen, answer->record.generation,
-		                           shared->directory, &answer->error);
-	return status;
-}
-
-static void read_register(struct shared *shared, struct tandem_arbiter_answer *answer)
-{
-	answer->type = look(shared, answer) == 0 ? TANDEM_EVENT_RECORD : TANDEM_EVENT_READ_FAILED;
-}
-
-static void swap_register(struct shared *shared, const struct job *job,
-                          struct tandem_arbiter_answer *answer)
-{
-	static const enum tandem_event_type types[] = {
-	        [TANDEM_REGISTER_WON] = TANDEM_EVENT_CAS_WON,
-	        [TANDEM_REGISTER_LOST] = TANDEM_EVENT_CAS_LOST,
-	        [TANDEM_REGISTER_FAILED] = TANDEM_EVENT_CAS_FAILED,
-	        [TANDEM_REGISTER_DOUBT] = TANDEM_EVENT_CAS_DOUBT,
-	};
-	answer->type = TANDEM_EVENT_CAS_FAILED;
-	if (look(shared, answer) == 0)
-		answer->type =
-		        types[tandem_register_cas(shared->directory, &job->expected, &job->desired,
-		                                  &answer->record, &answer->error)];
-	if (answer->type == TANDEM_EVENT_CAS_WON)
-		TANDEM_FAILPOINT("cas_won");
-}
-
-static void do_job(struct shared *shared, const struct job *job)
-{
-	struct tandem_arbiter_answer answer = {.request = job->request};
-	if (job->type == JOB_ADOPT) {
-		/* What failed is tried again at the next heartbeat. */
-		int status = tandem_register_adopt(shared->directory, &job->desired, NULL);
-		(void)status;
-		return;
-	}
-	if (job->type == JOB_READ)
-		read_register(shared, &answer);
-	if (job->type == JOB_CAS)
-		swap_register(shared, job, &answer);
-	give_answer(shared, &answer);
-}
-
-static void *run(void *context)
-{
-	struct shared *shared = context;
-	struct job job;
-	while (next_job(shared, &job))
-		do_job(shared, &job);
-	let_go(shared);
-	return NULL;
-}
-
-static void on_answers(evutil_socket_t fd, short what, void *context)
+static void on_engine_answer(void *context, const struct tandem_arbiter_answer *answer)
 {
 	struct tandem_arbiter *arbiter = context;
-	struct shared *shared = arbiter->shared;
-	struct tandem_arbiter_answer answers[QUEUE_MAX];
-	uint64_t counter;
-	(void)what;
-	ssize_t length = read(fd, &counter, sizeof(counter));
-	(void)length;
-	pthread_mutex_lock(&shared->lock);
-	size_t count = shared->answer_count;
-	memcpy(answers, shared->answers, count * sizeof(answers[0]));
-	shared->answer_count = 0;
-	pthread_mutex_unlock(&shared->lock);
-	for (size_t i = 0; i < count; i++)
-		arbiter->on_answer(arbiter->context, &answers[i]);
-}
-
-static void add_job(struct tandem_arbiter *arbiter, const struct job *job)
-{
-	struct shared *shared = arbiter->shared;
-	pthread_mutex_lock(&shared->lock);
-	/* Places are kept for requests that the machine waits for. */
-	size_t limit = job->type == JOB_ADOPT ? QUEUE_MAX - 4 : QUEUE_MAX;
-	if (shared->job_count < limit) {
-		shared->jobs[shared->job_count++] = *job;
-		pthread_cond_signal(&shared->wake);
-	}
-	pthread_mutex_unlock(&shared->lock);
+	measure(arbiter, answer);
+	if (answer->type == TANDEM_EVENT_CAS_WON)
+		TANDEM_FAILPOINT("cas_won");
+	arbiter->on_answer(arbiter->context, answer);
 }
 
 void tandem_arbiter_read(struct tandem_arbiter *arbiter, uint64_t request)
 {
-	struct job job = {.type = JOB_READ, .request = request};
-	add_job(arbiter, &job);
+	arbiter->questions[QUESTION_READ] = (struct question){request, tandem_clock_now_ns()};
+	arbiter->engine->type->read(arbiter->engine, request);
 }
 
 void tandem_arbiter_cas(struct tandem_arbiter *arbiter, uint64_t request,
                         const struct tandem_record *expected, const struct tandem_record *desired,
                         bool needs_fence)
 {
-	(void)needs_fence;
-	struct job job = {
-	        .type = JOB_CAS, .request = request, .expected = *expected, .desired = *desired};
-	add_job(arbiter, &job);
+	arbiter->questions[QUESTION_CAS] =
+	        (struct question){needs_fence ? 0 : request, tandem_clock_now_ns()};
+	arbiter->engine->type->cas(arbiter->engine, request, expected, desired, needs_fence);
 }
 
 void tandem_arbiter_acknowledge(struct tandem_arbiter *arbiter)
 {
-	(void)arbiter;
+	if (arbiter->engine->type->acknowledge)
+		arbiter->engine->type->acknowledge(arbiter->engine);
 }
 
 void tandem_arbiter_adopt(struct tandem_arbiter *arbiter, const struct tandem_record *record)
 {
-	struct job job = {.type = JOB_ADOPT, .desired = *record};
-	add_job(arbiter, &job);
+	if (arbiter->engine->type->adopt)
+		arbiter->engine->type->adopt(arbiter->engine, record);
 }
 
-static int start_thread(struct shared *shared, struct tandem_error *reterr_error)
+const struct tandem_arbiter_report *tandem_arbiter_report(const struct tandem_arbiter *arbiter)
 {
-	pthread_t thread;
-	sigset_t all, before;
-	sigfillset(&all);
-	shared->holder_count++;
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int status = pthread_create(&thread, NULL, run, shared);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (status != 0) {
-		shared->holder_count--;
-		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, status,
-		                              "pthread_create", "pair '%s'", shared->pair);
+	return &arbiter->report;
+}
+
+static tandem_arbiter_engine_new *maker_of(enum tandem_arbiter_type type)
+{
+	switch (type) {
+	case TANDEM_ARBITER_FILE:
+	case TANDEM_ARBITER_MANUAL:
+	case TANDEM_ARBITER_EXTERNAL:
+	case TANDEM_ARBITER_ETCD:
+	case TANDEM_ARBITER_FENCE:
+		break;
 	}
-	pthread_detach(thread);
-	return 0;
-}
-
-static struct shared *new_shared(const struct tandem_controller_pair *pair,
-                                 const char *run_directory)
-{
-	struct shared *shared = tandem_memory_alloc(sizeof(*shared));
-	if (!shared)
-		return NULL;
-	shared->holder_count = 1;
-	shared->answer_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	pthread_mutex_init(&shared->lock, NULL);
-	pthread_cond_init(&shared->wake, NULL);
-	memcpy(shared->pair, pair->name, sizeof(shared->pair));
-	snprintf(shared->directory, sizeof(shared->directory), "%s/%s", pair->arbiter_path,
-	         pair->name);
-	tandem_seen_open(&shared->seen, run_directory, pair->name);
-	return shared;
+	return tandem_arbiter_file_new;
 }
 
 int tandem_arbiter_new(struct event_base *base, const struct tandem_controller_pair *pair,
@@ -265,16 +103,13 @@ int tandem_arbiter_new(struct event_base *base, const struct tandem_controller_p
 		                        pair->name);
 	arbiter->on_answer = on_answer;
 	arbiter->context = context;
-	arbiter->shared = new_shared(pair, run_directory);
-	int status = arbiter->shared ? 0 : TANDEM_E_MEMORY;
-	if (status == 0 && arbiter->shared->answer_fd >= 0)
-		arbiter->event = event_new(base, arbiter->shared->answer_fd, EV_READ | EV_PERSIST,
-		                           on_answers, arbiter);
-	if (!arbiter->event || event_add(arbiter->event, NULL) != 0)
-		status = tandem_error_set(reterr_error, TANDEM_E_SYSTEM, "arbiter",
-		                          "pair '%s': no event for its answers", pair->name);
-	if (status == 0)
-		status = start_thread(arbiter->shared, reterr_error);
+	const struct tandem_arbiter_setup setup = {.base = base,
+	                                           .pair = pair,
+	                                           .run_directory = run_directory,
+	                                           .on_answer = on_engine_answer,
+	                                           .context = arbiter,
+	                                           .report = &arbiter->report};
+	int status = maker_of(pair->arbiter_type)(&setup, &arbiter->engine, reterr_error);
 	if (status != 0) {
 		tandem_arbiter_free(arbiter);
 		return status;
@@ -287,14 +122,7 @@ void tandem_arbiter_free(struct tandem_arbiter *arbiter)
 {
 	if (!arbiter)
 		return;
-	if (arbiter->event)
-		event_free(arbiter->event);
-	if (arbiter->shared) {
-		pthread_mutex_lock(&arbiter->shared->lock);
-		arbiter->shared->is_ending = true;
-		pthread_cond_signal(&arbiter->shared->wake);
-		pthread_mutex_unlock(&arbiter->shared->lock);
-		let_go(arbiter->shared);
-	}
+	if (arbiter->engine)
+		arbiter->engine->type->free(arbiter->engine);
 	tandem_memory_free(arbiter);
 }

@@ -2,13 +2,14 @@
 #define TANDEM_FAILOVER_ARBITER_H
 
 #include <tandem/controller.h>
+#include <tandem/histogram.h>
 
 #include "core/machine.h"
 #include "core/record.h"
 
-/* The register of one pair, asked by a thread of its own, so that storage that hangs never stops
- * the loop. Requests are carried out in the order asked; an answer comes on the loop, or never when
- * the storage never answers. */
+/* The register of one pair, of any kind; what it is asked never stops the loop. Requests are
+ * carried out in the order asked; an answer comes on the loop, never from within a call, or not at
+ * all when storage never answers. */
 struct event_base;
 struct tandem_arbiter;
 
@@ -19,10 +20,15 @@ struct tandem_arbiter_answer {
 	struct tandem_error error;   /* READ_FAILED, CAS_FAILED, CAS_DOUBT */
 };
 
+/* For the operator. */
+struct tandem_arbiter_report {
+	struct tandem_histogram round_trips_ns; /* of what was answered, without fencing */
+};
+
 typedef void (*tandem_arbiter_answer_fn)(void *context, const struct tandem_arbiter_answer *answer);
 
-/* Records are in PATH/PAIR/; a register that is older than what this node has seen, as kept in
- * `run_directory`, is not believed. `base` is borrowed until tandem_arbiter_free(). */
+/* Directories: records are in PATH/PAIR/. A register that is older than what this node has seen, as
+ * kept in `run_directory`, is not believed. `base` is borrowed until tandem_arbiter_free(). */
 TANDEM_MUST_CHECK int tandem_arbiter_new(struct event_base *base,
                                          const struct tandem_controller_pair *pair,
                                          const char *run_directory,
@@ -38,6 +44,8 @@ void tandem_arbiter_cas(struct tandem_arbiter *arbiter, uint64_t request,
 void tandem_arbiter_acknowledge(struct tandem_arbiter *arbiter);
 /* Registers of each node's own: the peer says that it wrote this. No answer. */
 void tandem_arbiter_adopt(struct tandem_arbiter *arbiter, const struct tandem_record *record);
+/* Borrowed until tandem_arbiter_free(). */
+const struct tandem_arbiter_report *tandem_arbiter_report(const struct tandem_arbiter *arbiter);
 /* Returns at once: a thread that hangs in storage frees what it holds when the storage returns.
  * NULL is allowed. */
 void tandem_arbiter_free(struct tandem_arbiter *arbiter);
