@@ -86,9 +86,10 @@ static tandem_arbiter_engine_new *maker_of(enum tandem_arbiter_type type)
 	case TANDEM_ARBITER_FILE:
 	case TANDEM_ARBITER_MANUAL:
 	case TANDEM_ARBITER_EXTERNAL:
-	case TANDEM_ARBITER_ETCD:
 	case TANDEM_ARBITER_FENCE:
-		break;
+		return tandem_arbiter_file_new;
+	case TANDEM_ARBITER_ETCD:
+		return tandem_arbiter_etcd_new;
 	}
 	return tandem_arbiter_file_new;
 }

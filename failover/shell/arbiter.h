@@ -22,7 +22,8 @@ struct tandem_arbiter_answer {
 
 /* For the operator. */
 struct tandem_arbiter_report {
-	struct tandem_histogram round_trips_ns; /* of what was answered, without fencing */
+	struct tandem_histogram round_trips_ns;     /* of what was answered, without fencing */
+	char endpoint[TANDEM_CONTROLLER_URL_BYTES]; /* etcd: that answered last */
 };
 
 typedef void (*tandem_arbiter_answer_fn)(void *context, const struct tandem_arbiter_answer *answer);

@@ -37,5 +37,7 @@ typedef int tandem_arbiter_engine_new(const struct tandem_arbiter_setup *setup,
 
 /* arbiter_file.c: a directory, for `file`, `manual` and `external`. */
 TANDEM_MUST_CHECK tandem_arbiter_engine_new tandem_arbiter_file_new;
+/* arbiter_etcd.c */
+TANDEM_MUST_CHECK tandem_arbiter_engine_new tandem_arbiter_etcd_new;
 
 #endif

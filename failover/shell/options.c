@@ -119,13 +119,49 @@ static int check_times(const struct tandem_controller_pair *pair, struct tandem_
 	return 0;
 }
 
+static bool is_url(const char text[TANDEM_CONTROLLER_URL_BYTES])
+{
+	return is_ended(text, TANDEM_CONTROLLER_URL_BYTES) &&
+	       (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0);
+}
+
+static bool is_path_or_none(const char text[TANDEM_CONTROLLER_PATH_BYTES])
+{
+	return is_ended(text, TANDEM_CONTROLLER_PATH_BYTES) && (text[0] == 0 || text[0] == '/');
+}
+
+static int check_etcd(const struct tandem_controller_pair *pair, struct tandem_error *reterr_error)
+{
+	const struct tandem_controller_etcd *etcd = &pair->etcd;
+	if (!is_between(etcd->endpoint_count, 1, TANDEM_CONTROLLER_ENDPOINTS_MAX))
+		return complain(reterr_error, pair->name, "endpoints", "needs 1 to 7");
+	for (size_t i = 0; i < etcd->endpoint_count; i++) {
+		if (!is_url(etcd->endpoints[i]))
+			return complain(reterr_error, pair->name, "endpoints",
+			                "needs http://HOST:PORT or https://HOST:PORT");
+	}
+	if (!is_ended(etcd->prefix, sizeof(etcd->prefix)) || etcd->prefix[0] == 0)
+		return complain(reterr_error, pair->name, "prefix", "needs 1 to 95 characters");
+	if (!is_path_or_none(etcd->ca_file) || !is_path_or_none(etcd->cert_file) ||
+	    !is_path_or_none(etcd->client_key_file))
+		return complain(reterr_error, pair->name, "ca_file, cert_file, client_key_file",
+		                "needs absolute paths, or none");
+	if ((etcd->cert_file[0] == 0) != (etcd->client_key_file[0] == 0))
+		return complain(reterr_error, pair->name, "cert_file", "goes with client_key_file");
+	if (!is_between(etcd->request_timeout_ns, 10 * NS_PER_MS, 250 * NS_PER_MS))
+		return complain(reterr_error, pair->name, "request_timeout",
+		                "needs 10 ms to 250 ms");
+	return 0;
+}
+
 static int check_arbiter(const struct tandem_controller_pair *pair,
                          struct tandem_error *reterr_error)
 {
-	if (pair->arbiter_type != TANDEM_ARBITER_FILE &&
-	    pair->arbiter_type != TANDEM_ARBITER_MANUAL)
+	if (!is_between(pair->arbiter_type, TANDEM_ARBITER_FILE, TANDEM_ARBITER_EXTERNAL))
 		return complain(reterr_error, pair->name, "arbiter_type",
-		                "needs 'file' or 'manual'");
+		                "needs 'file', 'manual', 'etcd', 'fence' or 'external'");
+	if (pair->arbiter_type == TANDEM_ARBITER_ETCD)
+		return check_etcd(pair, reterr_error);
 	if (!is_directory_name(pair->arbiter_path) || pair->arbiter_path[0] != '/')
 		return complain(reterr_error, pair->name, "arbiter_path",
 		                "needs an absolute directory of at most 79 characters");

@@ -41,12 +41,12 @@ int tandem_seen_check(struct tandem_seen *seen, uint64_t generation, const char 
                       struct tandem_error *reterr_error)
 {
 	if (generation < seen->generation)
-		return tandem_error_set(reterr_error, TANDEM_E_SYSTEM, "read",
-		                        "%.60s shows generation %" PRIu64
-		                        ", but this node has seen %" PRIu64
-		                        ": is its storage mounted? (a pair that is to begin anew: "
-		                        "remove %.60s, too)",
-		                        directory, generation, seen->generation, seen->path);
+		return tandem_error_set(
+		        reterr_error, TANDEM_E_SYSTEM, "read",
+		        "%.60s shows generation %" PRIu64 ", but this node has seen %" PRIu64
+		        ": not mounted, or restored? (a pair that is to begin anew: "
+		        "remove %.60s, too)",
+		        directory, generation, seen->generation, seen->path);
 	if (generation == seen->generation)
 		return 0;
 	seen->generation = generation;

@@ -29,6 +29,7 @@ LIBRARIES = (
     (re.compile(r"^libconfig\.h$"), ("conf/shell",)),
     (re.compile(r"^lmdb\.h$"), ("examples/tandem-kv",)),
     (re.compile(r"^json-c/"), ("failover/shell", "node")),
+    (re.compile(r"^curl/"), ("failover/shell",)),
     (
         re.compile(r"^event2/"),
         ("failover/shell", "colo/shell", "transport/shell", "node", "examples"),

@@ -15,7 +15,7 @@ PURE = {
     "__assert_fail", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_", "__popcountdi2",
     # libsodium: functions of their arguments alone
     "crypto_auth_hmacsha256_init", "crypto_auth_hmacsha256_update", "crypto_auth_hmacsha256_final",
-    "sodium_memcmp",
+    "sodium_memcmp", "sodium_bin2base64", "sodium_base642bin",
     "__cpu_model", "__cpu_indicator_init",  # which instructions the processor has
 }
 INSTRUMENTS = re.compile(

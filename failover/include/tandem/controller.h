@@ -18,6 +18,8 @@
 #define TANDEM_CONTROLLER_KEY_BYTES     16
 #define TANDEM_CONTROLLER_REFUSAL_BYTES 160
 #define TANDEM_ADMIN_SOCKET             "admin.sock"
+#define TANDEM_CONTROLLER_ENDPOINTS_MAX 7
+#define TANDEM_CONTROLLER_URL_BYTES     96
 
 struct event_base;
 
@@ -41,6 +43,18 @@ struct tandem_controller_link {
 	uint16_t peer_port;
 };
 
+/* Arbiter `etcd`. */
+struct tandem_controller_etcd {
+	char endpoints[TANDEM_CONTROLLER_ENDPOINTS_MAX][TANDEM_CONTROLLER_URL_BYTES]; /* http(s)://
+	                                                                        HOST:PORT */
+	size_t endpoint_count;                        /* 1..TANDEM_CONTROLLER_ENDPOINTS_MAX */
+	char prefix[TANDEM_CONTROLLER_PATH_BYTES];    /* the pair's key is PREFIX/NAME */
+	char ca_file[TANDEM_CONTROLLER_PATH_BYTES];   /* "": the system's authorities */
+	char cert_file[TANDEM_CONTROLLER_PATH_BYTES]; /* "": none; with client_key_file */
+	char client_key_file[TANDEM_CONTROLLER_PATH_BYTES];
+	uint64_t request_timeout_ns; /* of one endpoint, then the next is asked; at most 250 ms */
+};
+
 struct tandem_controller_pair {
 	char name[TANDEM_NAME_BYTES];
 	char peer_node[TANDEM_NAME_BYTES];
@@ -54,6 +68,7 @@ struct tandem_controller_pair {
 	char arbiter_path[TANDEM_CONTROLLER_PATH_BYTES]; /* made when missing; the pair's records
 	                                                    are in PATH/NAME/ */
 	uint64_t arbiter_timeout_ns;                     /* an older request counts as unanswered */
+	struct tandem_controller_etcd etcd;
 	uint64_t arbiter_poll_ns; /* between readings of the register when nothing is urgent */
 	uint64_t fence_timeout_ns;
 	uint64_t activate_timeout_ns; /* ACTIVATE to the promoted program's READY */
@@ -72,6 +87,7 @@ struct tandem_controller_pair {
 	        .solo_after_ns = UINT64_C(300000000),                                              \
 	        .arbiter_type = TANDEM_ARBITER_FILE,                                               \
 	        .arbiter_timeout_ns = UINT64_C(1000000000),                                        \
+	        .etcd = {.request_timeout_ns = UINT64_C(250000000)},                               \
 	        .arbiter_poll_ns = UINT64_C(500000000),                                            \
 	        .fence_timeout_ns = UINT64_C(2000000000),                                          \
 	        .activate_timeout_ns = UINT64_C(10000000000),                                      \
