@@ -151,8 +151,9 @@ enum tandem_config_type {
 	       "", "", "The standby must have fenced the old primary within this.")                \
 	TEXT(PAIR, heartbeat_profile, CHOICE, heartbeat_profile, OPTIONAL, "vm", "lan-rt|lan|vm",  \
 	     "", "",                                                                               \
-	     "Silence after which the peer is suspect. \"vm\": 6 beats of 50 ms. \"lan\": 5 of "   \
-	     "20 ms. \"lan-rt\": 4 of 5 ms, for real-time scheduling on bare metal.")              \
+	     "Silence after which the peer is suspect. \"vm\": 6 beats of 50 ms. \"lan\": 10 of "  \
+	     "20 ms. \"lan-rt\": 10 of 5 ms, where the controllers of both nodes have real-time "  \
+	     "scheduling and no virtual machine is short of processors.")                          \
 	NUMBER(PAIR, heartbeat_interval_ms, MILLISECONDS, heartbeat_interval_ns, OPTIONAL, 0, 1,   \
 	       10000, "", "", "Instead of a profile, together with heartbeat_misses.")             \
 	NUMBER(PAIR, heartbeat_misses, NUMBER, heartbeat_miss_count, OPTIONAL, 0, 2, 1000, "", "", \

@@ -17,8 +17,8 @@ static const struct {
 	uint32_t miss_count;
 } profiles[] = {
         {"vm", 50 * TANDEM_NS_PER_MS, 6},
-        {"lan", 20 * TANDEM_NS_PER_MS, 5},
-        {"lan-rt", 5 * TANDEM_NS_PER_MS, 4},
+        {"lan", 20 * TANDEM_NS_PER_MS, 10},
+        {"lan-rt", 5 * TANDEM_NS_PER_MS, 10},
 };
 
 const struct tandem_config_timer_rule *tandem_config_timer_rule(size_t index)

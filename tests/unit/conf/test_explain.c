@@ -41,7 +41,7 @@ static const struct expectation expectations[] = {
         {"pairs[0].solo_after_ms", "1.5 s", TANDEM_CONFIG_FROM_FILE, 9, 1500},
         {"pairs[0].poll_us", "0", TANDEM_CONFIG_FROM_FILE, 9, 0},
         {"pairs[0].heartbeat_interval_ms", "20 ms", TANDEM_CONFIG_FROM_PROFILE, 10, 20},
-        {"pairs[0].heartbeat_misses", "5", TANDEM_CONFIG_FROM_PROFILE, 10, 5},
+        {"pairs[0].heartbeat_misses", "10", TANDEM_CONFIG_FROM_PROFILE, 10, 10},
         {"pairs[0].key_file", "", TANDEM_CONFIG_FROM_DEFAULT, 0, 0},
 };
 

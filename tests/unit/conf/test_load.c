@@ -42,7 +42,7 @@ Test(load, values_and_defaults)
 	cr_assert_str_eq(pair->tracker, "auto");
 	cr_assert_eq(pair->commit_timeout_ns, 700 * TANDEM_NS_PER_MS);
 	cr_assert_eq(pair->heartbeat_interval_ns, 20 * TANDEM_NS_PER_MS);
-	cr_assert_eq(pair->heartbeat_miss_count, 5);
+	cr_assert_eq(pair->heartbeat_miss_count, 10);
 	cr_assert_str_eq(pair->arbiter.path, "/shared");
 	cr_assert_eq(pair->promote.timeout_ns, 10 * TANDEM_NS_PER_S);
 	tandem_config_free(config);

@@ -36,9 +36,9 @@ Test(timers, profiles)
 	struct tandem_config_pair pair = pair_with_defaults("vm");
 	cr_assert_eq(tandem_config_detect_ns(&pair), 300 * TANDEM_NS_PER_MS);
 	pair = pair_with_defaults("lan");
-	cr_assert_eq(tandem_config_detect_ns(&pair), 100 * TANDEM_NS_PER_MS);
+	cr_assert_eq(tandem_config_detect_ns(&pair), 200 * TANDEM_NS_PER_MS);
 	pair = pair_with_defaults("lan-rt");
-	cr_assert_eq(tandem_config_detect_ns(&pair), 20 * TANDEM_NS_PER_MS);
+	cr_assert_eq(tandem_config_detect_ns(&pair), 50 * TANDEM_NS_PER_MS);
 	strcpy(pair.heartbeat_profile, "wan");
 	cr_assert_not(tandem_config_profile_apply(&pair));
 }
@@ -103,7 +103,7 @@ Test(timers, report_interval)
 	struct tandem_config_pair pair = pair_with_defaults("vm");
 	cr_assert_eq(tandem_config_report_interval_ns(&pair), 20 * TANDEM_NS_PER_MS);
 	pair = pair_with_defaults("lan-rt");
-	cr_assert_eq(tandem_config_report_interval_ns(&pair), 5 * TANDEM_NS_PER_MS);
+	cr_assert_eq(tandem_config_report_interval_ns(&pair), 12500 * TANDEM_NS_PER_US);
 	pair.heartbeat_interval_ns = TANDEM_NS_PER_MS;
 	pair.heartbeat_miss_count = 2;
 	cr_assert_eq(tandem_config_report_interval_ns(&pair), TANDEM_NS_PER_MS / 2);
