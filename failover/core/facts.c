@@ -155,14 +155,20 @@ static void absorb_fenced(struct tandem_machine *machine, const struct tandem_pl
 	machine->times.drain_ns = message->drain_ns;
 }
 
+/* A FENCE that failed has ended the session, too; what it found is that there is nothing to start a
+ * program from, and a take-over with a program of its own needs nothing. */
 static void absorb_failed(struct tandem_machine *machine, const struct tandem_plane *plane,
                           const struct tandem_control_message *message)
 {
-	bool is_order = message->answers == TANDEM_CONTROL_FENCE ||
-	                message->answers == TANDEM_CONTROL_ACTIVATE;
-	if (is_order && machine->take_over.is_begun &&
-	    machine->take_over.connection == plane->connection)
-		machine->take_over.has_failed = true;
+	struct tandem_take_over *take_over = &machine->take_over;
+	bool is_fence = message->answers == TANDEM_CONTROL_FENCE;
+	bool is_order = is_fence || message->answers == TANDEM_CONTROL_ACTIVATE;
+	if (!is_order || !take_over->is_begun || take_over->connection != plane->connection)
+		return;
+	if (is_fence && take_over->has_program && take_over->fence_sent_ns != 0)
+		take_over->is_fenced = true;
+	else
+		take_over->has_failed = true;
 }
 
 static void absorb_ready(struct tandem_machine *machine, struct tandem_plane *plane,
