@@ -129,6 +129,7 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	/* A session that was lost before is drained already. */
 	standby->drain_ns = 0;
 	TANDEM_FAILPOINT("standby_fence");
+	standby->fenced_generation = generation;
 	tandem_standby_step(standby, &event);
 	tandem_standby_end_session(standby, "fenced by order of the controller");
 	tandem_standby_finish_apply(standby);
@@ -220,6 +221,7 @@ static void begin_life(struct tandem_standby *standby)
 
 	tandem_secondary_init(&standby->core, standby->pair, tandem_random_unique());
 	standby->activated_incarnation = 0;
+	standby->fenced_generation = 0;
 	tandem_standby_publish(standby);
 	while (!atomic_load(&standby->is_ending)) {
 		if (attach(standby, &error))
@@ -263,6 +265,14 @@ static void end_life(struct tandem_standby *standby)
 	standby->state_bytes = 0;
 }
 
+/* [L11] A take-over that came to nothing has fenced it, and a later one leads. */
+static bool must_renew(const struct tandem_standby *standby, const struct tandem_standby_mail *mail)
+{
+	return mail->has_renew || (mail->has_stand_by && standby->core.is_fenced &&
+	                           standby->activated_incarnation == 0 &&
+	                           mail->generation > standby->fenced_generation);
+}
+
 static void read_mail(struct tandem_standby *standby)
 {
 	static _Thread_local struct tandem_standby_mail mail;
@@ -283,7 +293,7 @@ static void read_mail(struct tandem_standby *standby)
 		do_activate(standby, &mail.activate);
 	if (mail.offered != NULL)
 		tandem_standby_greet(standby, mail.offered, mail.hello, mail.hello_bytes);
-	if (mail.has_renew) {
+	if (must_renew(standby, &mail)) {
 		end_life(standby);
 		begin_life(standby);
 	}

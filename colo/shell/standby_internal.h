@@ -56,6 +56,7 @@ struct tandem_standby {
 	bool has_inbox;
 	bool is_fresh;                  /* nothing was applied to the image */
 	uint64_t activated_incarnation; /* of the program that was given the image, 0: none */
+	uint64_t fenced_generation;
 	struct tandem_session *session;
 	struct tandem_error lost;
 	uint32_t lost_channel_mask;     /* told as lost, not yet as joined again */
