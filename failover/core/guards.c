@@ -365,14 +365,19 @@ static bool peer_program_is_gone(const struct tandem_machine *machine, uint64_t 
 	return program->incarnation != owner || program->status == TANDEM_PLANE_SILENT;
 }
 
+bool tandem_machine_primary_is_lost(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return !tandem_machine_session_is_fresh(machine, &machine->standby, now_ns) &&
+	       (tandem_detector_is_silent(&machine->detector, now_ns) ||
+	        peer_program_is_gone(machine, now_ns));
+}
+
 static bool take_over_is_automatic(const struct tandem_machine *machine, uint64_t now_ns)
 {
 	return !tandem_machine_needs_word(machine) && !machine->peer.in_maintenance &&
 	       !tandem_machine_damper_holds(machine, now_ns) &&
 	       tandem_machine_difference(machine) == TANDEM_AGREEMENT_COUNT &&
-	       !tandem_machine_session_is_fresh(machine, &machine->standby, now_ns) &&
-	       (tandem_detector_is_silent(&machine->detector, now_ns) ||
-	        peer_program_is_gone(machine, now_ns));
+	       tandem_machine_primary_is_lost(machine, now_ns);
 }
 
 GUARD(take_over_is_due)

@@ -141,6 +141,9 @@ TANDEM_GUARD_TABLE(X)
 
 /* Shared by guards, alarms and texts. */
 bool tandem_machine_damper_holds(const struct tandem_machine *machine, uint64_t now_ns);
+/* The peer is silent everywhere, or says that its program is gone, and no session says otherwise.
+ */
+bool tandem_machine_primary_is_lost(const struct tandem_machine *machine, uint64_t now_ns);
 bool tandem_machine_peer_is_heard(const struct tandem_machine *machine, uint64_t now_ns);
 bool tandem_machine_session_is_fresh(const struct tandem_machine *machine,
                                      const struct tandem_plane *plane, uint64_t now_ns);

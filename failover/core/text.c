@@ -115,12 +115,10 @@ static struct advice advise_gated(const struct tandem_machine *machine, uint64_t
 
 static struct advice advise_secondary(const struct tandem_machine *machine, uint64_t now_ns)
 {
-	bool is_lost = tandem_detector_is_silent(&machine->detector, now_ns) &&
-	               !tandem_machine_session_is_fresh(machine, &machine->standby, now_ns);
-	if (!is_lost)
+	if (!tandem_machine_primary_is_lost(machine, now_ns))
 		return (struct advice){"nothing: the copy is in sync", ""};
 	if (tandem_machine_needs_word(machine))
-		return (struct advice){"the operator's word that the silent primary is off",
+		return (struct advice){"the operator's word that the lost primary is off",
 		                       "promote"};
 	if (tandem_machine_damper_holds(machine, now_ns))
 		return (struct advice){"the operator: too many take-overs in a short time",
@@ -129,7 +127,7 @@ static struct advice advise_secondary(const struct tandem_machine *machine, uint
 		return (struct advice){"the operator: the two nodes are configured differently",
 		                       "promote"};
 	if (machine->peer.in_maintenance)
-		return (struct advice){"the operator: the silent primary was in maintenance",
+		return (struct advice){"the operator: the lost primary was in maintenance",
 		                       "promote"};
 	return (struct advice){"the arbiter to let this node take over", ""};
 }
