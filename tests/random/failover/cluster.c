@@ -7,18 +7,32 @@
 #include <tandem/clock.h>
 #include <tandem/random.h>
 
-#define MS TANDEM_NS_PER_MS
+#define MS               TANDEM_NS_PER_MS
+#define SPIKE_NS         (1000 * MS)
+#define BACKLOG_MAX      100 /* datagrams for a process that does not read */
+#define EVENTS_MAX       2000000
+#define DELAY_MINIMUM_NS (MS / 10)
+
+/* ---- chance ---- */
 
 uint64_t cluster_draw(struct cluster *cluster, uint64_t below)
 {
 	return tandem_random_next(&cluster->random) % below;
 }
 
+bool cluster_happens(struct cluster *cluster, unsigned per_mille)
+{
+	return per_mille != 0 && cluster_draw(cluster, 1000) < per_mille;
+}
+
 uint64_t cluster_delay(struct cluster *cluster)
 {
-	return MS / 10 + (cluster->chaos.delay_max_ns
-	                          ? cluster_draw(cluster, cluster->chaos.delay_max_ns)
-	                          : 0);
+	if (cluster->chaos.delay_max_ns == 0)
+		return DELAY_MINIMUM_NS;
+	uint64_t below_ns = cluster_happens(cluster, cluster->chaos.spike)
+	                            ? SPIKE_NS
+	                            : cluster->chaos.delay_max_ns;
+	return DELAY_MINIMUM_NS + cluster_draw(cluster, below_ns);
 }
 
 uint64_t cluster_delay_in_order(struct cluster *cluster, uint64_t *last_ns)
@@ -28,10 +42,7 @@ uint64_t cluster_delay_in_order(struct cluster *cluster, uint64_t *last_ns)
 	return *last_ns - cluster->now_ns;
 }
 
-static bool happens(struct cluster *cluster, unsigned per_mille)
-{
-	return per_mille != 0 && cluster_draw(cluster, 1000) < per_mille;
-}
+/* ---- what is told ---- */
 
 void cluster_fail(struct cluster *cluster, const char *format, ...)
 {
@@ -46,62 +57,107 @@ void cluster_fail(struct cluster *cluster, const char *format, ...)
 	va_end(arguments);
 }
 
+void cluster_trace(struct cluster *cluster, enum trace_level level, const char *format, ...)
+{
+	va_list arguments;
+	if (cluster->trace_level < level)
+		return;
+	char *end = cluster->trace + cluster->trace_length;
+	size_t room = sizeof(cluster->trace) - cluster->trace_length;
+	int prefix = snprintf(end, room, "%" PRIu64 " ", cluster->now_ns / MS);
+	if (prefix < 0 || (size_t)prefix >= room)
+		return;
+	va_start(arguments, format);
+	int length = vsnprintf(end + prefix, room - (size_t)prefix, format, arguments);
+	va_end(arguments);
+	if (length >= 0 && (size_t)(prefix + length) < room)
+		cluster->trace_length += (size_t)(prefix + length);
+	else
+		*end = 0;
+}
+
+static void trace_note(struct cluster *cluster, const char *node, const struct tandem_note *note)
+{
+	if (note->to == TANDEM_STATE_TAKING_OVER && note->from != note->to)
+		cluster->take_over_count++;
+	if (note->is_alarm)
+		cluster_trace(cluster, TRACE_DECISIONS, "%s %s: %.40s\n", node,
+		              note->is_raised ? "alarm" : "alarm over", note->reason);
+	else if (note->from == note->to)
+		cluster_trace(cluster, TRACE_DECISIONS, "%s %s: %s\n", node,
+		              tandem_state_name(note->from), note->reason);
+	else
+		cluster_trace(cluster, TRACE_DECISIONS, "%s %s -> %s: %s\n", node,
+		              tandem_state_name(note->from), tandem_state_name(note->to),
+		              note->reason);
+}
+
+/* ---- what is under way: a heap by time, then by order ---- */
+
+static bool is_before(const struct due *one, const struct due *other)
+{
+	return one->due_ns < other->due_ns ||
+	       (one->due_ns == other->due_ns && one->order < other->order);
+}
+
+static void push(struct cluster *cluster, uint32_t index)
+{
+	struct due due = {.due_ns = cluster->items[index].due_ns,
+	                  .order = cluster->items[index].order,
+	                  .index = index};
+	size_t at = cluster->due_count++;
+	while (at > 0 && is_before(&due, &cluster->due[(at - 1) / 2])) {
+		cluster->due[at] = cluster->due[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	cluster->due[at] = due;
+}
+
+static uint32_t pop(struct cluster *cluster)
+{
+	uint32_t index = cluster->due[0].index;
+	struct due last = cluster->due[--cluster->due_count];
+	size_t at = 0;
+	for (size_t child = 1; child < cluster->due_count; child = 2 * at + 1) {
+		if (child + 1 < cluster->due_count &&
+		    is_before(&cluster->due[child + 1], &cluster->due[child]))
+			child++;
+		if (!is_before(&cluster->due[child], &last))
+			break;
+		cluster->due[at] = cluster->due[child];
+		at = child;
+	}
+	cluster->due[at] = last;
+	return index;
+}
+
+static bool take_place(struct cluster *cluster, uint32_t *ret_index)
+{
+	if (cluster->free_count > 0)
+		*ret_index = cluster->free[--cluster->free_count];
+	else if (cluster->used_count < CLUSTER_ITEMS_MAX)
+		*ret_index = (uint32_t)cluster->used_count++;
+	else
+		return false;
+	return true;
+}
+
 struct item *cluster_post(struct cluster *cluster, enum item_type type, unsigned node,
                           uint64_t delay_ns)
 {
 	static struct item spare;
-	struct item *item = &spare;
-	if (cluster->item_count < CLUSTER_ITEMS_MAX)
-		item = &cluster->items[cluster->item_count++];
-	else
+	uint32_t index;
+	if (!take_place(cluster, &index)) {
 		cluster_fail(cluster, "the simulation has too much under way");
-	memset(item, 0, sizeof(*item));
-	item->type = type;
-	item->node = node;
-	item->due_ns = cluster->now_ns + delay_ns;
-	return item;
-}
-
-/* What was published for an epoch number is published for ever: anything else is a lost
- * acknowledgement or a second leader. */
-void cluster_publish(struct cluster *cluster, unsigned node, uint32_t memory)
-{
-	cluster->publish_count++;
-	cluster->publish_ns = cluster->now_ns;
-	for (uint32_t at = memory; at != 0; at = cluster->parents[at]) {
-		uint32_t *published = &cluster->published[cluster->depths[at]];
-		if (*published == at)
-			return;
-		if (*published != 0) {
-			cluster_fail(
-			        cluster, "node %s published epoch %u anew: %u, it was %u before",
-			        cluster->nodes[node].name, cluster->depths[at], at, *published);
-			return;
-		}
-		*published = at;
+		return &spare;
 	}
-}
-
-static void trace(struct cluster *cluster, const struct node *node, const struct tandem_note *note)
-{
-	char *end = cluster->trace + cluster->trace_length;
-	size_t room = sizeof(cluster->trace) - cluster->trace_length;
-	uint64_t now_ms = cluster->now_ns / MS;
-	int length;
-	if (note->is_alarm)
-		length = snprintf(end, room, "%" PRIu64 " %s %s: %.40s\n", now_ms, node->name,
-		                  note->is_raised ? "alarm" : "alarm over", note->reason);
-	else if (note->from == note->to)
-		length = snprintf(end, room, "%" PRIu64 " %s %s: %s\n", now_ms, node->name,
-		                  tandem_state_name(note->from), note->reason);
-	else
-		length = snprintf(end, room, "%" PRIu64 " %s %s -> %s: %s\n", now_ms, node->name,
-		                  tandem_state_name(note->from), tandem_state_name(note->to),
-		                  note->reason);
-	if (length > 0 && (size_t)length < room)
-		cluster->trace_length += (size_t)length;
-	if (note->to == TANDEM_STATE_TAKING_OVER && note->from != note->to)
-		cluster->take_over_count++;
+	struct item *item = &cluster->items[index];
+	*item = (struct item){.type = type,
+	                      .node = node,
+	                      .due_ns = cluster->now_ns + delay_ns,
+	                      .order = ++cluster->order_last};
+	push(cluster, index);
+	return item;
 }
 
 /* ---- heartbeats ---- */
@@ -109,10 +165,10 @@ static void trace(struct cluster *cluster, const struct node *node, const struct
 static void beat_once(struct cluster *cluster, unsigned node,
                       const struct tandem_heartbeat *heartbeat)
 {
-	if (happens(cluster, cluster->chaos.loss))
+	if (cluster_happens(cluster, cluster->chaos.loss))
 		return;
 	struct item *item = cluster_post(cluster, ITEM_HEARTBEAT, 1 - node, cluster_delay(cluster));
-	item->heartbeat = *heartbeat;
+	item->of.heartbeat = *heartbeat;
 }
 
 static void beat(struct cluster *cluster, unsigned node)
@@ -128,7 +184,7 @@ static void beat(struct cluster *cluster, unsigned node)
 		if (cluster->beats_are_cut[node][link])
 			continue;
 		beat_once(cluster, node, &heartbeat);
-		if (happens(cluster, cluster->chaos.duplicate))
+		if (cluster_happens(cluster, cluster->chaos.duplicate))
 			beat_once(cluster, node, &heartbeat);
 	}
 }
@@ -136,68 +192,18 @@ static void beat(struct cluster *cluster, unsigned node)
 static void hear(struct cluster *cluster, const struct item *item)
 {
 	struct node *where = &cluster->nodes[item->node];
+	const struct tandem_statement *statement = &item->of.heartbeat.statement;
 	enum tandem_heartbeat_verdict verdict =
-	        tandem_heartbeat_filter_judge(&where->filter, &item->heartbeat);
+	        tandem_heartbeat_filter_judge(&where->filter, &item->of.heartbeat);
+	if (verdict == TANDEM_HEARTBEAT_OLD)
+		return;
 	struct tandem_event event = {.type = TANDEM_EVENT_HEARTBEAT,
-	                             .link = item->heartbeat.link,
+	                             .link = item->of.heartbeat.link,
 	                             .has_news = verdict == TANDEM_HEARTBEAT_NEWS,
-	                             .statement = item->heartbeat.statement};
-	if (verdict != TANDEM_HEARTBEAT_OLD)
-		cluster_feed(cluster, item->node, &event);
-}
-
-/* ---- the register ---- */
-
-static void answer(struct cluster *cluster, const struct item *request, enum tandem_event_type type)
-{
-	struct item *item =
-	        cluster_post(cluster, ITEM_TO_CONTROLLER, request->node, cluster_delay(cluster));
-	item->life = request->life;
-	item->event.type = type;
-	item->event.request = request->event.request;
-	item->event.record = cluster->record;
-}
-
-static bool swap(struct cluster *cluster, const struct item *item)
-{
-	if (tandem_record_is_same(&cluster->record, &item->desired))
-		return true;
-	if (!tandem_record_is_same(&cluster->record, &item->expected))
-		return false;
-	cluster->record = item->desired;
-	return true;
-}
-
-static void do_cas(struct cluster *cluster, const struct item *item)
-{
-	bool is_cut = cluster->nodes[item->node].arbiter_is_cut;
-	if (is_cut || happens(cluster, cluster->chaos.fail)) {
-		answer(cluster, item, TANDEM_EVENT_CAS_FAILED);
-		return;
-	}
-	if (!happens(cluster, cluster->chaos.doubt)) {
-		bool is_won = swap(cluster, item);
-		answer(cluster, item, is_won ? TANDEM_EVENT_CAS_WON : TANDEM_EVENT_CAS_LOST);
-		return;
-	}
-	unsigned fate = (unsigned)cluster_draw(cluster, 3);
-	if (fate == 0)
-		swap(cluster, item);
-	answer(cluster, item, TANDEM_EVENT_CAS_DOUBT);
-	if (fate != 1)
-		return;
-	struct item late = *item;
-	struct item *again =
-	        cluster_post(cluster, ITEM_LATE_CAS, item->node, cluster_draw(cluster, 3000 * MS));
-	again->expected = late.expected;
-	again->desired = late.desired;
-}
-
-static void do_read(struct cluster *cluster, const struct item *item)
-{
-	bool fails =
-	        cluster->nodes[item->node].arbiter_is_cut || happens(cluster, cluster->chaos.fail);
-	answer(cluster, item, fails ? TANDEM_EVENT_READ_FAILED : TANDEM_EVENT_RECORD);
+	                             .statement = *statement};
+	if (event.has_news && statement->record.generation > 0)
+		arbiter_adopt(cluster, item->node, &statement->record);
+	cluster_feed(cluster, item->node, &event);
 }
 
 /* ---- controllers ---- */
@@ -205,50 +211,47 @@ static void do_read(struct cluster *cluster, const struct item *item)
 static void send_to_plane(struct cluster *cluster, unsigned node, uint64_t connection,
                           const struct tandem_control_message *message)
 {
-	uint64_t delay_ns = cluster_delay_in_order(cluster, &cluster->nodes[node].to_planes_ns);
-	struct item *item = cluster_post(cluster, ITEM_TO_PLANE, node, delay_ns);
-	item->event.connection = connection;
-	item->event.message = *message;
+	struct process *process = planes_by_connection(cluster, node, connection);
+	if (!process)
+		return;
+	struct item *item = cluster_post(cluster, ITEM_TO_PLANE, node,
+	                                 cluster_delay_in_order(cluster, &process->told_ns));
+	item->connection = connection;
+	item->of.word = (struct word){.type = message->type,
+	                              .is_pair = message->is_pair,
+	                              .incarnation = message->incarnation,
+	                              .peer_incarnation = message->peer_incarnation,
+	                              .generation = message->generation,
+	                              .epoch = message->epoch};
 }
 
 static void carry_out(struct cluster *cluster, unsigned node, const struct tandem_action *action)
 {
 	struct node *where = &cluster->nodes[node];
 	struct tandem_control_message halt = {.type = TANDEM_CONTROL_HALT};
-	struct item *item;
 	switch (action->type) {
 	case TANDEM_ACTION_SEND:
 		send_to_plane(cluster, node, action->connection, &action->message);
 		return;
 	case TANDEM_ACTION_REFUSE:
 		send_to_plane(cluster, node, action->connection, &halt);
+		planes_close(cluster, node, action->connection);
 		return;
 	case TANDEM_ACTION_CLOSE:
 		planes_close(cluster, node, action->connection);
 		return;
 	case TANDEM_ACTION_READ:
-		item = cluster_post(cluster, ITEM_READ, node, cluster_delay(cluster));
-		item->event.request = action->request;
-		item->life = where->filter.local_instance;
-		return;
 	case TANDEM_ACTION_CAS:
-		item = cluster_post(cluster, ITEM_CAS, node,
-		                    happens(cluster, cluster->chaos.hang)
-		                            ? cluster_draw(cluster, 2000 * MS)
-		                            : cluster_delay(cluster));
-		item->event.request = action->request;
-		item->life = where->filter.local_instance;
-		item->expected = action->expected;
-		item->desired = action->desired;
+	case TANDEM_ACTION_ACKNOWLEDGE:
+		arbiter_ask(cluster, node, action);
 		return;
 	case TANDEM_ACTION_BEAT:
 		beat(cluster, node);
 		return;
-	case TANDEM_ACTION_ACKNOWLEDGE:
 	case TANDEM_ACTION_REPLY:
 		return;
 	case TANDEM_ACTION_NOTE:
-		trace(cluster, where, &action->note);
+		trace_note(cluster, where->name, &action->note);
 		return;
 	}
 }
@@ -258,14 +261,52 @@ void cluster_feed(struct cluster *cluster, unsigned node, struct tandem_event *e
 	struct node *where = &cluster->nodes[node];
 	event->now_ns = cluster->now_ns;
 	event->wall_ns = cluster->now_ns;
-	where->tick_ns = cluster->now_ns + where->config.pair.heartbeat_interval_ns;
+	if (cluster->trace_level >= TRACE_EVENTS)
+		cluster_trace(cluster, TRACE_EVENTS, "%s %s hears %s\n", where->name,
+		              tandem_state_name(where->machine.state),
+		              tandem_event_name(event->type));
 	tandem_machine_step(&where->machine, event, &cluster->actions);
 	for (size_t i = 0; i < cluster->actions.count; i++)
 		carry_out(cluster, node, &cluster->actions.list[i]);
-	uint64_t deadline_ns = tandem_machine_deadline_ns(&where->machine, cluster->now_ns);
-	if (deadline_ns < where->tick_ns)
-		where->tick_ns = deadline_ns;
+	where->tick_ns = tandem_machine_deadline_ns(&where->machine, cluster->now_ns);
 }
+
+void cluster_say(struct cluster *cluster, unsigned node, enum tandem_event_type type,
+                 uint64_t generation)
+{
+	struct tandem_event event = {.type = type, .generation = generation};
+	const struct node *where = &cluster->nodes[node];
+	if (where->controller_is_alive && !where->controller_is_stopped)
+		cluster_feed(cluster, node, &event);
+}
+
+static void hear_plane(struct cluster *cluster, const struct item *item)
+{
+	const struct word *word = &item->of.word;
+	struct tandem_event event = {.type = item->event,
+	                             .connection = item->connection,
+	                             .message = {.kind = word->kind,
+	                                         .answers = word->answers,
+	                                         .has_session = word->has_session,
+	                                         .has_copy = word->has_copy,
+	                                         .process_id = word->process_id,
+	                                         .incarnation = word->incarnation,
+	                                         .peer_incarnation = word->peer_incarnation,
+	                                         .generation = word->generation,
+	                                         .epoch = word->epoch,
+	                                         .heard_age_ns = word->heard_age_ns}};
+	cluster_feed(cluster, item->node, &event);
+}
+
+static void hear_answer(struct cluster *cluster, const struct item *item)
+{
+	struct tandem_event event = {.type = item->event,
+	                             .request = item->of.question.request,
+	                             .record = item->of.question.expected};
+	cluster_feed(cluster, item->node, &event);
+}
+
+/* ---- what may be done to it ---- */
 
 void cluster_start_controller(struct cluster *cluster, unsigned node)
 {
@@ -273,9 +314,9 @@ void cluster_start_controller(struct cluster *cluster, unsigned node)
 	if (where->controller_is_alive)
 		return;
 	where->controller_is_alive = true;
-	where->start_controller_ns = 0;
 	where->tick_ns = where->beat_ns = cluster->now_ns;
 	where->sequence = 0;
+	where->waiting_count = 0;
 	where->filter = (struct tandem_heartbeat_filter){
 	        .local_instance = tandem_random_next(&cluster->random) | 1};
 	tandem_machine_init(&where->machine, &where->config, tandem_random_next(&cluster->random),
@@ -284,9 +325,22 @@ void cluster_start_controller(struct cluster *cluster, unsigned node)
 
 void cluster_kill_controller(struct cluster *cluster, unsigned node)
 {
-	cluster->nodes[node].controller_is_alive = false;
-	cluster->nodes[node].controller_is_stopped = false;
+	struct node *where = &cluster->nodes[node];
+	if (!where->controller_is_alive)
+		return;
+	where->controller_is_alive = false;
+	where->controller_is_stopped = false;
 	planes_controller_ended(cluster, node);
+}
+
+static void begin_process(struct cluster *cluster, unsigned node, struct process *process,
+                          enum tandem_control_kind kind)
+{
+	*process = (struct process){.is_alive = true,
+	                            .kind = kind,
+	                            .node = node,
+	                            .incarnation = tandem_random_next(&cluster->random) | 1,
+	                            .process_id = (uint32_t)++cluster->number_last};
 }
 
 void cluster_start_standby(struct cluster *cluster, unsigned node)
@@ -294,40 +348,28 @@ void cluster_start_standby(struct cluster *cluster, unsigned node)
 	struct standby *standby = &cluster->nodes[node].standby;
 	if (standby->process.is_alive)
 		return;
-	memset(standby, 0, sizeof(*standby));
-	standby->process.is_alive = true;
-	standby->process.incarnation = tandem_random_next(&cluster->random) | 1;
-	standby->process.process_id = (uint32_t)++cluster->number_last;
+	*standby = (struct standby){.has_copy = false};
+	begin_process(cluster, node, &standby->process, TANDEM_CONTROL_KIND_STANDBY);
 }
 
 void cluster_kill_standby(struct cluster *cluster, unsigned node)
 {
-	planes_end(cluster, node, &cluster->nodes[node].standby.process,
-	           TANDEM_CONTROL_KIND_STANDBY);
+	planes_end(cluster, &cluster->nodes[node].standby.process, true);
 }
 
 void cluster_start_program(struct cluster *cluster, unsigned node)
 {
-	struct node *where = &cluster->nodes[node];
-	struct program *place = NULL;
-	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++) {
-		if (!where->programs[i].process.is_alive)
-			place = &where->programs[i];
-	}
+	struct program *place = planes_find_place(cluster, node);
 	if (!place)
 		return;
-	memset(place, 0, sizeof(*place));
-	place->process.is_alive = true;
-	place->process.incarnation = tandem_random_next(&cluster->random) | 1;
-	place->process.process_id = (uint32_t)++cluster->number_last;
-	place->ready_ns = cluster->now_ns + 10 * MS;
+	*place = (struct program){.ready_ns = cluster->now_ns + 10 * MS};
+	begin_process(cluster, node, &place->process, TANDEM_CONTROL_KIND_PROGRAM);
 }
 
 void cluster_kill_programs(struct cluster *cluster, unsigned node)
 {
 	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++)
-		planes_end(cluster, node, &cluster->nodes[node].programs[i].process,
-		           TANDEM_CONTROL_KIND_PROGRAM);
+		planes_end(cluster, &cluster->nodes[node].programs[i].process, true);
 }
 
 void cluster_kill_node(struct cluster *cluster, unsigned node)
@@ -337,18 +379,26 @@ void cluster_kill_node(struct cluster *cluster, unsigned node)
 	cluster_kill_standby(cluster, node);
 }
 
+void cluster_power_off(struct cluster *cluster, unsigned node)
+{
+	for (unsigned i = 0; i < CLUSTER_PROCESSES; i++)
+		planes_end(cluster, cluster_process(&cluster->nodes[node], i), false);
+	cluster_kill_controller(cluster, node);
+}
+
 void cluster_stop_node(struct cluster *cluster, unsigned node, bool is_stopped)
 {
 	struct node *where = &cluster->nodes[node];
 	where->controller_is_stopped = is_stopped && where->controller_is_alive;
-	where->standby.process.is_stopped = is_stopped;
-	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++)
-		where->programs[i].process.is_stopped = is_stopped;
+	for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+		struct process *process = cluster_process(where, i);
+		process->is_stopped = is_stopped && process->is_alive;
+	}
 }
 
 void cluster_cut_data(struct cluster *cluster, bool is_cut)
 {
-	cluster->data_is_cut = is_cut;
+	cluster->data_is_cut[0] = cluster->data_is_cut[1] = is_cut;
 }
 
 void cluster_cut_beats(struct cluster *cluster, bool is_cut)
@@ -359,69 +409,124 @@ void cluster_cut_beats(struct cluster *cluster, bool is_cut)
 	}
 }
 
-/* ---- time ---- */
-
-/* Of a stopped process the messages wait; of one that is gone nobody takes them. */
-static bool must_wait(const struct cluster *cluster, const struct item *item)
+struct process *cluster_process(struct node *node, unsigned index)
 {
-	const struct node *where = &cluster->nodes[item->node];
-	if (item->type == ITEM_TO_CONTROLLER || item->type == ITEM_HEARTBEAT)
-		return where->controller_is_alive && where->controller_is_stopped;
-	if (item->type == ITEM_EPOCH)
-		return cluster->data_is_cut || where->standby.process.is_stopped;
-	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++) {
-		const struct process *process = &where->programs[i].process;
-		if (item->type == ITEM_ACK && process->session == item->session &&
-		    process->is_stopped)
-			return true;
-		if (item->type == ITEM_TO_PLANE && process->connection == item->event.connection &&
-		    process->is_stopped)
-			return true;
-	}
-	if (item->type == ITEM_ACK)
-		return cluster->data_is_cut;
-	return item->type == ITEM_TO_PLANE && where->standby.process.is_stopped &&
-	       where->standby.process.connection == item->event.connection;
+	return index < CLUSTER_PROGRAMS ? &node->programs[index].process : &node->standby.process;
 }
 
-static void deliver(struct cluster *cluster, struct item *item)
+bool cluster_runs(const struct process *process)
+{
+	return process->is_alive && !process->is_stopped;
+}
+
+/* ---- time ---- */
+
+static bool is_between_planes(enum item_type type)
+{
+	return type >= ITEM_HELLO;
+}
+
+/* Of a stopped process the messages wait; of one that is gone nobody takes them. */
+static bool must_wait(struct cluster *cluster, const struct item *item)
+{
+	const struct node *where = &cluster->nodes[item->node];
+	const struct process *process = NULL;
+	if (item->type == ITEM_TO_CONTROLLER || item->type == ITEM_HEARTBEAT ||
+	    item->type == ITEM_ANSWER)
+		return where->controller_is_alive && where->controller_is_stopped;
+	if (item->type == ITEM_TO_PLANE || item->type == ITEM_HANG_UP)
+		process = planes_by_connection(cluster, item->node, item->connection);
+	if (is_between_planes(item->type) && cluster->data_is_cut[1 - item->node])
+		return item->type != ITEM_HELLO && item->type != ITEM_WELCOME;
+	if (item->type == ITEM_HELLO)
+		process = &where->standby.process;
+	else if (is_between_planes(item->type))
+		process = sessions_find(cluster, item->node, item->of.letter.session);
+	return process && process->is_stopped;
+}
+
+static void deliver(struct cluster *cluster, const struct item *item)
 {
 	const struct node *where = &cluster->nodes[item->node];
 	bool is_heard = where->controller_is_alive &&
 	                (item->life == 0 || item->life == where->filter.local_instance);
-	if (item->type == ITEM_TO_CONTROLLER && is_heard)
-		cluster_feed(cluster, item->node, &item->event);
-	if (item->type == ITEM_HEARTBEAT && is_heard)
-		hear(cluster, item);
-	if (item->type == ITEM_READ)
-		do_read(cluster, item);
-	if (item->type == ITEM_CAS)
-		do_cas(cluster, item);
-	if (item->type == ITEM_LATE_CAS)
-		swap(cluster, item);
-	planes_take(cluster, item);
+	switch (item->type) {
+	case ITEM_TO_CONTROLLER:
+		if (is_heard)
+			hear_plane(cluster, item);
+		return;
+	case ITEM_ANSWER:
+		if (is_heard)
+			hear_answer(cluster, item);
+		return;
+	case ITEM_HEARTBEAT:
+		if (is_heard)
+			hear(cluster, item);
+		return;
+	case ITEM_READ:
+	case ITEM_CAS:
+	case ITEM_LATE_CAS:
+	case ITEM_ADOPT:
+		arbiter_take(cluster, item);
+		return;
+	case ITEM_TO_PLANE:
+	case ITEM_HANG_UP:
+		planes_take(cluster, item);
+		return;
+	case ITEM_HELLO:
+	case ITEM_WELCOME:
+	case ITEM_GOODBYE:
+	case ITEM_COPY:
+	case ITEM_COPY_APPLIED:
+	case ITEM_EPOCH:
+	case ITEM_ACK:
+		sessions_take(cluster, item);
+		return;
+	}
 }
 
-static void deliver_due(struct cluster *cluster)
+static void give_back(struct cluster *cluster, uint32_t index)
 {
-	for (size_t i = 0; i < cluster->item_count;) {
-		struct item item = cluster->items[i];
-		if (item.due_ns > cluster->now_ns || must_wait(cluster, &item)) {
-			i++;
-			continue;
-		}
-		cluster->item_count--;
-		memmove(&cluster->items[i], &cluster->items[i + 1],
-		        (cluster->item_count - i) * sizeof(cluster->items[0]));
-		deliver(cluster, &item);
+	cluster->free[cluster->free_count++] = index;
+}
+
+static void take_next(struct cluster *cluster)
+{
+	uint32_t index = pop(cluster);
+	struct item *item = &cluster->items[index];
+	struct node *where = &cluster->nodes[item->node];
+	if (!must_wait(cluster, item)) {
+		/* Its place may be used again while it is delivered. */
+		struct item copy = *item;
+		give_back(cluster, index);
+		deliver(cluster, &copy);
+	} else if (item->type == ITEM_HEARTBEAT && where->waiting_count >= BACKLOG_MAX) {
+		give_back(cluster, index);
+	} else {
+		where->waiting_count += item->type == ITEM_HEARTBEAT;
+		cluster->waiting[cluster->waiting_count++] = index;
 	}
+}
+
+void cluster_wake(struct cluster *cluster)
+{
+	for (size_t i = 0; i < cluster->waiting_count; i++)
+		push(cluster, cluster->waiting[i]);
+	cluster->waiting_count = 0;
+	cluster->nodes[0].waiting_count = cluster->nodes[1].waiting_count = 0;
+	planes_arm(cluster);
+}
+
+static uint64_t controller_due_ns(const struct node *where)
+{
+	if (!where->controller_is_alive || where->controller_is_stopped)
+		return CLUSTER_NEVER_NS;
+	return where->tick_ns < where->beat_ns ? where->tick_ns : where->beat_ns;
 }
 
 static void step_controller(struct cluster *cluster, unsigned node)
 {
 	struct node *where = &cluster->nodes[node];
-	if (!where->controller_is_alive || where->controller_is_stopped)
-		return;
 	if (cluster->now_ns >= where->tick_ns) {
 		struct tandem_event event = {.type = TANDEM_EVENT_TICK};
 		cluster_feed(cluster, node, &event);
@@ -430,37 +535,52 @@ static void step_controller(struct cluster *cluster, unsigned node)
 		beat(cluster, node);
 }
 
-/* A program that answers without asking a copy is the one that the register names, alone. */
-static void check(struct cluster *cluster)
+static uint64_t sooner(uint64_t one, uint64_t other)
 {
-	const struct program *open = NULL;
+	return one < other ? one : other;
+}
+
+static uint64_t next_due_ns(const struct cluster *cluster)
+{
+	uint64_t due_ns = cluster->due_count > 0 ? cluster->due[0].due_ns : CLUSTER_NEVER_NS;
 	for (unsigned node = 0; node < 2; node++) {
-		for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++) {
-			const struct program *program = &cluster->nodes[node].programs[i];
-			if (!planes_leads_openly(program))
-				continue;
-			if (open)
-				cluster_fail(cluster, "two programs lead alone");
-			open = program;
-		}
+		due_ns = sooner(due_ns, controller_due_ns(&cluster->nodes[node]));
+		due_ns = sooner(due_ns, cluster->nodes[node].planes_due_ns);
 	}
-	if (open && (cluster->record.is_pair ||
-	             cluster->record.owner_incarnation != open->process.incarnation))
-		cluster_fail(cluster, "a program leads alone that the register does not name");
+	return due_ns;
+}
+
+static void step(struct cluster *cluster)
+{
+	cluster->event_count++;
+	if (cluster->due_count > 0 && cluster->due[0].due_ns <= cluster->now_ns) {
+		take_next(cluster);
+		return;
+	}
+	for (unsigned node = 0; node < 2; node++) {
+		if (controller_due_ns(&cluster->nodes[node]) <= cluster->now_ns)
+			step_controller(cluster, node);
+		if (cluster->nodes[node].planes_due_ns <= cluster->now_ns)
+			planes_step(cluster, node);
+	}
 }
 
 void cluster_run(struct cluster *cluster, uint64_t duration_ns)
 {
 	uint64_t end_ns = cluster->now_ns + duration_ns;
-	while (cluster->now_ns < end_ns && cluster->violation[0] == 0) {
-		cluster->now_ns += CLUSTER_STEP_NS;
-		deliver_due(cluster);
-		for (unsigned node = 0; node < 2; node++) {
-			step_controller(cluster, node);
-			planes_step(cluster, node);
-		}
-		check(cluster);
+	cluster_wake(cluster);
+	while (cluster->violation[0] == 0) {
+		uint64_t due_ns = next_due_ns(cluster);
+		if (due_ns > end_ns)
+			break;
+		cluster->now_ns = due_ns > cluster->now_ns ? due_ns : cluster->now_ns;
+		step(cluster);
+		judge_step(cluster);
+		if (cluster->event_count > EVENTS_MAX)
+			cluster_fail(cluster, "the simulation does not come to rest");
 	}
+	cluster->now_ns = end_ns;
+	sessions_touch(cluster);
 }
 
 static void name(char *ret_name, const char *text)
@@ -470,8 +590,12 @@ static void name(char *ret_name, const char *text)
 
 void cluster_init(struct cluster *cluster, uint64_t seed, enum tandem_arbiter_type arbiter)
 {
-	memset(cluster, 0, sizeof(*cluster));
+	memset(cluster->published, 0, (cluster->epoch_count + 1) * sizeof(cluster->published[0]));
+	memset(cluster->releasers, 0, sizeof(cluster->releasers));
+	memset(cluster, 0, offsetof(struct cluster, trace));
+	cluster->trace[0] = 0;
 	cluster->random = seed;
+	cluster->trace_level = TRACE_DECISIONS;
 	cluster->now_ns = 1000 * MS;
 	for (unsigned i = 0; i < 2; i++) {
 		struct node *node = &cluster->nodes[i];

@@ -17,7 +17,7 @@ static inline void begin_paired(void)
 	cluster_init(&story, 1, TANDEM_ARBITER_FILE);
 	cluster_start(&story);
 	cluster_run(&story, 1000 * MS);
-	cr_assert(story.record.is_pair);
+	cr_assert(cluster_record(&story, 0)->is_pair);
 	story.trace_length = 0;
 	story.trace[0] = 0;
 }

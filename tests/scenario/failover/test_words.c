@@ -13,7 +13,7 @@ static void begin_manual(void)
 	cluster_init(&story, 1, TANDEM_ARBITER_MANUAL);
 	cluster_start(&story);
 	cluster_run(&story, 2500 * MS);
-	cr_assert(story.record.is_pair);
+	cr_assert(cluster_record(&story, 0)->is_pair);
 	story.trace_length = 0;
 	story.trace[0] = 0;
 }
@@ -32,9 +32,9 @@ Test(words, with_the_arbiter_manual_a_take_over_waits_for_the_word)
 	cluster_run(&story, 200 * MS);
 	expect_trace("5700 b SECONDARY: the operator's word was given\n"
 	             "5700 b SECONDARY: the primary is lost: asking to take over\n"
-	             "5702 b SECONDARY -> TAKING_OVER: the take-over was won\n"
-	             "5702 b TAKING_OVER: fencing the old primary\n"
-	             "5704 b TAKING_OVER: fenced: starting the program\n"
+	             "5700 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	             "5700 b TAKING_OVER: fencing the old primary\n"
+	             "5700 b TAKING_OVER: fenced: starting the program\n"
 	             "5713 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
 }
 
@@ -46,10 +46,10 @@ Test(words, with_the_arbiter_manual_going_on_alone_waits_for_the_word)
 	cr_expect(state_of(0) == TANDEM_STATE_GATED);
 	say(0, TANDEM_EVENT_PROMOTE, 2);
 	cluster_run(&story, 200 * MS);
-	expect_trace("3502 a PRIMARY_PAIR -> GATED: the session with the copy is lost\n"
+	expect_trace("3500 a PRIMARY_PAIR -> GATED: the session with the copy is lost\n"
 	             "5500 a GATED: the operator's word was given\n"
 	             "5500 a GATED: the copy is lost: asking to go on alone\n"
-	             "5502 a GATED -> PRIMARY_SOLO: the register says SOLO\n");
+	             "5500 a GATED -> PRIMARY_SOLO: the register says SOLO\n");
 }
 
 Test(words, with_the_arbiter_manual_the_first_leader_asks_the_peer)
@@ -61,10 +61,10 @@ Test(words, with_the_arbiter_manual_the_first_leader_asks_the_peer)
 	cr_expect(state_of(0) == TANDEM_STATE_JOINING, "nobody says that nobody leads");
 	cluster_start_controller(&story, 1);
 	cluster_run(&story, 2000 * MS);
-	expect_trace("1003 a INIT -> JOINING: the register was read\n"
-	             "3003 b INIT -> JOINING: the register was read\n"
-	             "4002 a JOINING: the register is empty and this node is to lead first\n"
-	             "4004 a JOINING -> PRIMARY_SOLO: the register says that this program leads "
+	expect_trace("1000 a INIT -> JOINING: the register was read\n"
+	             "3000 b INIT -> JOINING: the register was read\n"
+	             "4000 a JOINING: the register is empty and this node is to lead first\n"
+	             "4000 a JOINING -> PRIMARY_SOLO: the register says that this program leads "
 	             "alone\n");
 }
 
@@ -75,19 +75,55 @@ Test(words, promote_of_a_healthy_secondary_is_a_take_over_that_the_primary_obeys
 	cluster_run(&story, 1000 * MS);
 	expect_trace("2000 b SECONDARY: the operator's word was given\n"
 	             "2000 b SECONDARY: the primary is lost: asking to take over\n"
-	             "2002 b SECONDARY -> TAKING_OVER: the take-over was won\n"
-	             "2002 b TAKING_OVER: fencing the old primary\n"
-	             "2004 b TAKING_OVER: fenced: starting the program\n"
-	             "2004 a PRIMARY_PAIR -> GATED: the session with the copy is lost\n"
-	             "2005 a GATED -> HALTED: the register says that another leads\n"
-	             "2032 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n"
-	             "2112 a HALTED -> INIT: what was halted is gone\n"
-	             "2114 a INIT -> JOINING: the register was read\n"
-	             "2143 b PRIMARY_SOLO -> GATED: the peer holds a full copy\n"
-	             "2143 b GATED: asking to record the copy\n"
-	             "2145 b GATED -> PRIMARY_PAIR: the register says PAIR\n"
-	             "2148 a JOINING -> SECONDARY: the register says that this standby holds a "
+	             "2000 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	             "2000 b TAKING_OVER: fencing the old primary\n"
+	             "2000 b TAKING_OVER: fenced: starting the program\n"
+	             "2000 a PRIMARY_PAIR -> GATED: the session with the copy is lost\n"
+	             "2000 a GATED -> HALTED: the register says that another leads\n"
+	             "2020 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n"
+	             "2109 a HALTED -> INIT: what was halted is gone\n"
+	             "2109 a INIT -> JOINING: the register was read\n"
+	             "2161 b PRIMARY_SOLO -> GATED: the peer holds a full copy\n"
+	             "2161 b GATED: asking to record the copy\n"
+	             "2162 b GATED -> PRIMARY_PAIR: the register says PAIR\n"
+	             "2162 a JOINING -> SECONDARY: the register says that this standby holds a "
 	             "full copy\n");
+}
+
+/* Both controllers live, so only the peer's word tells that its program is gone. */
+Test(words, with_the_arbiter_manual_status_asks_for_the_word_when_only_the_program_died)
+{
+	begin_manual();
+	cluster_kill_programs(&story, 0);
+	cluster_run(&story, 500 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY);
+	cr_expect_str_eq(tandem_machine_unblock(&story.nodes[1].machine, story.now_ns), "promote");
+	say(1, TANDEM_EVENT_PROMOTE, 2);
+	cluster_run(&story, 200 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_PAIR, "%s", story.trace);
+}
+
+/* The standby of the forced node fences, which ends its use: told later that the other one leads,
+ * it begins a new life [L11] and is copied to. */
+Test(words, a_standby_that_a_forced_node_fenced_stands_by_again)
+{
+	begin_paired();
+	cluster_kill_node(&story, 1);
+	cluster_run(&story, 1000 * MS);
+	cluster_kill_programs(&story, 0);
+	cluster_start_program(&story, 0);
+	cluster_run(&story, 100 * MS);
+	say(0, TANDEM_EVENT_FORCE, 0);
+	cluster_start_controller(&story, 1);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, 500 * MS);
+	cr_assert(state_of(0) == TANDEM_STATE_PRIMARY_PAIR, "%s", story.trace);
+	cr_assert(story.nodes[0].standby.is_fenced);
+	cluster_kill_programs(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_PAIR, "%s", story.trace);
+	cr_expect(state_of(0) == TANDEM_STATE_SECONDARY, "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
 }
 
 Test(words, force_primary_leads_with_what_is_there)
@@ -98,18 +134,16 @@ Test(words, force_primary_leads_with_what_is_there)
 	cluster_kill_programs(&story, 0);
 	cluster_start_program(&story, 0);
 	cluster_run(&story, 500 * MS);
-	/* What only the dead program knew is lost, and the operator has said so. */
-	memset(story.published, 0, sizeof(story.published));
 	say(0, TANDEM_EVENT_FORCE, 0);
 	cluster_run(&story, 500 * MS);
-	expect_trace("2002 a PRIMARY_PAIR -> GATED: the session with the copy is lost\n"
-	             "2200 a GATED: the copy is lost: asking to go on alone\n"
-	             "2202 a GATED -> PRIMARY_SOLO: the register says SOLO\n"
-	             "3001 a PRIMARY_SOLO -> JOINING: the leading program is gone\n"
+	expect_trace("2000 a PRIMARY_PAIR -> GATED: the session with the copy is lost\n"
+	             "2184 a GATED: the copy is lost: asking to go on alone\n"
+	             "2184 a GATED -> PRIMARY_SOLO: the register says SOLO\n"
+	             "3000 a PRIMARY_SOLO -> JOINING: the leading program is gone\n"
 	             "3500 a JOINING: the operator accepts loss of data: asking to lead\n"
-	             "3502 a JOINING -> TAKING_OVER: the register names this node\n"
-	             "3502 a TAKING_OVER: fencing the old primary\n"
-	             "3504 a TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
+	             "3500 a JOINING -> TAKING_OVER: the register names this node\n"
+	             "3500 a TAKING_OVER: fencing the old primary\n"
+	             "3500 a TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
 }
 
 Test(words, maintenance_decides_nothing_until_it_is_over)
@@ -120,7 +154,7 @@ Test(words, maintenance_decides_nothing_until_it_is_over)
 	cluster_cut_beats(&story, true);
 	cluster_cut_data(&story, true);
 	cluster_run(&story, 1000 * MS);
-	cr_expect(story.record.generation == 2);
+	cr_expect(cluster_record(&story, 0)->generation == 2);
 	cluster_cut_beats(&story, false);
 	cluster_cut_data(&story, false);
 	cluster_run(&story, 500 * MS);
@@ -130,17 +164,17 @@ Test(words, maintenance_decides_nothing_until_it_is_over)
 	expect_trace(
 	        "2000 a PRIMARY_PAIR -> MAINTENANCE: the operator's word: no automatic decisions\n"
 	        "2000 b SECONDARY -> MAINTENANCE: the operator's word: no automatic decisions\n"
-	        "3004 a alarm: heartbeats are silent on every link alth\n"
-	        "3004 b alarm: heartbeats are silent on every link alth\n"
-	        "3021 b alarm over: heartbeats are silent on every link alth\n"
-	        "3021 a alarm over: heartbeats are silent on every link alth\n"
+	        "3014 b alarm: heartbeats are silent on every link alth\n"
+	        "3014 a alarm: heartbeats are silent on every link alth\n"
+	        "3020 b alarm over: heartbeats are silent on every link alth\n"
+	        "3020 a alarm over: heartbeats are silent on every link alth\n"
 	        "3500 a MAINTENANCE -> INIT: maintenance is over\n"
 	        "3500 b MAINTENANCE -> INIT: maintenance is over\n"
-	        "3502 a INIT -> JOINING: the register was read\n"
-	        "3502 a JOINING -> PRIMARY_PAIR: the register says that this program leads, with a "
+	        "3500 a INIT -> JOINING: the register was read\n"
+	        "3500 a JOINING -> PRIMARY_PAIR: the register says that this program leads, with a "
 	        "copy\n"
-	        "3502 b INIT -> JOINING: the register was read\n"
-	        "3502 b JOINING -> SECONDARY: the register says that this standby holds a full "
+	        "3500 b INIT -> JOINING: the register was read\n"
+	        "3500 b JOINING -> SECONDARY: the register says that this standby holds a full "
 	        "copy\n");
 }
 
@@ -149,8 +183,8 @@ Test(words, yank_ends_the_session_and_nothing_else)
 	begin_paired();
 	say(0, TANDEM_EVENT_YANK, 0);
 	cluster_run(&story, 1000 * MS);
-	cr_expect(story.record.generation == 2, "the session was back in time");
+	cr_expect(cluster_record(&story, 0)->generation == 2, "the session was back in time");
 	expect_trace("2000 a PRIMARY_PAIR: the operator yanked the session\n"
 	             "2000 a PRIMARY_PAIR -> GATED: the session with the copy is lost\n"
-	             "2002 a GATED -> PRIMARY_PAIR: the session with the copy is back\n");
+	             "2000 a GATED -> PRIMARY_PAIR: the session with the copy is back\n");
 }

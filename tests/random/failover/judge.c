@@ -1,0 +1,115 @@
+#include "cluster.h"
+
+#include <inttypes.h>
+
+/* What may never be seen, whatever fails. */
+
+static bool is_disowned(const struct cluster *cluster, const struct program *program)
+{
+	return program->led_generation < cluster->forced_generation;
+}
+
+/* The operator accepted that data is lost: what counts is what is published from now on. */
+static void rebase(struct cluster *cluster, uint32_t memory)
+{
+	uint32_t depth = cluster->depths[memory];
+	for (uint32_t i = 1; i <= cluster->depth_top; i++)
+		cluster->published[i] = 0;
+	for (uint32_t at = memory; at != 0; at = cluster->parents[at])
+		cluster->published[cluster->depths[at]] = at;
+	cluster->depth_top = depth;
+	cluster->is_rebasing = false;
+}
+
+void judge_force(struct cluster *cluster, uint64_t generation)
+{
+	cluster->force_count++;
+	cluster->forced_generation = generation;
+	cluster->is_rebasing = true;
+	if (!arbiter_registers_are_own(cluster))
+		return;
+	for (uint64_t i = generation; i < CLUSTER_GENERATIONS_MAX; i++)
+		cluster->releasers[i] = 0;
+}
+
+static void judge_releaser(struct cluster *cluster, const struct program *program)
+{
+	uint64_t *releaser = &cluster->releasers[program->led_generation % CLUSTER_GENERATIONS_MAX];
+	if (*releaser != 0 && *releaser != program->process.incarnation)
+		cluster_fail(cluster, "two programs released output in generation %" PRIu64,
+		             program->led_generation);
+	*releaser = program->process.incarnation;
+}
+
+/* What was published for an epoch number is published for ever: anything else is a lost
+ * acknowledgement or a second leader. */
+void judge_publish(struct cluster *cluster, const struct program *program, uint32_t memory)
+{
+	if (is_disowned(cluster, program))
+		return;
+	cluster->publish_count++;
+	cluster->publish_ns = cluster->now_ns;
+	judge_releaser(cluster, program);
+	if (cluster->is_rebasing)
+		rebase(cluster, memory);
+	uint32_t depth = cluster->depths[memory];
+	for (uint32_t at = memory; at != 0; at = cluster->parents[at]) {
+		uint32_t *published = &cluster->published[cluster->depths[at]];
+		if (*published == at)
+			break;
+		if (*published != 0) {
+			cluster_fail(cluster,
+			             "node %s published epoch %u anew: %u, it was %u before",
+			             cluster->nodes[program->process.node].name,
+			             cluster->depths[at], at, *published);
+			return;
+		}
+		*published = at;
+	}
+	cluster->depth_top = depth > cluster->depth_top ? depth : cluster->depth_top;
+}
+
+void judge_promotion(struct cluster *cluster, const struct standby *standby)
+{
+	const struct node *where = &cluster->nodes[standby->process.node];
+	if (!standby->has_copy)
+		cluster_fail(cluster, "node %s promotes a standby that holds no full copy",
+		             where->name);
+	if (cluster->is_rebasing)
+		return;
+	uint32_t at = standby->copy;
+	while (cluster->depths[at] > cluster->depth_top)
+		at = cluster->parents[at];
+	if (cluster->depths[at] < cluster->depth_top ||
+	    cluster->published[cluster->depth_top] != at)
+		cluster_fail(cluster, "node %s promotes a copy of epoch %u, published was %u",
+		             where->name, cluster->depths[standby->copy], cluster->depth_top);
+}
+
+/* A program that answers without asking a copy is the one that the register names, alone, and knows
+ * all that was ever answered. */
+static void judge_open(struct cluster *cluster, const struct program *program)
+{
+	const struct tandem_record *record = cluster_record(cluster, program->process.node);
+	if (record->is_pair || record->owner_incarnation != program->process.incarnation)
+		cluster_fail(cluster, "a program leads alone that the register does not name");
+	if (!cluster->is_rebasing && cluster->depths[program->memory] < cluster->depth_top)
+		cluster_fail(cluster, "a program leads alone at epoch %u, published was %u",
+		             cluster->depths[program->memory], cluster->depth_top);
+}
+
+void judge_step(struct cluster *cluster)
+{
+	const struct program *open = NULL;
+	for (unsigned node = 0; node < 2; node++) {
+		for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++) {
+			const struct program *program = &cluster->nodes[node].programs[i];
+			if (!program_leads_openly(program) || is_disowned(cluster, program))
+				continue;
+			if (open)
+				cluster_fail(cluster, "two programs lead alone");
+			open = program;
+			judge_open(cluster, program);
+		}
+	}
+}

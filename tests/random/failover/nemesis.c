@@ -1,0 +1,486 @@
+#include "nemesis.h"
+
+#include <string.h>
+#include <tandem/clock.h>
+#include <tandem/random.h>
+
+#define MS         TANDEM_NS_PER_MS
+#define AIM_NS     (5 * MS)
+#define LOOK_NS    (100 * MS) /* how often the operator looks */
+#define PATIENCE   15         /* looks without an answer before the operator steps in */
+#define SETTLE_MAX 200        /* looks */
+#define QUIET      5          /* looks in which the pair must stay one */
+
+static struct node *pick(struct cluster *cluster)
+{
+	return &cluster->nodes[cluster_draw(cluster, 2)];
+}
+
+static unsigned index_of(const struct cluster *cluster, const struct node *node)
+{
+	return (unsigned)(node - cluster->nodes);
+}
+
+/* ---- faults ---- */
+
+static void stop_programs(struct cluster *cluster, struct node *node)
+{
+	(void)cluster;
+	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++)
+		node->programs[i].process.is_stopped = node->programs[i].process.is_alive;
+}
+
+static void kill_node(struct cluster *cluster, struct node *node)
+{
+	cluster_kill_node(cluster, index_of(cluster, node));
+}
+
+static void power_off(struct cluster *cluster, struct node *node)
+{
+	cluster_power_off(cluster, index_of(cluster, node));
+}
+
+static void kill_programs(struct cluster *cluster, struct node *node)
+{
+	cluster_kill_programs(cluster, index_of(cluster, node));
+}
+
+static void kill_standby(struct cluster *cluster, struct node *node)
+{
+	cluster_kill_standby(cluster, index_of(cluster, node));
+}
+
+static void kill_controller(struct cluster *cluster, struct node *node)
+{
+	cluster_kill_controller(cluster, index_of(cluster, node));
+}
+
+static void stop_node(struct cluster *cluster, struct node *node)
+{
+	cluster_stop_node(cluster, index_of(cluster, node), true);
+}
+
+static void stop_controller(struct cluster *cluster, struct node *node)
+{
+	(void)cluster;
+	node->controller_is_stopped = node->controller_is_alive;
+}
+
+static void stop_standby(struct cluster *cluster, struct node *node)
+{
+	(void)cluster;
+	node->standby.process.is_stopped = node->standby.process.is_alive;
+}
+
+static void cut_data(struct cluster *cluster, struct node *node)
+{
+	(void)node;
+	cluster_cut_data(cluster, true);
+}
+
+static void cut_data_one_way(struct cluster *cluster, struct node *node)
+{
+	cluster->data_is_cut[index_of(cluster, node)] = true;
+}
+
+static void cut_all(struct cluster *cluster, struct node *node)
+{
+	(void)node;
+	cluster_cut_data(cluster, true);
+	cluster_cut_beats(cluster, true);
+}
+
+static void cut_link(struct cluster *cluster, struct node *node)
+{
+	cluster->beats_are_cut[index_of(cluster, node)][cluster_draw(cluster, CLUSTER_LINKS)] =
+	        true;
+}
+
+static void cut_beats_one_way(struct cluster *cluster, struct node *node)
+{
+	for (unsigned link = 0; link < CLUSTER_LINKS; link++)
+		cluster->beats_are_cut[index_of(cluster, node)][link] = true;
+}
+
+static void cut_arbiter(struct cluster *cluster, struct node *node)
+{
+	(void)cluster;
+	node->arbiter_is_cut = true;
+}
+
+static void break_sessions(struct cluster *cluster, struct node *node)
+{
+	(void)node;
+	sessions_break(cluster);
+}
+
+static void restart_standby(struct cluster *cluster, struct node *node)
+{
+	kill_standby(cluster, node);
+	cluster_start_standby(cluster, index_of(cluster, node));
+}
+
+static void restart_controller(struct cluster *cluster, struct node *node)
+{
+	kill_controller(cluster, node);
+	cluster_start_controller(cluster, index_of(cluster, node));
+}
+
+static void restart_program(struct cluster *cluster, struct node *node)
+{
+	kill_programs(cluster, node);
+	cluster_start_program(cluster, index_of(cluster, node));
+}
+
+static void hang_up(struct cluster *cluster, struct node *node)
+{
+	for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+		if (cluster_runs(cluster_process(node, i)))
+			planes_hang_up(cluster, cluster_process(node, i));
+	}
+}
+
+struct fault {
+	const char *name;
+	void (*strike)(struct cluster *cluster, struct node *node);
+};
+
+static const struct fault faults[] = {
+        {"its processes die", kill_node},
+        {"power off", power_off},
+        {"its programs die", kill_programs},
+        {"its standby dies", kill_standby},
+        {"its controller dies", kill_controller},
+        {"all of it stops", stop_node},
+        {"its controller stops", stop_controller},
+        {"its programs stop", stop_programs},
+        {"its standby stops", stop_standby},
+        {"data cut", cut_data},
+        {"what it sends as data is lost", cut_data_one_way},
+        {"data and heartbeats cut", cut_all},
+        {"one of its heartbeat links loses", cut_link},
+        {"its heartbeats are lost", cut_beats_one_way},
+        {"its arbiter cut", cut_arbiter},
+};
+
+/* While a decision is under way, what hurts most is what changes its grounds. */
+static const struct fault aimed[] = {
+        {"sessions reset", break_sessions},
+        {"its standby restarts", restart_standby},
+        {"its controller restarts", restart_controller},
+        {"its program restarts", restart_program},
+        {"its data planes attach anew", hang_up},
+        {"its arbiter cut", cut_arbiter},
+};
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+static void inject(struct cluster *cluster, const struct fault *fault)
+{
+	struct node *node = pick(cluster);
+	cluster_trace(cluster, TRACE_WORLD, "FAULT %s: %s\n", node->name, fault->name);
+	cluster->fault_count++;
+	fault->strike(cluster, node);
+}
+
+static bool is_deciding(const struct cluster *cluster)
+{
+	for (unsigned node = 0; node < 2; node++) {
+		const struct node *where = &cluster->nodes[node];
+		const struct tandem_machine *machine = &where->machine;
+		if (where->controller_is_alive &&
+		    (machine->view.cas_request != 0 || machine->view.in_doubt ||
+		     machine->state == TANDEM_STATE_GATED ||
+		     machine->state == TANDEM_STATE_TAKING_OVER))
+			return true;
+	}
+	return false;
+}
+
+void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
+{
+	uint64_t end_ns = cluster->now_ns + duration_ns;
+	while (cluster->now_ns < end_ns && cluster->violation[0] == 0) {
+		cluster_run(cluster, AIM_NS);
+		if (!is_deciding(cluster) || cluster_draw(cluster, 20) != 0)
+			continue;
+		if (cluster_draw(cluster, 2) == 0)
+			inject(cluster, &aimed[cluster_draw(cluster, COUNT(aimed))]);
+		else
+			inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
+	}
+}
+
+/* ---- what ends ---- */
+
+static void resume(struct cluster *cluster, unsigned node)
+{
+	cluster_stop_node(cluster, node, false);
+	cluster->nodes[node].arbiter_is_cut = false;
+	cluster_start_controller(cluster, node);
+	cluster_start_standby(cluster, node);
+}
+
+static void mend_links(struct cluster *cluster)
+{
+	cluster_cut_data(cluster, false);
+	cluster_cut_beats(cluster, false);
+}
+
+static bool has_program(struct node *node)
+{
+	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++) {
+		if (node->programs[i].process.is_alive)
+			return true;
+	}
+	return false;
+}
+
+static void heal(struct cluster *cluster)
+{
+	struct node *node = pick(cluster);
+	switch (cluster_draw(cluster, 3)) {
+	case 0:
+		cluster_trace(cluster, TRACE_WORLD, "the links are mended\n");
+		mend_links(cluster);
+		break;
+	case 1:
+		cluster_trace(cluster, TRACE_WORLD, "%s resumes\n", node->name);
+		resume(cluster, index_of(cluster, node));
+		break;
+	default:
+		if (!has_program(node))
+			cluster_start_program(cluster, index_of(cluster, node));
+		break;
+	}
+}
+
+/* ---- the operator ---- */
+
+static void say(struct cluster *cluster, struct node *node, enum tandem_event_type word,
+                uint64_t generation)
+{
+	cluster_trace(cluster, TRACE_WORLD, "OPERATOR at %s: %s\n", node->name,
+	              tandem_event_name(word));
+	cluster->word_count++;
+	cluster_say(cluster, index_of(cluster, node), word, generation);
+}
+
+/* With registers of each node's own a word is a promise: the other one is switched off first. */
+static void keep_promise(struct cluster *cluster, const struct node *node)
+{
+	if (arbiter_registers_are_own(cluster))
+		cluster_power_off(cluster, 1 - index_of(cluster, node));
+}
+
+static void promote(struct cluster *cluster, struct node *node)
+{
+	keep_promise(cluster, node);
+	say(cluster, node, TANDEM_EVENT_PROMOTE, node->machine.view.record.generation);
+}
+
+static void force(struct cluster *cluster, struct node *node)
+{
+	keep_promise(cluster, node);
+	say(cluster, node, TANDEM_EVENT_FORCE, 0);
+}
+
+static void speak(struct cluster *cluster)
+{
+	struct node *node = pick(cluster);
+	switch (cluster_draw(cluster, 12)) {
+	case 0:
+		force(cluster, node);
+		break;
+	case 1:
+		say(cluster, node, TANDEM_EVENT_PROMOTE, node->machine.view.record.generation + 1);
+		break;
+	case 2:
+	case 3:
+	case 4:
+		promote(cluster, node);
+		break;
+	case 5:
+	case 6:
+	case 7:
+		say(cluster, node, TANDEM_EVENT_YANK, 0);
+		break;
+	case 8:
+	case 9:
+		say(cluster, node, TANDEM_EVENT_MAINTENANCE_ON, 0);
+		break;
+	default:
+		say(cluster, node, TANDEM_EVENT_MAINTENANCE_OFF, 0);
+		break;
+	}
+}
+
+void nemesis_strike(struct cluster *cluster)
+{
+	uint64_t kind = cluster_draw(cluster, 16);
+	if (kind < 6)
+		inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
+	else if (kind < 14)
+		heal(cluster);
+	else
+		speak(cluster);
+}
+
+/* ---- a schedule ---- */
+
+enum tandem_arbiter_type nemesis_draw_arbiter(uint64_t seed)
+{
+	static const enum tandem_arbiter_type types[] = {TANDEM_ARBITER_FILE, TANDEM_ARBITER_FILE,
+	                                                 TANDEM_ARBITER_ETCD, TANDEM_ARBITER_ETCD};
+	return types[tandem_random_next(&seed) % COUNT(types)];
+}
+
+static void draw_settings(struct cluster *cluster)
+{
+	struct tandem_controller_pair pair = cluster->nodes[0].config.pair;
+	pair.solo_after_ns = (50 + cluster_draw(cluster, 400)) * MS;
+	pair.arbiter_poll_ns = (100 + cluster_draw(cluster, 500)) * MS;
+	pair.fence_timeout_ns = (50 + cluster_draw(cluster, 1500)) * MS;
+	pair.activate_timeout_ns = (50 + cluster_draw(cluster, 1500)) * MS;
+	if (cluster_draw(cluster, 4) == 0) {
+		pair.damper_take_over_count = 1;
+		pair.damper_window_ns = 2000 * MS;
+	}
+	for (unsigned node = 0; node < 2; node++) {
+		memcpy(pair.peer_node, cluster->nodes[node].config.pair.peer_node,
+		       sizeof(pair.peer_node));
+		cluster->nodes[node].config.pair = pair;
+	}
+}
+
+void nemesis_init(struct cluster *cluster)
+{
+	draw_settings(cluster);
+	cluster->chaos = (struct chaos){
+	        .loss = (unsigned)cluster_draw(cluster, 200),
+	        .duplicate = (unsigned)cluster_draw(cluster, 100),
+	        .doubt = (unsigned)cluster_draw(cluster, 300),
+	        .fail = (unsigned)cluster_draw(cluster, 100),
+	        .hang = (unsigned)cluster_draw(cluster, 300),
+	        .order_failure = cluster_draw(cluster, 4) == 0 ? 200 : 0,
+	        .spike = cluster_draw(cluster, 2) == 0 ? 5 : 0,
+	        .delay_max_ns = (1 + cluster_draw(cluster, 30)) * MS,
+	};
+}
+
+void nemesis_end(struct cluster *cluster)
+{
+	cluster_trace(cluster, TRACE_WORLD, "all is healed\n");
+	cluster->chaos = (struct chaos){.loss = 0};
+	mend_links(cluster);
+	for (unsigned node = 0; node < 2; node++) {
+		resume(cluster, node);
+		if (cluster->nodes[node].machine.state == TANDEM_STATE_MAINTENANCE)
+			say(cluster, &cluster->nodes[node], TANDEM_EVENT_MAINTENANCE_OFF, 0);
+	}
+}
+
+/* ---- after it ---- */
+
+static bool is_one_pair(const struct cluster *cluster)
+{
+	enum tandem_state one = cluster->nodes[0].machine.state;
+	enum tandem_state other = cluster->nodes[1].machine.state;
+	return cluster->now_ns < cluster->publish_ns + LOOK_NS &&
+	       ((one == TANDEM_STATE_PRIMARY_PAIR && other == TANDEM_STATE_SECONDARY) ||
+	        (one == TANDEM_STATE_SECONDARY && other == TANDEM_STATE_PRIMARY_PAIR));
+}
+
+static const struct tandem_record *newest_record(const struct cluster *cluster)
+{
+	const struct tandem_record *one = cluster_record(cluster, 0);
+	const struct tandem_record *other = cluster_record(cluster, 1);
+	bool is_first = one->generation > other->generation ||
+	                (one->generation == other->generation && one->decision > other->decision);
+	return is_first ? one : other;
+}
+
+static bool may_lead(struct node *node, const struct tandem_record *record)
+{
+	const struct standby *standby = &node->standby;
+	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++) {
+		const struct program *program = &node->programs[i];
+		if (program->process.is_alive && !program->is_halted &&
+		    program->process.incarnation == record->owner_incarnation)
+			return true;
+	}
+	if (!standby->process.is_alive)
+		return false;
+	/* The copy that the record names, or that its take-over was won with and is not started. */
+	if (record->is_pair)
+		return standby->process.incarnation == record->copy_incarnation;
+	return standby->has_copy &&
+	       tandem_record_heir(standby->process.incarnation, record->decision) ==
+	               record->owner_incarnation;
+}
+
+/* The owner is gone, and there was no copy or it is gone too. */
+static bool is_stuck_for_good(struct cluster *cluster)
+{
+	const struct tandem_record *record = newest_record(cluster);
+	return record->generation == 0 ||
+	       (!may_lead(&cluster->nodes[0], record) && !may_lead(&cluster->nodes[1], record));
+}
+
+/* Nobody answers: the operator does what one of the nodes says. */
+static void obey(struct cluster *cluster, const char *wanted,
+                 void (*act)(struct cluster *cluster, struct node *node))
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct node *node = &cluster->nodes[i];
+		const char *command = tandem_machine_unblock(&node->machine, cluster->now_ns);
+		if (strcmp(command, wanted) != 0)
+			continue;
+		act(cluster, node);
+		resume(cluster, 1 - i);
+		return;
+	}
+}
+
+/* Loss of data is accepted only where nobody is left who may lead. */
+static void step_in(struct cluster *cluster)
+{
+	bool is_stuck = is_stuck_for_good(cluster);
+	for (unsigned node = 0; is_stuck && node < 2; node++) {
+		if (!has_program(&cluster->nodes[node]))
+			cluster_start_program(cluster, node);
+	}
+	obey(cluster, "promote", promote);
+	if (is_stuck)
+		obey(cluster, "force-primary", force);
+}
+
+static void complain(struct cluster *cluster)
+{
+	const struct tandem_machine *one = &cluster->nodes[0].machine;
+	const struct tandem_machine *other = &cluster->nodes[1].machine;
+	cluster_fail(cluster,
+	             "all is healed and there is no pair: a is %s and waits for '%s', "
+	             "b is %s and waits for '%s'",
+	             tandem_state_name(one->state),
+	             tandem_machine_waiting_for(one, cluster->now_ns),
+	             tandem_state_name(other->state),
+	             tandem_machine_waiting_for(other, cluster->now_ns));
+}
+
+void nemesis_settle(struct cluster *cluster)
+{
+	unsigned quiet_count = 0, silent_count = 0;
+	for (unsigned look = 0; look < SETTLE_MAX && cluster->violation[0] == 0; look++) {
+		cluster_run(cluster, LOOK_NS);
+		quiet_count = is_one_pair(cluster) ? quiet_count + 1 : 0;
+		if (quiet_count == QUIET)
+			return;
+		bool is_answered = cluster->now_ns < cluster->publish_ns + LOOK_NS;
+		silent_count = is_answered ? 0 : silent_count + 1;
+		if (silent_count >= PATIENCE && silent_count % PATIENCE == 0)
+			step_in(cluster);
+	}
+	if (cluster->violation[0] == 0)
+		complain(cluster);
+}
