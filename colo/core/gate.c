@@ -34,7 +34,8 @@ void tandem_gate_init(struct tandem_gate *gate)
 	gate->mode = TANDEM_GATE_HOLD;
 }
 
-uint64_t tandem_gate_ticket(struct tandem_gate *gate, uint64_t epoch, uint64_t ping)
+uint64_t tandem_gate_ticket(struct tandem_gate *gate, uint64_t epoch, uint64_t ping,
+                            uint64_t now_ns)
 {
 	unsigned count = gate->pending_count;
 	struct tandem_gate_ticket *last = count > 0 ? &gate->pending[count - 1] : NULL;
@@ -47,8 +48,8 @@ uint64_t tandem_gate_ticket(struct tandem_gate *gate, uint64_t epoch, uint64_t p
 	} else if (last && last->epoch == epoch && last->ping == ping) {
 		last->ticket = ticket;
 	} else {
-		gate->pending[gate->pending_count++] =
-		        (struct tandem_gate_ticket){.ticket = ticket, .epoch = epoch, .ping = ping};
+		gate->pending[gate->pending_count++] = (struct tandem_gate_ticket){
+		        .ticket = ticket, .epoch = epoch, .ping = ping, .since_ns = now_ns};
 	}
 	release(gate);
 	return ticket;
@@ -86,4 +87,22 @@ void tandem_gate_acknowledge(struct tandem_gate *gate, uint64_t generation, uint
 	gate->acked_epoch = larger(gate->acked_epoch, epoch);
 	gate->acked_ping = larger(gate->acked_ping, ping);
 	release(gate);
+}
+
+uint64_t tandem_gate_held_since_ns(const struct tandem_gate *gate)
+{
+	if (gate->pending_count == 0 || gate->mode == TANDEM_GATE_SHUT)
+		return 0;
+	return gate->pending[0].since_ns;
+}
+
+uint64_t tandem_gate_behind_since_ns(const struct tandem_gate *gate)
+{
+	if (gate->mode == TANDEM_GATE_SHUT)
+		return 0;
+	for (unsigned i = 0; i < gate->pending_count; i++) {
+		if (gate->pending[i].ping == 0)
+			return gate->pending[i].since_ns;
+	}
+	return 0;
 }

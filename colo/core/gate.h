@@ -12,8 +12,9 @@
 
 struct tandem_gate_ticket {
 	uint64_t ticket;
-	uint64_t epoch; /* a commit of this epoch or a later one releases it */
-	uint64_t ping;  /* so does a pong of this number or a later one; 0: no ping does */
+	uint64_t epoch;    /* a commit of this epoch or a later one releases it */
+	uint64_t ping;     /* so does a pong of this number or a later one; 0: no ping does */
+	uint64_t since_ns; /* when the oldest output that shares it was produced */
 };
 
 enum tandem_gate_mode {
@@ -37,7 +38,8 @@ struct tandem_gate {
 void tandem_gate_init(struct tandem_gate *gate);
 /* The number of a new ticket. When the table is full it shares the last entry, under the stricter
  * of both demands. */
-uint64_t tandem_gate_ticket(struct tandem_gate *gate, uint64_t epoch, uint64_t ping);
+uint64_t tandem_gate_ticket(struct tandem_gate *gate, uint64_t epoch, uint64_t ping,
+                            uint64_t now_ns);
 /* A new word of the controller: acknowledgements of other generations count no more. `mode` is PAIR
  * or OPEN, or HOLD where SOLO must not open the gate (R7). */
 void tandem_gate_lead(struct tandem_gate *gate, uint64_t generation, enum tandem_gate_mode mode);
@@ -47,5 +49,9 @@ void tandem_gate_shut(struct tandem_gate *gate);
  * generations are ignored. */
 void tandem_gate_acknowledge(struct tandem_gate *gate, uint64_t generation, uint64_t epoch,
                              uint64_t ping);
+/* When the oldest output that still waits was produced; 0: none waits, or none ever leaves. */
+uint64_t tandem_gate_held_since_ns(const struct tandem_gate *gate);
+/* The same of output that needs a commit: how far the secondary is behind. */
+uint64_t tandem_gate_behind_since_ns(const struct tandem_gate *gate);
 
 #endif

@@ -311,14 +311,15 @@ uint64_t tandem_primary_deadline_ns(const struct tandem_primary *primary)
 	return earlier(deadline_ns, primary->heard_ns + primary->options.commit_timeout_ns);
 }
 
-uint64_t tandem_primary_checkpoint_ticket(struct tandem_primary *primary)
+uint64_t tandem_primary_checkpoint_ticket(struct tandem_primary *primary, uint64_t now_ns)
 {
-	return tandem_gate_ticket(&primary->gate, primary->next_epoch, 0);
+	return tandem_gate_ticket(&primary->gate, primary->next_epoch, 0, now_ns);
 }
 
-uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary)
+uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary, uint64_t now_ns)
 {
-	return tandem_gate_ticket(&primary->gate, primary->next_epoch, primary->last_ping + 1);
+	return tandem_gate_ticket(&primary->gate, primary->next_epoch, primary->last_ping + 1,
+	                          now_ns);
 }
 
 bool tandem_primary_can_checkpoint(const struct tandem_primary *primary)

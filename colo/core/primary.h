@@ -188,8 +188,8 @@ bool tandem_primary_skips_checkpoint(const struct tandem_primary *primary);
 uint64_t tandem_primary_deadline_ns(const struct tandem_primary *primary);
 /* Tickets for the program's output; see gate.h. A checkpoint's is taken before its CHECKPOINT
  * event. */
-uint64_t tandem_primary_checkpoint_ticket(struct tandem_primary *primary);
-uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary);
+uint64_t tandem_primary_checkpoint_ticket(struct tandem_primary *primary, uint64_t now_ns);
+uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary, uint64_t now_ns);
 bool tandem_primary_can_checkpoint(const struct tandem_primary *primary);
 bool tandem_primary_wants_checkpoint(const struct tandem_primary *primary);
 /* A ticket waits for a ping that has not been sent. */

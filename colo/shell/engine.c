@@ -50,6 +50,7 @@ static void do_committed(struct tandem_engine *engine, uint64_t epoch)
 	                     tandem_clock_now_ns() - engine->sealed_at_ns);
 	atomic_fetch_add(&engine->stats->epochs_committed, 1);
 	atomic_store(&engine->stats->epoch_committed, epoch);
+	atomic_store(&engine->stats->committed_ns, tandem_clock_now_ns());
 	tandem_engine_set_phase(engine, TANDEM_PHASE_APPLY);
 }
 
@@ -71,9 +72,12 @@ static void look(struct tandem_engine *engine, struct tandem_news *ret_news)
 static void tell(struct tandem_engine *engine)
 {
 	struct tandem_news news;
+	uint64_t held_since_ns, behind_since_ns;
 
 	pthread_mutex_lock(&engine->lock);
 	look(engine, &news);
+	held_since_ns = tandem_gate_held_since_ns(&engine->core.gate);
+	behind_since_ns = tandem_gate_behind_since_ns(&engine->core.gate);
 	if (memcmp(&news, &engine->told, sizeof news) != 0) {
 		engine->told = news;
 		pthread_cond_broadcast(&engine->changed);
@@ -82,6 +86,8 @@ static void tell(struct tandem_engine *engine)
 	pthread_mutex_unlock(&engine->lock);
 	atomic_store(&engine->stats->generation, news.generation);
 	atomic_store(&engine->stats->is_pair, news.is_pair);
+	atomic_store(&engine->stats->held_since_ns, held_since_ns);
+	atomic_store(&engine->stats->behind_since_ns, behind_since_ns);
 }
 
 void tandem_engine_look(struct tandem_engine *engine, struct tandem_news *ret_news)
@@ -486,7 +492,7 @@ void tandem_engine_checkpoint(struct tandem_engine *engine, const void *state, u
                               uint64_t *ret_ticket)
 {
 	pthread_mutex_lock(&engine->lock);
-	*ret_ticket = tandem_primary_checkpoint_ticket(&engine->core);
+	*ret_ticket = tandem_primary_checkpoint_ticket(&engine->core, tandem_clock_now_ns());
 	if (tandem_primary_skips_checkpoint(&engine->core)) {
 		pthread_cond_broadcast(&engine->changed); /* the ticket may be free already */
 		wake(engine->news_fd);
@@ -508,7 +514,7 @@ uint64_t tandem_engine_confirm(struct tandem_engine *engine)
 	uint64_t ticket;
 
 	pthread_mutex_lock(&engine->lock);
-	ticket = tandem_primary_confirm_ticket(&engine->core);
+	ticket = tandem_primary_confirm_ticket(&engine->core, tandem_clock_now_ns());
 	pthread_mutex_unlock(&engine->lock);
 	wake(engine->wake_fd);
 	return ticket;

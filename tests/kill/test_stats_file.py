@@ -29,6 +29,9 @@ int main(void)
 	stats.epochs_aborted = 15;
 	stats.epoch_committed = 16;
 	stats.copy_bytes_done = 17;
+	stats.committed_ns = 22;
+	stats.held_since_ns = 23;
+	stats.behind_since_ns = 24;
 	strcpy(stats.transport, "tcp");
 	strcpy(stats.transport_detail, "detail");
 	strcpy(stats.tracker, "compare");
@@ -73,6 +76,9 @@ class Layout(unittest.TestCase):
         self.assertEqual(stats.generation, 13)
         self.assertEqual((stats.epochs_committed, stats.epochs_aborted), (14, 15))
         self.assertEqual((stats.epoch_committed, stats.copy_bytes_done), (16, 17))
+        self.assertEqual(
+            (stats.committed_ns, stats.held_since_ns, stats.behind_since_ns), (22, 23, 24)
+        )
         self.assertEqual((stats.transport, stats.transport_detail), ("tcp", "detail"))
         self.assertEqual(stats.tracker, "compare")
         self.assertEqual(len(stats.channels), 4)

@@ -10,7 +10,7 @@
 
 /* What the engine of a protected program lets others see while it runs and after it was killed: a
  * file RUN_DIR/PAIR.stats mapped by the engine (the only writer) and by whoever reports. */
-#define TANDEM_STATS_MAGIC UINT64_C(0x32737461746e6174)
+#define TANDEM_STATS_MAGIC UINT64_C(0x33737461746e6174)
 
 /* Where in an epoch's life the engine is. */
 #define TANDEM_PHASE_TABLE(X)                                                                      \
@@ -58,7 +58,11 @@ struct tandem_stats {
 	_Atomic uint64_t bytes_pushed;
 	_Atomic uint64_t copy_bytes_total; /* first synchronisation: to push, and done */
 	_Atomic uint64_t copy_bytes_done;
-	char transport[16]; /* provider in use, "" before the first session */
+	/* Monotonic; 0: never, or nothing waits. */
+	_Atomic uint64_t committed_ns;    /* the last commit */
+	_Atomic uint64_t held_since_ns;   /* the oldest output that waits */
+	_Atomic uint64_t behind_since_ns; /* the oldest output that waits for a commit */
+	char transport[16];               /* provider in use, "" before the first session */
 	char transport_detail[128];
 	char tracker[16];
 	struct tandem_channel_stats channels[TANDEM_STATS_CHANNELS_MAX];

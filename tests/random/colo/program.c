@@ -52,7 +52,7 @@ bool program_checkpoint(struct world *world)
 	program->state_bytes = sizes[world_pick(world, 3)];
 	memset(program->state, (int)program->turn, sizeof program->state);
 	note_ticket(world, core->gate.last_ticket + 1, 0);
-	tandem_primary_checkpoint_ticket(core);
+	tandem_primary_checkpoint_ticket(core, 1);
 	check_released(world);
 	if (tandem_primary_skips_checkpoint(core)) {
 		world_met(world, MET_CHECKPOINT_SKIPPED);
@@ -73,9 +73,9 @@ bool program_confirm(struct world *world)
 		return false;
 	note_ticket(world, core->gate.last_ticket + 1, core->last_ping + 1);
 	if (world->bug == BUG_READS_DO_NOT_WAIT)
-		tandem_gate_ticket(&core->gate, core->next_epoch, core->last_ping);
+		tandem_gate_ticket(&core->gate, core->next_epoch, core->last_ping, 1);
 	else
-		tandem_primary_confirm_ticket(core);
+		tandem_primary_confirm_ticket(core, 1);
 	check_released(world);
 	return true;
 }

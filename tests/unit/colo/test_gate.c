@@ -2,6 +2,8 @@
 
 #include "core/gate.h"
 
+#define NOW 1 /* when output was produced, where that does not matter */
+
 static struct tandem_gate gate;
 
 static void begin(enum tandem_gate_mode mode, uint64_t generation)
@@ -13,7 +15,7 @@ static void begin(enum tandem_gate_mode mode, uint64_t generation)
 Test(gate, nothing_leaves_before_leading)
 {
 	tandem_gate_init(&gate);
-	cr_expect_eq(tandem_gate_ticket(&gate, 1, 0), 1);
+	cr_expect_eq(tandem_gate_ticket(&gate, 1, 0, NOW), 1);
 	tandem_gate_acknowledge(&gate, 0, 5, 5);
 	cr_expect_eq(gate.released_ticket, 0);
 	tandem_gate_lead(&gate, 1, TANDEM_GATE_OPEN);
@@ -23,24 +25,24 @@ Test(gate, nothing_leaves_before_leading)
 Test(gate, solo_output_leaves_at_once)
 {
 	begin(TANDEM_GATE_OPEN, 1);
-	tandem_gate_ticket(&gate, 1, 0);
-	tandem_gate_ticket(&gate, 1, 9);
+	tandem_gate_ticket(&gate, 1, 0, NOW);
+	tandem_gate_ticket(&gate, 1, 9, NOW);
 	cr_expect_eq(gate.released_ticket, 2);
 }
 
 Test(gate, an_epoch_releases_what_belongs_to_it_and_before)
 {
 	begin(TANDEM_GATE_PAIR, 2);
-	tandem_gate_ticket(&gate, 5, 0);
-	tandem_gate_ticket(&gate, 6, 0);
-	tandem_gate_ticket(&gate, 7, 0);
+	tandem_gate_ticket(&gate, 5, 0, NOW);
+	tandem_gate_ticket(&gate, 6, 0, NOW);
+	tandem_gate_ticket(&gate, 7, 0, NOW);
 	tandem_gate_acknowledge(&gate, 2, 4, 0);
 	cr_expect_eq(gate.released_ticket, 0);
 	tandem_gate_acknowledge(&gate, 2, 6, 0);
 	cr_expect_eq(gate.released_ticket, 2);
 	tandem_gate_acknowledge(&gate, 2, 5, 0);
 	cr_expect_eq(gate.released_ticket, 2, "an older word takes nothing back");
-	tandem_gate_ticket(&gate, 6, 0);
+	tandem_gate_ticket(&gate, 6, 0, NOW);
 	cr_expect_eq(gate.released_ticket, 2, "in order: behind epoch 7");
 	tandem_gate_acknowledge(&gate, 2, 7, 0);
 	cr_expect_eq(gate.released_ticket, 4);
@@ -49,12 +51,12 @@ Test(gate, an_epoch_releases_what_belongs_to_it_and_before)
 Test(gate, a_read_leaves_by_a_younger_ping_or_a_later_epoch)
 {
 	begin(TANDEM_GATE_PAIR, 2);
-	tandem_gate_ticket(&gate, 5, 10);
+	tandem_gate_ticket(&gate, 5, 10, NOW);
 	tandem_gate_acknowledge(&gate, 2, 4, 9);
 	cr_expect_eq(gate.released_ticket, 0);
 	tandem_gate_acknowledge(&gate, 2, 4, 10);
 	cr_expect_eq(gate.released_ticket, 1);
-	tandem_gate_ticket(&gate, 5, 12);
+	tandem_gate_ticket(&gate, 5, 12, NOW);
 	tandem_gate_acknowledge(&gate, 2, 5, 0);
 	cr_expect_eq(gate.released_ticket, 2);
 }
@@ -62,8 +64,8 @@ Test(gate, a_read_leaves_by_a_younger_ping_or_a_later_epoch)
 Test(gate, a_write_never_leaves_by_a_ping_and_a_read_not_before_it)
 {
 	begin(TANDEM_GATE_PAIR, 2);
-	tandem_gate_ticket(&gate, 5, 0);
-	tandem_gate_ticket(&gate, 6, 3);
+	tandem_gate_ticket(&gate, 5, 0, NOW);
+	tandem_gate_ticket(&gate, 6, 3, NOW);
 	tandem_gate_acknowledge(&gate, 2, 4, 100);
 	cr_expect_eq(gate.released_ticket, 0);
 	tandem_gate_acknowledge(&gate, 2, 5, 0);
@@ -73,7 +75,7 @@ Test(gate, a_write_never_leaves_by_a_ping_and_a_read_not_before_it)
 Test(gate, other_generations_count_nothing)
 {
 	begin(TANDEM_GATE_PAIR, 2);
-	tandem_gate_ticket(&gate, 5, 0);
+	tandem_gate_ticket(&gate, 5, 0, NOW);
 	tandem_gate_acknowledge(&gate, 1, 9, 9);
 	tandem_gate_acknowledge(&gate, 3, 9, 9);
 	cr_expect_eq(gate.released_ticket, 0);
@@ -90,7 +92,7 @@ Test(gate, the_same_word_again_forgets_nothing)
 	begin(TANDEM_GATE_PAIR, 2);
 	tandem_gate_acknowledge(&gate, 2, 5, 0);
 	tandem_gate_lead(&gate, 2, TANDEM_GATE_PAIR);
-	tandem_gate_ticket(&gate, 5, 0);
+	tandem_gate_ticket(&gate, 5, 0, NOW);
 	cr_expect_eq(gate.released_ticket, 1);
 }
 
@@ -98,7 +100,7 @@ Test(gate, hold_holds_until_the_next_word)
 {
 	begin(TANDEM_GATE_OPEN, 1);
 	tandem_gate_hold(&gate);
-	tandem_gate_ticket(&gate, 3, 0);
+	tandem_gate_ticket(&gate, 3, 0, NOW);
 	tandem_gate_acknowledge(&gate, 1, 9, 9);
 	cr_expect_eq(gate.released_ticket, 0);
 	tandem_gate_lead(&gate, 2, TANDEM_GATE_HOLD);
@@ -112,7 +114,7 @@ Test(gate, hold_holds_until_the_next_word)
 Test(gate, shut_is_for_good)
 {
 	begin(TANDEM_GATE_PAIR, 2);
-	tandem_gate_ticket(&gate, 5, 0);
+	tandem_gate_ticket(&gate, 5, 0, NOW);
 	tandem_gate_shut(&gate);
 	tandem_gate_acknowledge(&gate, 2, 9, 9);
 	tandem_gate_lead(&gate, 9, TANDEM_GATE_OPEN);
@@ -127,7 +129,8 @@ Test(gate, a_full_table_shares_its_last_place)
 {
 	begin(TANDEM_GATE_PAIR, 2);
 	for (uint64_t epoch = 1; epoch <= 3 * TANDEM_GATE_PENDING_MAX; epoch++)
-		cr_expect_eq(tandem_gate_ticket(&gate, epoch, epoch % 2 == 0 ? epoch : 0), epoch);
+		cr_expect_eq(tandem_gate_ticket(&gate, epoch, epoch % 2 == 0 ? epoch : 0, NOW),
+		             epoch);
 	cr_expect_eq(gate.pending_count, TANDEM_GATE_PENDING_MAX);
 	tandem_gate_acknowledge(&gate, 2, TANDEM_GATE_PENDING_MAX, 0);
 	cr_expect_eq(gate.released_ticket, TANDEM_GATE_PENDING_MAX - 1);
@@ -142,8 +145,27 @@ Test(gate, equal_demands_share_a_place)
 {
 	begin(TANDEM_GATE_PAIR, 2);
 	for (unsigned count = 0; count < 1000; count++)
-		tandem_gate_ticket(&gate, 5, 0);
+		tandem_gate_ticket(&gate, 5, 0, NOW);
 	cr_expect_eq(gate.pending_count, 1);
 	tandem_gate_acknowledge(&gate, 2, 5, 0);
 	cr_expect_eq(gate.released_ticket, 1000);
+}
+
+Test(gate, the_oldest_output_says_how_far_the_secondary_is_behind)
+{
+	begin(TANDEM_GATE_PAIR, 2);
+	cr_expect_eq(tandem_gate_held_since_ns(&gate), 0);
+	tandem_gate_ticket(&gate, 5, 10, 100);
+	cr_expect_eq(tandem_gate_held_since_ns(&gate), 100);
+	cr_expect_eq(tandem_gate_behind_since_ns(&gate), 0, "what only read changed nothing");
+	tandem_gate_ticket(&gate, 5, 0, 200);
+	tandem_gate_ticket(&gate, 5, 0, 300);
+	tandem_gate_ticket(&gate, 6, 0, 400);
+	cr_expect_eq(tandem_gate_behind_since_ns(&gate), 200, "the first that shares the ticket");
+	tandem_gate_acknowledge(&gate, 2, 5, 0);
+	cr_expect_eq(tandem_gate_held_since_ns(&gate), 400);
+	cr_expect_eq(tandem_gate_behind_since_ns(&gate), 400);
+	tandem_gate_shut(&gate);
+	cr_expect_eq(tandem_gate_held_since_ns(&gate), 0, "it never leaves");
+	cr_expect_eq(tandem_gate_behind_since_ns(&gate), 0);
 }

@@ -257,7 +257,7 @@ Test(primary, solo_said_again_does_not_open_the_gate_of_a_captured_copy)
 	uint64_t ticket;
 
 	seal_copy();
-	ticket = tandem_primary_confirm_ticket(&core);
+	ticket = tandem_primary_confirm_ticket(&core, 1);
 	lead(2, false);
 	cr_expect_lt(core.gate.released_ticket, ticket);
 	tell(TANDEM_PRIMARY_ON_SESSION_LOST, SECOND);
@@ -271,7 +271,7 @@ Test(primary, a_told_copy_waits_for_the_controllers_word)
 	seal_copy();
 	hear(TANDEM_WIRE_COMMITTED, 1);
 	hear(TANDEM_WIRE_APPLIED, 1);
-	ticket = tandem_primary_confirm_ticket(&core);
+	ticket = tandem_primary_confirm_ticket(&core, 1);
 	tell(TANDEM_PRIMARY_ON_SESSION_LOST, SECOND);
 	cr_expect_lt(core.gate.released_ticket, ticket);
 	lead(2, false);
@@ -304,7 +304,7 @@ Test(primary, a_strict_pair_holds_output_while_it_is_alone)
 	begin();
 	hear(TANDEM_WIRE_WELCOME, 0);
 	tandem_primary_step(&core, &event, &actions);
-	ticket = tandem_primary_confirm_ticket(&core);
+	ticket = tandem_primary_confirm_ticket(&core, 1);
 	cr_expect_lt(core.gate.released_ticket, ticket);
 	tell(TANDEM_PRIMARY_ON_SESSION_LOST, SECOND);
 	cr_expect_lt(core.gate.released_ticket, ticket);
@@ -317,7 +317,7 @@ Test(primary, quiet_is_told_when_the_epoch_under_way_is_applied)
 	uint64_t ticket;
 
 	pair_up();
-	ticket = tandem_primary_checkpoint_ticket(&core);
+	ticket = tandem_primary_checkpoint_ticket(&core, 1);
 	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
 	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
 	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
@@ -331,7 +331,7 @@ Test(primary, quiet_is_told_when_the_epoch_under_way_is_applied)
 	hear(TANDEM_WIRE_APPLIED, 2);
 	cr_assert(does(TANDEM_PRIMARY_DO_REPORT_QUIESCED));
 	cr_expect_eq(action_of(TANDEM_PRIMARY_DO_REPORT_QUIESCED)->epoch, 2);
-	tandem_primary_confirm_ticket(&core);
+	tandem_primary_confirm_ticket(&core, 1);
 	hear(TANDEM_WIRE_PONG, 2);
 	cr_expect_eq(core.gate.released_ticket, ticket, "nothing leaves after QUIESCED");
 	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
@@ -345,7 +345,7 @@ Test(primary, a_hand_over_that_does_not_come_is_ended_by_lead)
 	pair_up();
 	tell(TANDEM_PRIMARY_ON_QUIESCE, SECOND);
 	cr_assert(does(TANDEM_PRIMARY_DO_REPORT_QUIESCED));
-	ticket = tandem_primary_checkpoint_ticket(&core);
+	ticket = tandem_primary_checkpoint_ticket(&core, 1);
 	cr_expect(!tandem_primary_can_checkpoint(&core) && !tandem_primary_wants_checkpoint(&core));
 	lead(2, true);
 	cr_expect(tandem_primary_wants_checkpoint(&core));
@@ -443,7 +443,7 @@ Test(primary, an_unsealed_attempt_is_given_up_and_taken_again)
 	uint64_t ticket;
 
 	capture();
-	ticket = tandem_primary_checkpoint_ticket(&core);
+	ticket = tandem_primary_checkpoint_ticket(&core, 1);
 	lose(2, false);
 	cr_expect(does(TANDEM_PRIMARY_DO_RESUME), "the program does not wait for the fence");
 	cr_assert_not_null(asked());
@@ -561,7 +561,7 @@ Test(primary, a_lost_channel_gives_up_the_capture_of_a_copy)
 	uint64_t ticket;
 
 	seal_copy();
-	ticket = tandem_primary_confirm_ticket(&core);
+	ticket = tandem_primary_confirm_ticket(&core, 1);
 	lose(2, false);
 	cr_expect_lt(core.gate.released_ticket, ticket, "it may have been committed");
 	answer(2, 0);
@@ -585,7 +585,7 @@ Test(primary, a_committed_copy_keeps_the_gate_while_the_next_epoch_is_given_up)
 	hear(TANDEM_WIRE_COMMITTED, 1);
 	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
 	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
-	ticket = tandem_primary_confirm_ticket(&core);
+	ticket = tandem_primary_confirm_ticket(&core, 1);
 	lose(2, false);
 	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
 	answer(2, 1);
