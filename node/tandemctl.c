@@ -18,6 +18,7 @@ enum option_letter {
 	OPTION_PAIR = 'p',
 	OPTION_JSON = 'j',
 	OPTION_WATCH = 'w',
+	OPTION_EXIT_CODE = 'x',
 	OPTION_GENERATION = 'g',
 	OPTION_ACCEPT = 'a',
 	OPTION_EXAMPLE = 'e',
@@ -33,6 +34,7 @@ static const struct option options[] = {
         {"pair", required_argument, NULL, OPTION_PAIR},
         {"json", no_argument, NULL, OPTION_JSON},
         {"watch", no_argument, NULL, OPTION_WATCH},
+        {"exit-code", no_argument, NULL, OPTION_EXIT_CODE},
         {"generation", required_argument, NULL, OPTION_GENERATION},
         {"accept-data-loss", no_argument, NULL, OPTION_ACCEPT},
         {"i-accept-data-loss", no_argument, NULL, OPTION_ACCEPT},
@@ -92,6 +94,7 @@ static void take_flag(int letter, struct tandemctl *tandemctl, struct words *wor
 	words->wants_version = words->wants_version || letter == OPTION_VERSION;
 	tandemctl->is_json = tandemctl->is_json || letter == OPTION_JSON;
 	tandemctl->is_watch = tandemctl->is_watch || letter == OPTION_WATCH;
+	tandemctl->is_exit_code = tandemctl->is_exit_code || letter == OPTION_EXIT_CODE;
 	tandemctl->accepts_data_loss = tandemctl->accepts_data_loss || letter == OPTION_ACCEPT;
 	tandemctl->is_example = tandemctl->is_example || letter == OPTION_EXAMPLE;
 	tandemctl->is_reference = tandemctl->is_reference || letter == OPTION_REFERENCE;

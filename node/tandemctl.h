@@ -12,7 +12,7 @@
  * and the options that it takes; help, the check of the options and the nearest name come from it.
  */
 #define TANDEMCTL_COMMAND_TABLE(X)                                                                 \
-	X(status, "status", "", "pair watch json",                                                 \
+	X(status, "status", "", "pair watch exit-code json",                                       \
 	  "who leads, who is in sync, what is waited for")                                         \
 	X(events, "events", "", "pair json", "every decision with its reason and evidence")        \
 	X(yank, "yank", "PAIR", "json", "end everything that is blocked on the pair's session")    \
@@ -29,6 +29,8 @@
 	  "whether the pairs of this node can run, and what to do when not")                       \
 	X(keygen, "keygen", "FILE", "", "make a pair's key file, mode 0600; never overwrites")
 
+/* With --exit-code `status` ends with: 0 every pair is protected, 1 one is not, 2 that cannot be
+ * told. */
 enum tandemctl_status {
 	TANDEMCTL_OK = 0,
 	TANDEMCTL_FAILED = 1,
@@ -43,6 +45,7 @@ struct tandemctl {
 	const char *file;          /* check, config, keygen */
 	bool is_json;
 	bool is_watch;
+	bool is_exit_code;
 	bool is_example;
 	bool is_reference;
 	bool accepts_data_loss;
@@ -71,7 +74,12 @@ int tandemctl_fail(const struct tandemctl *tandemctl, const struct tandem_error 
 
 /* tandemctl_show.c: the answers for people. */
 void tandemctl_show_status(struct json_object *answer);
+/* "kv on node a: PROTECTED: ..." */
+void tandemctl_show_headline(struct json_object *pair);
 void tandemctl_show_events(struct json_object *answer);
+
+/* tandemctl_orders.c: the caller's. */
+struct json_object *tandemctl_request_new(const struct tandemctl *tandemctl, const char *command);
 
 /* tandemctl_needs.c: what a node needs, as lines. */
 void tandemctl_needs(const struct tandem_config *config, const struct tandem_config_node *node,

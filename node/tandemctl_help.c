@@ -8,6 +8,8 @@ static const struct {
 } examples[] = {
         {"status", "tandemctl status\n"
                    "tandemctl status --pair kv --watch\n"
+                   "tandemctl status --watch | logger      # a line a change\n"
+                   "tandemctl status --exit-code > /dev/null && echo protected\n"
                    "tandemctl --config conf/quickstart.conf --node b status --json\n"},
         {"events", "tandemctl events\n"
                    "tandemctl events --pair kv --json\n"},
@@ -41,6 +43,7 @@ static const char common[] =
 static const char exits[] =
         "\n"
         "exit status: 0 done, 1 failed or refused, 2 wrong use\n"
+        "  status --exit-code: 0 every pair is protected, 1 one is not, 2 that cannot be told\n"
         "  check:  0 no mistakes, 1 mistakes, 2 cannot be read\n"
         "  doctor: 0 the pairs can run, 1 they cannot, 3 nothing wrong here but a peer did not "
         "answer\n";

@@ -1,14 +1,8 @@
-#include <poll.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "tandemctl.h"
 
 /* The commands that are one question to the controller. */
 
-#define WATCH_INTERVAL_MS 1000
-
-static struct json_object *request_new(const struct tandemctl *tandemctl, const char *command)
+struct json_object *tandemctl_request_new(const struct tandemctl *tandemctl, const char *command)
 {
 	struct json_object *request = json_object_new_object();
 	json_object_object_add(request, "command", json_object_new_string(command));
@@ -46,39 +40,20 @@ static void show_text(struct json_object *answer)
 	puts(text ? text : "done");
 }
 
-int tandemctl_status(struct tandemctl *tandemctl)
-{
-	bool is_screen = tandemctl->is_watch && !tandemctl->is_json && isatty(STDOUT_FILENO);
-	int status;
-	do {
-		if (is_screen)
-			fputs("\033[H\033[2J", stdout);
-		status = ask_and_show(tandemctl, request_new(tandemctl, "status"),
-		                      tandemctl_show_status);
-		if (!tandemctl->is_watch)
-			return status;
-		if (!is_screen && !tandemctl->is_json)
-			putchar('\n');
-		/* The end of who reads this ends the watch. */
-		if (fflush(stdout) != 0)
-			return TANDEMCTL_OK;
-	} while (poll(NULL, 0, WATCH_INTERVAL_MS) == 0);
-	return status;
-}
-
 int tandemctl_events(struct tandemctl *tandemctl)
 {
-	return ask_and_show(tandemctl, request_new(tandemctl, "events"), tandemctl_show_events);
+	return ask_and_show(tandemctl, tandemctl_request_new(tandemctl, "events"),
+	                    tandemctl_show_events);
 }
 
 int tandemctl_yank(struct tandemctl *tandemctl)
 {
-	return ask_and_show(tandemctl, request_new(tandemctl, "yank"), show_text);
+	return ask_and_show(tandemctl, tandemctl_request_new(tandemctl, "yank"), show_text);
 }
 
 int tandemctl_promote(struct tandemctl *tandemctl)
 {
-	struct json_object *request = request_new(tandemctl, "promote");
+	struct json_object *request = tandemctl_request_new(tandemctl, "promote");
 	if (tandemctl->has_generation)
 		json_object_object_add(request, "generation",
 		                       json_object_new_uint64(tandemctl->generation));
@@ -87,7 +62,7 @@ int tandemctl_promote(struct tandemctl *tandemctl)
 
 int tandemctl_force(struct tandemctl *tandemctl)
 {
-	struct json_object *request = request_new(tandemctl, "force-primary");
+	struct json_object *request = tandemctl_request_new(tandemctl, "force-primary");
 	if (!tandemctl->accepts_data_loss) {
 		json_object_put(request);
 		fprintf(stderr,
@@ -102,7 +77,7 @@ int tandemctl_force(struct tandemctl *tandemctl)
 
 int tandemctl_maintenance(struct tandemctl *tandemctl)
 {
-	struct json_object *request = request_new(tandemctl, "maintenance");
+	struct json_object *request = tandemctl_request_new(tandemctl, "maintenance");
 	json_object_object_add(request, "on", json_object_new_boolean(tandemctl->is_on));
 	return ask_and_show(tandemctl, request, show_text);
 }

@@ -58,6 +58,14 @@ static const char *span(struct json_object *object, const char *key, char text[3
 	return text;
 }
 
+/* "3.0 ms ago" or "never" */
+static const char *ago(struct json_object *object, const char *key, char text[32])
+{
+	char age[32];
+	snprintf(text, 32, "%.24s%s", span(object, key, age), get(object, key) ? " ago" : "");
+	return text;
+}
+
 static void show_advice(struct json_object *pair)
 {
 	const char *waiting_for = text_of(pair, "waiting_for", "");
@@ -71,18 +79,28 @@ static void show_advice(struct json_object *pair)
 		printf("  ALARM:       %s\n", json_object_get_string(element(pair, "alarms", i)));
 }
 
+static void show_gaps(struct json_object *gaps)
+{
+	char p99[32], max[32];
+	if (count_of(gaps, "count") > 0)
+		printf("; gaps p99 %s, max %s", span(gaps, "p99_ms", p99),
+		       span(gaps, "max_ms", max));
+	putchar('\n');
+}
+
 static void show_peer(struct json_object *pair)
 {
 	struct json_object *peer = get(pair, "peer");
 	char text[32];
-	printf("  peer:        node %s is %s, heard %s ago;", text_of(peer, "node", "?"),
-	       text_of(peer, "state", "unknown"), span(peer, "heard_ms", text));
+	printf("  peer:        node %s is %s, heard %s\n", text_of(peer, "node", "?"),
+	       text_of(peer, "state", "unknown"), ago(peer, "heard_ms", text));
 	for (size_t i = 0; i < length_of(peer, "links"); i++) {
 		struct json_object *link = element(peer, "links", i);
-		printf("%s %s port %" PRIu64 " %s", i > 0 ? "," : "", text_of(link, "address", "?"),
-		       count_of(link, "port"), flag_of(link, "up") ? "up" : "DOWN");
+		printf("  link %-7zu %s port %" PRIu64 " %s, heard %s", i,
+		       text_of(link, "address", "?"), count_of(link, "port"),
+		       flag_of(link, "up") ? "up" : "DOWN", ago(link, "heard_ms", text));
+		show_gaps(get(link, "gaps"));
 	}
-	putchar('\n');
 }
 
 static void show_data_plane(struct json_object *pair)
@@ -151,6 +169,26 @@ static void show_arbiter(struct json_object *pair)
 	       detail);
 }
 
+static void show_right(struct json_object *answer, const char *title, const char *key,
+                       const char *refusal_key)
+{
+	const char *refusal = text_of(answer, refusal_key, "");
+	printf("  %-12s %s%s%s\n", title, flag_of(answer, key) ? "yes" : "NO",
+	       refusal[0] ? ": " : "", refusal);
+}
+
+static void show_guards(struct json_object *answer, struct json_object *pair)
+{
+	struct json_object *fence = get(pair, "self_fence");
+	if (fence)
+		printf("  self-fence:  %s: %s\n", flag_of(fence, "armed") ? "armed" : "not armed",
+		       text_of(fence, "why", "?"));
+	if (get(answer, "realtime"))
+		show_right(answer, "real-time:", "realtime", "realtime_refusal");
+	if (get(answer, "memory_locked"))
+		show_right(answer, "locked:", "memory_locked", "memory_lock_refusal");
+}
+
 static void show_last_failover(struct json_object *pair)
 {
 	struct json_object *last = get(pair, "last_failover");
@@ -164,7 +202,13 @@ static void show_last_failover(struct json_object *pair)
 	       span(last, "drain_ms", drain), span(last, "activate_ms", activate));
 }
 
-static void show_pair(struct json_object *pair)
+void tandemctl_show_headline(struct json_object *pair)
+{
+	printf("%s on node %s: %s\n", text_of(pair, "pair", "?"), text_of(pair, "node", "?"),
+	       text_of(pair, "headline", "unknown"));
+}
+
+static void show_pair(struct json_object *answer, struct json_object *pair)
 {
 	printf("%s\n", text_of(pair, "headline", "unknown"));
 	printf("  pair:        %s on node %s: %s\n", text_of(pair, "pair", "?"),
@@ -174,6 +218,7 @@ static void show_pair(struct json_object *pair)
 	show_data_plane(pair);
 	show_channels(pair);
 	show_arbiter(pair);
+	show_guards(answer, pair);
 	show_last_failover(pair);
 }
 
@@ -182,7 +227,7 @@ void tandemctl_show_status(struct json_object *answer)
 	for (size_t i = 0; i < length_of(answer, "pairs"); i++) {
 		if (i > 0)
 			putchar('\n');
-		show_pair(element(answer, "pairs", i));
+		show_pair(answer, element(answer, "pairs", i));
 	}
 }
 

@@ -53,13 +53,14 @@ static void add_counts(struct json_object *object, const struct tandem_stats *st
 		json_object_object_add(object, rows[i].key, json_object_new_uint64(rows[i].value));
 }
 
-/* null while nothing is pending. The program may be gone and its page old: ages count from now. */
-static struct json_object *pending_age(const struct tandem_channel_stats *channel, uint64_t now_ns)
+/* null: never, or nothing is pending. The program may be gone and its page old: ages count from
+ * now. */
+static void add_since(struct json_object *object, const char *key, uint64_t at_ns, uint64_t now_ns)
 {
-	uint64_t posted_ns = channel->oldest_posted_ns;
-	if (posted_ns == 0)
-		return NULL;
-	return tandem_status_number(now_ns > posted_ns ? now_ns - posted_ns : 0, TANDEM_NS_PER_MS);
+	struct json_object *age = NULL;
+	if (at_ns != 0)
+		age = tandem_status_number(now_ns > at_ns ? now_ns - at_ns : 0, TANDEM_NS_PER_MS);
+	json_object_object_add(object, key, age);
 }
 
 static struct json_object *describe_channel(const struct tandem_channel_stats *channel,
@@ -78,7 +79,7 @@ static struct json_object *describe_channel(const struct tandem_channel_stats *c
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		json_object_object_add(object, rows[i].key, json_object_new_uint64(rows[i].value));
 	json_object_object_add(object, "state", json_object_new_string(state));
-	json_object_object_add(object, "oldest_pending_ms", pending_age(channel, now_ns));
+	add_since(object, "oldest_pending_ms", channel->oldest_posted_ns, now_ns);
 	if (channel->first_error[0] != '\0')
 		add_text(object, "first_error", channel->first_error, sizeof(channel->first_error));
 	else
@@ -115,6 +116,10 @@ struct json_object *tandem_status_of_stats(const char *directory, const char *pa
 	json_object_object_add(
 	        object, "phase",
 	        json_object_new_string(tandem_phase_name((enum tandem_phase)stats->phase)));
+	uint64_t now_ns = tandem_clock_now_ns();
+	add_since(object, "since_commit_ms", stats->committed_ns, now_ns);
+	add_since(object, "output_held_ms", stats->held_since_ns, now_ns);
+	add_since(object, "behind_ms", stats->behind_since_ns, now_ns);
 	json_object_object_add(object, "is_pair", json_object_new_boolean(stats->is_pair != 0));
 	add_times(object, "pause_us", &stats->pause_ns);
 	add_times(object, "scan_us", &stats->scan_ns);
@@ -123,4 +128,24 @@ struct json_object *tandem_status_of_stats(const char *directory, const char *pa
 	add_times(object, "apply_us", &stats->apply_ns);
 	tandem_stats_close(stats);
 	return object;
+}
+
+void tandem_status_facts(const struct tandem_pair *pair, uint64_t now_ns,
+                         struct tandem_headline_facts *ret_facts)
+{
+	const struct tandem_machine *machine = &pair->machine;
+	const struct tandem_stats *stats = NULL;
+	*ret_facts = (struct tandem_headline_facts){.has_page = false};
+	if (machine->program.connection == 0 ||
+	    tandem_stats_open(pair->controller->options.run_directory, machine->config.pair.name,
+	                      &stats, NULL) != 0)
+		return;
+	uint64_t since_ns = stats->behind_since_ns;
+	if (stats->incarnation == machine->program.incarnation)
+		*ret_facts = (struct tandem_headline_facts){
+		        .has_page = true,
+		        .behind_ns = since_ns != 0 && since_ns < now_ns ? now_ns - since_ns : 0,
+		        .copy_bytes_total = stats->copy_bytes_total,
+		        .copy_bytes_done = stats->copy_bytes_done};
+	tandem_stats_close(stats);
 }

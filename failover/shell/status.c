@@ -7,6 +7,7 @@
 #include <tandem/clock.h>
 #include <time.h>
 
+#include "shell/headline.h"
 #include "shell/pulse.h"
 
 static void add(struct json_object *object, const char *key, struct json_object *value)
@@ -72,57 +73,27 @@ static void add_span(struct json_object *object, const char *key, uint64_t from_
 	add(object, key, is_known ? tandem_status_number(to_ns - from_ns, TANDEM_NS_PER_MS) : NULL);
 }
 
-static const char *protection_of(enum tandem_state state)
+static void add_headline(struct json_object *object, const struct tandem_pair *pair,
+                         uint64_t now_ns)
 {
-	switch (state) {
-	case TANDEM_STATE_SECONDARY:
-	case TANDEM_STATE_PRIMARY_PAIR:
-		return "PROTECTED";
-	case TANDEM_STATE_PRIMARY_SOLO:
-		return "UNPROTECTED";
-	case TANDEM_STATE_GATED:
-	case TANDEM_STATE_TAKING_OVER:
-		return "DECIDING";
-	case TANDEM_STATE_HALTED:
-		return "HALTED";
-	case TANDEM_STATE_MAINTENANCE:
-		return "MAINTENANCE";
-	case TANDEM_STATE_INIT:
-	case TANDEM_STATE_JOINING:
-	case TANDEM_STATE_COUNT:
-		break;
-	}
-	return "WAITING";
+	const struct tandem_machine *machine = &pair->machine;
+	enum tandem_headline headline = tandem_headline_of(machine, now_ns);
+	struct tandem_headline_facts facts;
+	char text[300];
+	tandem_status_facts(pair, now_ns, &facts);
+	tandem_headline_spell(machine, &facts, now_ns, text, sizeof(text));
+	add_text(object, "headline", text);
+	add_text(object, "protection", tandem_headline_name(headline));
+	add_flag(object, "protected", headline == TANDEM_HEADLINE_PROTECTED);
 }
 
-static void spell_headline(const struct tandem_machine *machine, char *ret_text, size_t size)
+/* What ends this node's output when it may no longer lead and nobody else can end it. */
+static struct json_object *describe_self_fence(void)
 {
-	const struct tandem_record *record = &machine->view.record;
-	const char *word = protection_of(machine->state);
-	const char *owner = record->owner;
-	const char *other = strcmp(owner, machine->config.node) == 0
-	                            ? machine->config.pair.peer_node
-	                            : machine->config.node;
-	bool is_protected = machine->state == TANDEM_STATE_PRIMARY_PAIR ||
-	                    machine->state == TANDEM_STATE_SECONDARY;
-	if (!machine->view.is_known)
-		snprintf(ret_text, size, "%s - the register could not be read yet", word);
-	else if (record->generation == 0)
-		snprintf(ret_text, size, "%s - no node has led yet", word);
-	else if (is_protected)
-		snprintf(ret_text, size,
-		         "%s - node %s leads (generation %" PRIu64 "), node %s in sync", word,
-		         owner, record->generation, other);
-	else if (machine->state == TANDEM_STATE_PRIMARY_SOLO)
-		snprintf(ret_text, size,
-		         "%s - node %s leads alone (generation %" PRIu64 "), node %s has no copy",
-		         word, owner, record->generation, other);
-	else
-		snprintf(ret_text, size,
-		         "%s - node %s is %s; the register names node %s (generation %" PRIu64
-		         ", %s)",
-		         word, machine->config.node, tandem_state_name(machine->state), owner,
-		         record->generation, record->is_pair ? "PAIR" : "SOLO");
+	struct json_object *object = json_object_new_object();
+	add_flag(object, "armed", false);
+	add_text(object, "why", "output is gated, no lease needed");
+	return object;
 }
 
 static void add_advice(struct json_object *object, const struct tandem_machine *machine,
@@ -137,7 +108,8 @@ static void add_advice(struct json_object *object, const struct tandem_machine *
 		snprintf(text, sizeof(text), "tandemctl promote %s --generation %" PRIu64, pair,
 		         generation);
 	else if (strcmp(command, "force-primary") == 0)
-		snprintf(text, sizeof(text), "tandemctl force-primary %s --accept-data-loss", pair);
+		snprintf(text, sizeof(text), "tandemctl force-primary %s --i-accept-data-loss",
+		         pair);
 	else if (command[0])
 		snprintf(text, sizeof(text), "tandemctl %s %s", command, pair);
 	add_text(object, "unblock", text);
@@ -198,6 +170,7 @@ static struct json_object *list_links(const struct tandem_pair *pair, uint64_t n
 	for (size_t i = 0; i < machine->config.pair.link_count; i++) {
 		const struct tandem_controller_link *link = &machine->config.pair.links[i];
 		struct json_object *entry = json_object_new_object();
+		add_count(entry, "link", i);
 		add_text(entry, "address", link->peer_address);
 		add_count(entry, "port", link->peer_port);
 		add_age(entry, "heard_ms", machine->detector.heard_ns[i], now_ns);
@@ -289,14 +262,12 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	const struct tandem_machine *machine = &pair->machine;
 	const struct tandem_record *record = &machine->view.record;
 	uint64_t now_ns = tandem_clock_now_ns();
-	char headline[200];
 	struct json_object *object = json_object_new_object();
 	bool has_record = record->generation > 0;
-	spell_headline(machine, headline, sizeof(headline));
+	add_headline(object, pair, now_ns);
 	add_text(object, "pair", machine->config.pair.name);
 	add_text(object, "node", machine->config.node);
 	add_text(object, "state", tandem_state_name(machine->state));
-	add_text(object, "headline", headline);
 	add_count(object, "generation", record->generation);
 	add(object, "owner", has_record ? json_object_new_string(record->owner) : NULL);
 	add(object, "mode",
@@ -307,6 +278,7 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	add(object, "peer", describe_peer(pair, now_ns));
 	add(object, "data_plane", describe_plane(machine, now_ns));
 	add(object, "arbiter", describe_arbiter(pair));
+	add(object, "self_fence", describe_self_fence());
 	add(object, "stats",
 	    tandem_status_of_stats(pair->controller->options.run_directory,
 	                           machine->config.pair.name));
@@ -315,42 +287,4 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	                              machine->config.pair.name));
 	add(object, "last_failover", describe_failover(&machine->times));
 	return object;
-}
-
-static struct json_object *describe_entry(const struct tandem_history_entry *entry)
-{
-	const struct tandem_note *note = &entry->note;
-	struct json_object *object = json_object_new_object();
-	struct json_object *evidence = json_object_new_object();
-	add(object, "at", tandem_status_time(note->wall_ns));
-	add_count(object, "wall_ns", note->wall_ns);
-	add_count(object, "monotonic_ns", note->now_ns);
-	add_text(object, "pair", entry->pair);
-	add_text(object, "from", tandem_state_name(note->from));
-	add_text(object, "to", tandem_state_name(note->to));
-	add_text(object, "reason", note->reason);
-	add_text(object, "detail", entry->detail);
-	add(object, "alarm",
-	    note->is_alarm ? json_object_new_string(note->is_raised ? "raised" : "cleared") : NULL);
-	add_count(evidence, "generation", note->generation);
-	add(evidence, "silent_ms", tandem_status_number(note->silent_ns, TANDEM_NS_PER_MS));
-	add(evidence, "session_silent_ms",
-	    tandem_status_number(note->session_silent_ns, TANDEM_NS_PER_MS));
-	if (note->unscheduled_ns != 0)
-		add(evidence, "not_scheduled_ms",
-		    tandem_status_number(note->unscheduled_ns, TANDEM_NS_PER_MS));
-	add(object, "evidence", evidence);
-	return object;
-}
-
-struct json_object *tandem_status_of_history(const struct tandem_history *history, const char *pair)
-{
-	struct json_object *list = json_object_new_array();
-	size_t count = tandem_history_count(history);
-	for (size_t i = 0; i < count; i++) {
-		const struct tandem_history_entry *entry = tandem_history_at(history, i);
-		if (!pair || strcmp(entry->pair, pair) == 0)
-			json_object_array_add(list, describe_entry(entry));
-	}
-	return list;
 }

@@ -3,17 +3,21 @@
 
 #include <json-c/json.h>
 
+#include "shell/headline.h"
 #include "shell/service.h"
 
 /* What the operator sees; the caller owns what is returned, NULL when there is no memory. */
 struct json_object *tandem_status_of_pair(const struct tandem_pair *pair);
 /* What the node's timing rests on: real-time priority, locked memory, how late its threads were. */
 void tandem_status_add_timing(struct json_object *object, struct tandem_controller *controller);
-/* `pair` NULL: of all. */
+/* events.c; `pair` NULL: of all. */
 struct json_object *tandem_status_of_history(const struct tandem_history *history,
                                              const char *pair);
 /* stats.c: PAIR.stats of the run directory, or NULL. */
 struct json_object *tandem_status_of_stats(const char *directory, const char *pair);
+/* stats.c: what the page of the program that is attached says; nothing of one that has ended. */
+void tandem_status_facts(const struct tandem_pair *pair, uint64_t now_ns,
+                         struct tandem_headline_facts *ret_facts);
 /* stats.c: the data channels of the same file, an empty list without it. */
 struct json_object *tandem_status_of_channels(const char *directory, const char *pair);
 /* p50_ms, p99_ms, max_ms and count. */

@@ -226,7 +226,7 @@ class Rotation(Ground):
         self.assertTrue(self.pair.stats().is_pair)
         self.restart(self.pair.b)
         wait.until(
-            lambda: "leads alone" in self.headline(), DEADLINE_SECONDS, "the primary to go on alone"
+            lambda: " primary alone " in self.headline(), DEADLINE_SECONDS, "the primary to go on alone"
         )
         self.restart(self.pair.a)
         wait.until(

@@ -3,6 +3,7 @@
 
 import json
 import os
+import pty
 import select
 import signal
 import socket
@@ -319,6 +320,21 @@ class Lies(unittest.TestCase):
                     ended, _ = self.ask(answer, name)
                     self.assertEqual(ended.returncode, 0, ended.stderr)
 
+    def test_the_exit_code_says_whether_all_are_protected(self):
+        for pairs, expected in (
+            ([{"protected": True}, {"protected": True}], 0),
+            ([{"protected": True}, {"protected": False}], 1),
+            ([{"protected": True}, {}], 2),
+            ([], 2),
+            (7, 2),
+        ):
+            answer = json.dumps({"ok": True, "pairs": pairs}).encode() + b"\n"
+            for words in (("--exit-code",), ("--exit-code", "--json")):
+                with self.subTest(pairs=pairs, words=words):
+                    self.assertEqual(self.ask(answer, "status", *words)[0].returncode, expected)
+        self.assertEqual(self.ask(b"", "status", "--exit-code")[0].returncode, 2)
+        self.assertEqual(self.ask(b'{"ok":true,"pairs":[{}]}\n', "status")[0].returncode, 0)
+
     def test_requests(self):
         for words, expected in (
             (("status",), {"command": "status"}),
@@ -353,11 +369,14 @@ class Lies(unittest.TestCase):
     def test_status_for_people(self):
         pair = {
             "pair": "kv", "node": "a", "state": "PRIMARY_PAIR",
-            "headline": "PROTECTED - node a leads (generation 7), node b in sync",
+            "headline": "PROTECTED: a primary (generation 7), b in sync, 3 ms behind",
             "waiting_for": "nothing: the pair is in sync", "unblock": "tandemctl frob kv",
             "in_state_ms": 12345.6, "alarms": ["a heartbeat link is silent"],
+            "self_fence": {"armed": False, "why": "output is gated"},
             "peer": {"node": "b", "state": "SECONDARY", "heard_ms": 3.25,
-                     "links": [{"address": "10.0.0.2", "port": 7401, "up": False}]},
+                     "links": [{"link": 0, "heard_ms": None,
+                                "gaps": {"count": 7, "p99_ms": 1.5, "max_ms": 20.25},
+                                "address": "10.0.0.2", "port": 7401, "up": False}]},
             "data_plane": {"attached": True, "kind": "program", "session": True},
             "stats": {"transport": "tcp", "channel_count": 2},
             "channels": [
@@ -368,14 +387,23 @@ class Lies(unittest.TestCase):
             ],
             "last_failover": {"at": "then", "detect_ms": 1.0, "decide_ms": None},
         }
-        ended, _ = self.ask(json.dumps({"ok": True, "pairs": [pair]}).encode() + b"\n", "status")
+        answer = {"ok": True, "realtime": False, "realtime_refusal": "no right to it",
+                  "memory_locked": True, "memory_lock_refusal": "", "pairs": [pair]}
+        ended, _ = self.ask(json.dumps(answer).encode() + b"\n", "status")
         lines = ended.stdout.splitlines()
         self.assertEqual(lines[0], pair["headline"])
         self.assertEqual(lines[1], "  pair:        kv on node a: PRIMARY_PAIR")
         self.assertIn("nothing: the pair is in sync (in this state for 12.3 s)", lines[2])
         self.assertEqual(lines[3], "  unblock:     tandemctl frob kv")
         self.assertEqual(lines[4], "  ALARM:       a heartbeat link is silent")
-        self.assertIn("heard 3.2 ms ago; 10.0.0.2 port 7401 DOWN", lines[5])
+        self.assertEqual(lines[5], "  peer:        node b is SECONDARY, heard 3.2 ms ago")
+        self.assertEqual(
+            lines[6],
+            "  link 0       10.0.0.2 port 7401 DOWN, heard never; gaps p99 1.5 ms, max 20.2 ms",
+        )
+        self.assertIn("  self-fence:  not armed: output is gated", lines)
+        self.assertIn("  real-time:   NO: no right to it", lines)
+        self.assertIn("  locked:      yes", lines)
         self.assertIn("  channel 0    up, rail 0, 1.5 GiB, 7 in flight, the oldest for 12.5 ms", lines)
         self.assertIn(
             "  channel 1    lost, rail 1, 0 bytes, 0 in flight, lost 2 times;"
@@ -418,7 +446,12 @@ class Live(unittest.TestCase):
         self.assertTrue(answer["ok"])
         self.assertEqual(answer["node"], "a")
         self.assertEqual(answer["pairs"][0]["pair"], "kv")
-        self.assertIn(" - ", self.ask("status").stdout.splitlines()[0])
+        self.assertEqual(self.ask("status").stdout.splitlines()[0], answer["pairs"][0]["headline"])
+        self.assertRegex(answer["pairs"][0]["headline"], "^WAITING: ")
+        self.assertEqual(answer["pairs"][0]["protection"], "WAITING")
+        self.assertFalse(answer["pairs"][0]["self_fence"]["armed"])
+        self.assertEqual(self.ask("status", "--exit-code").returncode, 1)
+        self.assertEqual(self.ask("status", "--exit-code", "--pair", "nope").returncode, 2)
         self.assertEqual(self.ask("status", "--pair", "nope").returncode, 1)
         self.assertTrue(json.loads(self.ask("events", "--json").stdout)["ok"])
         self.assertEqual(self.ask("events").returncode, 0)
@@ -437,6 +470,52 @@ class Live(unittest.TestCase):
             self.assertTrue(select.select([watch.stdout], [], [], 30)[0])
             self.assertTrue(json.loads(watch.stdout.readline())["ok"])
         watch.stdout.close()
+        self.assertEqual(watch.wait(30), 0)
+
+    def watch(self, *words):
+        watch = subprocess.Popen(
+            [PROGRAM, "--config", self.path, "--node", "a", "status", "--watch", *words],
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.wait, 30)
+        self.addCleanup(watch.kill)
+        return watch
+
+    def line_of(self, watch):
+        self.assertTrue(select.select([watch.stdout], [], [], 30)[0], "no line came")
+        return watch.stdout.readline().decode()
+
+    def test_watch_says_a_line_a_change_and_ends_on_a_signal(self):
+        watch = self.watch("--exit-code")
+        stamp = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
+        while " no node has led yet" not in (line := self.line_of(watch)):
+            self.assertRegex(line, stamp + "kv on node a: WAITING: ")
+        self.end()
+        self.assertRegex(self.line_of(watch), stamp + "tandemctl: no controller answers")
+        watch.send_signal(signal.SIGINT)
+        self.assertEqual(watch.wait(30), 2, "the last state is the exit status")
+
+    def test_watch_ends_with_its_reader_though_nothing_changes(self):
+        watch = self.watch()
+        self.line_of(watch)
+        watch.stdout.close()
+        self.assertEqual(watch.wait(30), 0)
+
+    def test_watch_redraws_a_terminal(self):
+        main, other = pty.openpty()
+        self.addCleanup(os.close, main)
+        watch = subprocess.Popen(
+            [PROGRAM, "--config", self.path, "--node", "a", "status", "--watch"], stdout=other
+        )
+        os.close(other)
+        self.addCleanup(watch.wait, 30)
+        self.addCleanup(watch.kill)
+        seen = b""
+        while seen.count(b"\x1b[H\x1b[2J") < 2:
+            self.assertTrue(select.select([main], [], [], 30)[0], seen)
+            seen += os.read(main, 65536)
+        watch.send_signal(signal.SIGINT)
         self.assertEqual(watch.wait(30), 0)
 
     def test_a_second_controller_is_refused(self):
