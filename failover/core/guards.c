@@ -330,13 +330,19 @@ static bool pair_is_broken(const struct tandem_machine *machine, uint64_t now_ns
 	       now_ns >= machine->state_ns + machine->config.pair.solo_after_ns;
 }
 
+/* A copy that has ended cannot take over any more, whoever gives a word for it (R5). */
+static bool solo_is_allowed(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return word_allows(machine) || tandem_guard_peer_standby_is_gone(machine, now_ns);
+}
+
 /* A program that does not report could not serve: then the secondary is the better choice. */
 GUARD(may_go_solo)
 {
 	return tandem_guard_record_is_pair(machine, now_ns) &&
 	       tandem_machine_cas_is_idle(machine, now_ns) &&
 	       tandem_machine_plane_reports(machine, &machine->program, now_ns) &&
-	       word_allows(machine) && pair_is_broken(machine, now_ns);
+	       solo_is_allowed(machine, now_ns) && pair_is_broken(machine, now_ns);
 }
 
 GUARD(solo_may_reopen)

@@ -52,6 +52,26 @@ Test(words, with_the_arbiter_manual_going_on_alone_waits_for_the_word)
 	             "5500 a GATED -> PRIMARY_SOLO: the register says SOLO\n");
 }
 
+Test(words, with_the_arbiter_manual_a_copy_that_has_ended_needs_no_word)
+{
+	begin_manual();
+	cluster_kill_standby(&story, 1);
+	cluster_run(&story, 500 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_SOLO);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, 1000 * MS);
+	expect_trace("3500 b SECONDARY -> JOINING: this standby no longer holds the copy of the "
+	             "register\n"
+	             "3500 a PRIMARY_PAIR -> GATED: the peer says that its standby is gone\n"
+	             "3500 a GATED: the copy is lost: asking to go on alone\n"
+	             "3500 a GATED -> PRIMARY_SOLO: the register says SOLO\n"
+	             "4061 a PRIMARY_SOLO -> GATED: the peer holds a full copy\n"
+	             "4061 a GATED: asking to record the copy\n"
+	             "4061 a GATED -> PRIMARY_PAIR: the register says PAIR\n"
+	             "4062 b JOINING -> SECONDARY: the register says that this standby holds a "
+	             "full copy\n");
+}
+
 Test(words, with_the_arbiter_manual_the_first_leader_asks_the_peer)
 {
 	cluster_init(&story, 1, TANDEM_ARBITER_MANUAL);
