@@ -73,6 +73,7 @@ class Layout:
     arbiter: Path
     provider: str = "tcp"
     tracker: str = "auto"
+    arbiter_type: str = "file"
     pair_options: dict = field(default_factory=dict)  # further keys of the pair, as written
     program: object = field(default_factory=KeyValue)
     key: str = field(default_factory=lambda: secrets.token_hex(16))
@@ -117,7 +118,8 @@ class Layout:
             "pairs = (\n  {\n"
             f'    name = "{PAIR}";\n'
             f"    nodes = [{', '.join(_quote(name) for name in self.nodes)}];\n"
-            f'    arbiter = {{ type = "file"; path = {_quote(str(self.arbiter))}; }};\n'
+            f"    arbiter = {{ type = {_quote(self.arbiter_type)};"
+            f" path = {_quote(str(self.arbiter))}; }};\n"
             f"    promote = {{ command = {_quote(self.program.promote_command(self.nodes))}; }};\n"
             f'    provider = "{self.provider}";\n'
             f'    tracker = "{self.tracker}";\n'

@@ -1,0 +1,66 @@
+"""Under Pacemaker the nodes live, but not all between them: who goes on, and by whose word."""
+
+import signal
+import time
+
+from kill import wait
+from kill.layout import PAIR
+from kill.pacemaker import IN_SYNC_SECONDS, LOAD_SECONDS, ClusterScenario
+
+STANDBY_SILENCE_NS = 2_000_000_000
+FENCED_SECONDS = 40
+
+
+class PacemakerLinks(ClusterScenario):
+    name = "pacemaker-links"
+
+    def play(self, pair):
+        self._lose_standby(pair)
+        self._lose_link(pair)
+        self._lose_secondary(pair)
+
+    def _lose_standby(self, pair):
+        """The copy ends with its process: the primary goes on at once, and gets another copy."""
+        connections = self.connect(pair, "a")
+        self.load_for(connections, LOAD_SECONDS)
+        generation = pair.stats().generation
+        status = next(each for each in pair.status("b")["pairs"] if each["pair"] == PAIR)
+        standby = str(status["data_plane"]["process_id"])
+        ended = pair.b.run("kill", "-s", signal.SIGKILL.name[3:], standby)
+        self.check(ended.returncode == 0, f"tandemd of node b, process {standby}, is killed")
+        silence_ns = self.longest_silence(connections, LOAD_SECONDS)
+        self.check(silence_ns < STANDBY_SILENCE_NS,
+                   f"node a was silent for {silence_ns / 1e6:.0f} ms")
+        self.load_until(connections, lambda: pair.stats().generation >= generation + 2,
+                        IN_SYNC_SECONDS, "another copy on node b")
+        self.load_until_in_sync(pair, leader="a", other="b")
+        self.check(pair.roles("a") == {"a": "Promoted", "b": "Unpromoted"}, "no role has changed")
+        self.check(not pair.switch.fenced, "nobody was fenced for it")
+
+    def _lose_link(self, pair):
+        """Tandem's link is cut, the cluster's is not: held for a while, then the role moves."""
+        connections = self.connect(pair, "a")
+        self.load_for(connections, LOAD_SECONDS)
+        pair.network.cut()
+        self.tell("the link for data and heartbeats is cut, the cluster's is not")
+        self.wait_new_leader(pair, connections, "a", "b")
+        self.check(not pair.switch.fenced, "nobody was fenced for it")
+        self.serve_on(pair, "b")
+        pair.network.heal()
+        self.tell("the link is healed")
+        self.load_until_in_sync(pair, leader="b", other="a")
+
+    def _lose_secondary(self, pair):
+        """Node a dies: node b is told to go on alone when Pacemaker has fenced it."""
+        connections = self.connect(pair, "b")
+        self.load_for(connections, LOAD_SECONDS)
+        generation = pair.stats("b").generation
+        pair.crash("a")
+        died_at = time.monotonic_ns()
+        self.load_until(connections, lambda: pair.stats("b").generation > generation,
+                        FENCED_SECONDS, "a decision of node b")
+        self.facts["alone_ms"] = (time.monotonic_ns() - died_at) / 1e6
+        self.check(pair.switch.fenced == ["a"],
+                   f"alone {self.facts['alone_ms']:.0f} ms after the death of node a, fenced once")
+        self.serve_on(pair, "b")
+        wait.until(lambda: not pair.stats("b").is_pair, IN_SYNC_SECONDS, "node b alone")
