@@ -23,6 +23,14 @@ static void fill_links(const struct tandem_config_node *node, const struct tande
 	}
 }
 
+static enum tandem_rejoin rejoin_of(const char *word)
+{
+	if (strcmp(word, "manual") == 0)
+		return TANDEM_REJOIN_MANUAL;
+	return strcmp(word, "keep-and-resync") == 0 ? TANDEM_REJOIN_KEEP_AND_RESYNC
+	                                            : TANDEM_REJOIN_RESYNC;
+}
+
 static void fill_timers(const struct tandem_config_pair *from, struct tandem_controller_pair *pair)
 {
 	pair->heartbeat_interval_ns = from->heartbeat_interval_ns;
@@ -32,6 +40,8 @@ static void fill_timers(const struct tandem_config_pair *from, struct tandem_con
 	pair->arbiter_poll_ns = from->arbiter.poll_interval_ns;
 	pair->fence_timeout_ns = from->fence_timeout_ns;
 	pair->activate_timeout_ns = from->promote.timeout_ns;
+	pair->is_strict = strcmp(from->mode, "strict") == 0;
+	pair->rejoin = rejoin_of(from->on_rejoin);
 	pair->damper_window_ns = from->take_over_window_ns;
 	pair->damper_take_over_count = from->take_over_count_max;
 }

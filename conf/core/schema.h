@@ -147,6 +147,18 @@ enum tandem_config_type {
 	NUMBER(PAIR, solo_after_ms, MILLISECONDS, solo_after_ns, OPTIONAL, 300, 1, 600000, "", "", \
 	       "Session lost but the peer's controller alive: after this the primary asks the "    \
 	       "arbiter to go on alone.")                                                          \
+	TEXT(PAIR, mode, CHOICE, mode, OPTIONAL, "available", "available|strict", "", "",          \
+	     "What a primary does that has lost its copy. \"available\": it goes on alone when "   \
+	     "the "                                                                                \
+	     "arbiter lets it. \"strict\": nothing is answered until there is a copy again, or "   \
+	     "the "                                                                                \
+	     "operator says so with tandemctl promote.")                                           \
+	TEXT(PAIR, on_rejoin, CHOICE, on_rejoin, OPTIONAL, "resync",                               \
+	     "resync|keep-and-resync|manual", "", "",                                              \
+	     "What becomes of the memory of a node that led and was superseded: it may hold what " \
+	     "no other node does, though nothing that was answered. \"resync\": it is thrown "     \
+	     "away. \"keep-and-resync\": image files are kept beside the new ones first. "         \
+	     "\"manual\": the node waits for tandemctl resync.")                                   \
 	NUMBER(PAIR, fence_timeout_ms, MILLISECONDS, fence_timeout_ns, OPTIONAL, 2000, 10, 600000, \
 	       "", "", "The standby must have fenced the old primary within this.")                \
 	TEXT(PAIR, heartbeat_profile, CHOICE, heartbeat_profile, OPTIONAL, "vm", "lan-rt|lan|vm",  \

@@ -108,6 +108,8 @@ static bool ask(struct tandem_machine *machine, enum tandem_cas_kind kind,
 		memcpy(desired.pair, machine->config.pair.name, sizeof(desired.pair));
 		memcpy(desired.owner, machine->config.node, sizeof(desired.owner));
 		desired.decision = draw(machine);
+		desired.is_handed_over = kind == TANDEM_CAS_TAKE_OVER &&
+		                         tandem_machine_is_offered(machine, machine->event->now_ns);
 		if (owner_incarnation == 0)
 			desired.owner_incarnation =
 			        tandem_record_heir(machine->standby.incarnation, desired.decision);
@@ -115,12 +117,14 @@ static bool ask(struct tandem_machine *machine, enum tandem_cas_kind kind,
 		view->cas_desired = desired;
 		view->cas_kind = kind;
 	}
+	view->cas_needs_fence = tandem_machine_needs_fence(machine, kind, machine->event->now_ns);
 	view->cas_request = ++view->request_last;
 	view->cas_asked_ns = machine->event->now_ns;
 	struct tandem_action *action = tandem_act_add(machine, TANDEM_ACTION_CAS);
 	action->request = view->cas_request;
 	action->expected = view->cas_expected;
 	action->desired = view->cas_desired;
+	action->needs_fence = view->cas_needs_fence;
 	return is_new;
 }
 
@@ -183,9 +187,17 @@ static void resume_take_over(struct tandem_machine *machine)
 
 static void lead(struct tandem_machine *machine)
 {
-	tandem_act_send(machine, &machine->program, TANDEM_CONTROL_LEAD, NULL);
+	struct tandem_control_message *message =
+	        tandem_act_send(machine, &machine->program, TANDEM_CONTROL_LEAD, NULL);
+	TANDEM_ASSERT(message != NULL);
 	machine->led_generation = machine->view.record.generation;
 	machine->led_is_pair = machine->view.record.is_pair;
+	if (machine->led_is_pair)
+		machine->may_answer_alone = false;
+	message->holds_output = !machine->led_is_pair && tandem_machine_holds_output(machine);
+	machine->led_last = machine->led_generation;
+	machine->quiet_generation = 0;
+	machine->hand_over = (struct tandem_hand_over){.is_asked = false};
 	if (!machine->led_is_pair)
 		machine->led_solo_last = machine->led_generation;
 	machine->program.copied_incarnation = 0;
@@ -197,6 +209,7 @@ static void halt(struct tandem_machine *machine, const char *reason)
 	tandem_act_send(machine, &machine->program, TANDEM_CONTROL_HALT, reason);
 	machine->program.was_halted = machine->program.connection != 0;
 	machine->led_generation = 0;
+	machine->hand_over = (struct tandem_hand_over){.is_asked = false};
 }
 
 /* What was pending on the session is over; only a session that comes up after it counts. */
@@ -258,7 +271,11 @@ static void ask_for(struct tandem_machine *machine, enum tandem_verb verb)
 
 static void stand_by(struct tandem_machine *machine)
 {
-	tandem_act_send(machine, &machine->standby, TANDEM_CONTROL_STAND_BY, NULL);
+	struct tandem_control_message *message =
+	        tandem_act_send(machine, &machine->standby, TANDEM_CONTROL_STAND_BY, NULL);
+	TANDEM_ASSERT(message != NULL);
+	message->keeps_old = machine->config.pair.rejoin == TANDEM_REJOIN_KEEP_AND_RESYNC &&
+	                     tandem_machine_is_diverged(machine);
 	machine->standby.told_generation = machine->view.record.generation;
 }
 
@@ -268,10 +285,26 @@ static void read_anew(struct tandem_machine *machine)
 	machine->view.read_next_ns = machine->event->now_ns;
 }
 
-static void take_word(struct tandem_machine *machine)
+/* What the operator's words allow. */
+static void take_word(struct tandem_machine *machine, enum tandem_verb verb)
 {
-	machine->has_word = true;
-	machine->word_generation = machine->event->generation;
+	if (verb == TANDEM_VERB_TAKE_WORD) {
+		machine->has_word = true;
+		machine->word_generation = machine->event->generation;
+	}
+	if (verb == TANDEM_VERB_ALLOW_ALONE)
+		machine->may_answer_alone = true;
+	if (verb == TANDEM_VERB_ALLOW_RESYNC)
+		machine->has_resync_word = true;
+	if (verb == TANDEM_VERB_ACKNOWLEDGE_FENCE)
+		tandem_act_add(machine, TANDEM_ACTION_ACKNOWLEDGE);
+}
+
+static void quiesce(struct tandem_machine *machine)
+{
+	tandem_act_send(machine, &machine->program, TANDEM_CONTROL_QUIESCE, NULL);
+	machine->hand_over =
+	        (struct tandem_hand_over){.is_asked = true, .asked_ns = machine->event->now_ns};
 }
 
 static void end_take_over(struct tandem_machine *machine)
@@ -316,10 +349,8 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 		end_take_over(machine);
 		return;
 	case TANDEM_VERB_FAIL_TAKE_OVER:
-		machine->take_over.has_failed = true;
-		return;
 	case TANDEM_VERB_FORGIVE_TAKE_OVER:
-		machine->take_over.has_failed = false;
+		machine->take_over.has_failed = verb == TANDEM_VERB_FAIL_TAKE_OVER;
 		return;
 	case TANDEM_VERB_CAS_CREATE:
 	case TANDEM_VERB_CAS_PAIR:
@@ -332,8 +363,17 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 	case TANDEM_VERB_READ_ANEW:
 		read_anew(machine);
 		return;
+	case TANDEM_VERB_QUIESCE:
+		quiesce(machine);
+		return;
+	case TANDEM_VERB_WITHDRAW:
+		machine->hand_over = (struct tandem_hand_over){.is_asked = false};
+		return;
 	case TANDEM_VERB_TAKE_WORD:
-		take_word(machine);
+	case TANDEM_VERB_ALLOW_ALONE:
+	case TANDEM_VERB_ALLOW_RESYNC:
+	case TANDEM_VERB_ACKNOWLEDGE_FENCE:
+		take_word(machine, verb);
 		return;
 	case TANDEM_VERB_ACCEPT:
 		reply(machine, 0, reason);

@@ -20,9 +20,11 @@ static bool arbiter_is_unreachable(const struct tandem_machine *machine, uint64_
 {
 	const struct tandem_register_view *view = &machine->view;
 	uint64_t timeout_ns = machine->config.pair.arbiter_timeout_ns;
+	uint64_t cas_timeout_ns =
+	        view->cas_needs_fence ? machine->config.pair.fencing_timeout_ns : timeout_ns;
 	return !view->is_reachable ||
 	       (view->read_request != 0 && now_ns >= view->read_asked_ns + timeout_ns) ||
-	       (view->cas_request != 0 && now_ns >= view->cas_asked_ns + timeout_ns);
+	       (view->cas_request != 0 && now_ns >= view->cas_asked_ns + cas_timeout_ns);
 }
 
 static bool plane_is_silent(const struct tandem_machine *machine, const struct tandem_plane *plane,

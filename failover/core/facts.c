@@ -68,6 +68,7 @@ static bool attach(struct tandem_machine *machine, const struct tandem_event *ev
 	                               .dead_incarnation = dead_incarnation};
 	if (is_program) {
 		machine->led_generation = 0;
+		machine->hand_over = (struct tandem_hand_over){.is_asked = false};
 		if ((machine->take_over.activate_sent_ns != 0 || machine->take_over.is_resumed) &&
 		    message->incarnation == machine->view.record.owner_incarnation)
 			machine->take_over.process_id = message->process_id;
@@ -79,8 +80,10 @@ static bool attach(struct tandem_machine *machine, const struct tandem_event *ev
 static void detach(struct tandem_machine *machine, struct tandem_plane *plane)
 {
 	uint64_t dead_incarnation = plane->dead_incarnation;
-	if (plane == &machine->program)
+	if (plane == &machine->program) {
 		machine->led_generation = 0;
+		machine->hand_over = (struct tandem_hand_over){.is_asked = false};
+	}
 	*plane = (struct tandem_plane){.dead_incarnation = dead_incarnation};
 }
 
@@ -149,6 +152,7 @@ static void absorb_fenced(struct tandem_machine *machine, const struct tandem_pl
 	if (!is_answer || !is_this)
 		return;
 	take_over->is_fenced = true;
+	take_over->lease_end_ns = message->lease_left_ns == 0 ? 0 : now_ns + message->lease_left_ns;
 	take_over->epoch = message->epoch;
 	machine->times.fenced_ns = now_ns;
 	machine->times.fenced_wall_ns = machine->event->wall_ns;
@@ -193,6 +197,17 @@ static void absorb_copied(const struct tandem_machine *machine, struct tandem_pl
 		program->copied_incarnation = message->peer_incarnation;
 }
 
+/* R9 */
+static void absorb_quiesced(struct tandem_machine *machine,
+                            const struct tandem_control_message *message)
+{
+	if (!machine->hand_over.is_asked || message->generation != machine->led_generation)
+		return;
+	machine->hand_over.is_quiet = true;
+	machine->hand_over.epoch = message->epoch;
+	machine->quiet_generation = machine->led_generation;
+}
+
 static bool absorb_plane(struct tandem_machine *machine, const struct tandem_event *event)
 {
 	struct tandem_plane *plane = plane_of(machine, event->connection);
@@ -219,6 +234,8 @@ static bool absorb_plane(struct tandem_machine *machine, const struct tandem_eve
 	}
 	if (event->type == TANDEM_EVENT_COPIED && plane == &machine->program)
 		absorb_copied(machine, plane, message);
+	if (event->type == TANDEM_EVENT_QUIESCED && plane == &machine->program)
+		absorb_quiesced(machine, message);
 	if (event->type == TANDEM_EVENT_FENCED)
 		absorb_fenced(machine, plane, message, event->now_ns);
 	if (event->type == TANDEM_EVENT_FAILED)
@@ -297,6 +314,8 @@ static bool absorb_cas(struct tandem_machine *machine, const struct tandem_event
 		view->contested_generation = view->cas_expected.generation;
 		view->read_next_ns = event->now_ns;
 	}
+	if (view->is_reachable)
+		view->cas_needs_fence = false;
 	view->cas_next_ns = view->is_reachable ? 0 : event->now_ns + TANDEM_RETRY_NS;
 	return true;
 }
@@ -316,6 +335,7 @@ bool tandem_facts_absorb(struct tandem_machine *machine, const struct tandem_eve
 	case TANDEM_EVENT_COPIED:
 	case TANDEM_EVENT_FENCED:
 	case TANDEM_EVENT_FAILED:
+	case TANDEM_EVENT_QUIESCED:
 		return absorb_plane(machine, event);
 	case TANDEM_EVENT_HEARTBEAT:
 		absorb_heartbeat(machine, event);
@@ -332,6 +352,9 @@ bool tandem_facts_absorb(struct tandem_machine *machine, const struct tandem_eve
 	case TANDEM_EVENT_PROMOTE:
 	case TANDEM_EVENT_FORCE:
 	case TANDEM_EVENT_YANK:
+	case TANDEM_EVENT_SWITCHOVER:
+	case TANDEM_EVENT_RESYNC:
+	case TANDEM_EVENT_FENCE_ACK:
 	case TANDEM_EVENT_MAINTENANCE_ON:
 	case TANDEM_EVENT_MAINTENANCE_OFF:
 	case TANDEM_EVENT_COUNT:

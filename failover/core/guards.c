@@ -55,6 +55,23 @@ static bool word_allows(const struct tandem_machine *machine)
 	return !tandem_machine_needs_word(machine) || has_word(machine);
 }
 
+bool tandem_machine_holds_output(const struct tandem_machine *machine)
+{
+	return machine->config.pair.is_strict && !machine->may_answer_alone;
+}
+
+bool tandem_machine_is_diverged(const struct tandem_machine *machine)
+{
+	return machine->led_last != 0 && machine->led_last != machine->quiet_generation &&
+	       owner_is_peer(machine) && record_of(machine)->generation > machine->led_last;
+}
+
+uint64_t tandem_machine_hand_over_end_ns(const struct tandem_machine *machine)
+{
+	return machine->hand_over.asked_ns + machine->config.pair.arbiter_timeout_ns +
+	       machine->config.pair.fence_timeout_ns;
+}
+
 static bool cas_is_out(const struct tandem_machine *machine)
 {
 	return machine->view.cas_request != 0 || machine->view.in_doubt;
@@ -233,11 +250,18 @@ GUARD(owner_may_lead_pair)
 	       program_can_lead(machine) && reading_is_fresh(machine) && !cas_is_out(machine);
 }
 
-GUARD(standby_must_be_told)
+GUARD(resync_is_awaited)
 {
 	UNTIMED;
+	return machine->config.pair.rejoin == TANDEM_REJOIN_MANUAL && !machine->has_resync_word &&
+	       tandem_machine_is_diverged(machine);
+}
+
+GUARD(standby_must_be_told)
+{
 	return machine->standby.connection != 0 && owner_is_peer(machine) &&
-	       machine->standby.told_generation != record_of(machine)->generation;
+	       machine->standby.told_generation != record_of(machine)->generation &&
+	       !tandem_guard_resync_is_awaited(machine, now_ns);
 }
 
 /* R5: the copy is this standby's own, alive now. */
@@ -313,7 +337,8 @@ GUARD(pair_was_won)
 
 GUARD(session_is_restored)
 {
-	return tandem_guard_record_is_pair(machine, now_ns) && record_is_settled(machine) &&
+	return !machine->hand_over.is_asked && tandem_guard_record_is_pair(machine, now_ns) &&
+	       record_is_settled(machine) &&
 	       machine->led_generation == record_of(machine)->generation &&
 	       !tandem_guard_session_is_renewed(machine, now_ns) &&
 	       tandem_machine_session_is_fresh(machine, &machine->program, now_ns) &&
@@ -339,10 +364,42 @@ static bool solo_is_allowed(const struct tandem_machine *machine, uint64_t now_n
 /* A program that does not report could not serve: then the secondary is the better choice. */
 GUARD(may_go_solo)
 {
+	bool is_allowed = machine->config.pair.is_strict ? has_word(machine)
+	                                                 : solo_is_allowed(machine, now_ns);
+	return tandem_guard_record_is_pair(machine, now_ns) && !machine->hand_over.is_asked &&
+	       tandem_machine_cas_is_idle(machine, now_ns) &&
+	       tandem_machine_plane_reports(machine, &machine->program, now_ns) && is_allowed &&
+	       pair_is_broken(machine, now_ns);
+}
+
+GUARD(solo_is_held)
+{
+	return tandem_machine_holds_output(machine) && tandem_guard_may_promote(machine, now_ns);
+}
+
+/* R9: only while the copy that the register names is there and would take over at once. */
+GUARD(may_hand_over)
+{
+	const struct tandem_plane_statement *standby = &machine->peer.standby;
 	return tandem_guard_record_is_pair(machine, now_ns) &&
 	       tandem_machine_cas_is_idle(machine, now_ns) &&
-	       tandem_machine_plane_reports(machine, &machine->program, now_ns) &&
-	       solo_is_allowed(machine, now_ns) && pair_is_broken(machine, now_ns);
+	       tandem_machine_session_is_fresh(machine, &machine->program, now_ns) &&
+	       !tandem_guard_session_is_renewed(machine, now_ns) &&
+	       tandem_machine_peer_is_heard(machine, now_ns) && !machine->peer.in_maintenance &&
+	       standby->status == TANDEM_PLANE_ALIVE &&
+	       standby->incarnation == record_of(machine)->copy_incarnation;
+}
+
+/* The peer did not take over, or cannot any more: nothing has changed hands, as after a suspicion
+ * that was false. A lost session alone may be the peer's fence. */
+GUARD(hand_over_is_over)
+{
+	bool is_dark = !machine->program.has_session &&
+	               tandem_detector_is_silent(&machine->detector, now_ns);
+	return machine->hand_over.is_asked &&
+	       (now_ns >= tandem_machine_hand_over_end_ns(machine) || is_dark ||
+	        tandem_guard_session_is_renewed(machine, now_ns) ||
+	        tandem_guard_peer_standby_is_gone(machine, now_ns));
 }
 
 GUARD(solo_may_reopen)
@@ -356,6 +413,47 @@ GUARD(solo_must_refresh)
 	return tandem_guard_record_is_solo(machine, now_ns) &&
 	       tandem_machine_cas_is_idle(machine, now_ns) && !solo_is_usable(machine) &&
 	       !tandem_guard_copy_is_complete(machine, now_ns);
+}
+
+bool tandem_machine_is_offered(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return tandem_machine_peer_is_heard(machine, now_ns) && record_of(machine)->is_pair &&
+	       machine->peer.offered_generation == record_of(machine)->generation;
+}
+
+/* The peer's own controller, which knows no newer record, says that its process has ended: it
+ * cannot lead with that memory again (R5). */
+static bool peer_certifies_end(const struct tandem_machine *machine,
+                               const struct tandem_plane_statement *plane, uint64_t incarnation,
+                               uint64_t now_ns)
+{
+	return tandem_machine_peer_is_heard(machine, now_ns) &&
+	       machine->peer.record.generation <= record_of(machine)->generation &&
+	       plane->dead_incarnation == incarnation;
+}
+
+bool tandem_machine_needs_fence(const struct tandem_machine *machine, enum tandem_cas_kind kind,
+                                uint64_t now_ns)
+{
+	const struct tandem_record *record = record_of(machine);
+	if (machine->config.pair.arbiter_type != TANDEM_ARBITER_FENCE || !record->is_pair)
+		return false;
+	if (kind == TANDEM_CAS_SOLO)
+		return !peer_certifies_end(machine, &machine->peer.standby,
+		                           record->copy_incarnation, now_ns);
+	return kind == TANDEM_CAS_TAKE_OVER && !tandem_machine_is_offered(machine, now_ns) &&
+	       !peer_certifies_end(machine, &machine->peer.program, record->owner_incarnation,
+	                           now_ns);
+}
+
+/* Arbiter `fence`: both nodes may suspect each other at once, and the one that holds newer memory
+ * should win. */
+static bool head_start_is_over(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	const struct tandem_detector *detector = &machine->detector;
+	return !tandem_machine_needs_fence(machine, TANDEM_CAS_TAKE_OVER, now_ns) ||
+	       now_ns >= tandem_detector_silent_since_ns(detector) + detector->window_ns +
+	                         machine->config.pair.fence_delay_ns;
 }
 
 static bool peer_program_is_gone(const struct tandem_machine *machine, uint64_t now_ns)
@@ -383,7 +481,18 @@ static bool take_over_is_automatic(const struct tandem_machine *machine, uint64_
 	return !tandem_machine_needs_word(machine) && !machine->peer.in_maintenance &&
 	       !tandem_machine_damper_holds(machine, now_ns) &&
 	       tandem_machine_difference(machine) == TANDEM_AGREEMENT_COUNT &&
+	       head_start_is_over(machine, now_ns) &&
 	       tandem_machine_primary_is_lost(machine, now_ns);
+}
+
+/* R9. With the arbiter `external` the cluster manager says when. */
+GUARD(take_over_is_offered)
+{
+	return machine->config.pair.arbiter_type != TANDEM_ARBITER_EXTERNAL &&
+	       tandem_guard_standby_holds_copy(machine, now_ns) &&
+	       tandem_machine_plane_reports(machine, &machine->standby, now_ns) &&
+	       tandem_machine_cas_is_idle(machine, now_ns) &&
+	       tandem_machine_is_offered(machine, now_ns);
 }
 
 GUARD(take_over_is_due)
@@ -392,6 +501,23 @@ GUARD(take_over_is_due)
 	       tandem_machine_plane_reports(machine, &machine->standby, now_ns) &&
 	       tandem_machine_cas_is_idle(machine, now_ns) &&
 	       (has_word(machine) || take_over_is_automatic(machine, now_ns));
+}
+
+/* Both nodes keep records of their own, and the old owner led until it learns this one: only when
+ * it has said so can it never lead in the generation before. */
+GUARD(hand_over_awaits_peer)
+{
+	const struct tandem_record *record = record_of(machine);
+	bool is_known = tandem_machine_peer_is_heard(machine, now_ns) &&
+	                machine->peer.record.generation >= record->generation;
+	return tandem_record_is_kept_by_node(machine->config.pair.arbiter_type) &&
+	       record->is_handed_over && !is_known && !has_word(machine);
+}
+
+/* Lease mode: output that nothing gates ends with the old primary's process. */
+static bool lease_is_over(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return now_ns >= machine->take_over.lease_end_ns;
 }
 
 /* The controller that won it is gone, or the standby attached anew meanwhile, and the standby it
@@ -472,9 +598,10 @@ GUARD(late_fence_came)
 
 GUARD(activation_is_due)
 {
-	UNTIMED;
 	const struct tandem_take_over *take_over = &machine->take_over;
-	return take_over->is_fenced && !take_over->has_program && take_over->activate_sent_ns == 0;
+	return take_over->is_fenced && !take_over->has_program &&
+	       take_over->activate_sent_ns == 0 && lease_is_over(machine, now_ns) &&
+	       !tandem_guard_hand_over_awaits_peer(machine, now_ns);
 }
 
 GUARD(activation_is_late)
@@ -535,6 +662,12 @@ GUARD(may_maintain)
 {
 	UNTIMED;
 	return !cas_is_out(machine);
+}
+
+GUARD(fence_is_awaited)
+{
+	UNTIMED;
+	return machine->view.cas_needs_fence;
 }
 
 GUARD(plane_has_session)

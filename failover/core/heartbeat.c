@@ -56,6 +56,7 @@ void tandem_heartbeat_encode(const struct tandem_heartbeat *heartbeat,
 	write_record(&writer, &statement->record);
 	for (size_t i = 0; i < TANDEM_AGREEMENT_COUNT; i++)
 		tandem_write_u32(&writer, statement->agreement.values[i]);
+	tandem_write_u64(&writer, statement->offered_generation);
 	while (writer.length < TAGGED_BYTES)
 		tandem_write_u8(&writer, 0);
 	TANDEM_ASSERT(writer.length == TAGGED_BYTES);
@@ -99,6 +100,7 @@ static void read_body(struct tandem_reader *reader, struct tandem_heartbeat *hea
 	read_record(reader, (flags & FLAG_RECORD) != 0, &statement->record);
 	for (size_t i = 0; i < TANDEM_AGREEMENT_COUNT; i++)
 		statement->agreement.values[i] = tandem_read_u32(reader);
+	statement->offered_generation = tandem_read_u64(reader);
 	if (heartbeat->instance == 0 || heartbeat->sequence == 0 ||
 	    heartbeat->link >= TANDEM_CONTROLLER_LINKS_MAX)
 		reader->failed = true;

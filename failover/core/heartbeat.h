@@ -16,7 +16,7 @@
  * instance refuse what is old. It is not encrypted: who listens learns names and numbers. A forger
  * with the key, or one who can stop packets, can delay or provoke a take-over; two leaders he
  * cannot make, because the register decides. */
-#define TANDEM_HEARTBEAT_BYTES 288
+#define TANDEM_HEARTBEAT_BYTES 296
 
 enum tandem_plane_status {
 	TANDEM_PLANE_ABSENT, /* none is attached */
@@ -38,6 +38,8 @@ struct tandem_statement {
 	struct tandem_plane_statement standby;
 	struct tandem_record record; /* the newest that the controller knows */
 	struct tandem_agreement agreement;
+	uint64_t offered_generation; /* the peer's copy of this generation may take over: the owner
+	                                is quiet (R9), 0: no offer */
 };
 
 struct tandem_heartbeat {

@@ -43,6 +43,12 @@ static void take(struct tandem_machine *machine, const struct tandem_rule *rule)
 		return;
 	machine->state = next;
 	machine->state_ns = machine->event->now_ns;
+	if (next == TANDEM_STATE_SECONDARY) {
+		machine->led_last = 0; /* what was led is thrown away */
+		machine->has_resync_word = false;
+	}
+	if (machine->view.cas_request == 0)
+		machine->view.cas_needs_fence = false;
 	machine->asked_reason = NULL;
 }
 
@@ -95,6 +101,7 @@ static void tell_peer_of_news(struct tandem_machine *machine, const struct tande
 	if (plane_differs(&before->program, &after.program) ||
 	    plane_differs(&before->standby, &after.standby) ||
 	    before->in_maintenance != after.in_maintenance ||
+	    before->offered_generation != after.offered_generation ||
 	    !tandem_record_is_same(&before->record, &after.record))
 		tandem_act_add(machine, TANDEM_ACTION_BEAT);
 }
@@ -146,6 +153,7 @@ void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now
 	        .state = (uint8_t)machine->state,
 	        .record = machine->view.record,
 	        .agreement = machine->agreement,
+	        .offered_generation = machine->hand_over.is_quiet ? machine->led_generation : 0,
 	};
 	state_plane(machine, &machine->program, now_ns, &ret_statement->program);
 	state_plane(machine, &machine->standby, now_ns, &ret_statement->standby);
@@ -174,6 +182,9 @@ uint64_t tandem_machine_deadline_ns(const struct tandem_machine *machine, uint64
 	sooner(&deadline_ns, machine->standby.session_heard_ns + detector->window_ns, now_ns);
 	sooner(&deadline_ns, machine->view.read_next_ns, now_ns);
 	sooner(&deadline_ns, machine->view.cas_next_ns, now_ns);
+	sooner(&deadline_ns, machine->take_over.lease_end_ns, now_ns);
+	if (machine->hand_over.is_asked)
+		sooner(&deadline_ns, tandem_machine_hand_over_end_ns(machine), now_ns);
 	if (machine->state == TANDEM_STATE_GATED)
 		sooner(&deadline_ns, machine->state_ns + pair->solo_after_ns, now_ns);
 	return deadline_ns;

@@ -47,6 +47,7 @@ enum tandem_state {
 	X(COPIED)                                                                                  \
 	X(FENCED)                                                                                  \
 	X(FAILED)                                                                                  \
+	X(QUIESCED)                                                                                \
 	X(HEARTBEAT)                                                                               \
 	X(RECORD) /* the register was read */                                                      \
 	X(READ_FAILED)                                                                             \
@@ -57,6 +58,9 @@ enum tandem_state {
 	X(PROMOTE)    /* the operator's words */                                                   \
 	X(FORCE)                                                                                   \
 	X(YANK)                                                                                    \
+	X(SWITCHOVER)                                                                              \
+	X(RESYNC)                                                                                  \
+	X(FENCE_ACK)                                                                               \
 	X(MAINTENANCE_ON)                                                                          \
 	X(MAINTENANCE_OFF)
 
@@ -207,6 +211,7 @@ struct tandem_register_view {
 	enum tandem_cas_kind cas_kind;
 	struct tandem_record cas_expected;
 	struct tandem_record cas_desired;
+	bool cas_needs_fence;
 	bool in_doubt; /* a CAS may have been applied: read before anything else */
 	uint64_t doubt_ns;
 	uint64_t contested_generation; /* a CAS on this one may still be applied late */
@@ -224,10 +229,20 @@ struct tandem_take_over {
 	uint64_t connection; /* the standby to be fenced, 0: none */
 	uint64_t fence_sent_ns;
 	bool is_fenced;
+	uint64_t lease_end_ns; /* the old primary has ended itself by then, 0: it has no lease */
 	uint64_t epoch;
 	uint64_t activate_sent_ns;
 	uint32_t process_id; /* the only process that may be the activated program */
 	bool has_failed;
+};
+
+/* A planned hand-over, on the node that leads (R9): the program becomes quiet, then the peer may
+ * take over as if this node were lost. */
+struct tandem_hand_over {
+	bool is_asked;
+	bool is_quiet;
+	uint64_t asked_ns;
+	uint64_t epoch;
 };
 
 /* Each step of the last take-over; 0: not reached. Monotonic, and the wall clock for people. */
@@ -256,6 +271,12 @@ struct tandem_machine {
 	struct tandem_register_view view;
 	struct tandem_take_over take_over;
 	struct tandem_failover_times times;
+	struct tandem_hand_over hand_over;
+	bool may_answer_alone; /* mode strict: the operator's word, until the next PAIR */
+	uint64_t led_last;     /* the last generation that this node led in and has not given up by
+	                          taking     a copy, 0: none */
+	uint64_t quiet_generation; /* led and handed over with nothing unacknowledged */
+	bool has_resync_word;
 	uint64_t led_generation; /* the last LEAD sent to the program that is attached, 0: none */
 	bool led_is_pair;
 	uint64_t led_solo_last; /* the last generation led alone; never led alone again, so that a

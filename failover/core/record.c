@@ -9,7 +9,14 @@
 #define RECORD_MAGIC   UINT32_C(0x63727474) /* "ttrc" */
 #define RECORD_VERSION 1
 #define CHECKED_BYTES  (TANDEM_RECORD_BYTES - 4)
-enum { MODE_SOLO = 1, MODE_PAIR = 2 };
+enum { MODE_SOLO = 1, MODE_PAIR = 2, MODE_HANDED_OVER = 3 };
+
+static uint16_t mode_of(const struct tandem_record *record)
+{
+	if (record->is_pair)
+		return MODE_PAIR;
+	return record->is_handed_over ? MODE_HANDED_OVER : MODE_SOLO;
+}
 
 void tandem_record_encode(const struct tandem_record *record,
                           uint8_t ret_bytes[static TANDEM_RECORD_BYTES])
@@ -18,7 +25,7 @@ void tandem_record_encode(const struct tandem_record *record,
 	TANDEM_ASSERT(record->generation > 0);
 	tandem_write_u32(&writer, RECORD_MAGIC);
 	tandem_write_u16(&writer, RECORD_VERSION);
-	tandem_write_u16(&writer, record->is_pair ? MODE_PAIR : MODE_SOLO);
+	tandem_write_u16(&writer, mode_of(record));
 	tandem_write_u64(&writer, record->generation);
 	tandem_write_u64(&writer, record->owner_incarnation);
 	tandem_write_u64(&writer, record->copy_incarnation);
@@ -34,7 +41,8 @@ static bool makes_sense(const struct tandem_record *record)
 {
 	return record->generation != 0 && record->owner_incarnation != 0 && record->decision != 0 &&
 	       record->pair[0] != 0 && record->owner[0] != 0 &&
-	       record->is_pair == (record->copy_incarnation != 0);
+	       record->is_pair == (record->copy_incarnation != 0) &&
+	       !(record->is_pair && record->is_handed_over);
 }
 
 int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_record *ret_record)
@@ -47,6 +55,7 @@ int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_reco
 		return TANDEM_E_VERSION;
 	unsigned mode = tandem_read_u16(&reader);
 	record.is_pair = mode == MODE_PAIR;
+	record.is_handed_over = mode == MODE_HANDED_OVER;
 	record.generation = tandem_read_u64(&reader);
 	record.owner_incarnation = tandem_read_u64(&reader);
 	record.copy_incarnation = tandem_read_u64(&reader);
@@ -55,7 +64,7 @@ int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_reco
 	tandem_read_text(&reader, record.owner, sizeof(record.owner));
 	uint32_t checksum = tandem_read_u32(&reader);
 	if (!tandem_reader_done(&reader) || checksum != tandem_crc32c(0, bytes, CHECKED_BYTES) ||
-	    (mode != MODE_PAIR && mode != MODE_SOLO) || !makes_sense(&record))
+	    mode < MODE_SOLO || mode > MODE_HANDED_OVER || !makes_sense(&record))
 		return TANDEM_E_PROTOCOL;
 	*ret_record = record;
 	return 0;

@@ -18,6 +18,7 @@ struct tandem_record {
 	uint64_t decision; /* random name of the CAS that wrote it; tells a winner from a loser when
 	                      the answer was lost */
 	bool is_pair;
+	bool is_handed_over; /* SOLO, by a take-over that the old owner had offered */
 	char pair[TANDEM_NAME_BYTES];
 	char owner[TANDEM_NAME_BYTES];
 };

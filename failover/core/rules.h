@@ -27,7 +27,12 @@
 	X(CAS_TAKE_OVER)                                                                           \
 	X(CAS_FORCE)                                                                               \
 	X(READ_ANEW)                                                                               \
+	X(QUIESCE)                                                                                 \
+	X(WITHDRAW)                                                                                \
 	X(TAKE_WORD)                                                                               \
+	X(ALLOW_ALONE)                                                                             \
+	X(ALLOW_RESYNC)                                                                            \
+	X(ACKNOWLEDGE_FENCE)                                                                       \
 	X(ACCEPT)                                                                                  \
 	X(REFUSE)
 
@@ -113,6 +118,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(may_go_solo)                                                                             \
 	X(solo_may_reopen)                                                                         \
 	X(solo_must_refresh)                                                                       \
+	X(take_over_is_offered)                                                                    \
 	X(take_over_is_due)                                                                        \
 	X(take_over_is_interrupted)                                                                \
 	X(take_over_is_superseded)                                                                 \
@@ -129,6 +135,12 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(copy_waits_in_maintenance)                                                               \
 	X(maintenance_may_reopen)                                                                  \
 	X(maintenance_is_superseded)                                                               \
+	X(hand_over_is_over)                                                                       \
+	X(hand_over_awaits_peer)                                                                   \
+	X(may_hand_over)                                                                           \
+	X(solo_is_held)                                                                            \
+	X(resync_is_awaited)                                                                       \
+	X(fence_is_awaited)                                                                        \
 	X(may_promote)                                                                             \
 	X(may_promote_first)                                                                       \
 	X(may_force)                                                                               \
@@ -154,5 +166,15 @@ bool tandem_machine_cas_is_idle(const struct tandem_machine *machine, uint64_t n
 bool tandem_machine_is_settled(const struct tandem_machine *machine, uint64_t now_ns);
 bool tandem_machine_needs_word(const struct tandem_machine *machine);
 uint64_t tandem_machine_plane_window_ns(const struct tandem_machine *machine);
+/* The peer's primary is quiet and lets this node's copy take over. */
+bool tandem_machine_is_offered(const struct tandem_machine *machine, uint64_t now_ns);
+/* The next CAS of this kind would let this node lead alone, and nobody but a fencing can promise
+ * that the other one does not. */
+bool tandem_machine_needs_fence(const struct tandem_machine *machine, enum tandem_cas_kind kind,
+                                uint64_t now_ns);
+bool tandem_machine_holds_output(const struct tandem_machine *machine);
+/* What this node led may hold what no other node does. */
+bool tandem_machine_is_diverged(const struct tandem_machine *machine);
+uint64_t tandem_machine_hand_over_end_ns(const struct tandem_machine *machine);
 
 #endif

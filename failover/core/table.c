@@ -53,6 +53,7 @@ static const struct tandem_rule secondary_rules[] = {
 	{WHEN(standby_lost_copy), NONE, TO(JOINING), "this standby no longer holds the copy of the register"},
 	{WHEN(program_must_halt), DO(V(HALT)), STAY, "the register says that the other node leads"},
 	{WHEN(standby_must_be_told), DO(V(STAND_BY)), STAY, NULL},
+	{WHEN(take_over_is_offered), DO(V(CAS_TAKE_OVER)), STAY, "the primary hands over: asking to take over"},
 	{WHEN(take_over_is_due), DO(V(CAS_TAKE_OVER)), STAY, "the primary is lost: asking to take over"},
 	OTHERWISE,
 };
@@ -85,6 +86,7 @@ static const struct tandem_rule gated_rules[] = {
 	{WHEN(program_is_gone), NONE, TO(JOINING), "the leading program is gone"},
 	{WHEN(record_is_foreign), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
 	{WHEN(pair_was_won), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the register says PAIR"},
+	{WHEN(hand_over_is_over), DO(V(WITHDRAW)), STAY, "the other node did not take over: going on here"},
 	{WHEN(session_is_restored), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the session with the copy is back"},
 	{WHEN(may_go_solo), DO(V(CAS_SOLO)), STAY, "the copy is lost: asking to go on alone"},
 	{WHEN(copy_may_be_recorded), DO(V(CAS_PAIR)), STAY, "asking to record the copy"},
@@ -131,6 +133,24 @@ static const struct tandem_rule promote_rules[] = {
 };
 LIST(promote);
 
+static const struct tandem_rule promote_alone_rules[] = {
+	{WHEN(may_promote), DO(V(TAKE_WORD), V(ALLOW_ALONE), V(ACCEPT)), STAY, "the operator's word was given"},
+	{NULL, DO(V(REFUSE)), STAY, "the generation is not the one of the register: look at 'status' again"},
+};
+LIST(promote_alone);
+
+static const struct tandem_rule promote_held_rules[] = {
+	{WHEN(solo_is_held), DO(V(ALLOW_ALONE), V(ACCEPT)), TO(GATED), "the operator's word: output may leave without a copy"},
+	{NULL, DO(V(REFUSE)), STAY, "this node leads and answers; or the generation is not the one of the register: look at 'status' again"},
+};
+LIST(promote_held);
+
+static const struct tandem_rule promote_unconfirmed_rules[] = {
+	{WHEN(hand_over_awaits_peer), DO(V(TAKE_WORD), V(ACCEPT)), STAY, "the operator's word: the old primary does not lead"},
+	{NULL, DO(V(REFUSE)), STAY, "a take-over is under way already"},
+};
+LIST(promote_unconfirmed);
+
 static const struct tandem_rule promote_first_rules[] = {
 	{WHEN(may_promote_first), DO(V(TAKE_WORD), V(ACCEPT)), STAY, "the operator's word was given"},
 	{NULL, DO(V(REFUSE)), STAY, "this node holds no copy that is in sync; 'force-primary' would lead with loss of data"},
@@ -159,6 +179,39 @@ static const struct tandem_rule yank_rules[] = {
 };
 LIST(yank);
 
+static const struct tandem_rule switch_over_rules[] = {
+	{WHEN(may_hand_over), DO(V(QUIESCE), V(ACCEPT)), TO(GATED), "the operator's word: handing over to the other node"},
+	{NULL, DO(V(REFUSE)), STAY, "the other node does not hold the copy in sync, is not heard, or is in maintenance: look at 'status'"},
+};
+LIST(switch_over);
+
+static const struct tandem_rule no_switch_over_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "this node does not lead a pair in sync: ask the node that does"},
+};
+LIST(no_switch_over);
+
+static const struct tandem_rule resync_rules[] = {
+	{WHEN(resync_is_awaited), DO(V(ALLOW_RESYNC), V(ACCEPT)), STAY, "the operator's word: what this node led is thrown away"},
+	{NULL, DO(V(REFUSE)), STAY, "nothing waits for it: this node takes a copy by itself as soon as it can"},
+};
+LIST(resync);
+
+static const struct tandem_rule no_resync_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "nothing waits for it in this state"},
+};
+LIST(no_resync);
+
+static const struct tandem_rule fence_ack_rules[] = {
+	{WHEN(fence_is_awaited), DO(V(ACKNOWLEDGE_FENCE), V(ACCEPT)), STAY, "the operator saw that the other node is off"},
+	{NULL, DO(V(REFUSE)), STAY, "no fencing is waited for"},
+};
+LIST(fence_ack);
+
+static const struct tandem_rule no_fence_ack_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "no fencing is waited for in this state"},
+};
+LIST(no_fence_ack);
+
 static const struct tandem_rule maintain_rules[] = {
 	{WHEN(may_maintain), DO(V(ACCEPT)), TO(MAINTENANCE), "the operator's word: no automatic decisions"},
 	{NULL, DO(V(REFUSE)), STAY, "a decision is under way"},
@@ -180,75 +233,86 @@ static const struct tandem_rule no_resume_rules[] = {
 };
 LIST(no_resume);
 
-#define ROW(state, tick, attached, detached, ended, ready, report, session_up, session_lost,       \
-            copied, fenced, failed, heartbeat, record, read_failed, cas_won, cas_lost, cas_failed, \
-            cas_doubt, promote, force, yank, maintenance_on, maintenance_off)                      \
-	[TANDEM_STATE_##state] = {                                                                 \
-		[TANDEM_EVENT_TICK] = &tick,                                                       \
-		[TANDEM_EVENT_ATTACHED] = &attached,                                               \
-		[TANDEM_EVENT_DETACHED] = &detached,                                               \
-		[TANDEM_EVENT_ENDED] = &ended,                                                     \
-		[TANDEM_EVENT_READY] = &ready,                                                     \
-		[TANDEM_EVENT_REPORT] = &report,                                                   \
-		[TANDEM_EVENT_SESSION_UP] = &session_up,                                           \
-		[TANDEM_EVENT_SESSION_LOST] = &session_lost,                                       \
-		[TANDEM_EVENT_COPIED] = &copied,                                                   \
-		[TANDEM_EVENT_FENCED] = &fenced,                                                   \
-		[TANDEM_EVENT_FAILED] = &failed,                                                   \
-		[TANDEM_EVENT_HEARTBEAT] = &heartbeat,                                             \
-		[TANDEM_EVENT_RECORD] = &record,                                                   \
-		[TANDEM_EVENT_READ_FAILED] = &read_failed,                                         \
-		[TANDEM_EVENT_CAS_WON] = &cas_won,                                                 \
-		[TANDEM_EVENT_CAS_LOST] = &cas_lost,                                               \
-		[TANDEM_EVENT_CAS_FAILED] = &cas_failed,                                           \
-		[TANDEM_EVENT_CAS_DOUBT] = &cas_doubt,                                             \
-		[TANDEM_EVENT_PROMOTE] = &promote,                                                 \
-		[TANDEM_EVENT_FORCE] = &force,                                                     \
-		[TANDEM_EVENT_YANK] = &yank,                                                       \
-		[TANDEM_EVENT_MAINTENANCE_ON] = &maintenance_on,                                   \
-		[TANDEM_EVENT_MAINTENANCE_OFF] = &maintenance_off,                                 \
+#define ROW(state, tick, attached, detached, ended, ready, report, session_up, session_lost, copied, fenced, failed, quiesced, heartbeat, record, read_failed, cas_won, cas_lost, cas_failed, cas_doubt, promote, force, yank, switchover, resync, fence_ack, maintenance_on, maintenance_off) \
+	[TANDEM_STATE_##state] = { \
+		[TANDEM_EVENT_TICK] = &tick, \
+		[TANDEM_EVENT_ATTACHED] = &attached, \
+		[TANDEM_EVENT_DETACHED] = &detached, \
+		[TANDEM_EVENT_ENDED] = &ended, \
+		[TANDEM_EVENT_READY] = &ready, \
+		[TANDEM_EVENT_REPORT] = &report, \
+		[TANDEM_EVENT_SESSION_UP] = &session_up, \
+		[TANDEM_EVENT_SESSION_LOST] = &session_lost, \
+		[TANDEM_EVENT_COPIED] = &copied, \
+		[TANDEM_EVENT_FENCED] = &fenced, \
+		[TANDEM_EVENT_FAILED] = &failed, \
+		[TANDEM_EVENT_QUIESCED] = &quiesced, \
+		[TANDEM_EVENT_HEARTBEAT] = &heartbeat, \
+		[TANDEM_EVENT_RECORD] = &record, \
+		[TANDEM_EVENT_READ_FAILED] = &read_failed, \
+		[TANDEM_EVENT_CAS_WON] = &cas_won, \
+		[TANDEM_EVENT_CAS_LOST] = &cas_lost, \
+		[TANDEM_EVENT_CAS_FAILED] = &cas_failed, \
+		[TANDEM_EVENT_CAS_DOUBT] = &cas_doubt, \
+		[TANDEM_EVENT_PROMOTE] = &promote, \
+		[TANDEM_EVENT_FORCE] = &force, \
+		[TANDEM_EVENT_YANK] = &yank, \
+		[TANDEM_EVENT_SWITCHOVER] = &switchover, \
+		[TANDEM_EVENT_RESYNC] = &resync, \
+		[TANDEM_EVENT_FENCE_ACK] = &fence_ack, \
+		[TANDEM_EVENT_MAINTENANCE_ON] = &maintenance_on, \
+		[TANDEM_EVENT_MAINTENANCE_OFF] = &maintenance_off, \
 	}
 
-_Static_assert(TANDEM_EVENT_COUNT == 23, "ROW and every row of the table need the new event");
+_Static_assert(TANDEM_EVENT_COUNT == 27, "ROW and every row of the table need the new event");
 _Static_assert(TANDEM_STATE_COUNT == 9, "the table and its own lists need the new state");
 
 const struct tandem_rules *const tandem_table[TANDEM_STATE_COUNT][TANDEM_EVENT_COUNT] = {
 	ROW(INIT,
 	    init, nothing, nothing, nothing, nothing, nothing, nothing, nothing,
-	    nothing, nothing, nothing, nothing, init, nothing, init, init, init,
-	    init, no_promote, no_force, yank, no_maintain, no_resume),
+	    nothing, nothing, nothing, nothing, nothing, init, nothing, init,
+	    init, init, init, no_promote, no_force, yank, no_switch_over, no_resync,
+	    no_fence_ack, no_maintain, no_resume),
 	ROW(JOINING,
 	    joining, joining, joining, joining, joining, joining, joining, nothing,
-	    nothing, nothing, nothing, joining, joining, nothing, joining, joining, joining,
-	    joining, promote_first, force, yank, maintain, no_resume),
+	    nothing, nothing, nothing, nothing, joining, joining, nothing, joining,
+	    joining, joining, joining, promote_first, force, yank, no_switch_over, resync,
+	    no_fence_ack, maintain, no_resume),
 	ROW(SECONDARY,
 	    secondary, secondary, secondary, secondary, nothing, secondary, secondary, secondary,
-	    nothing, nothing, nothing, secondary, secondary, nothing, secondary, secondary, secondary,
-	    secondary, promote, force, yank, maintain, no_resume),
+	    nothing, nothing, nothing, nothing, secondary, secondary, nothing, secondary,
+	    secondary, secondary, secondary, promote, force, yank, no_switch_over, no_resync,
+	    fence_ack, maintain, no_resume),
 	ROW(PRIMARY_PAIR,
 	    primary_pair, primary_pair, primary_pair, primary_pair, nothing, primary_pair, primary_pair, primary_pair,
-	    nothing, nothing, nothing, primary_pair, primary_pair, nothing, primary_pair, primary_pair, primary_pair,
-	    primary_pair, no_promote, no_force, yank, maintain, no_resume),
+	    nothing, nothing, nothing, nothing, primary_pair, primary_pair, nothing, primary_pair,
+	    primary_pair, primary_pair, primary_pair, no_promote, no_force, yank, switch_over, no_resync,
+	    no_fence_ack, maintain, no_resume),
 	ROW(PRIMARY_SOLO,
 	    primary_solo, primary_solo, primary_solo, primary_solo, nothing, primary_solo, primary_solo, primary_solo,
-	    primary_solo, nothing, nothing, nothing, primary_solo, nothing, primary_solo, primary_solo, primary_solo,
-	    primary_solo, no_promote, no_force, yank, maintain, no_resume),
+	    primary_solo, nothing, nothing, nothing, nothing, primary_solo, nothing, primary_solo,
+	    primary_solo, primary_solo, primary_solo, promote_held, no_force, yank, no_switch_over, no_resync,
+	    no_fence_ack, maintain, no_resume),
 	ROW(GATED,
 	    gated, gated, gated, gated, nothing, gated, gated, gated,
-	    gated, nothing, nothing, gated, gated, nothing, gated, gated, gated,
-	    gated, promote, no_force, yank, no_maintain, no_resume),
+	    gated, nothing, nothing, gated, gated, gated, nothing, gated,
+	    gated, gated, gated, promote_alone, no_force, yank, no_switch_over, no_resync,
+	    fence_ack, no_maintain, no_resume),
 	ROW(TAKING_OVER,
 	    taking_over, taking_over, taking_over, taking_over, taking_over, nothing, nothing, nothing,
-	    nothing, taking_over, taking_over, nothing, taking_over, nothing, taking_over, taking_over, taking_over,
-	    taking_over, no_promote, no_force, yank, no_maintain, no_resume),
+	    nothing, taking_over, taking_over, nothing, taking_over, taking_over, nothing, taking_over,
+	    taking_over, taking_over, taking_over, promote_unconfirmed, no_force, yank, no_switch_over, no_resync,
+	    no_fence_ack, no_maintain, no_resume),
 	ROW(HALTED,
 	    halted, halted, halted, halted, nothing, nothing, nothing, nothing,
-	    nothing, halted, nothing, nothing, halted, nothing, halted, halted, halted,
-	    halted, no_promote, force, yank, maintain, no_resume),
+	    nothing, halted, nothing, nothing, nothing, halted, nothing, halted,
+	    halted, halted, halted, no_promote, force, yank, no_switch_over, no_resync,
+	    no_fence_ack, maintain, no_resume),
 	ROW(MAINTENANCE,
 	    maintenance, maintenance, maintenance, maintenance, nothing, nothing, nothing, nothing,
-	    maintenance, nothing, nothing, nothing, maintenance, nothing, maintenance, maintenance, maintenance,
-	    maintenance, no_promote, no_force, yank, no_maintain, resume),
+	    maintenance, nothing, nothing, nothing, nothing, maintenance, nothing, maintenance,
+	    maintenance, maintenance, maintenance, no_promote, no_force, yank, no_switch_over, no_resync,
+	    no_fence_ack, no_maintain, resume),
 };
 
 const struct tandem_rules *const tandem_table_own[TANDEM_STATE_COUNT] = {

@@ -93,6 +93,10 @@ static struct advice advise_joining(const struct tandem_machine *machine, uint64
 	}
 	if (is_own)
 		return advise_owner(machine);
+	if (tandem_guard_resync_is_awaited(machine, now_ns))
+		return (struct advice){"the operator's word that what this node led, and no other "
+		                       "node holds, may be thrown away",
+		                       "resync"};
 	if (machine->standby.connection == 0)
 		return (struct advice){"tandemd of this node to attach", ""};
 	return (struct advice){"the primary to copy its memory to this node", ""};
@@ -100,11 +104,19 @@ static struct advice advise_joining(const struct tandem_machine *machine, uint64
 
 static struct advice advise_gated(const struct tandem_machine *machine, uint64_t now_ns)
 {
+	if (machine->hand_over.is_asked && !machine->hand_over.is_quiet)
+		return (struct advice){"the program to become quiet, before the hand-over", ""};
+	if (machine->hand_over.is_asked)
+		return (struct advice){"the other node to take over", ""};
 	if (tandem_guard_copy_is_complete(machine, now_ns))
 		return (struct advice){"the arbiter to record the copy", ""};
 	if (!tandem_machine_plane_reports(machine, &machine->program, now_ns))
 		return (struct advice){"the leading program, whose reports have stopped", ""};
-	if (tandem_machine_needs_word(machine) && !machine->has_word)
+	if (machine->view.cas_needs_fence)
+		return (struct advice){"the fencing of the other node; when it is seen to be off:",
+		                       "fence-ack"};
+	bool needs_word = tandem_machine_needs_word(machine) || machine->config.pair.is_strict;
+	if (needs_word && !machine->has_word)
 		return (struct advice){"the operator's word to go on without the peer, or the "
 		                       "session with it",
 		                       "promote"};
@@ -117,6 +129,9 @@ static struct advice advise_secondary(const struct tandem_machine *machine, uint
 {
 	if (!tandem_machine_primary_is_lost(machine, now_ns))
 		return (struct advice){"nothing: the copy is in sync", ""};
+	if (machine->view.cas_needs_fence)
+		return (struct advice){"the fencing of the other node; when it is seen to be off:",
+		                       "fence-ack"};
 	if (tandem_machine_needs_word(machine))
 		return (struct advice){"the operator's word that the lost primary is off",
 		                       "promote"};
@@ -132,10 +147,17 @@ static struct advice advise_secondary(const struct tandem_machine *machine, uint
 	return (struct advice){"the arbiter to let this node take over", ""};
 }
 
-static struct advice advise_taking_over(const struct tandem_machine *machine)
+static struct advice advise_taking_over(const struct tandem_machine *machine, uint64_t now_ns)
 {
 	if (!machine->take_over.is_fenced)
 		return (struct advice){"the standby to fence the old primary", ""};
+	if (machine->take_over.activate_sent_ns == 0 &&
+	    tandem_guard_hand_over_awaits_peer(machine, now_ns))
+		return (struct advice){"the old primary, which handed over, to say that it knows; "
+		                       "when it is seen to be off:",
+		                       "promote"};
+	if (machine->take_over.activate_sent_ns == 0)
+		return (struct advice){"the old primary's lease to run out", ""};
 	return (struct advice){"the promoted program to attach and be ready", ""};
 }
 
@@ -158,11 +180,15 @@ static struct advice advise(const struct tandem_machine *machine, uint64_t now_n
 	case TANDEM_STATE_PRIMARY_PAIR:
 		return (struct advice){"nothing: the pair is in sync", ""};
 	case TANDEM_STATE_PRIMARY_SOLO:
+		if (tandem_machine_holds_output(machine))
+			return (struct advice){"the peer's standby to take a copy; until then no "
+			                       "output leaves (mode strict)",
+			                       "promote"};
 		return (struct advice){"the peer's standby to take a copy", ""};
 	case TANDEM_STATE_GATED:
 		return advise_gated(machine, now_ns);
 	case TANDEM_STATE_TAKING_OVER:
-		return advise_taking_over(machine);
+		return advise_taking_over(machine, now_ns);
 	case TANDEM_STATE_HALTED:
 		return advise_halted(machine);
 	case TANDEM_STATE_MAINTENANCE:

@@ -82,14 +82,27 @@ static struct json_object *answer_word(struct tandem_pair *pair, enum tandem_eve
 	return answer(is_ok, text);
 }
 
+/* Orders that need nothing but the pair. */
+static const enum tandem_event_type plain_words[TANDEM_COMMAND_COUNT] = {
+        [TANDEM_COMMAND_YANK] = TANDEM_EVENT_YANK,
+        [TANDEM_COMMAND_SWITCHOVER] = TANDEM_EVENT_SWITCHOVER,
+        [TANDEM_COMMAND_RESYNC] = TANDEM_EVENT_RESYNC,
+        [TANDEM_COMMAND_FENCE_ACK] = TANDEM_EVENT_FENCE_ACK,
+};
+
+static bool is_plain(enum tandem_command command)
+{
+	return plain_words[command] != TANDEM_EVENT_TICK;
+}
+
 static struct json_object *answer_order(struct tandem_pair *pair,
                                         const struct tandem_request *request)
 {
 	if (!pair)
 		return answer(false, request->has_pair ? "no such pair on this node"
 		                                       : "the key 'pair' is missing");
-	if (request->command == TANDEM_COMMAND_YANK)
-		return answer_word(pair, TANDEM_EVENT_YANK, 0);
+	if (is_plain(request->command))
+		return answer_word(pair, plain_words[request->command], 0);
 	if (request->command == TANDEM_COMMAND_PROMOTE) {
 		if (!request->has_generation)
 			return answer(false, "the key 'generation' is missing: the one that "
@@ -110,8 +123,7 @@ static struct json_object *answer_order(struct tandem_pair *pair,
 		                                  : TANDEM_EVENT_MAINTENANCE_OFF,
 		                   0);
 	}
-	return answer(false, "there is no fence to acknowledge: neither 'file' nor 'manual' asks "
-	                     "for one");
+	return answer(false, "unknown order");
 }
 
 static struct json_object *answer_request(struct tandem_controller *controller,

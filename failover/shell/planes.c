@@ -84,8 +84,9 @@ static int type_of_event(enum tandem_control_type type)
 	        [TANDEM_CONTROL_COPIED] = TANDEM_EVENT_COPIED,
 	        [TANDEM_CONTROL_FENCED] = TANDEM_EVENT_FENCED,
 	        [TANDEM_CONTROL_FAILED] = TANDEM_EVENT_FAILED,
+	        [TANDEM_CONTROL_QUIESCED] = TANDEM_EVENT_QUIESCED,
 	};
-	return type <= TANDEM_CONTROL_FAILED ? types[type] : -1;
+	return type <= TANDEM_CONTROL_QUIESCED ? types[type] : -1;
 }
 
 /* The descriptor names the process that connected even if its number is given to another later,

@@ -17,6 +17,8 @@
 	X(YANK, "yank")                                                                            \
 	X(PROMOTE, "promote")                                                                      \
 	X(FORCE_PRIMARY, "force-primary")                                                          \
+	X(SWITCHOVER, "switchover")                                                                \
+	X(RESYNC, "resync")                                                                        \
 	X(MAINTENANCE, "maintenance")                                                              \
 	X(FENCE_ACK, "fence-ack")
 

@@ -3,6 +3,7 @@ tandem_add_test(
   test_failover_stories
   scenario
   SOURCES
+  failover/test_hand_over.c
   failover/test_interrupted.c
   failover/test_stories.c
   failover/test_words.c

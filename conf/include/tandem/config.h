@@ -67,6 +67,8 @@ struct tandem_config_pair {
 	uint64_t reconnect_interval_ns;
 	uint64_t reconnect_interval_max_ns;
 	uint64_t solo_after_ns;
+	char mode[16];      /* "available" or "strict" */
+	char on_rejoin[16]; /* "resync", "keep-and-resync" or "manual" */
 	uint64_t fence_timeout_ns;
 	char heartbeat_profile[16];
 	uint64_t heartbeat_interval_ns; /* of the profile where the file names one */

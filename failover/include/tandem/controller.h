@@ -34,6 +34,14 @@ enum tandem_arbiter_type {
 	TANDEM_ARBITER_EXTERNAL, /* own; the word of a cluster manager */
 };
 
+/* What becomes of the memory of a node that led and was superseded: it may hold what no other node
+ * does. */
+enum tandem_rejoin {
+	TANDEM_REJOIN_RESYNC,          /* it is thrown away, the node takes a copy */
+	TANDEM_REJOIN_KEEP_AND_RESYNC, /* image files are kept aside first */
+	TANDEM_REJOIN_MANUAL,          /* the node waits for the operator's `resync` */
+};
+
 /* One heartbeat path. Both ends send from the address and port that they receive on. Pairs may
  * share a local address and port. */
 struct tandem_controller_link {
@@ -64,13 +72,17 @@ struct tandem_controller_pair {
 	uint64_t heartbeat_interval_ns; /* 1 ms..10 s */
 	uint32_t heartbeat_miss_count;  /* 2..1000; interval * count of silence is suspect */
 	uint64_t solo_after_ns;         /* session lost while the peer's controller lives */
+	bool is_strict; /* nothing leaves without a copy, but by the operator's word */
+	enum tandem_rejoin rejoin;
 	enum tandem_arbiter_type arbiter_type;
 	char arbiter_path[TANDEM_CONTROLLER_PATH_BYTES]; /* made when missing; the pair's records
 	                                                    are in PATH/NAME/ */
 	uint64_t arbiter_timeout_ns;                     /* an older request counts as unanswered */
 	struct tandem_controller_etcd etcd;
-	uint64_t arbiter_poll_ns; /* between readings of the register when nothing is urgent */
-	uint64_t fence_timeout_ns;
+	uint64_t arbiter_poll_ns;     /* between readings of the register when nothing is urgent */
+	uint64_t fencing_timeout_ns;  /* arbiter `fence`: of all commands together */
+	uint64_t fence_delay_ns;      /* arbiter `fence`: head start of the primary */
+	uint64_t fence_timeout_ns;    /* of the standby, to fence its channels */
 	uint64_t activate_timeout_ns; /* ACTIVATE to the promoted program's READY */
 	uint64_t damper_window_ns;    /* at most damper_take_over_count automatic take-overs by */
 	uint32_t damper_take_over_count; /* this node in any such window; 1..16 */
@@ -89,6 +101,8 @@ struct tandem_controller_pair {
 	        .arbiter_timeout_ns = UINT64_C(1000000000),                                        \
 	        .etcd = {.request_timeout_ns = UINT64_C(250000000)},                               \
 	        .arbiter_poll_ns = UINT64_C(500000000),                                            \
+	        .fencing_timeout_ns = UINT64_C(60000000000),                                       \
+	        .fence_delay_ns = UINT64_C(5000000000),                                            \
 	        .fence_timeout_ns = UINT64_C(2000000000),                                          \
 	        .activate_timeout_ns = UINT64_C(10000000000),                                      \
 	        .damper_window_ns = UINT64_C(60000000000),                                         \

@@ -219,6 +219,7 @@ static void send_to_plane(struct cluster *cluster, unsigned node, uint64_t conne
 	item->connection = connection;
 	item->of.word = (struct word){.type = message->type,
 	                              .is_pair = message->is_pair,
+	                              .holds_output = message->holds_output,
 	                              .incarnation = message->incarnation,
 	                              .peer_incarnation = message->peer_incarnation,
 	                              .generation = message->generation,

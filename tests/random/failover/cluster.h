@@ -67,6 +67,9 @@ struct program {
 	bool is_holding; /* R7: from the capture of a copy's last epoch */
 	bool is_gated;   /* R7: COPIED was said; only LEAD ends it */
 	bool is_halted;
+	bool is_quiescing; /* R9: seals nothing any more ... */
+	bool is_quiet;     /* ... and has nothing unacknowledged: told */
+	bool holds_output; /* mode strict */
 	uint64_t ready_ns;
 	uint64_t exit_ns;
 	uint64_t led_generation;
@@ -135,7 +138,7 @@ enum item_type {
 struct word {
 	enum tandem_control_type type, answers;
 	enum tandem_control_kind kind;
-	bool is_pair, has_session, has_copy;
+	bool is_pair, has_session, has_copy, holds_output;
 	uint32_t process_id;
 	uint64_t incarnation, peer_incarnation, generation, epoch, heard_age_ns;
 };

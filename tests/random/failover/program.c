@@ -10,7 +10,8 @@
 bool program_leads_openly(const struct program *program)
 {
 	return program->process.is_alive && program->is_led && !program->is_halted &&
-	       !program->is_pair && !program->is_gated && !program->is_holding;
+	       !program->is_pair && !program->is_gated && !program->is_holding &&
+	       !program->holds_output;
 }
 
 /* ---- to the controller ---- */
@@ -64,6 +65,7 @@ static void capture_copy(struct cluster *cluster, struct program *program)
 void program_lose_session(struct program *program)
 {
 	program->is_holding = false;
+	program->is_quiet = false;
 	program->copy_ns = CLUSTER_NEVER_NS;
 }
 
@@ -79,6 +81,23 @@ static uint32_t next_epoch(struct cluster *cluster, uint32_t parent)
 	return epoch;
 }
 
+static bool has_copy(const struct program *program)
+{
+	return program->process.session != 0 &&
+	       program->process.session_peer == program->copy_incarnation;
+}
+
+/* R9: nothing is unacknowledged, and nothing more leaves. */
+static void tell_quiet(struct cluster *cluster, struct program *program)
+{
+	if (!program->is_quiescing || program->is_quiet || program->pending != 0 ||
+	    !program->is_pair || program->is_halted || !has_copy(program))
+		return;
+	program->is_quiet = true;
+	planes_say(cluster, &program->process, TANDEM_EVENT_QUIESCED,
+	           &(struct word){.generation = program->led_generation});
+}
+
 /* R1: what was sealed is released by an acknowledgement of the generation that is led. */
 static void release(struct cluster *cluster, struct program *program, uint32_t memory)
 {
@@ -87,12 +106,7 @@ static void release(struct cluster *cluster, struct program *program, uint32_t m
 		return;
 	program->pending = 0;
 	judge_publish(cluster, program, memory);
-}
-
-static bool has_copy(const struct program *program)
-{
-	return program->process.session != 0 &&
-	       program->process.session_peer == program->copy_incarnation;
+	tell_quiet(cluster, program);
 }
 
 static void seal(struct cluster *cluster, struct program *program)
@@ -111,7 +125,7 @@ static void write_once(struct cluster *cluster, struct program *program)
 	if (program_leads_openly(program) ||
 	    (cluster->bug == BUG_R4_SOLO_WITHOUT_REGISTER && program->process.session == 0))
 		judge_publish(cluster, program, program->memory);
-	else if (program->is_pair && has_copy(program))
+	else if (program->is_pair && has_copy(program) && !program->is_quiescing)
 		seal(cluster, program);
 }
 
@@ -180,6 +194,8 @@ static void lead(struct cluster *cluster, struct program *program, const struct 
 		program->write_ns = program->connect_ns = cluster->now_ns;
 	program->is_led = true;
 	program->is_gated = program->is_holding = false;
+	program->is_quiescing = program->is_quiet = false;
+	program->holds_output = word->holds_output;
 	program->led_generation = word->generation;
 	program->copy_incarnation = word->peer_incarnation;
 	program->is_pair = word->is_pair;
@@ -200,6 +216,10 @@ void program_obey(struct cluster *cluster, struct program *program, const struct
 		sessions_drop(cluster, &program->process);
 	if (word->type == TANDEM_CONTROL_LEAD && !program->is_halted)
 		lead(cluster, program, word);
+	if (word->type == TANDEM_CONTROL_QUIESCE) {
+		program->is_quiescing = true;
+		tell_quiet(cluster, program);
+	}
 }
 
 static void be_welcome(struct cluster *cluster, struct program *program,

@@ -6,6 +6,7 @@
 #include <tandem/clock.h>
 
 #include "cluster.h"
+#include "core/rules.h"
 
 #define MS TANDEM_NS_PER_MS
 

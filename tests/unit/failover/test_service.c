@@ -249,7 +249,7 @@ Test(service, the_operator_is_told_why_not)
 	expect_refused("{\"command\":\"force-primary\",\"pair\":\"kv\"}", "accept_data_loss");
 	expect_refused("{\"command\":\"maintenance\",\"pair\":\"kv\"}", "on");
 	expect_refused("{\"command\":\"maintenance\",\"pair\":\"kv\",\"on\":false}", "not in");
-	expect_refused("{\"command\":\"fence-ack\",\"pair\":\"kv\"}", "no fence");
+	expect_refused("{\"command\":\"fence-ack\",\"pair\":\"kv\"}", "no fencing");
 	expect_refused("hello", "JSON");
 }
 
