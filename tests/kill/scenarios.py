@@ -5,6 +5,7 @@ from kill.heartbeat_cut import HeartbeatCut
 from kill.ocf_tester import OcfTester
 from kill.pacemaker import Pacemaker
 from kill.pacemaker_links import PacemakerLinks
+from kill.pacemaker_stale import PacemakerStale
 from kill.partition import Partition
 from kill.rail_loss import RailLoss
 from kill.secondary_kill import SecondaryKill
@@ -12,5 +13,5 @@ from kill.secondary_kill import SecondaryKill
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (SecondaryKill, HeartbeatCut, Partition, RailLoss, Pacemaker,
-                     PacemakerLinks, OcfTester, Chaos)
+                     PacemakerLinks, PacemakerStale, OcfTester, Chaos)
 }
