@@ -174,11 +174,13 @@ static void beat_once(struct cluster *cluster, unsigned node,
 static void beat(struct cluster *cluster, unsigned node)
 {
 	struct node *where = &cluster->nodes[node];
+	where->beat_ns = cluster->now_ns + where->config.pair.heartbeat_interval_ns;
+	if (where->deaf_since_ns != 0)
+		return;
 	struct tandem_heartbeat heartbeat = {.instance = where->filter.local_instance,
 	                                     .echo_instance = where->filter.instance,
 	                                     .sequence = ++where->sequence};
 	tandem_machine_statement(&where->machine, cluster->now_ns, &heartbeat.statement);
-	where->beat_ns = cluster->now_ns + where->config.pair.heartbeat_interval_ns;
 	for (unsigned link = 0; link < CLUSTER_LINKS; link++) {
 		heartbeat.link = (uint8_t)link;
 		if (cluster->beats_are_cut[node][link])
@@ -262,6 +264,9 @@ void cluster_feed(struct cluster *cluster, unsigned node, struct tandem_event *e
 	struct node *where = &cluster->nodes[node];
 	event->now_ns = cluster->now_ns;
 	event->wall_ns = cluster->now_ns;
+	event->deaf_ns = where->deaf_since_ns != 0 ? cluster->now_ns - where->deaf_since_ns
+	                                           : where->deaf_ended_ns;
+	where->deaf_ended_ns = 0;
 	if (cluster->trace_level >= TRACE_EVENTS)
 		cluster_trace(cluster, TRACE_EVENTS, "%s %s hears %s\n", where->name,
 		              tandem_state_name(where->machine.state),
@@ -317,6 +322,7 @@ void cluster_start_controller(struct cluster *cluster, unsigned node)
 	where->controller_is_alive = true;
 	where->tick_ns = where->beat_ns = cluster->now_ns;
 	where->sequence = 0;
+	where->deaf_since_ns = where->deaf_ended_ns = 0;
 	where->waiting_count = 0;
 	where->filter = (struct tandem_heartbeat_filter){
 	        .local_instance = tandem_random_next(&cluster->random) | 1};
@@ -397,6 +403,14 @@ void cluster_stop_node(struct cluster *cluster, unsigned node, bool is_stopped)
 	}
 }
 
+void cluster_deafen(struct cluster *cluster, unsigned node, bool is_deaf)
+{
+	struct node *where = &cluster->nodes[node];
+	if (!is_deaf && where->deaf_since_ns != 0)
+		where->deaf_ended_ns = cluster->now_ns - where->deaf_since_ns;
+	where->deaf_since_ns = is_deaf ? cluster->now_ns : 0;
+}
+
 void cluster_cut_data(struct cluster *cluster, bool is_cut)
 {
 	cluster->data_is_cut[0] = cluster->data_is_cut[1] = is_cut;
@@ -432,6 +446,8 @@ static bool must_wait(struct cluster *cluster, const struct item *item)
 {
 	const struct node *where = &cluster->nodes[item->node];
 	const struct process *process = NULL;
+	if (item->type == ITEM_HEARTBEAT && where->controller_is_alive && where->deaf_since_ns != 0)
+		return true;
 	if (item->type == ITEM_TO_CONTROLLER || item->type == ITEM_HEARTBEAT ||
 	    item->type == ITEM_ANSWER)
 		return where->controller_is_alive && where->controller_is_stopped;

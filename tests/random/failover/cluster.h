@@ -100,6 +100,8 @@ struct node {
 	char name[TANDEM_NAME_BYTES];
 	bool controller_is_alive;
 	bool controller_is_stopped;
+	uint64_t deaf_since_ns; /* its heartbeats' thread does not get to run, 0: it does */
+	uint64_t deaf_ended_ns; /* how long it did not, until the machine is told */
 	bool arbiter_is_cut;
 	uint64_t beat_ns;
 	uint64_t tick_ns;
@@ -249,6 +251,8 @@ void cluster_kill_node(struct cluster *cluster, unsigned node);
 void cluster_power_off(struct cluster *cluster, unsigned node);
 /* SIGSTOP and SIGCONT. */
 void cluster_stop_node(struct cluster *cluster, unsigned node, bool is_stopped);
+/* The heartbeats' thread of a node does not get to run: its own are not sent, the peer's wait. */
+void cluster_deafen(struct cluster *cluster, unsigned node, bool is_deaf);
 void cluster_cut_data(struct cluster *cluster, bool is_cut);
 void cluster_cut_beats(struct cluster *cluster, bool is_cut);
 

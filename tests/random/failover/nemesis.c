@@ -66,6 +66,12 @@ static void stop_controller(struct cluster *cluster, struct node *node)
 	node->controller_is_stopped = node->controller_is_alive;
 }
 
+static void deafen(struct cluster *cluster, struct node *node)
+{
+	if (node->controller_is_alive)
+		cluster_deafen(cluster, index_of(cluster, node), true);
+}
+
 static void stop_standby(struct cluster *cluster, struct node *node)
 {
 	(void)cluster;
@@ -153,6 +159,7 @@ static const struct fault faults[] = {
         {"its controller dies", kill_controller},
         {"all of it stops", stop_node},
         {"its controller stops", stop_controller},
+        {"its heartbeats' thread does not run", deafen},
         {"its programs stop", stop_programs},
         {"its standby stops", stop_standby},
         {"data cut", cut_data},
@@ -216,6 +223,7 @@ void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
 static void resume(struct cluster *cluster, unsigned node)
 {
 	cluster_stop_node(cluster, node, false);
+	cluster_deafen(cluster, node, false);
 	cluster->nodes[node].arbiter_is_cut = false;
 	cluster_start_controller(cluster, node);
 	cluster_start_standby(cluster, node);

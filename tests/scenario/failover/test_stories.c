@@ -295,6 +295,44 @@ Test(stories, the_damper_holds_after_too_many_take_overs)
 	             "3010 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
 }
 
+/* Whoever did not listen cannot know that nobody spoke. */
+Test(stories, a_node_that_does_not_listen_accuses_nobody)
+{
+	begin_paired();
+	cluster_cut_data(&story, true);
+	cluster_deafen(&story, 1, true);
+	cluster_run(&story, 500 * MS);
+	cluster_deafen(&story, 1, false);
+	cluster_cut_data(&story, false);
+	cluster_run(&story, 20 * MS);
+	expect_trace("2100 b alarm: this node was not scheduled for half a h\n"
+	             "2184 a alarm: heartbeats are silent on every link alth\n"
+	             "2200 a PRIMARY_PAIR -> GATED: the peer is silent on every link and on the "
+	             "session\n"
+	             "2200 a GATED: the copy is lost: asking to go on alone\n"
+	             "2200 a alarm over: heartbeats are silent on every link alth\n"
+	             "2200 a GATED -> PRIMARY_SOLO: the register says SOLO\n"
+	             "2500 b SECONDARY -> JOINING: this standby no longer holds the copy of the "
+	             "register\n");
+}
+
+Test(stories, a_node_that_listens_again_accuses_a_window_later)
+{
+	begin_paired();
+	cluster_deafen(&story, 1, true);
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY);
+	cluster_deafen(&story, 1, false);
+	cluster_run(&story, 500 * MS);
+	expect_trace("2100 b alarm: this node was not scheduled for half a h\n"
+	             "3200 b SECONDARY: the primary is lost: asking to take over\n"
+	             "3200 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	             "3200 b TAKING_OVER: fencing the old primary\n"
+	             "3200 b TAKING_OVER: fenced: starting the program\n"
+	             "3210 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
+}
+
 /* Deadlines that contradict each other are a reason to ask the operator, not to guess. */
 Test(stories, timers_that_differ_leave_the_take_over_to_the_operator)
 {
