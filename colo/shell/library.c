@@ -360,28 +360,41 @@ static int open_stats(struct tandem *tandem, struct tandem_error *reterr_error)
 	return 0;
 }
 
+static struct timespec time_of(uint64_t at_ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(at_ns / TANDEM_NS_PER_S),
+	                         .tv_nsec = (long)(at_ns % TANDEM_NS_PER_S)};
+}
+
+static bool leads_or_never_will(struct tandem *tandem)
+{
+	struct tandem_engine *engine = &tandem->engine;
+
+	return atomic_load(&engine->is_halted) ||
+	       (atomic_load(&tandem->is_leading) && engine->core.generation != 0);
+}
+
+/* The engine wakes it for a new generation and for a HALT. */
 static int wait_lead(struct tandem *tandem, struct tandem_error *reterr_error)
 {
-	uint64_t deadline_ns = tandem_clock_now_ns() + tandem->start_timeout_ns;
-	struct tandem_news news;
+	struct tandem_engine *engine = &tandem->engine;
+	const struct timespec deadline = time_of(tandem_clock_now_ns() + tandem->start_timeout_ns);
+	int code = 0, waited = 0;
 
-	for (;;) {
-		int code = tandem_wait_released(tandem, UINT64_MAX, 20 * TANDEM_NS_PER_MS);
-
-		tandem_poll(tandem, &news);
-		if (news.is_halted || code == TANDEM_E_NOT_LEADER)
-			return tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_start",
-			                        "%s", tandem->halt_reason);
-		if (atomic_load(&tandem->is_leading) && news.generation != 0)
-			return 0;
-		if (tandem_clock_now_ns() >= deadline_ns)
-			return tandem_error_set(
-			        reterr_error, TANDEM_E_TIMEOUT, "tandem_start",
-			        "the controller has not let this program lead within %llu ms; "
-			        "`tandemctl "
-			        "status` says what it waits for",
-			        (unsigned long long)(tandem->start_timeout_ns / TANDEM_NS_PER_MS));
-	}
+	pthread_mutex_lock(&engine->lock);
+	while (!leads_or_never_will(tandem) && waited == 0)
+		waited = pthread_cond_timedwait(&engine->changed, &engine->lock, &deadline);
+	if (atomic_load(&engine->is_halted))
+		code = tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_start", "%s",
+		                        tandem->halt_reason);
+	else if (!leads_or_never_will(tandem))
+		code = tandem_error_set(
+		        reterr_error, TANDEM_E_TIMEOUT, "tandem_start",
+		        "the controller has not let this program lead within %llu ms; `tandemctl "
+		        "status` says what it waits for",
+		        (unsigned long long)(tandem->start_timeout_ns / TANDEM_NS_PER_MS));
+	pthread_mutex_unlock(&engine->lock);
+	return code;
 }
 
 static int start_engine(struct tandem *tandem, struct tandem_error *reterr_error)
@@ -498,9 +511,7 @@ int tandem_event_fd(const struct tandem *tandem)
 int tandem_wait_released(struct tandem *tandem, uint64_t ticket, uint64_t timeout_ns)
 {
 	struct tandem_engine *engine = &tandem->engine;
-	uint64_t deadline_ns = tandem_clock_now_ns() + timeout_ns;
-	struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / TANDEM_NS_PER_S),
-	                            .tv_nsec = (long)(deadline_ns % TANDEM_NS_PER_S)};
+	const struct timespec deadline = time_of(tandem_clock_now_ns() + timeout_ns);
 	int code = 0, waited = 0;
 
 	pthread_mutex_lock(&engine->lock);
