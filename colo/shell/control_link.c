@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <tandem/clock.h>
+#include <tandem/life.h>
 #include <tandem/memory.h>
 
 #define REATTACH_INTERVAL_NS (200 * TANDEM_NS_PER_MS)
@@ -202,6 +203,8 @@ static void *run_link(void *argument)
 	struct tandem_control_link *link = argument;
 	uint64_t report_at_ns = 0, attach_at_ns = 0;
 
+	if (link->callbacks.life != NULL)
+		tandem_life_begin(link->callbacks.life);
 	while (!atomic_load(&link->is_ending)) {
 		uint64_t now_ns = tandem_clock_now_ns();
 
@@ -219,6 +222,8 @@ static void *run_link(void *argument)
 		if (link->fd >= 0)
 			read_orders(link);
 	}
+	if (link->callbacks.life != NULL)
+		tandem_life_end(link->callbacks.life);
 	return NULL;
 }
 

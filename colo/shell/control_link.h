@@ -1,6 +1,7 @@
 #ifndef TANDEM_CONTROL_LINK_H
 #define TANDEM_CONTROL_LINK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ struct tandem_control_callbacks {
 	void (*on_attached)(
 	        void *argument); /* attached again: repeat what the controller must know */
 	void *argument;
+	/* Others learn from it at once when the link's thread ends (tandem/life.h); NULL: nobody
+	 * asks. It stays as long as the link. */
+	_Atomic uint32_t *life;
 };
 
 /* Connects and attaches; waits for WELCOME until `timeout_ns` from now. `attach` is copied and sent

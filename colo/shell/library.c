@@ -445,6 +445,8 @@ int tandem_start(struct tandem *tandem, struct tandem_error *reterr_error)
 		code = start_engine(tandem, reterr_error);
 	if (code < 0)
 		return code;
+	/* [L12] */
+	callbacks.life = &tandem->engine.stats->life;
 	tandem->is_started = true;
 	code = tandem_control_link_start(tandem->engine.link, &callbacks,
 	                                 tandem->engine.settings.report_interval_ns, reterr_error);

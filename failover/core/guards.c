@@ -462,15 +462,17 @@ static bool peer_program_is_gone(const struct tandem_machine *machine, uint64_t 
 	uint64_t owner = record_of(machine)->owner_incarnation;
 	if (!tandem_machine_peer_is_heard(machine, now_ns))
 		return false;
-	if (program->dead_incarnation == owner)
-		return true;
 	if (program->status == TANDEM_PLANE_ABSENT)
 		return machine->peer.is_settled;
 	return program->incarnation != owner || program->status == TANDEM_PLANE_SILENT;
 }
 
+/* Whatever of the session of a program that has ended still arrives was sent before. */
 bool tandem_machine_primary_is_lost(const struct tandem_machine *machine, uint64_t now_ns)
 {
+	if (peer_certifies_end(machine, &machine->peer.program,
+	                       record_of(machine)->owner_incarnation, now_ns))
+		return true;
 	return !tandem_machine_session_is_fresh(machine, &machine->standby, now_ns) &&
 	       (tandem_detector_is_silent(&machine->detector, now_ns) ||
 	        peer_program_is_gone(machine, now_ns));

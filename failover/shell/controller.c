@@ -73,6 +73,8 @@ static int open_all(struct tandem_controller *controller,
 	if (status == 0)
 		status = tandem_links_open(controller, options, reterr_error);
 	if (status == 0)
+		status = tandem_watch_open_vigil(controller, reterr_error);
+	if (status == 0)
 		status = tandem_planes_open(controller, reterr_error);
 	if (status == 0)
 		status = tandem_admin_open(controller, reterr_error);
@@ -110,6 +112,7 @@ void tandem_controller_free(struct tandem_controller *controller)
 	tandem_admin_close(controller);
 	tandem_planes_close(controller);
 	tandem_links_close(controller);
+	tandem_vigil_free(controller->vigil);
 	for (size_t i = 0; i < controller->pair_count; i++)
 		tandem_pair_close(&controller->pairs[i]);
 	tandem_memory_free(controller->pairs);

@@ -202,6 +202,8 @@ static void take_packet(struct tandem_connection *connection, const uint8_t *byt
 	if (type == TANDEM_EVENT_COPIED)
 		TANDEM_FAILPOINT("copied");
 	tandem_pair_feed(pair, &event);
+	if (type == TANDEM_EVENT_READY && message.kind == TANDEM_CONTROL_KIND_PROGRAM)
+		tandem_watch_ready(pair, message.incarnation);
 	tell_lost_session(pair, &message);
 	tell_report(pair, &message);
 }

@@ -12,6 +12,7 @@
 #include "core/machine.h"
 #include "shell/arbiter.h"
 #include "shell/history.h"
+#include "shell/vigil.h"
 
 /* The parts of the service of one node. One loop thread owns all of it but the heartbeat sockets,
  * which the detector's thread has (pulse.h): the loop tells it what to say. */
@@ -65,6 +66,7 @@ struct tandem_controller {
 	struct tandem_pair *pairs;
 	size_t pair_count;
 	struct tandem_pulse *pulse;
+	struct tandem_vigil *vigil;
 	struct event *news; /* of the pulse */
 	char real_time_refusal[TANDEM_CONTROLLER_REFUSAL_BYTES];
 	uint64_t stray_told_count;
@@ -131,6 +133,11 @@ void tandem_planes_drop(struct tandem_controller *controller, uint64_t connectio
 void tandem_watch_add(struct tandem_pair *pair, enum tandem_control_kind kind, uint64_t incarnation,
                       int pidfd);
 void tandem_watch_close(struct tandem_pair *pair);
+/* Programs whose end is noticed before their processes are gone. */
+TANDEM_MUST_CHECK int tandem_watch_open_vigil(struct tandem_controller *controller,
+                                              struct tandem_error *reterr_error);
+/* The pair's program is ready: its stats page is there. */
+void tandem_watch_ready(struct tandem_pair *pair, uint64_t incarnation);
 
 /* admin.c: the operator's socket. */
 TANDEM_MUST_CHECK int tandem_admin_open(struct tandem_controller *controller,

@@ -1,5 +1,7 @@
 #include "shell/service.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void release(struct tandem_watch *watch)
@@ -66,4 +68,41 @@ void tandem_watch_close(struct tandem_pair *pair)
 		if (pair->watches[i].pair)
 			release(&pair->watches[i]);
 	}
+}
+
+static struct tandem_watch *find_program(struct tandem_pair *pair, uint64_t incarnation)
+{
+	for (size_t i = 0; i < TANDEM_WATCHES_MAX; i++) {
+		struct tandem_watch *watch = &pair->watches[i];
+		if (watch->pair && watch->kind == TANDEM_CONTROL_KIND_PROGRAM &&
+		    watch->incarnation == incarnation)
+			return watch;
+	}
+	return NULL;
+}
+
+/* [L12]: a thread of the library is gone, and as a rule the whole process is on its way out, which
+ * takes its time when there is much memory. To be killed makes it certain: from here on none of its
+ * threads goes on, so its end may be told now. Where that is not allowed its pidfd will tell. */
+static void on_early_end(void *context, size_t index, uint64_t incarnation)
+{
+	struct tandem_controller *controller = context;
+	struct tandem_watch *watch = find_program(&controller->pairs[index], incarnation);
+	if (!watch || syscall(SYS_pidfd_send_signal, watch->pidfd, SIGKILL, NULL, 0) != 0)
+		return;
+	on_end(watch->pidfd, EV_READ, watch);
+}
+
+int tandem_watch_open_vigil(struct tandem_controller *controller, struct tandem_error *reterr_error)
+{
+	return tandem_vigil_new(controller->base, controller->pair_count, on_early_end, controller,
+	                        &controller->vigil, reterr_error);
+}
+
+void tandem_watch_ready(struct tandem_pair *pair, uint64_t incarnation)
+{
+	struct tandem_controller *controller = pair->controller;
+	tandem_vigil_watch(controller->vigil, (size_t)(pair - controller->pairs),
+	                   controller->options.run_directory, pair->machine.config.pair.name,
+	                   incarnation);
 }

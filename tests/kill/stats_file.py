@@ -15,6 +15,7 @@ CHANNEL_STATES = ("down", "joining", "up", "lost")
 _CHANNELS = 16
 _HISTOGRAM_STEPS = 32
 _HISTOGRAM = struct.Struct("<QQQ%dI" % (_HISTOGRAM_STEPS * 40))
+_LIFE = struct.Struct("<I4x")
 _HISTOGRAM_NAMES = ("pause", "scan", "push", "commit", "apply")
 
 Stats = namedtuple(
@@ -69,7 +70,7 @@ def _channel(data, index):
 def parse(data):
     """The Stats; None when the bytes are of another layout or not all there."""
     first_histogram = _FORMAT.size + _CHANNELS * _CHANNEL.size
-    if len(data) < first_histogram + len(_HISTOGRAM_NAMES) * _HISTOGRAM.size:
+    if len(data) < first_histogram + len(_HISTOGRAM_NAMES) * _HISTOGRAM.size + _LIFE.size:
         return None
     magic, incarnation, process_id, phase, is_pair, channels, *rest = _FORMAT.unpack_from(data)
     if magic != _MAGIC or phase >= len(PHASES):

@@ -71,6 +71,7 @@ struct tandem_stats {
 	struct tandem_histogram push_ns;
 	struct tandem_histogram commit_ns; /* sealed to COMMITTED */
 	struct tandem_histogram apply_ns;  /* as the secondary measured it */
+	_Atomic uint32_t life;             /* of the engine's process (tandem/life.h) */
 };
 
 const char *tandem_phase_name(enum tandem_phase phase);

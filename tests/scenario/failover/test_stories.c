@@ -57,6 +57,24 @@ Test(stories, primary_program_dies_alone)
 	             "full copy\n");
 }
 
+/* The end is noticed while its memory is taken back: its sockets are still open. */
+Test(stories, a_program_that_ends_is_replaced_although_its_session_is_fresh)
+{
+	begin_paired();
+	struct tandem_event ended = {
+	        .type = TANDEM_EVENT_ENDED,
+	        .message = {.kind = TANDEM_CONTROL_KIND_PROGRAM,
+	                    .incarnation = story.nodes[0].machine.program.incarnation}};
+	cluster_feed(&story, 0, &ended);
+	cr_expect(story.nodes[1].machine.standby.has_session);
+	cluster_run(&story, 15 * MS);
+	expect_trace("2000 a PRIMARY_PAIR -> JOINING: the leading program is gone\n"
+	             "2000 b SECONDARY: the primary is lost: asking to take over\n"
+	             "2000 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	             "2000 b TAKING_OVER: fencing the old primary\n"
+	             "2000 b TAKING_OVER: fenced: starting the program\n");
+}
+
 Test(stories, secondary_dies_and_comes_back)
 {
 	begin_paired();
