@@ -127,7 +127,8 @@ static void attach(struct tandem_connection *connection,
 	event_del(connection->deadline);
 	tandem_pair_feed(pair, &event);
 	if (pidfd >= 0 && !pair->was_refused)
-		tandem_watch_add(pair, message->kind, message->incarnation, pidfd);
+		tandem_watch_add(pair, message->kind, message->incarnation, message->process_id,
+		                 pidfd);
 	else if (pidfd >= 0)
 		close(pidfd);
 }

@@ -26,6 +26,7 @@ struct tandem_watch {
 	struct tandem_pair *pair; /* NULL: free */
 	enum tandem_control_kind kind;
 	uint64_t incarnation;
+	uint32_t process_id;
 	int pidfd;
 	struct event *event;
 };
@@ -130,8 +131,9 @@ void tandem_planes_send(struct tandem_pair *pair, uint64_t connection,
 void tandem_planes_drop(struct tandem_controller *controller, uint64_t connection);
 
 /* watch.c: process ends. */
+/* A process that attaches under another incarnation has left its last one. Takes the pidfd. */
 void tandem_watch_add(struct tandem_pair *pair, enum tandem_control_kind kind, uint64_t incarnation,
-                      int pidfd);
+                      uint32_t process_id, int pidfd);
 void tandem_watch_close(struct tandem_pair *pair);
 /* Programs whose end is noticed before their processes are gone. */
 TANDEM_MUST_CHECK int tandem_watch_open_vigil(struct tandem_controller *controller,

@@ -1,5 +1,6 @@
 #include "shell/service.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,6 +36,25 @@ static struct tandem_watch *find_place(struct tandem_pair *pair)
 	return NULL;
 }
 
+static bool has_ended(const struct tandem_watch *watch)
+{
+	struct pollfd ended = {.fd = watch->pidfd, .events = POLLIN};
+	return poll(&ended, 1, 0) > 0;
+}
+
+/* Each life of a standby is another incarnation of one process, which would fill all places. The
+ * end of an earlier process of the same number is still to be told. */
+static void leave_last_life(struct tandem_pair *pair, enum tandem_control_kind kind,
+                            uint32_t process_id)
+{
+	for (size_t i = 0; i < TANDEM_WATCHES_MAX; i++) {
+		struct tandem_watch *watch = &pair->watches[i];
+		if (watch->pair && watch->kind == kind && watch->process_id == process_id &&
+		    !has_ended(watch))
+			release(watch);
+	}
+}
+
 static bool is_watched(const struct tandem_pair *pair, enum tandem_control_kind kind,
                        uint64_t incarnation)
 {
@@ -47,16 +67,22 @@ static bool is_watched(const struct tandem_pair *pair, enum tandem_control_kind 
 }
 
 void tandem_watch_add(struct tandem_pair *pair, enum tandem_control_kind kind, uint64_t incarnation,
-                      int pidfd)
+                      uint32_t process_id, int pidfd)
 {
+	bool is_known = is_watched(pair, kind, incarnation);
+	if (!is_known)
+		leave_last_life(pair, kind, process_id);
 	struct tandem_watch *watch = find_place(pair);
 	/* Without a place the end of the connection is all that is noticed. */
-	if (!watch || is_watched(pair, kind, incarnation)) {
+	if (!watch || is_known) {
 		close(pidfd);
 		return;
 	}
-	*watch = (struct tandem_watch){
-	        .pair = pair, .kind = kind, .incarnation = incarnation, .pidfd = pidfd};
+	*watch = (struct tandem_watch){.pair = pair,
+	                               .kind = kind,
+	                               .incarnation = incarnation,
+	                               .process_id = process_id,
+	                               .pidfd = pidfd};
 	watch->event = event_new(pair->controller->base, pidfd, EV_READ, on_end, watch);
 	if (!watch->event || event_add(watch->event, NULL) != 0)
 		release(watch);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "bed.h"
+#include "shell/service.h"
 
 /* The whole service over real sockets: what the simulated cluster cannot show. */
 TestSuite(service, .init = bed_begin, .fini = bed_end);
@@ -113,6 +114,29 @@ Test(service, starts_pairs_and_takes_over)
 	cr_expect(!order->is_pair);
 	bed_wait_state(1, "PRIMARY_SOLO");
 	expect_failover_told();
+}
+
+static unsigned pidfd_count(void)
+{
+	unsigned count = 0;
+	for (int fd = 0; fd < 1024; fd++) {
+		char path[32], target[64] = "";
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) > 0)
+			count += strstr(target, "pidfd") != NULL;
+	}
+	return count;
+}
+
+/* Each promotion, and each loss of a copy, begins another life of the standby in one process. */
+Test(service, the_end_of_a_process_is_watched_however_many_lives_it_has_had)
+{
+	for (uint64_t life = 1; life <= 3 * TANDEM_WATCHES_MAX; life++) {
+		struct bed_plane *plane = bed_attach(0, TANDEM_CONTROL_KIND_STANDBY, life);
+		bed_wait(plane, TANDEM_CONTROL_WELCOME);
+		cr_expect_eq(pidfd_count(), 1);
+		bed_hang_up(plane);
+	}
 }
 
 Test(service, a_restarted_controller_goes_on_with_the_pair)
