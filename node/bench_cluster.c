@@ -129,7 +129,7 @@ static void write_node(FILE *file, const struct tandem_bench_cluster *cluster, u
 	fprintf(file,
 	        "  { name = \"%s\"; address = \"%s\"; port = %u;\n"
 	        "    heartbeat = ( { address = \"%s\"; port = %u; } );\n"
-	        "    run_directory = \"%s\"; image_directory = \"%s/%s\"; }%s\n",
+	        "    run_directory = \"%s\"; image_directory = \"%s/images-%s\"; }%s\n",
 	        node->name, node->address, PORT_DATA, node->address, PORT_HEARTBEAT,
 	        node->run_directory, cluster->image_directory, node->name,
 	        index + 1 < TANDEM_BENCH_NODES ? "," : "");
@@ -185,8 +185,9 @@ static void choose_addresses(struct tandem_bench_cluster *cluster)
 		node->program_fd = -1;
 		snprintf(node->address, sizeof node->address, "127.%u.%u.%u",
 		         1 + (unsigned)(random % 254), 1 + (unsigned)(random / 256 % 254), i + 1);
-		snprintf(node->run_directory, sizeof node->run_directory, "%.60s/%s",
-		         cluster->directory, node->name);
+		/* As /run is: on a file system in memory. */
+		snprintf(node->run_directory, sizeof node->run_directory, "%.48s/run-%s",
+		         cluster->image_directory, node->name);
 		node->server.sin_family = AF_INET;
 		node->server.sin_port = htons(PORT_SERVER);
 		inet_pton(AF_INET, node->address, &node->server.sin_addr);
