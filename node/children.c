@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <tandem/clock.h>
+#include <tandem/stats_page.h>
 
 extern char **environ;
 
@@ -25,6 +26,9 @@ struct child {
 	pid_t process;                  /* 0: waits for its next try */
 	uint64_t retry_at_ns;
 	uint64_t retry_until_ns;
+	uint64_t incarnation;
+	char pair[TANDEM_NAME_BYTES];
+	char run_directory[VARIABLE_BYTES];
 	char command[COMMAND_BYTES];
 	char variables[VARIABLES_MAX][VARIABLE_BYTES];
 };
@@ -50,6 +54,9 @@ static void fill_variables(struct child *child, const struct tandem_child_option
 	snprintf(variables[7], VARIABLE_BYTES, "TANDEM_BIN_DIR=%s", options->bin_directory);
 	snprintf(variables[8], VARIABLE_BYTES, "TANDEM_NODE=%s", options->node);
 	snprintf(child->command, sizeof child->command, "%s", options->command);
+	snprintf(child->pair, sizeof child->pair, "%s", activation->pair);
+	snprintf(child->run_directory, sizeof child->run_directory, "%s", options->run_directory);
+	child->incarnation = activation->incarnation;
 }
 
 /* The variables, and what tandemd itself was given but its own TANDEM_ ones. */
@@ -124,12 +131,15 @@ int tandem_children_start(const struct tandem_child_options *options,
 	return 0;
 }
 
+/* One that has led is gone with its memory: another start would only be refused. */
 static bool may_retry(const struct child *child, int status)
 {
 	bool is_failure = WIFSIGNALED(status) ||
 	                  (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != STATUS_HALTED);
 
-	return is_failure && tandem_clock_now_ns() + RETRY_INTERVAL_NS < child->retry_until_ns;
+	return is_failure &&
+	       !tandem_stats_has_led(child->run_directory, child->pair, child->incarnation) &&
+	       tandem_clock_now_ns() + RETRY_INTERVAL_NS < child->retry_until_ns;
 }
 
 /* A process that ended, or one that could not even be started until its time was over. */

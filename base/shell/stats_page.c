@@ -97,6 +97,16 @@ int tandem_stats_open(const char *directory, const char *pair,
 	return status;
 }
 
+bool tandem_stats_has_led(const char *directory, const char *pair, uint64_t incarnation)
+{
+	const struct tandem_stats *stats;
+	if (tandem_stats_open(directory, pair, &stats, NULL) < 0)
+		return false;
+	bool has_led = stats->incarnation == incarnation && atomic_load(&stats->generation) != 0;
+	tandem_stats_close(stats);
+	return has_led;
+}
+
 void tandem_stats_close(const struct tandem_stats *stats)
 {
 	/* munmap(2) takes a pointer to non-const even for a mapping that is read only. */

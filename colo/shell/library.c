@@ -84,13 +84,9 @@ static void choose_identity(struct tandem *tandem)
  */
 static int check_first_life(const struct tandem *tandem, struct tandem_error *reterr_error)
 {
-	const struct tandem_stats *stats;
-	bool has_led;
+	const bool has_led =
+	        tandem_stats_has_led(tandem->run_directory, tandem->pair, tandem->incarnation);
 
-	if (tandem_stats_open(tandem->run_directory, tandem->pair, &stats, NULL) < 0)
-		return 0;
-	has_led = stats->incarnation == tandem->incarnation && atomic_load(&stats->generation) != 0;
-	tandem_stats_close(stats);
 	return has_led ? tandem_error_set(
 	                         reterr_error, TANDEM_E_NOT_LEADER, "tandem_open",
 	                         "the program that was promoted as %016llx has led and ended; its "

@@ -2,6 +2,7 @@
 #define TANDEM_STATS_PAGE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <tandem/control.h>
@@ -87,6 +88,8 @@ TANDEM_MUST_CHECK int tandem_stats_create(const char *directory, const char *pai
 TANDEM_MUST_CHECK int tandem_stats_open(const char *directory, const char *pair,
                                         const struct tandem_stats **ret_stats,
                                         struct tandem_error *reterr_error);
+/* Whether the page that is there says that the program of this incarnation was let lead. */
+bool tandem_stats_has_led(const char *directory, const char *pair, uint64_t incarnation);
 void tandem_stats_close(const struct tandem_stats *stats); /* NULL is allowed */
 
 #endif

@@ -59,6 +59,19 @@ Test(stats_page, is_made_anew_and_the_old_map_stays_readable)
 	tandem_stats_close(seen);
 }
 
+Test(stats_page, says_who_has_led)
+{
+	struct tandem_stats *written = NULL;
+	cr_expect_not(tandem_stats_has_led(directory, "orders", 7));
+	cr_assert_eq(tandem_stats_create(directory, "orders", &written, NULL), 0);
+	written->incarnation = 7;
+	cr_expect_not(tandem_stats_has_led(directory, "orders", 7));
+	atomic_store(&written->generation, 1);
+	cr_expect(tandem_stats_has_led(directory, "orders", 7));
+	cr_expect_not(tandem_stats_has_led(directory, "orders", 8));
+	tandem_stats_close(written);
+}
+
 Test(stats_page, a_missing_one_is_a_system_error)
 {
 	const struct tandem_stats *seen = NULL;
