@@ -522,18 +522,16 @@ static bool lease_is_over(const struct tandem_machine *machine, uint64_t now_ns)
 	return now_ns >= machine->take_over.lease_end_ns;
 }
 
-/* The controller that won it is gone, or the standby attached anew meanwhile, and the standby it
- * was won with has not started a program: a record names the heir of one standby's copy, and a new
- * life of the standby is another one. */
+/* The controller that won it is gone, or left it for another state, and the standby it was won with
+ * has not started a program: a record names the heir of one standby's copy, and a new life of the
+ * standby is another one. */
 GUARD(take_over_is_interrupted)
 {
 	UNTIMED;
 	const struct tandem_record *record = record_of(machine);
 	const struct tandem_plane *standby = &machine->standby;
-	bool is_under_way = machine->take_over.decision == record->decision &&
-	                    machine->take_over.connection == standby->connection;
 	return owner_is_this_node(machine) && !record->is_pair && !tandem_machine_owns(machine) &&
-	       !is_under_way && standby->connection != 0 && standby->has_copy &&
+	       standby->connection != 0 && standby->has_copy &&
 	       record->owner_incarnation ==
 	               tandem_record_heir(standby->incarnation, record->decision);
 }

@@ -78,6 +78,24 @@ Test(interrupted, a_late_fence_is_as_good_as_one_in_time)
 	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO);
 }
 
+Test(interrupted, maintenance_between_does_not_make_it_forget)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	story.nodes[1].standby.process.is_stopped = true;
+	cluster_run(&story, 3000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_HALTED);
+	cluster_say(&story, 1, TANDEM_EVENT_MAINTENANCE_ON, 0);
+	story.nodes[1].standby.process.is_stopped = false;
+	cluster_run(&story, 100 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_MAINTENANCE);
+	cluster_say(&story, 1, TANDEM_EVENT_MAINTENANCE_OFF, 0);
+	cluster_run(&story, 200 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+}
+
 /* [L8]: COPIED went astray, and the session with it. */
 Test(interrupted, a_program_that_waits_for_nothing_is_told_again)
 {
