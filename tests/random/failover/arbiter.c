@@ -9,6 +9,7 @@
 #define MS      TANDEM_NS_PER_MS
 #define HANG_NS (2000 * MS)
 #define LATE_NS (3000 * MS)
+#define SLOW_NS (500 * MS)
 
 bool arbiter_registers_are_own(const struct cluster *cluster)
 {

@@ -507,6 +507,13 @@ static void give_back(struct cluster *cluster, uint32_t index)
 	cluster->free[cluster->free_count++] = index;
 }
 
+/* Who leads openly depends on programs and registers alone. */
+static bool may_open(enum item_type type)
+{
+	return type != ITEM_TO_CONTROLLER && type != ITEM_ANSWER && type != ITEM_HEARTBEAT &&
+	       type != ITEM_READ;
+}
+
 static void take_next(struct cluster *cluster)
 {
 	uint32_t index = pop(cluster);
@@ -516,7 +523,10 @@ static void take_next(struct cluster *cluster)
 		/* Its place may be used again while it is delivered. */
 		struct item copy = *item;
 		give_back(cluster, index);
+		cluster->event_count++;
 		deliver(cluster, &copy);
+		if (may_open(copy.type))
+			judge_step(cluster);
 	} else if (item->type == ITEM_HEARTBEAT && where->waiting_count >= BACKLOG_MAX) {
 		give_back(cluster, index);
 	} else {
@@ -525,8 +535,23 @@ static void take_next(struct cluster *cluster)
 	}
 }
 
+static uint32_t look_for_obstacles(struct cluster *cluster)
+{
+	uint32_t obstacles = 0;
+	for (unsigned node = 0; node < 2; node++) {
+		struct node *where = &cluster->nodes[node];
+		obstacles = obstacles << 2 | (uint32_t)where->controller_is_stopped << 1 |
+		            (uint32_t)cluster->data_is_cut[node];
+		for (unsigned i = 0; i < CLUSTER_PROCESSES; i++)
+			obstacles =
+			        obstacles << 1 | (uint32_t)cluster_process(where, i)->is_stopped;
+	}
+	return obstacles;
+}
+
 void cluster_wake(struct cluster *cluster)
 {
+	cluster->obstacles = look_for_obstacles(cluster);
 	for (size_t i = 0; i < cluster->waiting_count; i++)
 		push(cluster, cluster->waiting[i]);
 	cluster->waiting_count = 0;
@@ -569,30 +594,35 @@ static uint64_t next_due_ns(const struct cluster *cluster)
 
 static void step(struct cluster *cluster)
 {
-	cluster->event_count++;
 	if (cluster->due_count > 0 && cluster->due[0].due_ns <= cluster->now_ns) {
 		take_next(cluster);
 		return;
 	}
 	for (unsigned node = 0; node < 2; node++) {
-		if (controller_due_ns(&cluster->nodes[node]) <= cluster->now_ns)
+		if (controller_due_ns(&cluster->nodes[node]) <= cluster->now_ns) {
+			cluster->event_count++;
 			step_controller(cluster, node);
-		if (cluster->nodes[node].planes_due_ns <= cluster->now_ns)
+		}
+		if (cluster->nodes[node].planes_due_ns <= cluster->now_ns) {
+			cluster->event_count++;
 			planes_step(cluster, node);
+			judge_step(cluster);
+		}
 	}
 }
 
 void cluster_run(struct cluster *cluster, uint64_t duration_ns)
 {
 	uint64_t end_ns = cluster->now_ns + duration_ns;
-	cluster_wake(cluster);
+	if (look_for_obstacles(cluster) != cluster->obstacles)
+		cluster_wake(cluster);
+	planes_arm(cluster);
 	while (cluster->violation[0] == 0) {
 		uint64_t due_ns = next_due_ns(cluster);
 		if (due_ns > end_ns)
 			break;
 		cluster->now_ns = due_ns > cluster->now_ns ? due_ns : cluster->now_ns;
 		step(cluster);
-		judge_step(cluster);
 		if (cluster->event_count > EVENTS_MAX)
 			cluster_fail(cluster, "the simulation does not come to rest");
 	}

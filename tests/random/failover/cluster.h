@@ -86,6 +86,7 @@ struct standby {
 	struct process process;
 	bool has_copy;
 	bool is_fenced;
+	bool is_torn;                   /* epochs without the copy that they belong on */
 	uint64_t copy_owner;            /* whose epochs they are */
 	uint64_t activated_incarnation; /* 0: none */
 	uint64_t told_generation;
@@ -188,7 +189,7 @@ enum trace_level {
 };
 
 struct chaos { /* of 1000 */
-	unsigned loss, duplicate, doubt, fail, hang, order_failure, spike;
+	unsigned loss, duplicate, doubt, fail, hang, order_failure, spike, repeat, slow, words;
 	uint64_t delay_max_ns;
 };
 
@@ -212,6 +213,7 @@ struct cluster {
 	unsigned fault_count, publish_count, take_over_count, pair_count, solo_count, force_count;
 	unsigned word_count;
 	char violation[400]; /* "" while all is well */
+	uint32_t obstacles;  /* who is stopped and what is cut, when the waiting were last woken */
 	size_t due_count, waiting_count, free_count, used_count;
 	size_t trace_length;
 	/* From here on nothing is cleared for a new schedule but what cluster_init() names. */
@@ -311,7 +313,12 @@ struct letter *sessions_write(struct cluster *cluster, const struct process *pro
                               enum item_type type);
 
 /* program.c */
-bool program_leads_openly(const struct program *program);
+static inline bool program_leads_openly(const struct program *program)
+{
+	return program->process.is_alive && program->is_led && !program->is_halted &&
+	       !program->is_pair && !program->is_gated && !program->is_holding &&
+	       !program->holds_output;
+}
 void program_step(struct cluster *cluster, struct program *program);
 uint64_t program_due_ns(struct cluster *cluster, const struct program *program);
 void program_obey(struct cluster *cluster, struct program *program, const struct word *word);

@@ -72,7 +72,7 @@ void judge_publish(struct cluster *cluster, const struct program *program, uint3
 void judge_promotion(struct cluster *cluster, const struct standby *standby)
 {
 	const struct node *where = &cluster->nodes[standby->process.node];
-	if (!standby->has_copy)
+	if (!standby->has_copy || standby->is_torn)
 		cluster_fail(cluster, "node %s promotes a standby that holds no full copy",
 		             where->name);
 	if (cluster->is_rebasing)

@@ -198,24 +198,11 @@ static bool is_deciding(const struct cluster *cluster)
 		if (where->controller_is_alive &&
 		    (machine->view.cas_request != 0 || machine->view.in_doubt ||
 		     machine->state == TANDEM_STATE_GATED ||
+		     machine->state == TANDEM_STATE_HALTED ||
 		     machine->state == TANDEM_STATE_TAKING_OVER))
 			return true;
 	}
 	return false;
-}
-
-void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
-{
-	uint64_t end_ns = cluster->now_ns + duration_ns;
-	while (cluster->now_ns < end_ns && cluster->violation[0] == 0) {
-		cluster_run(cluster, AIM_NS);
-		if (!is_deciding(cluster) || cluster_draw(cluster, 20) != 0)
-			continue;
-		if (cluster_draw(cluster, 2) == 0)
-			inject(cluster, &aimed[cluster_draw(cluster, COUNT(aimed))]);
-		else
-			inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
-	}
 }
 
 /* ---- what ends ---- */
@@ -293,6 +280,38 @@ static void force(struct cluster *cluster, struct node *node)
 	say(cluster, node, TANDEM_EVENT_FORCE, 0);
 }
 
+/* An operator who speaks while something is under way. */
+static void interrupt(struct cluster *cluster)
+{
+	static const enum tandem_event_type words[] = {
+	        TANDEM_EVENT_FORCE, TANDEM_EVENT_FORCE,          TANDEM_EVENT_PROMOTE,
+	        TANDEM_EVENT_YANK,  TANDEM_EVENT_MAINTENANCE_ON, TANDEM_EVENT_MAINTENANCE_OFF};
+	struct node *node = pick(cluster);
+	enum tandem_event_type word = words[cluster_draw(cluster, COUNT(words))];
+	if (word == TANDEM_EVENT_FORCE)
+		force(cluster, node);
+	else if (word == TANDEM_EVENT_PROMOTE)
+		promote(cluster, node);
+	else
+		say(cluster, node, word, 0);
+}
+
+void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
+{
+	uint64_t end_ns = cluster->now_ns + duration_ns;
+	while (cluster->now_ns < end_ns && cluster->violation[0] == 0) {
+		cluster_run(cluster, AIM_NS);
+		if (!is_deciding(cluster) || cluster_draw(cluster, 20) != 0)
+			continue;
+		if (cluster_happens(cluster, cluster->chaos.words))
+			interrupt(cluster);
+		else if (cluster_draw(cluster, 2) == 0)
+			inject(cluster, &aimed[cluster_draw(cluster, COUNT(aimed))]);
+		else
+			inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
+	}
+}
+
 static void speak(struct cluster *cluster)
 {
 	struct node *node = pick(cluster);
@@ -321,17 +340,6 @@ static void speak(struct cluster *cluster)
 		say(cluster, node, TANDEM_EVENT_MAINTENANCE_OFF, 0);
 		break;
 	}
-}
-
-void nemesis_strike(struct cluster *cluster)
-{
-	uint64_t kind = cluster_draw(cluster, 16);
-	if (kind < 6)
-		inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
-	else if (kind < 14)
-		heal(cluster);
-	else
-		speak(cluster);
 }
 
 /* ---- a schedule ---- */
@@ -372,6 +380,9 @@ void nemesis_init(struct cluster *cluster)
 	        .hang = (unsigned)cluster_draw(cluster, 300),
 	        .order_failure = cluster_draw(cluster, 4) == 0 ? 200 : 0,
 	        .spike = cluster_draw(cluster, 2) == 0 ? 5 : 0,
+	        .repeat = cluster_draw(cluster, 2) == 0 ? 200 : 0,
+	        .slow = cluster_draw(cluster, 4) == 0 ? 500 : 50,
+	        .words = cluster_draw(cluster, 4) == 0 ? 500 : 100,
 	        .delay_max_ns = (1 + cluster_draw(cluster, 30)) * MS,
 	};
 }
@@ -461,6 +472,26 @@ static void step_in(struct cluster *cluster)
 	obey(cluster, "promote", promote);
 	if (is_stuck)
 		obey(cluster, "force-primary", force);
+}
+
+/* Nobody is left who may lead, and the operator does not wait for all to be healed. */
+static void despair(struct cluster *cluster)
+{
+	if (cluster->now_ns >= cluster->publish_ns + 1000 * MS && is_stuck_for_good(cluster))
+		step_in(cluster);
+}
+
+void nemesis_strike(struct cluster *cluster)
+{
+	uint64_t kind = cluster_draw(cluster, 20);
+	if (kind < 6)
+		inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
+	else if (kind < 15)
+		heal(cluster);
+	else if (kind < 18)
+		despair(cluster);
+	else
+		speak(cluster);
 }
 
 static void complain(struct cluster *cluster)

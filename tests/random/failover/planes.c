@@ -7,6 +7,7 @@
 #define MS          TANDEM_NS_PER_MS
 #define REPORT_NS   (20 * MS)
 #define REATTACH_NS (30 * MS)
+#define REPEAT_NS   (2000 * MS)
 
 struct process *planes_by_connection(struct cluster *cluster, unsigned node, uint64_t connection)
 {
@@ -30,6 +31,19 @@ struct program *planes_find_place(struct cluster *cluster, unsigned node)
 
 /* ---- to the controller ---- */
 
+/* Rules look at facts, so what is said again, late, must change nothing. */
+static void repeat(struct cluster *cluster, const struct item *said)
+{
+	struct item copy = *said;
+	struct item *item =
+	        cluster_post(cluster, ITEM_TO_CONTROLLER, copy.node,
+	                     copy.due_ns - cluster->now_ns + cluster_draw(cluster, REPEAT_NS));
+	item->connection = copy.connection;
+	item->life = copy.life;
+	item->event = copy.event;
+	item->of.word = copy.of.word;
+}
+
 void planes_say(struct cluster *cluster, struct process *process, enum tandem_event_type event,
                 const struct word *word)
 {
@@ -41,6 +55,9 @@ void planes_say(struct cluster *cluster, struct process *process, enum tandem_ev
 	item->life = cluster->nodes[process->node].filter.local_instance;
 	item->event = event;
 	item->of.word = *word;
+	if (event != TANDEM_EVENT_REPORT && event != TANDEM_EVENT_ATTACHED &&
+	    event != TANDEM_EVENT_DETACHED && cluster_happens(cluster, cluster->chaos.repeat))
+		repeat(cluster, item);
 }
 
 void planes_tell_session(struct cluster *cluster, struct process *process,

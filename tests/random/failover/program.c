@@ -7,13 +7,6 @@
 #define MS       TANDEM_NS_PER_MS
 #define WRITE_NS (20 * MS) /* the longest pause of its clients */
 
-bool program_leads_openly(const struct program *program)
-{
-	return program->process.is_alive && program->is_led && !program->is_halted &&
-	       !program->is_pair && !program->is_gated && !program->is_holding &&
-	       !program->holds_output;
-}
-
 /* ---- to the controller ---- */
 
 static void tell_copied(struct cluster *cluster, struct program *program)
@@ -37,7 +30,7 @@ void program_repeat(struct cluster *cluster, struct program *program)
 
 static void say_copied(struct cluster *cluster, struct program *program)
 {
-	program->is_gated = cluster->bug != BUG_R7_OUTPUT_WHILE_PAIRING;
+	program->is_gated = true;
 	program->is_holding = false;
 	program->copy_ns = CLUSTER_NEVER_NS;
 	tell_copied(cluster, program);
@@ -50,15 +43,13 @@ static void begin_copy(struct cluster *cluster, struct program *program)
 	program->copy_ns = cluster->now_ns + 2 * MS + cluster_draw(cluster, 60 * MS);
 	if (cluster->bug == BUG_R6_COPY_TOLD_WHEN_BEGUN && !program->is_pair)
 		say_copied(cluster, program);
-	if (cluster->bug == BUG_R8_COPY_OF_ANOTHER_LIFE && program->is_gated)
-		say_copied(cluster, program);
 }
 
 /* [C20]: from here nothing leaves. */
 static void capture_copy(struct cluster *cluster, struct program *program)
 {
 	program->copy_ns = CLUSTER_NEVER_NS;
-	program->is_holding = cluster->bug != BUG_R7_OUTPUT_WHILE_PAIRING;
+	program->is_holding = true;
 	sessions_write(cluster, &program->process, ITEM_COPY)->memory = program->memory;
 }
 
@@ -122,8 +113,11 @@ static void write_once(struct cluster *cluster, struct program *program)
 {
 	program->write_ns = cluster->now_ns + MS + cluster_draw(cluster, WRITE_NS);
 	program->memory = next_epoch(cluster, program->memory);
-	if (program_leads_openly(program) ||
-	    (cluster->bug == BUG_R4_SOLO_WITHOUT_REGISTER && program->process.session == 0))
+	bool is_open =
+	        program_leads_openly(program) ||
+	        (cluster->bug == BUG_R4_SOLO_WITHOUT_REGISTER && program->process.session == 0) ||
+	        (cluster->bug == BUG_R7_OUTPUT_WHILE_PAIRING && !program->is_pair);
+	if (is_open)
 		judge_publish(cluster, program, program->memory);
 	else if (program->is_pair && has_copy(program) && !program->is_quiescing)
 		seal(cluster, program);
@@ -227,8 +221,7 @@ static void be_welcome(struct cluster *cluster, struct program *program,
 {
 	program->copy_ns = CLUSTER_NEVER_NS;
 	/* [C7]: in PAIR nothing is copied. */
-	if (!program->is_pair &&
-	    (!program->is_gated || cluster->bug == BUG_R8_COPY_OF_ANOTHER_LIFE))
+	if (!program->is_pair && !program->is_gated)
 		begin_copy(cluster, program);
 	if (program->is_pair && has_copy(program) && letter->has_copy)
 		release(cluster, program, letter->memory);

@@ -111,7 +111,7 @@ static void welcome(struct cluster *cluster, struct standby *standby, const stru
 	sessions_drop(cluster, process);
 	if (standby->copy_owner != hello->from) {
 		standby->copy_owner = hello->from;
-		standby->has_copy = false;
+		standby->has_copy = standby->is_torn = false;
 		standby->copy = 0;
 	}
 	begin(cluster, process, hello->session, hello->from);

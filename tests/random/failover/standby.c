@@ -58,7 +58,9 @@ static void fence(struct cluster *cluster, struct standby *standby, uint64_t gen
 	standby->is_fenced = true;
 	standby->fenced_generation = generation;
 	struct word word = {.generation = generation, .epoch = standby->copy};
-	if (!standby->has_copy || breaks(cluster, standby))
+	/* [L6]: asked again, the answer is the same. */
+	bool is_promotable = standby->has_copy || standby->activated_incarnation != 0;
+	if (!is_promotable || breaks(cluster, standby))
 		say_failed(cluster, standby, TANDEM_CONTROL_FENCE);
 	else
 		planes_say(cluster, &standby->process, TANDEM_EVENT_FENCED, &word);
@@ -129,12 +131,16 @@ static void take_copy(struct cluster *cluster, struct standby *standby, const st
 {
 	standby->copy = letter->memory;
 	standby->has_copy = true;
+	standby->is_torn = false;
 	sessions_write(cluster, &standby->process, ITEM_COPY_APPLIED);
 }
 
 static void take_epoch(struct cluster *cluster, struct standby *standby,
                        const struct letter *letter)
 {
+	/* It cannot tell what an epoch builds on: that the copy came first is the rule's duty. */
+	standby->is_torn = standby->is_torn || !standby->has_copy;
+	standby->has_copy = true;
 	/* Sent again by an impatient program: the newest stays. */
 	if (cluster->depths[letter->memory] > cluster->depths[standby->copy])
 		standby->copy = letter->memory;
