@@ -29,6 +29,7 @@ void tandem_primary_init(struct tandem_primary *primary,
 	        (struct tandem_backoff){.interval_ns = options->reconnect_interval_ns,
 	                                .interval_max_ns = options->reconnect_interval_max_ns,
 	                                .random = options->random};
+	primary->lease.length_ns = options->lease_ns;
 	tandem_repair_reset(&primary->repair);
 	tandem_gate_init(&primary->gate);
 }
@@ -73,6 +74,8 @@ void tandem_primary_resume(struct tandem_primary *primary, struct tandem_primary
 /* R7: output of later epochs is held from the capture of a copy until the register's word. [L10] */
 static enum tandem_gate_mode gate_mode(const struct tandem_primary *primary)
 {
+	if (primary->is_pair && primary->lease.length_ns != 0)
+		return primary->is_leased ? TANDEM_GATE_OPEN : TANDEM_GATE_HOLD;
 	if (primary->is_pair)
 		return TANDEM_GATE_PAIR;
 	return primary->is_copy_captured || primary->holds_output ? TANDEM_GATE_HOLD
@@ -102,7 +105,10 @@ static void on_lead(struct tandem_primary *primary, const struct tandem_primary_
 	primary->holds_output = event->holds_output;
 	primary->is_quiescing = false;
 	primary->is_quiet = false;
+	primary->is_leased = false;
 	primary->is_copy_told = false;
+	if (primary->lease.length_ns != 0 && !event->is_pair)
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_END_LEASE);
 	tandem_gate_lead(&primary->gate, event->generation, gate_mode(primary));
 	if (primary->phase == TANDEM_PRIMARY_IDLE) {
 		tandem_primary_enter(primary, TANDEM_PRIMARY_DOWN, UINT64_MAX);
@@ -119,6 +125,15 @@ static void on_lead(struct tandem_primary *primary, const struct tandem_primary_
 	} else if (event->is_pair && tandem_primary_has_session(primary)) {
 		tandem_primary_ping(primary, actions, event->now_ns);
 	}
+}
+
+/* [C26] */
+static void on_leased(struct tandem_primary *primary)
+{
+	if (!primary->is_pair || primary->is_quiet)
+		return;
+	primary->is_leased = true;
+	tandem_gate_lead(&primary->gate, primary->generation, gate_mode(primary));
 }
 
 /* R9, [L9]. The program is not held: what it does from now on leaves with no epoch and no output.
@@ -222,6 +237,9 @@ static void take(struct tandem_primary *primary, const struct tandem_primary_eve
 	switch (event->type) {
 	case TANDEM_PRIMARY_ON_LEAD:
 		on_lead(primary, event, ret_actions);
+		return;
+	case TANDEM_PRIMARY_ON_LEASED:
+		on_leased(primary);
 		return;
 	case TANDEM_PRIMARY_ON_QUIESCE:
 		on_quiesce(primary, ret_actions);

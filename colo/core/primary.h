@@ -6,6 +6,7 @@
 
 #include "backoff.h"
 #include "gate.h"
+#include "lease.h"
 #include "repair.h"
 #include "wire.h"
 
@@ -39,6 +40,7 @@ enum tandem_primary_event_type {
 	TANDEM_PRIMARY_ON_LEAD,         /* controller: generation, is_pair, holds_output */
 	TANDEM_PRIMARY_ON_QUIESCE,      /* controller: begin no epoch any more, until LEAD (R9) */
 	TANDEM_PRIMARY_ON_HALT,         /* controller */
+	TANDEM_PRIMARY_ON_LEASED,       /* the timer that ends this process is armed */
 	TANDEM_PRIMARY_ON_CHECKPOINT,   /* program: it is quiescent until RESUME */
 	TANDEM_PRIMARY_ON_SESSION_UP,   /* channel_mask: the data channels that joined */
 	TANDEM_PRIMARY_ON_CHANNEL_LOST, /* channel_mask; is_unused: nothing was written to them
@@ -87,6 +89,9 @@ enum tandem_primary_action_type {
 	TANDEM_PRIMARY_DO_REPORT_LOST,
 	TANDEM_PRIMARY_DO_REPORT_COPIED,    /* epoch, peer_incarnation */
 	TANDEM_PRIMARY_DO_REPORT_COMMITTED, /* epoch: for statistics */
+	TANDEM_PRIMARY_DO_RENEW_LEASE,      /* end_ns: this process ends then, or is renewed; LEASED
+	                                       must follow */
+	TANDEM_PRIMARY_DO_END_LEASE,        /* it leads alone: nobody can take over */
 	TANDEM_PRIMARY_DO_REPORT_QUIESCED,  /* epoch: acknowledged and applied, nothing after it */
 };
 
@@ -96,6 +101,7 @@ struct tandem_primary_action {
 	uint64_t base;
 	uint64_t generation;
 	uint64_t peer_incarnation;
+	uint64_t end_ns;
 	uint32_t channel_mask;
 	bool is_fresh;
 	int code;           /* DROP_SESSION: TANDEM_E_* */
@@ -103,7 +109,7 @@ struct tandem_primary_action {
 	struct tandem_wire_message message;
 };
 
-#define TANDEM_PRIMARY_ACTIONS_MAX 9u
+#define TANDEM_PRIMARY_ACTIONS_MAX 10u
 
 struct tandem_primary_actions {
 	unsigned count;
@@ -119,6 +125,7 @@ struct tandem_primary_options {
 	uint64_t connect_timeout_ns;
 	uint64_t commit_timeout_ns;
 	uint64_t ping_interval_ns;
+	uint64_t lease_ns; /* 0: output is gated */
 	uint64_t reconnect_interval_ns;
 	uint64_t reconnect_interval_max_ns;
 	uint64_t random;          /* seed of the jitter */
@@ -137,6 +144,7 @@ struct tandem_primary {
 	uint64_t generation_ns; /* since when */
 	bool is_pair;
 	bool holds_output; /* SOLO does not open the gate (mode strict) */
+	bool is_leased;    /* lease mode, PAIR: output is free, for the process ends in time */
 	bool is_quiescing; /* no epoch begins ... */
 	bool is_quiet;     /* ... and none is under way; told (R9) */
 	/* epochs */
@@ -171,6 +179,7 @@ struct tandem_primary {
 	uint64_t reconnect_at_ns;
 	struct tandem_backoff backoff;
 	uint64_t session_generation;
+	struct tandem_lease lease;
 	/* lost data channels */
 	struct tandem_repair repair;
 };

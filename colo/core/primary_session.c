@@ -18,6 +18,7 @@ void tandem_primary_ping(struct tandem_primary *primary, struct tandem_primary_a
 	action->message.type = TANDEM_WIRE_PING;
 	action->message.generation = primary->generation;
 	action->message.number = ++primary->last_ping;
+	tandem_lease_note(&primary->lease, primary->last_ping, now_ns);
 	primary->ping_at_ns = now_ns + primary->options.ping_interval_ns;
 }
 
@@ -162,6 +163,18 @@ static void on_committed(struct tandem_primary *primary, const struct tandem_pri
 	tandem_primary_go_on(primary, event->now_ns, actions);
 }
 
+/* [C26]: only in the generation of PAIR, for in another one the secondary may not know that it
+ * could take over. */
+static void on_pong(struct tandem_primary *primary, const struct tandem_wire_message *message,
+                    struct tandem_primary_actions *actions)
+{
+	uint64_t end_ns = tandem_lease_end_ns(&primary->lease, message->number);
+
+	tandem_primary_acknowledge(primary, message);
+	if (primary->is_pair && message->generation == primary->generation && end_ns != 0)
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_RENEW_LEASE)->end_ns = end_ns;
+}
+
 void tandem_primary_on_message(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions)
@@ -189,7 +202,7 @@ void tandem_primary_on_message(struct tandem_primary *primary,
 			tandem_primary_drop(primary, actions, TANDEM_E_PROTOCOL,
 			                    "PONG to a ping that was never sent");
 		else
-			tandem_primary_acknowledge(primary, message);
+			on_pong(primary, message, actions);
 		return;
 	case TANDEM_WIRE_COMMITTED:
 		on_committed(primary, event, actions);

@@ -122,6 +122,35 @@ static void execute_map(struct tandem_engine *engine, const struct tandem_primar
 	}
 }
 
+/* The timer first, then the output. */
+static void renew_lease(struct tandem_engine *engine, uint64_t end_ns)
+{
+	if (!tandem_dead_man_arm(&engine->dead_man, end_ns))
+		return;
+	atomic_store(&engine->has_lease, true);
+	if (!engine->core.is_leased)
+		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_LEASED);
+}
+
+static void end_lease(struct tandem_engine *engine)
+{
+	tandem_dead_man_disarm(&engine->dead_man);
+	atomic_store(&engine->has_lease, false);
+}
+
+/* Beside the running program it waits for its turn. */
+static void scan(struct tandem_engine *engine)
+{
+	if (engine->core.phase == TANDEM_PRIMARY_COPYING) {
+		engine->is_scan_due = true;
+		return;
+	}
+	tandem_engine_set_phase(engine, TANDEM_PHASE_SCAN);
+	tandem_push_state(&engine->push, engine->core.captured, engine->held_state,
+	                  engine->held_state_bytes);
+	tandem_engine_scan(engine);
+}
+
 /* True while the actions behind this one still make sense: a lost session ends the list. */
 static bool execute(struct tandem_engine *engine, const struct tandem_primary_action *action)
 {
@@ -139,14 +168,7 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		engine->is_slice_due = true;
 		return true;
 	case TANDEM_PRIMARY_DO_SCAN:
-		if (engine->core.phase == TANDEM_PRIMARY_COPYING) {
-			engine->is_scan_due = true;
-		} else {
-			tandem_engine_set_phase(engine, TANDEM_PHASE_SCAN);
-			tandem_push_state(&engine->push, engine->core.captured, engine->held_state,
-			                  engine->held_state_bytes);
-			tandem_engine_scan(engine);
-		}
+		scan(engine);
 		return true;
 	case TANDEM_PRIMARY_DO_PUSH:
 		tandem_engine_push(engine);
@@ -185,6 +207,12 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COMMITTED:
 		do_committed(engine, action->epoch);
+		return true;
+	case TANDEM_PRIMARY_DO_RENEW_LEASE:
+		renew_lease(engine, action->end_ns);
+		return true;
+	case TANDEM_PRIMARY_DO_END_LEASE:
+		end_lease(engine);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_QUIESCED:
 		tandem_engine_say(engine, TANDEM_CONTROL_QUIESCED, engine->core.generation,
@@ -381,6 +409,8 @@ int tandem_engine_start(struct tandem_engine *engine, const struct tandem_primar
 	struct tandem_primary_options core_options = *options;
 	int code = tandem_push_init(&engine->push, reterr_error);
 
+	if (code == 0 && engine->settings.lease_ns != 0)
+		code = tandem_dead_man_open(&engine->dead_man, reterr_error);
 	if (code < 0)
 		return code;
 	core_options.copy_passes_max = copy_passes(engine);
@@ -407,6 +437,7 @@ void tandem_engine_stop(struct tandem_engine *engine)
 	engine->has_thread = false;
 	tandem_engine_set_yankable(engine, NULL);
 	engine->session = tandem_session_free(engine->session);
+	tandem_dead_man_close(&engine->dead_man);
 	tandem_push_done(&engine->push);
 }
 
@@ -465,6 +496,7 @@ void tandem_engine_yank(struct tandem_engine *engine)
 void tandem_engine_report(struct tandem_engine *engine,
                           struct tandem_control_message *report_message)
 {
+	report_message->has_lease = atomic_load(&engine->has_lease);
 	report_message->has_session = atomic_load(&engine->has_session);
 	report_message->peer_incarnation = atomic_load(&engine->session_incarnation);
 	report_message->epoch = atomic_load(&engine->stats->epoch_committed);

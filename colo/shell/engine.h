@@ -13,6 +13,7 @@
 #include "../core/primary.h"
 #include "channels.h"
 #include "control_link.h"
+#include "dead_man.h"
 #include "push.h"
 #include "tracker.h"
 
@@ -64,6 +65,7 @@ struct tandem_engine {
 	bool has_thread;
 	struct tandem_transport_options transport_options; /* filled before it starts */
 	struct tandem_push push;
+	struct tandem_dead_man dead_man; /* lease mode only */
 	struct tandem_session *session;
 	struct tandem_channels channels;
 	uint64_t refused_at_ns; /* a channel refused a write and its loss was not told yet; 0: none
@@ -87,6 +89,7 @@ struct tandem_engine {
 	_Atomic bool is_halted;
 	_Atomic uint64_t heard_ns;
 	_Atomic bool has_session; /* greeted */
+	_Atomic bool has_lease;   /* the timer is armed */
 	_Atomic uint64_t session_incarnation;
 	_Atomic uint64_t copied_epoch;      /* COPIED reported for this session, 0 for none */
 	_Atomic uint64_t copied_generation; /* that the program was led in when it was */

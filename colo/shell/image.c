@@ -1,5 +1,6 @@
 #include "image.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -120,6 +121,37 @@ int tandem_image_make(struct tandem_image *image, const struct tandem_layout *la
 		}
 	}
 	return 0;
+}
+
+static bool has_files(const char *path)
+{
+	DIR *directory = opendir(path);
+	bool is_found = false;
+
+	if (directory == NULL)
+		return false;
+	for (struct dirent *entry = readdir(directory); entry != NULL && !is_found;
+	     entry = readdir(directory))
+		is_found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	closedir(directory);
+	return is_found;
+}
+
+int tandem_image_keep(struct tandem_image *image, uint64_t generation,
+                      char ret_kept[TANDEM_IMAGE_KEPT_BYTES], struct tandem_error *reterr_error)
+{
+	ret_kept[0] = '\0';
+	if (image->is_made || !has_files(image->directory))
+		return 0;
+	snprintf(ret_kept, TANDEM_IMAGE_KEPT_BYTES, "%s.kept-%llu", image->directory,
+	         (unsigned long long)generation);
+	if (rename(image->directory, ret_kept) != 0)
+		return tandem_error_set_errno(
+		        reterr_error, TANDEM_E_SYSTEM, errno, "rename",
+		        "what this node led cannot be kept as %s; make room for "
+		        "that name, or set on_rejoin to resync",
+		        ret_kept);
+	return make_directory(image->directory, reterr_error);
 }
 
 void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run)

@@ -13,6 +13,8 @@
  * file a region, is what a promoted program runs on and is changed by apply only. One thread. */
 #define TANDEM_STATE_FILE "state.blob" /* no region can have this name */
 
+#define TANDEM_IMAGE_KEPT_BYTES 192
+
 struct tandem_image {
 	struct tandem_layout layout;
 	char directory[160]; /* IMAGE_DIRECTORY/PAIR */
@@ -29,6 +31,12 @@ TANDEM_MUST_CHECK int tandem_image_init(struct tandem_image *image, const char *
  * needed where), TANDEM_E_SYSTEM. */
 TANDEM_MUST_CHECK int tandem_image_make(struct tandem_image *image,
                                         const struct tandem_layout *layout,
+                                        struct tandem_error *reterr_error);
+/* Moves what the directory holds aside, to IMAGE_DIRECTORY/PAIR.kept-GENERATION, whose name is
+ * given; *ret_kept is empty when there was nothing, or it was kept before. Only before make.
+ * Errors: TANDEM_E_SYSTEM; then nothing was moved. */
+TANDEM_MUST_CHECK int tandem_image_keep(struct tandem_image *image, uint64_t generation,
+                                        char ret_kept[TANDEM_IMAGE_KEPT_BYTES],
                                         struct tandem_error *reterr_error);
 /* Copies one run from cache to image; zero runs become zeros in both. */
 void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run);

@@ -404,6 +404,7 @@ static int start_engine(struct tandem *tandem, struct tandem_error *reterr_error
 	        .connect_timeout_ns = settings->connect_timeout_ns,
 	        .commit_timeout_ns = settings->commit_timeout_ns,
 	        .ping_interval_ns = settings->ping_interval_ns,
+	        .lease_ns = settings->lease_ns,
 	        .stripe_pages = settings->merge_bytes_max / TANDEM_PAGE_BYTES,
 	        .reconnect_interval_ns = settings->reconnect_interval_ns,
 	        .reconnect_interval_max_ns = settings->reconnect_interval_max_ns,

@@ -79,6 +79,7 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 	pthread_mutex_lock(&standby->lock);
 	if (message->type == TANDEM_CONTROL_STAND_BY) {
 		standby->mail.has_stand_by = true;
+		standby->mail.keeps_old |= message->keeps_old;
 		standby->mail.generation = message->generation;
 		standby->mail.owner = message->peer_incarnation;
 	} else if (message->type == TANDEM_CONTROL_FENCE) {
@@ -135,6 +136,8 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	tandem_standby_finish_apply(standby);
 	TANDEM_FAILPOINT("standby_fenced");
 	message.drain_ns = standby->drain_ns;
+	message.lease_left_ns =
+	        tandem_lease_left_ns(standby->lease_ns, standby->granted_ns, tandem_clock_now_ns());
 	if (tandem_secondary_is_promotable(&standby->core)) {
 		tandem_standby_report(standby, &message);
 		return;
@@ -205,6 +208,7 @@ static bool attach(struct tandem_standby *standby, struct tandem_error *reterr_e
 	if (tandem_control_link_open(standby->run_directory, &message, ATTACH_TIMEOUT_NS,
 	                             &standby->link, &welcome, reterr_error) < 0)
 		return false;
+	standby->lease_ns = welcome.settings.lease_ns;
 	if (welcome.settings.report_interval_ns < REPORT_INTERVAL_MIN_NS)
 		welcome.settings.report_interval_ns = REPORT_INTERVAL_MIN_NS;
 	return tandem_control_link_start(standby->link, &callbacks,
@@ -221,6 +225,7 @@ static void begin_life(struct tandem_standby *standby)
 
 	tandem_secondary_init(&standby->core, standby->pair, tandem_random_unique());
 	standby->activated_incarnation = 0;
+	standby->granted_ns = 0;
 	standby->fenced_generation = 0;
 	tandem_standby_publish(standby);
 	while (!atomic_load(&standby->is_ending)) {
@@ -273,6 +278,24 @@ static bool must_renew(const struct tandem_standby *standby, const struct tandem
 	                           mail->generation > standby->fenced_generation);
 }
 
+/* False when it failed: then this node takes no copy, for that would throw away what is to be kept.
+ */
+static bool keep_old(struct tandem_standby *standby, uint64_t generation)
+{
+	char kept[TANDEM_IMAGE_KEPT_BYTES];
+	struct tandem_error error;
+
+	if (tandem_image_keep(&standby->image, generation, kept, &error) < 0) {
+		report_failure(standby, TANDEM_CONTROL_STAND_BY, &error);
+		return false;
+	}
+	if (kept[0] != '\0')
+		tandem_standby_say(standby, false,
+		                   "pair %s: what this node led is kept in %s until it is removed",
+		                   standby->pair, kept);
+	return true;
+}
+
 static void read_mail(struct tandem_standby *standby)
 {
 	static _Thread_local struct tandem_standby_mail mail;
@@ -282,7 +305,7 @@ static void read_mail(struct tandem_standby *standby)
 	mail = standby->mail;
 	memset(&standby->mail, 0, sizeof standby->mail);
 	pthread_mutex_unlock(&standby->lock);
-	if (mail.has_stand_by) {
+	if (mail.has_stand_by && (!mail.keeps_old || keep_old(standby, mail.generation))) {
 		event.generation = mail.generation;
 		event.incarnation = mail.owner;
 		tandem_standby_step(standby, &event);

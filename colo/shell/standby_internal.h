@@ -10,6 +10,7 @@
 
 #include <tandem/rate.h>
 
+#include "../core/lease.h"
 #include "../core/secondary.h"
 #include "control_link.h"
 #include "image.h"
@@ -24,7 +25,7 @@
 #define TANDEM_STANDBY_FAREWELL_NS (50 * TANDEM_NS_PER_MS)
 
 struct tandem_standby_mail {
-	bool has_stand_by, has_fence, has_activate, has_renew;
+	bool has_stand_by, keeps_old, has_fence, has_activate, has_renew;
 	uint64_t generation; /* STAND_BY */
 	uint64_t fence_generation;
 	uint64_t owner; /* STAND_BY */
@@ -63,8 +64,10 @@ struct tandem_standby {
 	struct tandem_session *leaving; /* refused, exposes nothing */
 	uint64_t leaving_until_ns;
 	uint64_t committed_at_ns;
-	uint64_t drain_ns; /* of the session that ended last */
-	uint8_t *state;    /* blob of the last committed epoch */
+	uint64_t lease_ns;   /* of the pair, 0: output is gated */
+	uint64_t granted_ns; /* when a ping was last answered */
+	uint64_t drain_ns;   /* of the session that ended last */
+	uint8_t *state;      /* blob of the last committed epoch */
 	uint32_t state_bytes;
 	uint32_t state_bytes_max;
 	char last_refusal[TANDEM_REASON_BYTES]; /* so that a peer that tries again is told of once

@@ -22,6 +22,8 @@ void tandem_standby_send(struct tandem_standby *standby, const struct tandem_wir
 	uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
 	size_t length = tandem_wire_encode(message, bytes);
 
+	if (message->type == TANDEM_WIRE_PONG)
+		standby->granted_ns = tandem_clock_now_ns(); /* [C26] */
 	/* The answers in flight are few; a peer that leaves no room for one takes nothing any more.
 	 */
 	if (standby->session != NULL &&

@@ -153,6 +153,13 @@ enum tandem_config_type {
 	     "arbiter lets it. \"strict\": nothing is answered until there is a copy again, or "   \
 	     "the "                                                                                \
 	     "operator says so with tandemctl promote.")                                           \
+	NUMBER(PAIR, lease_ms, MILLISECONDS, lease_ns, OPTIONAL, 0, 0, 600000, "", "",             \
+	       "For a program whose output nothing can hold back: not 0, and output is free, but " \
+	       "a "                                                                                \
+	       "kernel timer ends the program when the secondary was not heard for this long, "    \
+	       "and a "                                                                            \
+	       "take-over waits for it. What was answered last may be lost then. 0: output waits " \
+	       "for its epoch.")                                                                   \
 	TEXT(PAIR, on_rejoin, CHOICE, on_rejoin, OPTIONAL, "resync",                               \
 	     "resync|keep-and-resync|manual", "", "",                                              \
 	     "What becomes of the memory of a node that led and was superseded: it may hold what " \

@@ -30,6 +30,8 @@ bool tandem_config_timer_rule_holds(const struct tandem_config_timer_rule *rule,
                                     const struct tandem_config_pair *pair)
 {
 	uint64_t left_ns = tandem_config_timer_ns(pair, rule->left);
+	if (rule->right == TANDEM_CONFIG_TIMER_LEASE && pair->lease_ns == 0)
+		return true; /* there is none */
 	return left_ns <= tandem_config_timer_ns(pair, rule->right) / rule->count;
 }
 
@@ -53,6 +55,10 @@ uint64_t tandem_config_timer_ns(const struct tandem_config_pair *pair,
 		return pair->promote.timeout_ns;
 	case TANDEM_CONFIG_TIMER_TAKE_OVER_WINDOW:
 		return pair->take_over_window_ns;
+	case TANDEM_CONFIG_TIMER_LEASE:
+		return pair->lease_ns;
+	case TANDEM_CONFIG_TIMER_ARBITER:
+		return pair->arbiter.timeout_ns;
 	case TANDEM_CONFIG_TIMER_DETECT:
 		return tandem_config_detect_ns(pair);
 	}

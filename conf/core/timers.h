@@ -17,6 +17,8 @@
 	X(FENCE, "fence_timeout_ms")                                                               \
 	X(PROMOTE, "promote.timeout_ms")                                                           \
 	X(TAKE_OVER_WINDOW, "take_over_window_ms")                                                 \
+	X(LEASE, "lease_ms")                                                                       \
+	X(ARBITER, "arbiter.timeout_ms")                                                           \
 	X(DETECT, "heartbeat_interval_ms x heartbeat_misses")
 
 enum tandem_config_timer {
@@ -36,6 +38,10 @@ enum tandem_config_timer {
 	X(2, RECONNECT, SOLO,                                                                      \
 	  "a broken session deserves two attempts before the copy is given up")                    \
 	X(1, RECONNECT, RECONNECT_MAX, "the pause grows from the one to the other")                \
+	X(5, PING, LEASE, "a lease is renewed by pings, and some may be late")                     \
+	X(2, SOLO, LEASE, "a primary that lost its copy must be able to go on alone in time")      \
+	X(2, ARBITER, LEASE,                                                                       \
+	  "a primary that lost its copy must have the arbiter's answer in time")                   \
 	X(1, FENCE, TAKE_OVER_WINDOW, "a take-over must fit into the window that counts them")     \
 	X(1, PROMOTE, TAKE_OVER_WINDOW, "a take-over must fit into the window that counts them")
 

@@ -148,6 +148,7 @@ static void ask_to_lead(struct tandem_machine *machine, enum tandem_cas_kind kin
 	        (struct tandem_take_over){.decision = machine->view.cas_desired.decision,
 	                                  .connection = machine->standby.connection,
 	                                  .is_forced = is_forced,
+	                                  .old_owner = machine->view.cas_expected.owner_incarnation,
 	                                  .is_automatic = !is_forced && !machine->has_word,
 	                                  .has_program = owner_incarnation != 0};
 	machine->times =

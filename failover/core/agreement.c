@@ -28,6 +28,7 @@ void tandem_agreement_of(const struct tandem_controller_pair *pair,
 	                [TANDEM_AGREEMENT_COMMIT] = us_of(pair->settings.commit_timeout_ns),
 	                [TANDEM_AGREEMENT_FENCE] = us_of(pair->fence_timeout_ns),
 	                [TANDEM_AGREEMENT_ACTIVATE] = us_of(pair->activate_timeout_ns),
+	                [TANDEM_AGREEMENT_LEASE] = us_of(pair->settings.lease_ns),
 	                [TANDEM_AGREEMENT_ARBITER] = (uint32_t)pair->arbiter_type,
 	        }};
 }

@@ -56,6 +56,10 @@ static bool is_on(const struct tandem_machine *machine, enum tandem_alarm alarm,
 		       now_ns < machine->unscheduled_told_ns + SEEN_FOR_NS;
 	case TANDEM_ALARM_TIMERS_DIFFER:
 		return tandem_machine_difference(machine) != TANDEM_AGREEMENT_COUNT;
+	case TANDEM_ALARM_SELF_FENCE_UNARMED:
+		return machine->config.pair.settings.lease_ns != 0 &&
+		       machine->state == TANDEM_STATE_PRIMARY_PAIR && !machine->program.has_lease &&
+		       now_ns >= machine->state_ns + tandem_machine_plane_window_ns(machine);
 	case TANDEM_ALARM_TAKE_OVER_FAILED:
 		return machine->take_over.has_failed &&
 		       machine->state != TANDEM_STATE_PRIMARY_SOLO &&

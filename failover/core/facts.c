@@ -131,6 +131,7 @@ static void absorb_report(struct tandem_plane *plane, const struct tandem_event 
 	plane->report_ns = event->now_ns;
 	plane->epoch = message->epoch;
 	plane->has_copy = message->has_copy;
+	plane->has_lease = message->has_lease;
 	plane->is_held = message->has_copy && message->generation == led_generation;
 	if (!message->has_session) {
 		lose_session(plane);

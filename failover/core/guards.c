@@ -519,7 +519,10 @@ GUARD(hand_over_awaits_peer)
 /* Lease mode: output that nothing gates ends with the old primary's process. */
 static bool lease_is_over(const struct tandem_machine *machine, uint64_t now_ns)
 {
-	return now_ns >= machine->take_over.lease_end_ns;
+	const struct tandem_take_over *take_over = &machine->take_over;
+	return now_ns >= take_over->lease_end_ns ||
+	       (take_over->old_owner != 0 &&
+	        peer_certifies_end(machine, &machine->peer.program, take_over->old_owner, now_ns));
 }
 
 /* The controller that won it is gone, or left it for another state, and the standby it was won with

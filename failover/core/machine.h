@@ -99,6 +99,9 @@ enum tandem_action_type {
 	  "this node was not scheduled for half a heartbeat window; its suspicions start again")   \
 	X(TIMERS_DIFFER,                                                                           \
 	  "the two nodes are configured differently: no automatic take-over until they agree")     \
+	X(SELF_FENCE_UNARMED,                                                                      \
+	  "the program's output is not gated and no timer ends it: it could answer after the "     \
+	  "other node has taken over")                                                             \
 	X(TAKE_OVER_FAILED, "the register was won but no program leads")                           \
 	X(DATA_PLANE_SILENT, "a data plane is attached but its reports have stopped")
 
@@ -177,6 +180,7 @@ struct tandem_plane {
 	bool has_copy;
 	bool is_held; /* program: since a copy that it told in the generation it was led in */
 	bool has_reported;
+	bool has_lease; /* program, lease mode: it ends by itself in time */
 	uint64_t ready_ns;
 	uint64_t report_ns;        /* attached or heard */
 	uint64_t session_heard_ns; /* the peer's software, by the session */
@@ -229,6 +233,7 @@ struct tandem_take_over {
 	uint64_t connection; /* the standby to be fenced, 0: none */
 	uint64_t fence_sent_ns;
 	bool is_fenced;
+	uint64_t old_owner;    /* the program that led before, 0: not known in this life */
 	uint64_t lease_end_ns; /* the old primary has ended itself by then, 0: it has no lease */
 	uint64_t epoch;
 	uint64_t activate_sent_ns;

@@ -88,11 +88,20 @@ static void add_headline(struct json_object *object, const struct tandem_pair *p
 }
 
 /* What ends this node's output when it may no longer lead and nobody else can end it. */
-static struct json_object *describe_self_fence(void)
+static struct json_object *describe_self_fence(const struct tandem_machine *machine)
 {
+	const char *why = "output is gated, no lease needed";
+	bool is_armed = machine->program.connection != 0 && machine->program.has_lease;
 	struct json_object *object = json_object_new_object();
-	add_flag(object, "armed", false);
-	add_text(object, "why", "output is gated, no lease needed");
+	if (machine->config.pair.settings.lease_ns != 0)
+		why = is_armed                           ? "the program ends when its lease does"
+		      : machine->program.connection != 0 ? "the program leads alone, or has no "
+		                                           "lease yet"
+		                                         : "no program runs here";
+	add_flag(object, "armed", is_armed);
+	add_text(object, "why", why);
+	add(object, "lease_ms",
+	    tandem_status_number(machine->config.pair.settings.lease_ns, TANDEM_NS_PER_MS));
 	return object;
 }
 
@@ -278,7 +287,7 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	add(object, "peer", describe_peer(pair, now_ns));
 	add(object, "data_plane", describe_plane(machine, now_ns));
 	add(object, "arbiter", describe_arbiter(pair));
-	add(object, "self_fence", describe_self_fence());
+	add(object, "self_fence", describe_self_fence(machine));
 	add(object, "stats",
 	    tandem_status_of_stats(pair->controller->options.run_directory,
 	                           machine->config.pair.name));

@@ -67,6 +67,7 @@ struct tandem_config_pair {
 	uint64_t reconnect_interval_ns;
 	uint64_t reconnect_interval_max_ns;
 	uint64_t solo_after_ns;
+	uint64_t lease_ns;  /* 0: output is gated */
 	char mode[16];      /* "available" or "strict" */
 	char on_rejoin[16]; /* "resync", "keep-and-resync" or "manual" */
 	uint64_t fence_timeout_ns;

@@ -413,6 +413,8 @@ static bool execute(struct world *world, const struct tandem_primary_action *act
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
 	case TANDEM_PRIMARY_DO_REPORT_COMMITTED:
 	case TANDEM_PRIMARY_DO_REPORT_QUIESCED:
+	case TANDEM_PRIMARY_DO_RENEW_LEASE:
+	case TANDEM_PRIMARY_DO_END_LEASE:
 		execute_report(world, action);
 		return true;
 	}

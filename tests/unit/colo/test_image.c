@@ -121,3 +121,34 @@ Test(image, what_cannot_be_made_is_named)
 	unlink(path_of("b"));
 	rmdir(directory);
 }
+
+Test(image, what_was_led_is_kept_aside_once)
+{
+	char kept[TANDEM_IMAGE_KEPT_BYTES], path[256];
+	uint8_t found = 0;
+	int fd;
+
+	begin();
+	image.images[0][5] = 9;
+	cr_expect_eq(tandem_image_keep(&image, 7, kept, NULL), 0);
+	cr_expect_str_eq(kept, "", "a copy that is in use is not moved");
+	tandem_image_done(&image, false);
+	cr_assert_eq(tandem_image_keep(&image, 7, kept, NULL), 0);
+	snprintf(path, sizeof path, "%s/p.kept-7", directory);
+	cr_expect_str_eq(kept, path);
+	cr_assert_eq(tandem_image_make(&image, &layout, NULL), 0);
+	snprintf(path, sizeof path, "%s/a", kept);
+	fd = open(path, O_RDONLY);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(pread(fd, &found, 1, 5), 1);
+	cr_expect_eq(found, 9);
+	close(fd);
+	unlink(path);
+	snprintf(path, sizeof path, "%s/b", kept);
+	unlink(path);
+	rmdir(kept);
+	tandem_image_done(&image, true);
+	cr_assert_eq(tandem_image_keep(&image, 8, kept, NULL), 0);
+	cr_expect_str_eq(kept, "", "nothing is there");
+	end();
+}

@@ -312,6 +312,37 @@ Test(primary, a_strict_pair_holds_output_while_it_is_alone)
 	cr_expect_eq(core.gate.released_ticket, ticket, "the operator's word");
 }
 
+/* [C26] */
+Test(primary, a_lease_frees_output_only_when_the_timer_is_armed)
+{
+	uint64_t ticket;
+
+	pair_up();
+	core.lease.length_ns = SECOND;
+	lead(3, true);
+	ticket = tandem_primary_checkpoint_ticket(&core, SECOND);
+	cr_expect_lt(core.gate.released_ticket, ticket);
+	hear(TANDEM_WIRE_PONG, 1);
+	cr_expect(!does(TANDEM_PRIMARY_DO_RENEW_LEASE),
+	          "a ping that was never sent renews nothing");
+	struct tandem_wire_message pong = {
+	        .type = TANDEM_WIRE_PONG, .generation = 3, .number = core.last_ping};
+	struct tandem_primary_event event = {
+	        .type = TANDEM_PRIMARY_ON_MESSAGE, .now_ns = SECOND, .message = &pong};
+	pong.generation = 2;
+	tandem_primary_step(&core, &event, &actions);
+	cr_expect(!does(TANDEM_PRIMARY_DO_RENEW_LEASE), "the secondary does not know of PAIR");
+	pong.generation = 3;
+	tandem_primary_step(&core, &event, &actions);
+	cr_assert(does(TANDEM_PRIMARY_DO_RENEW_LEASE));
+	cr_expect_eq(action_of(TANDEM_PRIMARY_DO_RENEW_LEASE)->end_ns, 2 * SECOND);
+	cr_expect_lt(core.gate.released_ticket, ticket);
+	tell(TANDEM_PRIMARY_ON_LEASED, SECOND);
+	cr_expect_eq(core.gate.released_ticket, ticket);
+	lead(4, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_END_LEASE), "nobody can take over");
+}
+
 Test(primary, quiet_is_told_when_the_epoch_under_way_is_applied)
 {
 	uint64_t ticket;

@@ -87,6 +87,26 @@ Test(timers, every_rule_has_an_edge)
 	cr_assert_eq(count_broken(&pair), 1, "growing pause");
 }
 
+Test(timers, a_lease_must_outlive_what_a_primary_does_to_keep_it)
+{
+	struct tandem_config_pair pair = pair_with_defaults("vm");
+	pair.arbiter.timeout_ns = 1000 * TANDEM_NS_PER_MS;
+	pair.lease_ns = 2000 * TANDEM_NS_PER_MS;
+	cr_assert_eq(count_broken(&pair), 0);
+	pair.lease_ns--;
+	cr_assert_eq(count_broken(&pair), 1, "arbiter");
+
+	pair = pair_with_defaults("vm");
+	pair.lease_ns = 2 * pair.solo_after_ns - 1;
+	cr_assert_eq(count_broken(&pair), 1, "solo");
+
+	pair = pair_with_defaults("vm");
+	pair.solo_after_ns = tandem_config_detect_ns(&pair);
+	pair.lease_ns = 2 * pair.solo_after_ns;
+	pair.ping_interval_ns = pair.lease_ns / 5 + 1;
+	cr_assert_geq(count_broken(&pair), 1, "pings");
+}
+
 Test(timers, every_rule_names_its_timers)
 {
 	const struct tandem_config_timer_rule *rule;
@@ -95,7 +115,7 @@ Test(timers, every_rule_names_its_timers)
 		cr_assert_str_neq(tandem_config_timer_key(rule->left), "");
 		cr_assert_str_neq(tandem_config_timer_key(rule->right), "");
 	}
-	cr_assert_eq(count, 7);
+	cr_assert_eq(count, 10);
 }
 
 Test(timers, report_interval)
