@@ -87,7 +87,7 @@ static tandem_arbiter_engine_new *maker_of(enum tandem_arbiter_type type)
 	case TANDEM_ARBITER_MANUAL:
 	case TANDEM_ARBITER_EXTERNAL:
 	case TANDEM_ARBITER_FENCE:
-		return tandem_arbiter_file_new;
+		return tandem_arbiter_fence_new;
 	case TANDEM_ARBITER_ETCD:
 		return tandem_arbiter_etcd_new;
 	}

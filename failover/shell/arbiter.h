@@ -20,10 +20,26 @@ struct tandem_arbiter_answer {
 	struct tandem_error error;   /* READ_FAILED, CAS_FAILED, CAS_DOUBT */
 };
 
+#define TANDEM_FENCE_RESULT_TABLE(X)                                                               \
+	X(SUCCEEDED, "succeeded")                                                                  \
+	X(ACKNOWLEDGED, "acknowledged") /* the operator's word instead */                          \
+	X(REFUTED, "refuted")           /* "done", but the status said "on" */                     \
+	X(FAILED, "failed")                                                                        \
+	X(LATE, "late")
+
+enum tandem_fence_result {
+#define X(name, text) TANDEM_FENCE_##name,
+	TANDEM_FENCE_RESULT_TABLE(X)
+#undef X
+	        TANDEM_FENCE_RESULT_COUNT,
+};
+
 /* For the operator. */
 struct tandem_arbiter_report {
 	struct tandem_histogram round_trips_ns;     /* of what was answered, without fencing */
 	char endpoint[TANDEM_CONTROLLER_URL_BYTES]; /* etcd: that answered last */
+	uint64_t fence_counts[TANDEM_FENCE_RESULT_COUNT]; /* runs of agents */
+	char fence_last[256];                             /* what came of the last fencing */
 };
 
 typedef void (*tandem_arbiter_answer_fn)(void *context, const struct tandem_arbiter_answer *answer);

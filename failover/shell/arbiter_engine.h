@@ -39,5 +39,7 @@ typedef int tandem_arbiter_engine_new(const struct tandem_arbiter_setup *setup,
 TANDEM_MUST_CHECK tandem_arbiter_engine_new tandem_arbiter_file_new;
 /* arbiter_etcd.c */
 TANDEM_MUST_CHECK tandem_arbiter_engine_new tandem_arbiter_etcd_new;
+/* arbiter_fence.c */
+TANDEM_MUST_CHECK tandem_arbiter_engine_new tandem_arbiter_fence_new;
 
 #endif

@@ -102,6 +102,7 @@ static int check_times(const struct tandem_controller_pair *pair, struct tandem_
 	         "needs 1 ms to 60 s"},
 	        {"fence_timeout", pair->fence_timeout_ns, NS_PER_MS, 600 * NS_PER_S,
 	         "needs 1 ms to 10 min"},
+	        {"fence_delay", pair->fence_delay_ns, 0, 3600 * NS_PER_S, "needs at most 1 h"},
 	        {"activate_timeout", pair->activate_timeout_ns, NS_PER_MS, 3600 * NS_PER_S,
 	         "needs 1 ms to 1 h"},
 	        {"damper_window", pair->damper_window_ns, NS_PER_MS, 86400 * NS_PER_S,
@@ -154,6 +155,23 @@ static int check_etcd(const struct tandem_controller_pair *pair, struct tandem_e
 	return 0;
 }
 
+static int check_fence(const struct tandem_controller_pair *pair, struct tandem_error *reterr_error)
+{
+	if (!is_between(pair->fence_agent_count, 1, TANDEM_CONTROLLER_FENCE_AGENTS_MAX))
+		return complain(reterr_error, pair->name, "fence_agents", "needs 1 to 4");
+	for (size_t i = 0; i < pair->fence_agent_count; i++) {
+		const struct tandem_controller_fence_agent *agent = &pair->fence_agents[i];
+		if (!is_ended(agent->agent, sizeof(agent->agent)) || agent->agent[0] == 0 ||
+		    !is_ended(agent->parameters, sizeof(agent->parameters)))
+			return complain(reterr_error, pair->name, "fence_agents",
+			                "needs an agent and its parameters");
+		if (!is_between(agent->timeout_ns, 100 * NS_PER_MS, 600 * NS_PER_S))
+			return complain(reterr_error, pair->name, "fence_agents.timeout",
+			                "needs 100 ms to 10 min");
+	}
+	return 0;
+}
+
 static int check_arbiter(const struct tandem_controller_pair *pair,
                          struct tandem_error *reterr_error)
 {
@@ -162,6 +180,8 @@ static int check_arbiter(const struct tandem_controller_pair *pair,
 		                "needs 'file', 'manual', 'etcd', 'fence' or 'external'");
 	if (pair->arbiter_type == TANDEM_ARBITER_ETCD)
 		return check_etcd(pair, reterr_error);
+	if (pair->arbiter_type == TANDEM_ARBITER_FENCE && check_fence(pair, reterr_error) != 0)
+		return TANDEM_E_CONFIG;
 	if (!is_directory_name(pair->arbiter_path) || pair->arbiter_path[0] != '/')
 		return complain(reterr_error, pair->name, "arbiter_path",
 		                "needs an absolute directory of at most 79 characters");

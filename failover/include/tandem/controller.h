@@ -12,14 +12,16 @@
  * for data planes on RUN_DIR/failoverd.sock and for the operator on RUN_DIR/admin.sock, sends and
  * receives heartbeats on a thread of their own, asks the arbiter, and decides (DESIGN section 5).
  */
-#define TANDEM_CONTROLLER_LINKS_MAX     4
-#define TANDEM_CONTROLLER_PAIRS_MAX     64
-#define TANDEM_CONTROLLER_PATH_BYTES    96 /* directories; a socket name must still fit behind one */
-#define TANDEM_CONTROLLER_KEY_BYTES     16
-#define TANDEM_CONTROLLER_REFUSAL_BYTES 160
-#define TANDEM_ADMIN_SOCKET             "admin.sock"
-#define TANDEM_CONTROLLER_ENDPOINTS_MAX 7
-#define TANDEM_CONTROLLER_URL_BYTES     96
+#define TANDEM_CONTROLLER_LINKS_MAX        4
+#define TANDEM_CONTROLLER_PAIRS_MAX        64
+#define TANDEM_CONTROLLER_PATH_BYTES       96 /* directories; a socket name must still fit behind one */
+#define TANDEM_CONTROLLER_KEY_BYTES        16
+#define TANDEM_CONTROLLER_REFUSAL_BYTES    160
+#define TANDEM_ADMIN_SOCKET                "admin.sock"
+#define TANDEM_CONTROLLER_ENDPOINTS_MAX    7
+#define TANDEM_CONTROLLER_URL_BYTES        96
+#define TANDEM_CONTROLLER_FENCE_AGENTS_MAX 4
+#define TANDEM_CONTROLLER_PARAMETERS_BYTES 384
 
 struct event_base;
 
@@ -63,6 +65,15 @@ struct tandem_controller_etcd {
 	uint64_t request_timeout_ns; /* of one endpoint, then the next is asked; at most 250 ms */
 };
 
+/* Arbiter `fence`: one way to switch the peer's node off. */
+struct tandem_controller_fence_agent {
+	char agent[TANDEM_CONTROLLER_PATH_BYTES];            /* a path, or a name in /usr/sbin */
+	char parameters[TANDEM_CONTROLLER_PARAMETERS_BYTES]; /* "key=value key=value"; `action` is
+	                                                        added */
+	uint64_t timeout_ns; /* off and status together; 100 ms..10 min */
+	bool is_verified;    /* ask for the status after a success */
+};
+
 struct tandem_controller_pair {
 	char name[TANDEM_NAME_BYTES];
 	char peer_node[TANDEM_NAME_BYTES];
@@ -79,10 +90,13 @@ struct tandem_controller_pair {
 	                                                    are in PATH/NAME/ */
 	uint64_t arbiter_timeout_ns;                     /* an older request counts as unanswered */
 	struct tandem_controller_etcd etcd;
-	uint64_t arbiter_poll_ns;     /* between readings of the register when nothing is urgent */
-	uint64_t fencing_timeout_ns;  /* arbiter `fence`: of all commands together */
-	uint64_t fence_delay_ns;      /* arbiter `fence`: head start of the primary */
-	uint64_t fence_timeout_ns;    /* of the standby, to fence its channels */
+	/* How the peer's node is switched off, tried in this order. */
+	struct tandem_controller_fence_agent fence_agents[TANDEM_CONTROLLER_FENCE_AGENTS_MAX];
+	size_t fence_agent_count;    /* arbiter `fence`: 1..TANDEM_CONTROLLER_FENCE_AGENTS_MAX */
+	uint64_t arbiter_poll_ns;    /* between readings of the register when nothing is urgent */
+	uint64_t fencing_timeout_ns; /* arbiter `fence`: of all agents together, and 1 s for each */
+	uint64_t fence_delay_ns;     /* arbiter `fence`: head start of the primary */
+	uint64_t fence_timeout_ns;   /* of the standby, to fence its channels */
 	uint64_t activate_timeout_ns; /* ACTIVATE to the promoted program's READY */
 	uint64_t damper_window_ns;    /* at most damper_take_over_count automatic take-overs by */
 	uint32_t damper_take_over_count; /* this node in any such window; 1..16 */

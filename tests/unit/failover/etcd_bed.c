@@ -188,6 +188,8 @@ struct tandem_controller_pair etcd_pair(void)
 	snprintf(pair.name, sizeof(pair.name), "kv");
 	pair.arbiter_type = TANDEM_ARBITER_ETCD;
 	snprintf(pair.etcd.prefix, sizeof(pair.etcd.prefix), "tandem/test");
+	/* Longer than it may be configured: these tests run beside others. */
+	pair.etcd.request_timeout_ns = 20 * TANDEM_NS_PER_S;
 	return pair;
 }
 

@@ -13,9 +13,15 @@ static struct etcd_cluster cluster;
 static struct etcd_client client, rival;
 static const struct tandem_record nothing;
 
+static bool can_read(void *context)
+{
+	return etcd_read(context)->type == TANDEM_EVENT_RECORD;
+}
+
 static void begin(void)
 {
 	struct tandem_controller_pair pair = etcd_pair();
+	pair.etcd.request_timeout_ns = 250 * TANDEM_NS_PER_MS;
 	etcd_bed_begin();
 	etcd_start(&cluster, 3, "http", NULL);
 	size_t leader = etcd_leader(&cluster);
@@ -23,8 +29,8 @@ static void begin(void)
 		etcd_pair_add(&pair, cluster.urls[(leader + i) % 3]);
 	etcd_client_open(&client, "a", &pair);
 	etcd_client_open(&rival, "b", &pair);
-	cr_assert(etcd_read(&client)->type == TANDEM_EVENT_RECORD, "%s", client.last.error.detail);
-	cr_assert(etcd_read(&rival)->type == TANDEM_EVENT_RECORD);
+	etcd_wait_until(can_read, &client, "the cluster cannot be read");
+	etcd_wait_until(can_read, &rival, "the cluster cannot be read");
 }
 
 static void end(void)
@@ -86,7 +92,8 @@ Test(etcd_cluster, a_leader_that_is_stopped_holds_up_one_request)
 	kill(cluster.processes[leader], SIGCONT);
 	struct tandem_record second = rival.last.record;
 	cr_expect(insist(&rival, &second, &third) == TANDEM_EVENT_CAS_WON);
-	cr_expect(etcd_read(&client)->record.decision == 30);
+	etcd_wait_until(can_read, &client, "the cluster cannot be read");
+	cr_expect(client.last.record.decision == 30);
 }
 
 Test(etcd_cluster, without_a_majority_nothing_is_decided_or_read)
