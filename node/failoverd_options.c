@@ -6,6 +6,10 @@
 _Static_assert(TANDEM_CONFIG_PAIRS_MAX == TANDEM_CONTROLLER_PAIRS_MAX, "pairs of a node");
 _Static_assert(TANDEM_CONFIG_HEARTBEATS_MAX == TANDEM_CONTROLLER_LINKS_MAX, "links of a pair");
 _Static_assert(TANDEM_KEY_BYTES == TANDEM_CONTROLLER_KEY_BYTES, "heartbeat key");
+_Static_assert(TANDEM_CONFIG_ENDPOINTS_MAX == TANDEM_CONTROLLER_ENDPOINTS_MAX, "endpoints");
+_Static_assert(TANDEM_CONFIG_FENCES_MAX == TANDEM_CONTROLLER_FENCE_AGENTS_MAX, "fence agents");
+_Static_assert(TANDEM_CONFIG_URL_BYTES <= TANDEM_CONTROLLER_URL_BYTES, "endpoints");
+_Static_assert(TANDEM_CONFIG_WORDS_BYTES <= TANDEM_CONTROLLER_PARAMETERS_BYTES, "parameters");
 _Static_assert(TANDEM_CONFIG_PATH_BYTES <= TANDEM_CONTROLLER_PATH_BYTES, "directories");
 
 static void fill_links(const struct tandem_config_node *node, const struct tandem_config_node *peer,
@@ -46,6 +50,49 @@ static void fill_timers(const struct tandem_config_pair *from, struct tandem_con
 	pair->damper_take_over_count = from->take_over_count_max;
 }
 
+static enum tandem_arbiter_type arbiter_type(const struct tandem_config_pair *from)
+{
+	static const struct {
+		const char *name;
+		enum tandem_arbiter_type type;
+	} types[] = {
+	        {"file", TANDEM_ARBITER_FILE},         {"manual", TANDEM_ARBITER_MANUAL},
+	        {"etcd", TANDEM_ARBITER_ETCD},         {"fence", TANDEM_ARBITER_FENCE},
+	        {"external", TANDEM_ARBITER_EXTERNAL},
+	};
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strcmp(from->arbiter.type, types[i].name) == 0)
+			return types[i].type;
+	}
+	return 0; /* the options are refused then */
+}
+
+static void fill_etcd(const struct tandem_config_arbiter *from, struct tandem_controller_etcd *etcd)
+{
+	etcd->endpoint_count = from->endpoint_count;
+	for (size_t i = 0; i < from->endpoint_count; i++)
+		snprintf(etcd->endpoints[i], sizeof(etcd->endpoints[i]), "%s", from->endpoints[i]);
+	snprintf(etcd->prefix, sizeof(etcd->prefix), "%s", from->prefix);
+	snprintf(etcd->ca_file, sizeof(etcd->ca_file), "%s", from->ca_file);
+	snprintf(etcd->cert_file, sizeof(etcd->cert_file), "%s", from->cert_file);
+	snprintf(etcd->client_key_file, sizeof(etcd->client_key_file), "%s", from->client_key_file);
+	etcd->request_timeout_ns = from->request_timeout_ns;
+}
+
+/* Each node is told how its peer is switched off. */
+static void fill_fence(const struct tandem_config_node *peer, struct tandem_controller_pair *pair)
+{
+	pair->fence_agent_count = peer->fence_count;
+	for (size_t i = 0; i < peer->fence_count; i++) {
+		const struct tandem_config_fence *from = &peer->fences[i];
+		struct tandem_controller_fence_agent *agent = &pair->fence_agents[i];
+		snprintf(agent->agent, sizeof(agent->agent), "%s", from->agent);
+		snprintf(agent->parameters, sizeof(agent->parameters), "%s", from->parameters);
+		agent->timeout_ns = from->timeout_ns;
+		agent->is_verified = from->is_verified;
+	}
+}
+
 /* Without a key it stays zero: that protects against accidents only. */
 static void fill_key(struct tandem_controller_pair *pair)
 {
@@ -74,8 +121,12 @@ int tandem_failoverd_pair(const struct tandem_config *config, const struct tande
 	snprintf(pair.name, sizeof(pair.name), "%s", from->name);
 	snprintf(pair.peer_node, sizeof(pair.peer_node), "%s", peer->name);
 	snprintf(pair.first_owner, sizeof(pair.first_owner), "%s", from->nodes[0]);
-	pair.arbiter_type = strcmp(from->arbiter.type, "manual") == 0 ? TANDEM_ARBITER_MANUAL
-	                                                              : TANDEM_ARBITER_FILE;
+	pair.arbiter_type = arbiter_type(from);
+	fill_etcd(&from->arbiter, &pair.etcd);
+	if (pair.arbiter_type == TANDEM_ARBITER_FENCE) {
+		fill_fence(peer, &pair);
+		pair.fence_delay_ns = tandem_config_fence_delay_ns(config, from);
+	}
 	fill_links(node, peer, &pair);
 	fill_timers(from, &pair);
 	*ret_pair = pair;

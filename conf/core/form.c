@@ -20,6 +20,50 @@ bool tandem_config_is_path(const char *text)
 	return true;
 }
 
+bool tandem_config_is_agent(const char *text)
+{
+	size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                             "0123456789_.-");
+	return tandem_config_is_path(text) ||
+	       (length > 0 && text[length] == '\0' && text[0] != '.');
+}
+
+bool tandem_config_is_words(const char *text)
+{
+	for (; *text; text++) {
+		if (*text < ' ' || *text > '~')
+			return false;
+	}
+	return true;
+}
+
+static bool is_port(const char *text)
+{
+	size_t length = strspn(text, "0123456789");
+	unsigned number = 0;
+	if (length == 0 || length > 5 || text[length] != '\0')
+		return false;
+	for (; *text; text++)
+		number = number * 10 + (unsigned)(*text - '0');
+	return number >= 1 && number <= 65535;
+}
+
+bool tandem_config_is_url(const char *text)
+{
+	size_t scheme = strncmp(text, "http://", 7) == 0 ? 7 : 8;
+	if (scheme == 8 && strncmp(text, "https://", 8) != 0)
+		return false;
+	const char *host = text + scheme;
+	bool is_bracketed = host[0] == '[';
+	size_t length = is_bracketed ? 1 + strspn(host + 1, "0123456789abcdefABCDEF:.")
+	                             : strspn(host, "abcdefghijklmnopqrstuvwxyz"
+	                                            "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
+	if (length <= is_bracketed || (is_bracketed && host[length] != ']'))
+		return false;
+	length += is_bracketed;
+	return host[length] == ':' && is_port(host + length + 1);
+}
+
 bool tandem_config_is_choice(const char *text, const char *choices)
 {
 	size_t length = strlen(text);

@@ -10,6 +10,12 @@
 /* Whether a text of the file has the form that its key needs. Any bytes are safe. */
 bool tandem_config_is_name(const char *text);
 bool tandem_config_is_path(const char *text);
+/* An absolute path, or a plain file name. */
+bool tandem_config_is_agent(const char *text);
+/* Printable ASCII. */
+bool tandem_config_is_words(const char *text);
+/* "http://HOST:PORT" or "https://HOST:PORT", nothing behind; an IPv6 address in brackets. */
+bool tandem_config_is_url(const char *text);
 /* One of "a|b|c". */
 bool tandem_config_is_choice(const char *text, const char *choices);
 /* True and the key, or false: not exactly two digits a byte. */

@@ -42,6 +42,7 @@ TANDEM_CONFIG_GROUP_TABLE(X)
 #define NEST_SIZE_LIST(type, field)      ELEMENT_SIZE(type, field)
 #define NEST_SIZE_NODE_PAIR(type, field) ELEMENT_SIZE(type, field)
 #define NEST_SIZE_ADDRESSES(type, field) ELEMENT_SIZE(type, field)
+#define NEST_SIZE_URLS(type, field)      ELEMENT_SIZE(type, field)
 #define NEST_SIZE_ONE(type, field)       FIELD_SIZE(type, field)
 
 #define NEST(GROUP, key, TYPE, field, count_field, need, INSIDE, low, high, reason)                \
@@ -97,6 +98,12 @@ const char *tandem_config_type_text(enum tandem_config_type type)
 		return "an absolute path";
 	case TANDEM_CONFIG_COMMAND:
 		return "a shell command";
+	case TANDEM_CONFIG_AGENT:
+		return "an absolute path or the name of a program in /usr/sbin";
+	case TANDEM_CONFIG_WORDS:
+		return "printable characters";
+	case TANDEM_CONFIG_URL:
+		return "http://HOST:PORT or https://HOST:PORT";
 	case TANDEM_CONFIG_CHOICE:
 		return "one of";
 	case TANDEM_CONFIG_NUMBER:
@@ -113,6 +120,8 @@ const char *tandem_config_type_text(enum tandem_config_type type)
 		return "two names of nodes: [\"a\", \"b\"]";
 	case TANDEM_CONFIG_ADDRESSES:
 		return "a list of numeric addresses: [\"10.1.0.1\", \"10.2.0.1\"]";
+	case TANDEM_CONFIG_URLS:
+		return "a list: [\"http://10.0.0.3:2379\", \"http://10.0.0.4:2379\"]";
 	case TANDEM_CONFIG_ONE:
 		return "a group: { ... }";
 	case TANDEM_CONFIG_LIST:

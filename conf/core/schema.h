@@ -14,6 +14,7 @@
 #define TANDEM_CONFIG_GROUP_TABLE(X)                                                               \
 	X(ROOT, struct tandem_config, "the file")                                                  \
 	X(NODE, struct tandem_config_node, "nodes")                                                \
+	X(FENCE, struct tandem_config_fence, "fence")                                              \
 	X(HEARTBEAT, struct tandem_config_heartbeat, "heartbeat")                                  \
 	X(PAIR, struct tandem_config_pair, "pairs")                                                \
 	X(ARBITER, struct tandem_config_arbiter, "arbiter")                                        \
@@ -32,6 +33,9 @@ enum tandem_config_type {
 	TANDEM_CONFIG_ADDRESS,   /* numeric IPv4 or IPv6, one that others can reach */
 	TANDEM_CONFIG_DIRECTORY, /* absolute path */
 	TANDEM_CONFIG_COMMAND,   /* for /bin/sh -c */
+	TANDEM_CONFIG_AGENT,     /* absolute path, or a name in /usr/sbin */
+	TANDEM_CONFIG_WORDS,     /* "key=value key=value" */
+	TANDEM_CONFIG_URL,       /* http://HOST:PORT or https://HOST:PORT */
 	TANDEM_CONFIG_CHOICE,    /* one of the words in `choices` */
 	/* numbers */
 	TANDEM_CONFIG_NUMBER,
@@ -42,6 +46,7 @@ enum tandem_config_type {
 	/* nested */
 	TANDEM_CONFIG_NODE_PAIR, /* [ "a", "b" ] */
 	TANDEM_CONFIG_ADDRESSES, /* [ "10.1.0.1", ... ] */
+	TANDEM_CONFIG_URLS,      /* [ "http://10.0.0.3:2379", ... ] */
 	TANDEM_CONFIG_ONE,       /* { ... } */
 	TANDEM_CONFIG_LIST,      /* ( { ... }, ... ) */
 };
@@ -74,6 +79,21 @@ enum tandem_config_type {
 	     "Where the controller sends and receives heartbeats, one for each network. Both "     \
 	     "nodes of a pair name equally many; the first of one talks to the first of the "      \
 	     "other.")                                                                             \
+	NEST(NODE, fence, LIST, fences, fence_count, OPTIONAL, FENCE, 1, TANDEM_CONFIG_FENCES_MAX, \
+	     "How this node is switched off by its peer, for arbiters of the type \"fence\": the " \
+	     "first way that succeeds is enough, so the surest stands first.")                     \
+	TEXT(FENCE, agent, AGENT, agent, REQUIRED, "", "", "fence_ipmilan", "",                    \
+	     "A program that takes key=value lines and action=off on its input and ends with 0 "   \
+	     "when the node is off: any of the package fence-agents, or your own.")                \
+	TEXT(FENCE, parameters, WORDS, parameters, OPTIONAL, "", "",                               \
+	     "ip=10.9.0.1 username=tandem password_script=/etc/tandem/a.bmc lanplus=1", "",        \
+	     "What it is told beside the action. Secrets are better in a file than here: most "    \
+	     "agents know password_script.")                                                       \
+	NUMBER(FENCE, timeout_ms, MILLISECONDS, timeout_ns, OPTIONAL, 20000, 100, 600000, "", "",  \
+	       "After this it is killed, with all that it started, and the next one is tried.")    \
+	NUMBER(FENCE, verify, FLAG, is_verified, OPTIONAL, 1, 0, 1, "", "",                        \
+	       "Ask it for action=status after a success: one that says \"on\" (exit status 0) "   \
+	       "was no success. false for a program that does not know it.")                       \
 	TEXT(NODE, run_directory, DIRECTORY, run_directory, OPTIONAL, "/run/tandem", "", "", "",   \
 	     "Sockets and statistics of the node's programs; made when missing, mode 0700.")       \
 	TEXT(NODE, image_directory, DIRECTORY, image_directory, OPTIONAL, "/dev/shm/tandem", "",   \
@@ -89,13 +109,41 @@ enum tandem_config_type {
 	     "the arbiter's record decides.")                                                      \
 	NEST(PAIR, arbiter, ONE, arbiter, arbiter, REQUIRED, ARBITER, 1, 1,                        \
 	     "Who decides which node leads when they cannot see each other.")                      \
-	TEXT(ARBITER, type, CHOICE, type, REQUIRED, "", "file|manual", "file", "",                 \
-	     "\"file\": a directory on storage that both nodes see decides by itself. "            \
-	     "\"manual\": nothing is promoted until an operator says so with tandemctl.")          \
+	TEXT(ARBITER, type, CHOICE, type, REQUIRED, "", "file|etcd|fence|manual|external", "file", \
+	     "",                                                                                   \
+	     "\"file\": a directory on storage that both nodes see decides by itself. \"etcd\": "  \
+	     "a "                                                                                  \
+	     "key of an etcd cluster. \"fence\": who has the other node switched off leads. "      \
+	     "\"manual\": nothing is promoted until an operator says so with tandemctl. "          \
+	     "\"external\": until a cluster manager says so. See docs/arbiters.md.")               \
 	TEXT(ARBITER, path, DIRECTORY, path, OPTIONAL, "/var/lib/tandem", "",                      \
 	     "/shared/tandem/arbiter", "",                                                         \
-	     "The directory; needed for \"file\". For \"manual\" it is the node's own and must "   \
-	     "survive a restart.")                                                                 \
+	     "The directory; needed for \"file\". For \"fence\", \"manual\" and \"external\" it "  \
+	     "is "                                                                                 \
+	     "the node's own and must survive a restart.")                                         \
+	NEST(ARBITER, endpoints, URLS, endpoints, endpoint_count, OPTIONAL, ARBITER, 1,            \
+	     TANDEM_CONFIG_ENDPOINTS_MAX,                                                          \
+	     "The members of the etcd cluster, best all of them: one that does not answer is "     \
+	     "passed over. Needed for \"etcd\".")                                                  \
+	TEXT(ARBITER, prefix, WORDS, prefix, OPTIONAL, "/tandem", "", "", "",                      \
+	     "The pair's key in etcd is PREFIX/PAIR. Clusters of pairs that share an etcd need a " \
+	     "prefix each.")                                                                       \
+	TEXT(ARBITER, ca_file, DIRECTORY, ca_file, OPTIONAL, "", "", "", "",                       \
+	     "Certificates of the authority that etcd's are signed by, PEM. Without it the "       \
+	     "system's.")                                                                          \
+	TEXT(ARBITER, cert_file, DIRECTORY, cert_file, OPTIONAL, "", "", "", "",                   \
+	     "This node's certificate for an etcd that asks for one, PEM.")                        \
+	TEXT(ARBITER, client_key_file, DIRECTORY, client_key_file, OPTIONAL, "", "", "", "",       \
+	     "The key that belongs to cert_file.")                                                 \
+	NUMBER(ARBITER, request_timeout_ms, MILLISECONDS, request_timeout_ns, OPTIONAL, 250, 10,   \
+	       250, "", "",                                                                        \
+	       "An endpoint of etcd that takes longer is passed over; when all do, the decision "  \
+	       "waits.")                                                                           \
+	NUMBER(ARBITER, fence_delay_ms, MILLISECONDS, fence_delay_ns, OPTIONAL, 0, 1, 600000, "",  \
+	       "",                                                                                 \
+	       "The secondary waits so long before it has the primary switched off, so that two "  \
+	       "nodes which are both alive do not switch each other off. Without it: the longest " \
+	       "that all of either node's ways may take.")                                         \
 	NUMBER(ARBITER, timeout_ms, MILLISECONDS, timeout_ns, OPTIONAL, 1000, 10, 60000, "", "",   \
 	       "A request that took longer counts as unanswered; the decision waits.")             \
 	NUMBER(ARBITER, poll_interval_ms, MILLISECONDS, poll_interval_ns, OPTIONAL, 500, 10,       \

@@ -225,29 +225,6 @@ static void check_merge(struct subject *subject)
 		                         PAGE_BYTES);
 }
 
-static void check_arbiter(struct subject *subject)
-{
-	const struct tandem_config_pair *pair = subject->pair;
-	const config_setting_t *arbiter = config_setting_get_member(subject->setting, "arbiter");
-	char path[TANDEM_CONFIG_PATH_BYTES];
-	struct tandem_error error;
-	if (!arbiter || config_setting_type(arbiter) != CONFIG_TYPE_GROUP)
-		return;
-	if (strcmp(pair->arbiter.type, "file") == 0 && !config_setting_get_member(arbiter, "path"))
-		tandem_config_mistake_in(
-		        subject->reader, arbiter, "path",
-		        "is missing: the type \"file\" needs a directory on storage that "
-		        "both nodes see");
-	for (size_t i = 0; i < 2; i++) {
-		if (!subject->nodes[i] || pair->arbiter.path[0] == '\0' ||
-		    tandem_config_arbiter_path(subject->nodes[i], pair, path, sizeof(path),
-		                               &error) == 0)
-			continue;
-		tandem_config_mistake_in(subject->reader, arbiter, "path", "%s", error.detail);
-		return;
-	}
-}
-
 void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index)
 {
 	const config_setting_t *list = config_lookup(reader->tree, "pairs");
@@ -265,5 +242,5 @@ void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index)
 	check_timers(&subject);
 	check_key(&subject);
 	check_merge(&subject);
-	check_arbiter(&subject);
+	tandem_config_check_arbiter(reader, subject.pair, subject.setting, subject.nodes);
 }

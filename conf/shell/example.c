@@ -107,6 +107,21 @@ static void list_write(const struct page *page, const struct tandem_config_key *
 	line_write(page, ");");
 }
 
+/* What an optional list may hold, in comments; its defaults are in the reference. */
+static void element_sketch(const struct page *page, enum tandem_config_group group)
+{
+	size_t count;
+	const struct tandem_config_key *keys = tandem_config_keys(&count);
+	const char *mark = "{ ";
+	for (size_t i = 0; i < count; i++) {
+		if (keys[i].group != group || !keys[i].examples[0][0])
+			continue;
+		line_write(page, "#   %s%s = \"%s\";", mark, keys[i].name, keys[i].examples[0]);
+		mark = "  ";
+	}
+	line_write(page, "#   }");
+}
+
 static void key_write(const struct page *page, const struct tandem_config_key *key)
 {
 	if (tandem_config_type_is_text(key->type)) {
@@ -117,11 +132,20 @@ static void key_write(const struct page *page, const struct tandem_config_key *k
 		line_write(page, "%s = [\"a\", \"b\"];", key->name);
 	} else if (key->type == TANDEM_CONFIG_ADDRESSES) {
 		line_write(page, "# %s = [\"10.2.0.1\"];", key->name);
+	} else if (key->type == TANDEM_CONFIG_URLS) {
+		line_write(page,
+		           "# %s = [\"http://10.0.0.3:2379\", \"http://10.0.0.4:2379\", "
+		           "\"http://10.0.0.5:2379\"];",
+		           key->name);
 	} else if (key->type == TANDEM_CONFIG_ONE) {
 		line_write(page, "%s =", key->name);
 		element_write(page, key, page->which, ";");
-	} else {
+	} else if (key->is_required) {
 		list_write(page, key);
+	} else {
+		line_write(page, "# %s = (", key->name);
+		element_sketch(page, key->inside);
+		line_write(page, "# );");
 	}
 }
 

@@ -134,7 +134,8 @@ static void key_explain(const struct walk *walk, const struct tandem_config_key 
 	else if (key->type == TANDEM_CONFIG_ONE)
 		group_explain(walk, key->inside, config_setting_get_member(group, key->name),
 		              base + key->offset);
-	else if (key->type == TANDEM_CONFIG_NODE_PAIR || key->type == TANDEM_CONFIG_ADDRESSES)
+	else if (key->type == TANDEM_CONFIG_NODE_PAIR || key->type == TANDEM_CONFIG_ADDRESSES ||
+	         key->type == TANDEM_CONFIG_URLS)
 		texts_explain(walk, key, group, base);
 	else
 		scalar_explain(walk, key, group, base + key->offset);

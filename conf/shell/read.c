@@ -110,7 +110,7 @@ static void texts_read(struct tandem_config_reader *reader, const struct tandem_
 	}
 	if (!length_read(reader, key, setting, &count))
 		return;
-	if (key->type == TANDEM_CONFIG_ADDRESSES)
+	if (key->type != TANDEM_CONFIG_NODE_PAIR)
 		memcpy(base + key->count_offset, &count, sizeof(count));
 	for (size_t i = 0; i < count; i++)
 		tandem_config_value_read(reader, like,
@@ -135,9 +135,11 @@ static void key_missing(struct tandem_config_reader *reader, const struct tandem
 		tandem_config_mistake_in(
 		        reader, group, key->name,
 		        "is missing: without an arbiter two nodes that cannot see each other "
-		        "would both lead. Either { type = \"file\"; path = \"/shared/dir\"; } on "
-		        "storage that both nodes see, or { type = \"manual\"; }: an operator "
-		        "promotes");
+		        "would both lead. { type = \"file\"; path = \"/shared/dir\"; } on storage "
+		        "that both nodes see, or { type = \"etcd\"; endpoints = [ ... ]; }, or "
+		        "{ type = \"fence\"; } with fence on both nodes, or { type = \"manual\"; "
+		        "}: "
+		        "an operator promotes");
 	else
 		tandem_config_mistake_in(reader, group, key->name, "is missing: %s%s%s needed",
 		                         tandem_config_type_text(key->type),
@@ -145,14 +147,20 @@ static void key_missing(struct tandem_config_reader *reader, const struct tandem
 		                         key->type == TANDEM_CONFIG_CHOICE ? key->choices : "");
 }
 
+/* No key takes a single one. */
+static const struct tandem_config_key url = {.type = TANDEM_CONFIG_URL,
+                                             .size = TANDEM_CONFIG_URL_BYTES};
+
 static void key_read(struct tandem_config_reader *reader, const struct tandem_config_key *key,
                      const config_setting_t *group, char *base)
 {
 	const config_setting_t *setting = config_setting_get_member(group, key->name);
+	bool is_scalar =
+	        tandem_config_type_is_text(key->type) || tandem_config_type_is_number(key->type);
 	if (!setting) {
 		if (key->is_required)
 			key_missing(reader, key, group);
-		else if (key->type != TANDEM_CONFIG_ADDRESSES)
+		else if (is_scalar)
 			tandem_config_value_default(key, base + key->offset);
 	} else if (key->type == TANDEM_CONFIG_LIST) {
 		list_read(reader, key, setting, base);
@@ -164,6 +172,8 @@ static void key_read(struct tandem_config_reader *reader, const struct tandem_co
 	} else if (key->type == TANDEM_CONFIG_ADDRESSES) {
 		texts_read(reader, key, tandem_config_key_find(TANDEM_CONFIG_NODE, "address"),
 		           setting, base);
+	} else if (key->type == TANDEM_CONFIG_URLS) {
+		texts_read(reader, key, &url, setting, base);
 	} else {
 		tandem_config_value_read(reader, key, setting, base + key->offset);
 	}

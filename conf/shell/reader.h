@@ -46,8 +46,13 @@ TANDEM_MUST_CHECK int tandem_config_load_and_look(const char *path,
                                                   tandem_config_look *look, void *argument,
                                                   struct tandem_error *reterr_error);
 
-/* check.c, check_pair.c: what no single value shows. */
+/* check.c, check_pair.c, check_arbiter.c: what no single value shows. */
 void tandem_config_check(struct tandem_config_reader *reader);
 void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index);
+/* `nodes`: the pair's, NULL for one that is not known. */
+void tandem_config_check_arbiter(struct tandem_config_reader *reader,
+                                 const struct tandem_config_pair *pair,
+                                 const config_setting_t *pair_setting,
+                                 const struct tandem_config_node *const nodes[2]);
 
 #endif

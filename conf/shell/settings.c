@@ -2,8 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <tandem/clock.h>
 
 #include "core/timers.h"
+
+#define KILL_NS TANDEM_NS_PER_S /* as in failover/core/fencing.h: until a killed agent is gone */
 
 static void fill_rails(const struct tandem_config_node *node, const struct tandem_config_node *peer,
                        struct tandem_control_settings *settings)
@@ -57,13 +60,34 @@ int tandem_config_settings(const struct tandem_config *config,
 	return 0;
 }
 
+uint64_t tandem_config_fencing_ns(const struct tandem_config_node *node)
+{
+	uint64_t total_ns = 0;
+	for (size_t i = 0; i < node->fence_count; i++)
+		total_ns += node->fences[i].timeout_ns + KILL_NS;
+	return total_ns;
+}
+
+uint64_t tandem_config_fence_delay_ns(const struct tandem_config *config,
+                                      const struct tandem_config_pair *pair)
+{
+	uint64_t delay_ns = pair->arbiter.fence_delay_ns;
+	for (size_t i = 0; i < config->node_count && pair->arbiter.fence_delay_ns == 0; i++) {
+		const struct tandem_config_node *node = &config->nodes[i];
+		uint64_t fencing_ns = tandem_config_fencing_ns(node);
+		if (tandem_config_serves(node, pair) && fencing_ns > delay_ns)
+			delay_ns = fencing_ns;
+	}
+	return delay_ns;
+}
+
 int tandem_config_arbiter_path(const struct tandem_config_node *node,
                                const struct tandem_config_pair *pair, char *ret_path,
                                size_t path_bytes, struct tandem_error *reterr_error)
 {
 	char path[TANDEM_CONFIG_PATH_BYTES + TANDEM_NAME_BYTES];
 	/* Two nodes on one machine must not share what only one of them was told. */
-	bool is_own = strcmp(pair->arbiter.type, "manual") == 0;
+	bool is_own = strcmp(pair->arbiter.type, "file") != 0;
 	snprintf(path, sizeof(path), "%s%s%s", pair->arbiter.path, is_own ? "/" : "",
 	         is_own ? node->name : "");
 	if (strlen(path) >= path_bytes)

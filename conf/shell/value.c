@@ -81,6 +81,12 @@ static bool text_has_form(const struct tandem_config_key *key, const char *text)
 		return tandem_config_is_choice(text, key->choices);
 	case TANDEM_CONFIG_COMMAND:
 		return text[strspn(text, " \t\r\n")] != '\0';
+	case TANDEM_CONFIG_AGENT:
+		return tandem_config_is_agent(text);
+	case TANDEM_CONFIG_WORDS:
+		return tandem_config_is_words(text);
+	case TANDEM_CONFIG_URL:
+		return tandem_config_is_url(text);
 	case TANDEM_CONFIG_ADDRESS:
 	case TANDEM_CONFIG_NUMBER:
 	case TANDEM_CONFIG_BYTES:
@@ -89,6 +95,7 @@ static bool text_has_form(const struct tandem_config_key *key, const char *text)
 	case TANDEM_CONFIG_FLAG:
 	case TANDEM_CONFIG_NODE_PAIR:
 	case TANDEM_CONFIG_ADDRESSES:
+	case TANDEM_CONFIG_URLS:
 	case TANDEM_CONFIG_ONE:
 	case TANDEM_CONFIG_LIST:
 		break;

@@ -20,10 +20,21 @@
 #define TANDEM_CONFIG_ADDRESS_BYTES  64 /* as in struct tandem_control_settings */
 #define TANDEM_CONFIG_PATH_BYTES     81 /* a socket name must still fit behind a directory */
 #define TANDEM_CONFIG_COMMAND_BYTES  1024
+#define TANDEM_CONFIG_FENCES_MAX     4
+#define TANDEM_CONFIG_WORDS_BYTES    384
+#define TANDEM_CONFIG_ENDPOINTS_MAX  7
+#define TANDEM_CONFIG_URL_BYTES      96
 
 struct tandem_config_heartbeat {
 	char address[TANDEM_CONFIG_ADDRESS_BYTES];
 	uint16_t port;
+};
+
+struct tandem_config_fence {
+	char agent[TANDEM_CONFIG_PATH_BYTES];
+	char parameters[TANDEM_CONFIG_WORDS_BYTES];
+	uint64_t timeout_ns;
+	bool is_verified;
 };
 
 struct tandem_config_node {
@@ -37,13 +48,24 @@ struct tandem_config_node {
 	char image_directory[TANDEM_CONFIG_PATH_BYTES];
 	struct tandem_config_heartbeat heartbeats[TANDEM_CONFIG_HEARTBEATS_MAX];
 	size_t heartbeat_count; /* at least 1; link i of a node talks to link i of its peer */
+	struct tandem_config_fence fences[TANDEM_CONFIG_FENCES_MAX]; /* how it is switched off */
+	size_t fence_count;
 };
 
 struct tandem_config_arbiter {
-	char type[16];                       /* "file" or "manual" */
+	char type[16];                       /* "file", "etcd", "fence", "manual", "external" */
 	char path[TANDEM_CONFIG_PATH_BYTES]; /* see tandem_config_arbiter_path() */
 	uint64_t timeout_ns;
 	uint64_t poll_interval_ns;
+	/* etcd */
+	char endpoints[TANDEM_CONFIG_ENDPOINTS_MAX][TANDEM_CONFIG_URL_BYTES];
+	size_t endpoint_count;
+	char prefix[TANDEM_CONFIG_PATH_BYTES];
+	char ca_file[TANDEM_CONFIG_PATH_BYTES]; /* "" for none, as the next two */
+	char cert_file[TANDEM_CONFIG_PATH_BYTES];
+	char client_key_file[TANDEM_CONFIG_PATH_BYTES];
+	uint64_t request_timeout_ns;
+	uint64_t fence_delay_ns; /* see tandem_config_fence_delay_ns() */
 };
 
 struct tandem_config_promote {
@@ -160,12 +182,19 @@ TANDEM_MUST_CHECK int tandem_config_settings(const struct tandem_config *config,
                                              struct tandem_control_settings *ret_settings,
                                              struct tandem_error *reterr_error);
 
-/* The arbiter's directory as `node` sees it: with the type "manual" it is the node's own, below
+/* The arbiter's directory as `node` sees it: unless the type is "file" it is the node's own, below
  * the configured one. TANDEM_E_CONFIG when it gets longer than `path_bytes`. */
 TANDEM_MUST_CHECK int tandem_config_arbiter_path(const struct tandem_config_node *node,
                                                  const struct tandem_config_pair *pair,
                                                  char *ret_path, size_t path_bytes,
                                                  struct tandem_error *reterr_error);
+
+/* The longest that switching off `node` may take: all its ways up to their timeouts. */
+uint64_t tandem_config_fencing_ns(const struct tandem_config_node *node);
+/* How long the secondary waits before it has the primary fenced: the file's, or the longest that
+ * fencing either node may take. */
+uint64_t tandem_config_fence_delay_ns(const struct tandem_config *config,
+                                      const struct tandem_config_pair *pair);
 
 /* Silence of the peer after which it is suspect. */
 uint64_t tandem_config_detect_ns(const struct tandem_config_pair *pair);

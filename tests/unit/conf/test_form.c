@@ -25,6 +25,52 @@ Test(form, path)
 	cr_assert_not(tandem_config_is_path("/run\n/x"));
 }
 
+Test(form, agent)
+{
+	cr_assert(tandem_config_is_agent("fence_ipmilan"));
+	cr_assert(tandem_config_is_agent("/opt/fence/off.sh"));
+	cr_assert_not(tandem_config_is_agent(""));
+	cr_assert_not(tandem_config_is_agent("../off"));
+	cr_assert_not(tandem_config_is_agent("bin/off"));
+	cr_assert_not(tandem_config_is_agent("off now"));
+	cr_assert_not(tandem_config_is_agent(".."));
+}
+
+Test(form, words)
+{
+	cr_assert(tandem_config_is_words(""));
+	cr_assert(tandem_config_is_words("ip=10.9.0.1 plug=3"));
+	cr_assert_not(tandem_config_is_words("ip=1\nplug=3"));
+	cr_assert_not(tandem_config_is_words("\xc3\xa4"));
+}
+
+Test(form, url)
+{
+	static const char *const good[] = {"http://10.0.0.3:2379", "https://etcd-1.lan:1",
+	                                   "http://[fd00::1]:65535"};
+	static const char *const bad[] = {"",
+	                                  "http://",
+	                                  "http://a",
+	                                  "http://a:",
+	                                  "http://a:0",
+	                                  "http://a:65536",
+	                                  "http://a:1/",
+	                                  "http://a:1/v3",
+	                                  "ftp://a:1",
+	                                  "http://u@a:1",
+	                                  "http://:1",
+	                                  "http://fd00::1:2379",
+	                                  "http://[]:1",
+	                                  "http://[::1:2",
+	                                  "HTTP://a:1",
+	                                  "http://a b:1",
+	                                  "http://a:+1"};
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		cr_assert(tandem_config_is_url(good[i]), "%s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_assert_not(tandem_config_is_url(bad[i]), "%s", bad[i]);
+}
+
 Test(form, choice)
 {
 	cr_assert(tandem_config_is_choice("tcp", "auto|rdma|tcp"));

@@ -79,6 +79,48 @@ Test(load, addresses_become_canonical)
 	tandem_config_free(config);
 }
 
+Test(load, an_arbiter_in_etcd)
+{
+	struct edit edit = {
+	        .arbiter = "arbiter = { type = \"etcd\"; endpoints = [\"https://10.0.0.3:2379\", "
+	                   "\"https://etcd.lan:2379\"]; ca_file = \"/etc/tandem/ca.pem\"; "
+	                   "cert_file = \"/etc/tandem/a.pem\"; client_key_file = "
+	                   "\"/etc/tandem/a.key\"; request_timeout_ms = 200; };",
+	};
+	struct tandem_config *config = load_good(&edit);
+	const struct tandem_config_arbiter *arbiter = &config->pairs[0].arbiter;
+	cr_assert_eq(arbiter->endpoint_count, 2);
+	cr_assert_str_eq(arbiter->endpoints[1], "https://etcd.lan:2379");
+	cr_assert_str_eq(arbiter->prefix, "/tandem");
+	cr_assert_str_eq(arbiter->cert_file, "/etc/tandem/a.pem");
+	cr_assert_eq(arbiter->request_timeout_ns, 200 * TANDEM_NS_PER_MS);
+	tandem_config_free(config);
+}
+
+Test(load, an_arbiter_that_fences)
+{
+	struct edit edit = {
+	        .node_a = "fence = ( { agent = \"fence_ipmilan\"; parameters = \"ip=10.9.0.1 "
+	                  "lanplus=1\"; }, { agent = \"/opt/pdu\"; timeout_ms = 5000; verify = "
+	                  "false; } );",
+	        .node_b = "fence = ( { agent = \"fence_sbd\"; timeout_ms = 4000; } );",
+	        .arbiter = "arbiter = { type = \"fence\"; };",
+	};
+	struct tandem_config *config = load_good(&edit);
+	struct tandem_config_pair *pair = &config->pairs[0];
+	const struct tandem_config_node *node = &config->nodes[0];
+	cr_assert_eq(node->fence_count, 2);
+	cr_assert_str_eq(node->fences[0].parameters, "ip=10.9.0.1 lanplus=1");
+	cr_assert(node->fences[0].is_verified && !node->fences[1].is_verified);
+	/* Each way has a second more, to be killed. */
+	cr_assert_eq(tandem_config_fencing_ns(node), 27 * TANDEM_NS_PER_S);
+	cr_assert_eq(tandem_config_fencing_ns(&config->nodes[1]), 5 * TANDEM_NS_PER_S);
+	cr_assert_eq(tandem_config_fence_delay_ns(config, pair), 27 * TANDEM_NS_PER_S);
+	pair->arbiter.fence_delay_ns = 3;
+	cr_assert_eq(tandem_config_fence_delay_ns(config, pair), 3);
+	tandem_config_free(config);
+}
+
 Test(load, shipped_files_are_good)
 {
 	static const char *const paths[] = {SOURCE_DIR "/conf/quickstart.conf",

@@ -8,6 +8,13 @@
 	"{ name = \"kv2\"; insecure = true; nodes = [\"a\", \"b\"]; promote = { command = \"x\" "  \
 	"}; "
 
+#define FENCE_A "fence = ( { agent = \"fence_ipmilan\"; parameters = \"ip=10.9.0.1\"; } );"
+#define FENCE_B "fence = ( { agent = \"/opt/off\"; verify = false; } );"
+#define ETCD(more)                                                                                 \
+	"arbiter = { type = \"etcd\"; endpoints = [\"http://10.0.0.3:2379\"]; " more " };"
+#define TLS(more)                                                                                  \
+	"arbiter = { type = \"etcd\"; endpoints = [\"https://etcd.lan:2379\"]; " more " };"
+
 /* One edit makes one mistake, at that line and key, with that text. */
 static const struct row {
 	struct edit edit;
@@ -46,7 +53,7 @@ static const struct row {
         {{.arbiter = "arbiter = { path = \"/x\" };"},
          13,
          "pairs[0].arbiter.type",
-         "is missing: one of file|manual needed"},
+         "is missing: one of file|etcd|fence|manual|external needed"},
         {{.arbiter = "arbiter = \"file\";"}, 13, "pairs[0].arbiter", "a group: { ... } needed"},
         {{.arbiter = "arbiter = { type = \"manual\"; path = "
                      "\"/"
@@ -55,6 +62,76 @@ static const struct row {
          13,
          "pairs[0].arbiter.path",
          "at most 80 needed"},
+        {{.arbiter = "arbiter = { type = \"etcd\" };"},
+         13,
+         "pairs[0].arbiter.endpoints",
+         "is missing: the type \"etcd\" needs the members"},
+        {{.arbiter = "arbiter = { type = \"etcd\"; endpoints = [] };"},
+         13,
+         "pairs[0].arbiter.endpoints",
+         "0 seen, 1 to 7 needed"},
+        {{.arbiter = "arbiter = { type = \"etcd\"; endpoints = [\"10.0.0.3:2379\"] };"},
+         13,
+         "pairs[0].arbiter.endpoints[0]",
+         "\"10.0.0.3:2379\" seen, http://HOST:PORT or https://HOST:PORT needed"},
+        {{.arbiter = "arbiter = { type = \"etcd\"; endpoints = [\"http://a:1\", "
+                     "\"http://a:1\"] };"},
+         13,
+         "pairs[0].arbiter.endpoints",
+         "stands twice"},
+        {{.arbiter = ETCD("path = \"/shared\";")}, 13, "pairs[0].arbiter.path", "PREFIX/PAIR"},
+        {{.arbiter = ETCD("prefix = \"\";")}, 13, "pairs[0].arbiter.prefix", "at least one"},
+        {{.arbiter = ETCD("ca_file = \"/ca.pem\";")},
+         13,
+         "pairs[0].arbiter.endpoints",
+         "https:// needed with ca_file"},
+        {{.arbiter = TLS("cert_file = \"/c.pem\";")},
+         13,
+         "pairs[0].arbiter.client_key_file",
+         "goes together with cert_file"},
+        {{.arbiter = ETCD("request_timeout_ms = 251;")},
+         13,
+         "pairs[0].arbiter.request_timeout_ms",
+         "251 seen"},
+        {{.arbiter = ETCD("timeout_ms = 499;")},
+         13,
+         "pairs[0].arbiter.timeout_ms",
+         "2 times request_timeout_ms (250 ms) must not exceed timeout_ms (499 ms)"},
+        {{.arbiter = "arbiter = { type = \"etcd\"; endpoints = [\"http://a:1\", \"http://b:1\", "
+                     "\"http://c:1\", \"http://d:1\", \"http://e:1\"]; };"},
+         13,
+         "pairs[0].arbiter.request_timeout_ms",
+         "5 times request_timeout_ms (250 ms) must not exceed timeout_ms (1000 ms)"},
+        {{.arbiter = "arbiter = { type = \"manual\"; endpoints = [\"http://a:1\"]; };"},
+         13,
+         "pairs[0].arbiter.endpoints",
+         "is for the type \"etcd\", the type here is \"manual\""},
+        {{.arbiter = "arbiter = { type = \"manual\"; fence_delay_ms = 5; };"},
+         13,
+         "pairs[0].arbiter.fence_delay_ms",
+         "is for the type \"fence\""},
+        {{.arbiter = "arbiter = { type = \"fence\" };", .node_a = FENCE_A},
+         13,
+         "pairs[0].arbiter.type",
+         "node \"b\" has no fence"},
+        {{.arbiter = "arbiter = { type = \"fence\"; fence_delay_ms = 39001; };",
+          .node_a = FENCE_A,
+          .node_b = FENCE_B},
+         13,
+         "pairs[0].arbiter.fence_delay_ms",
+         "(60000 ms): a take-over must fit"},
+        {{.node_a = "fence = ( { parameters = \"a=b\"; } );"},
+         4,
+         "nodes[0].fence[0].agent",
+         "is missing"},
+        {{.node_a = "fence = ( { agent = \"./off\"; } );"},
+         4,
+         "nodes[0].fence[0].agent",
+         "\"./off\" seen, an absolute path or the name"},
+        {{.node_a = "fence = ( { agent = \"off\"; timeout_ms = 99; } );"},
+         4,
+         "nodes[0].fence[0].timeout_ms",
+         "99 seen"},
         {{.pair = "channels = 17;"}, 14, "pairs[0].channels", "17 seen"},
         {{.pair = "heartbeat_profile = \"lan\"; heartbeat_interval_ms = 20; heartbeat_misses = "
                   "5;"},

@@ -8,7 +8,11 @@
 
 #include "failoverd_options.h"
 
-static struct tandem_config *load_with(const char *security, const char *extra)
+#define MANUAL                                                                                     \
+	"arbiter = { type = \"manual\"; path = \"/var/t\"; timeout_ms = 250; poll_interval_ms = "  \
+	"125; };"
+
+static struct tandem_config *load_all(const char *arbiter, const char *security, const char *extra)
 {
 	char text[2048];
 	struct tandem_config *config = NULL;
@@ -16,22 +20,27 @@ static struct tandem_config *load_with(const char *security, const char *extra)
 	snprintf(text, sizeof(text),
 	         "cluster = \"c\"; nodes = (\n"
 	         "{ name = \"a\"; address = \"10.0.0.1\"; port = 1; run_directory = \"/run/a\";\n"
+	         "  fence = ( { agent = \"off_a\"; timeout_ms = 3000; } );\n"
 	         "  heartbeat = ( { address = \"10.1.0.1\"; port = 2; }, { address = "
 	         "\"10.2.0.1\"; port = 3; } ); },\n"
-	         "{ name = \"b\"; address = \"10.0.0.2\"; port = 4;\n"
+	         "{ name = \"b\"; address = \"10.0.0.2\"; port = 4; fence = ( { agent = "
+	         "\"off_b\"; parameters = \"plug=2\"; verify = false; } );\n"
 	         "  heartbeat = ( { address = \"10.1.0.2\"; port = 5; }, { address = "
 	         "\"10.2.0.2\"; port = 6; } ); },\n"
 	         "{ name = \"c\"; address = \"10.0.0.3\"; heartbeat = ( { address = "
 	         "\"10.1.0.3\"; } ); } );\n"
 	         "pairs = ( { name = \"one\"; nodes = [\"b\", \"a\"]; promote = { command = "
 	         "\"x\"; timeout_ms = 5000; };\n"
-	         "arbiter = { type = \"manual\"; path = \"/var/t\"; timeout_ms = 250; "
-	         "poll_interval_ms = 125; };\n"
-	         "%s %s } );\n",
-	         security, extra);
+	         "%s\n%s %s } );\n",
+	         arbiter, security, extra);
 	cr_assert_eq(tandem_config_load_text("t", text, strlen(text), &config, NULL, &error), 0,
 	             "%s", error.detail);
 	return config;
+}
+
+static struct tandem_config *load_with(const char *security, const char *extra)
+{
+	return load_all(MANUAL, security, extra);
 }
 
 static struct tandem_config *load(const char *extra)
@@ -79,6 +88,70 @@ Test(failoverd_options, everything_arrives)
 	cr_assert_str_eq(pairs[0].settings.rails[0].peer_address, "10.0.0.2");
 	cr_assert_eq(pairs[0].settings.peer_port, 4);
 	cr_assert_eq(pairs[0].settings.channel_count, 3);
+	tandem_config_free(config);
+}
+
+static const struct tandem_controller_pair *pair_of(struct tandem_config *config, size_t node)
+{
+	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
+	struct tandem_controller_options options;
+	struct tandem_error error = {.code = 0};
+	cr_assert_eq(
+	        tandem_failoverd_options(config, &config->nodes[node], pairs, &options, &error), 0,
+	        "%s", error.detail);
+	return &pairs[0];
+}
+
+Test(failoverd_options, an_arbiter_in_etcd_arrives)
+{
+	struct tandem_config *config =
+	        load_all("arbiter = { type = \"etcd\"; endpoints = [\"https://10.0.0.3:2379\", "
+	                 "\"https://10.0.0.4:2379\"]; prefix = \"p\"; ca_file = \"/ca\"; cert_file "
+	                 "= \"/c\"; "
+	                 "client_key_file = \"/k\"; request_timeout_ms = 99; };",
+	                 "insecure = true;", "");
+	const struct tandem_controller_pair *pair = pair_of(config, 0);
+	cr_assert_eq(pair->arbiter_type, TANDEM_ARBITER_ETCD);
+	cr_assert_eq(pair->etcd.endpoint_count, 2);
+	cr_assert_str_eq(pair->etcd.endpoints[1], "https://10.0.0.4:2379");
+	cr_assert_str_eq(pair->etcd.prefix, "p");
+	cr_assert_str_eq(pair->etcd.ca_file, "/ca");
+	cr_assert_str_eq(pair->etcd.cert_file, "/c");
+	cr_assert_str_eq(pair->etcd.client_key_file, "/k");
+	cr_assert_eq(pair->etcd.request_timeout_ns, 99 * TANDEM_NS_PER_MS);
+	tandem_config_free(config);
+}
+
+Test(failoverd_options, a_node_is_told_how_its_peer_is_switched_off)
+{
+	struct tandem_config *config = load_all(
+	        "arbiter = { type = \"fence\"; path = \"/var/t\"; };", "insecure = true;", "");
+	const struct tandem_controller_pair *pair = pair_of(config, 0);
+	cr_assert_eq(pair->arbiter_type, TANDEM_ARBITER_FENCE);
+	cr_assert_str_eq(pair->arbiter_path, "/var/t/a");
+	cr_assert_eq(pair->fence_agent_count, 1);
+	cr_assert_str_eq(pair->fence_agents[0].agent, "off_b");
+	cr_assert_str_eq(pair->fence_agents[0].parameters, "plug=2");
+	cr_assert_eq(pair->fence_agents[0].timeout_ns, 20 * TANDEM_NS_PER_S);
+	cr_assert(!pair->fence_agents[0].is_verified);
+	cr_assert_eq(pair->fence_delay_ns, 21 * TANDEM_NS_PER_S);
+	pair = pair_of(config, 1);
+	cr_assert_str_eq(pair->fence_agents[0].agent, "off_a");
+	cr_assert(pair->fence_agents[0].is_verified);
+	tandem_config_free(config);
+}
+
+Test(failoverd_options, other_arbiters)
+{
+	struct tandem_config *config =
+	        load_all("arbiter = { type = \"external\"; };", "insecure = true;", "");
+	const struct tandem_controller_pair *pair = pair_of(config, 1);
+	cr_assert_eq(pair->arbiter_type, TANDEM_ARBITER_EXTERNAL);
+	cr_assert_str_eq(pair->arbiter_path, "/var/lib/tandem/b");
+	cr_assert_eq(pair->fence_agent_count, 0);
+	tandem_config_free(config);
+	config = load_all("arbiter = { type = \"file\"; path = \"/s\"; };", "insecure = true;", "");
+	cr_assert_eq(pair_of(config, 0)->arbiter_type, TANDEM_ARBITER_FILE);
 	tandem_config_free(config);
 }
 
