@@ -125,6 +125,7 @@ int tandem_failoverd_pair(const struct tandem_config *config, const struct tande
 	fill_etcd(&from->arbiter, &pair.etcd);
 	if (pair.arbiter_type == TANDEM_ARBITER_FENCE) {
 		fill_fence(peer, &pair);
+		pair.fencing_timeout_ns = tandem_config_fencing_ns(peer);
 		pair.fence_delay_ns = tandem_config_fence_delay_ns(config, from);
 	}
 	fill_links(node, peer, &pair);

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "core/fencing.h"
+
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
@@ -169,6 +171,9 @@ static int check_fence(const struct tandem_controller_pair *pair, struct tandem_
 			return complain(reterr_error, pair->name, "fence_agents.timeout",
 			                "needs 100 ms to 10 min");
 	}
+	if (pair->fencing_timeout_ns < tandem_fencing_total_ns(pair))
+		return complain(reterr_error, pair->name, "fencing_timeout",
+		                "needs all agents' timeouts and 1 s for each");
 	return 0;
 }
 

@@ -135,6 +135,7 @@ Test(failoverd_options, a_node_is_told_how_its_peer_is_switched_off)
 	cr_assert_eq(pair->fence_agents[0].timeout_ns, 20 * TANDEM_NS_PER_S);
 	cr_assert(!pair->fence_agents[0].is_verified);
 	cr_assert_eq(pair->fence_delay_ns, 21 * TANDEM_NS_PER_S);
+	cr_assert_eq(pair->fencing_timeout_ns, 21 * TANDEM_NS_PER_S);
 	pair = pair_of(config, 1);
 	cr_assert_str_eq(pair->fence_agents[0].agent, "off_a");
 	cr_assert(pair->fence_agents[0].is_verified);
