@@ -43,6 +43,15 @@ void etcd_kill(struct etcd_cluster *cluster, size_t node)
 	cluster->processes[node] = 0;
 }
 
+void etcd_stop(const struct etcd_cluster *cluster, size_t node)
+{
+	int status = 0;
+	kill(cluster->processes[node], SIGSTOP);
+	cr_assert(waitpid(cluster->processes[node], &status, WUNTRACED) ==
+	          cluster->processes[node]);
+	cr_assert(WIFSTOPPED(status));
+}
+
 void etcd_bed_end(void)
 {
 	for (size_t i = 0; i < cluster_count; i++) {

@@ -39,6 +39,8 @@ void etcd_bed_end(void);
 void etcd_start(struct etcd_cluster *cluster, size_t count, const char *scheme,
                 const char *const *extra);
 void etcd_kill(struct etcd_cluster *cluster, size_t node);
+/* Returns when all its threads have stopped. */
+void etcd_stop(const struct etcd_cluster *cluster, size_t node);
 /* The one that leads now. */
 size_t etcd_leader(const struct etcd_cluster *cluster);
 uint64_t etcd_raft_index(const struct etcd_cluster *cluster, size_t node);

@@ -87,7 +87,7 @@ Test(etcd_cluster, a_leader_that_is_stopped_holds_up_one_request)
 	struct tandem_record first = etcd_record(1, 10), third = etcd_record(3, 30);
 	size_t leader = etcd_leader(&cluster);
 	cr_assert(insist(&client, &nothing, &first) == TANDEM_EVENT_CAS_WON);
-	kill(cluster.processes[leader], SIGSTOP);
+	etcd_stop(&cluster, leader);
 	expect_one_winner();
 	kill(cluster.processes[leader], SIGCONT);
 	struct tandem_record second = rival.last.record;
@@ -100,8 +100,8 @@ Test(etcd_cluster, without_a_majority_nothing_is_decided_or_read)
 {
 	struct tandem_record first = etcd_record(1, 10), second = etcd_record(2, 20);
 	cr_assert(insist(&client, &nothing, &first) == TANDEM_EVENT_CAS_WON);
-	kill(cluster.processes[1], SIGSTOP);
-	kill(cluster.processes[2], SIGSTOP);
+	etcd_stop(&cluster, 1);
+	etcd_stop(&cluster, 2);
 	enum tandem_event_type type = etcd_cas(&client, &first, &second)->type;
 	cr_expect(type == TANDEM_EVENT_CAS_DOUBT || type == TANDEM_EVENT_CAS_FAILED);
 	cr_expect(etcd_read(&client)->type == TANDEM_EVENT_READ_FAILED);
