@@ -8,7 +8,7 @@ from kill.cluster import ClusterPair, missing_programs
 from kill.pair import answers
 from kill.scenario import Scenario
 
-LOAD_SECONDS = 1.5
+LOAD_SECONDS = 1.0
 FAILOVER_SECONDS = 40
 IN_SYNC_SECONDS = 60
 MOVE_SECONDS = 40
