@@ -29,7 +29,9 @@ void tandem_agreement_of(const struct tandem_controller_pair *pair,
 	                [TANDEM_AGREEMENT_FENCE] = us_of(pair->fence_timeout_ns),
 	                [TANDEM_AGREEMENT_ACTIVATE] = us_of(pair->activate_timeout_ns),
 	                [TANDEM_AGREEMENT_LEASE] = us_of(pair->settings.lease_ns),
+	                [TANDEM_AGREEMENT_MODE] = pair->is_strict,
 	                [TANDEM_AGREEMENT_ARBITER] = (uint32_t)pair->arbiter_type,
+	                [TANDEM_AGREEMENT_FENCE_DELAY] = us_of(pair->fence_delay_ns),
 	        }};
 }
 

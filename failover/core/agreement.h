@@ -17,7 +17,9 @@
 	X(FENCE, TIME, "fence_timeout_ms")                                                         \
 	X(ACTIVATE, TIME, "promote.timeout_ms")                                                    \
 	X(LEASE, TIME, "lease_ms")                                                                 \
-	X(ARBITER, ARBITER, "arbiter.type")
+	X(MODE, MODE, "mode")                                                                      \
+	X(ARBITER, ARBITER, "arbiter.type")                                                        \
+	X(FENCE_DELAY, TIME, "arbiter.fence_delay_ms")
 
 enum tandem_agreement_item {
 #define X(name, unit, key) TANDEM_AGREEMENT_##name,
@@ -29,6 +31,7 @@ enum tandem_agreement_item {
 enum tandem_agreement_unit {
 	TANDEM_AGREEMENT_UNIT_TIME,
 	TANDEM_AGREEMENT_UNIT_COUNT,
+	TANDEM_AGREEMENT_UNIT_MODE,    /* 0 available, 1 strict */
 	TANDEM_AGREEMENT_UNIT_ARBITER, /* enum tandem_arbiter_type */
 };
 

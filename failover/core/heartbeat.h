@@ -16,7 +16,7 @@
  * instance refuse what is old. It is not encrypted: who listens learns names and numbers. A forger
  * with the key, or one who can stop packets, can delay or provoke a take-over; two leaders he
  * cannot make, because the register decides. */
-#define TANDEM_HEARTBEAT_BYTES 296
+#define TANDEM_HEARTBEAT_BYTES 304
 
 enum tandem_plane_status {
 	TANDEM_PLANE_ABSENT, /* none is attached */

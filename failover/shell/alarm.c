@@ -9,6 +9,8 @@ static void spell_value(enum tandem_agreement_item item, uint32_t value, char *r
 {
 	if (tandem_agreement_unit(item) == TANDEM_AGREEMENT_UNIT_TIME)
 		snprintf(ret_text, size, "%.10g", (double)value / 1000);
+	else if (tandem_agreement_unit(item) == TANDEM_AGREEMENT_UNIT_MODE)
+		snprintf(ret_text, size, "%s", value != 0 ? "strict" : "available");
 	else if (tandem_agreement_unit(item) == TANDEM_AGREEMENT_UNIT_ARBITER)
 		snprintf(ret_text, size, "%s", tandem_agreement_arbiter(value));
 	else

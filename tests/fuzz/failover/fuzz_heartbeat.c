@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	enum tandem_agreement_item item =
 	        tandem_agreement_difference(&known, &heartbeat.statement.agreement);
 	if (!tandem_agreement_key(item) ||
-	    !tandem_agreement_arbiter(heartbeat.statement.agreement.values[item % 8]))
+	    !tandem_agreement_arbiter(
+	            heartbeat.statement.agreement.values[item % TANDEM_AGREEMENT_COUNT]))
 		abort();
 	return 0;
 }

@@ -52,10 +52,16 @@ Test(agreement, every_timer_is_compared_and_named)
 	pair.activate_timeout_ns += MS;
 	cr_expect_str_eq(tandem_agreement_key(find_difference()), "promote.timeout_ms");
 	pair = same;
+	pair.is_strict = true;
+	cr_expect_str_eq(tandem_agreement_key(find_difference()), "mode");
+	pair = same;
+	pair.fence_delay_ns += MS;
+	cr_expect_str_eq(tandem_agreement_key(find_difference()), "arbiter.fence_delay_ms");
+	pair = same;
 	pair.arbiter_type = TANDEM_ARBITER_ETCD;
 	cr_expect_str_eq(tandem_agreement_key(find_difference()), "arbiter.type");
-	own.values[TANDEM_AGREEMENT_ARBITER] = TANDEM_ARBITER_ETCD;
-	own.values[TANDEM_AGREEMENT_LEASE] = 40000;
+	pair = same;
+	pair.settings.lease_ns += 40 * MS;
 	cr_expect_str_eq(tandem_agreement_key(find_difference()), "lease_ms");
 }
 

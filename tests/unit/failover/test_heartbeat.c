@@ -20,7 +20,7 @@ static struct tandem_heartbeat make_heartbeat(void)
 	                      .state = 4,
 	                      .program = {TANDEM_PLANE_ALIVE, 21, 22},
 	                      .standby = {TANDEM_PLANE_SILENT, 23, 24},
-	                      .agreement = {.values = {41, 42, 43, 44, 45, 46, 47, 48}},
+	                      .agreement = {.values = {41, 42, 43, 44, 45, 46, 47, 48, 49, 50}},
 	                      .record = {.generation = 3,
 	                                 .owner_incarnation = 31,
 	                                 .decision = 32,
