@@ -1,8 +1,18 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "core/rules.h"
+#include "core/waits.h"
 
-/* Prints docs/failover-states.md from the table itself. */
+/* failover_diagram FILE: prints the page FILE with its parts that are made from the table made
+ * anew. failover_diagram --dot: the picture, for dot(1). */
+
+#define PART_BEGINS "<!-- from the table: "
+#define PART_ENDS   "<!-- end -->"
+
+typedef bool drawn_arrows[TANDEM_STATE_COUNT][TANDEM_STATE_COUNT];
+
+/* ---- rules ---- */
 
 static void print_rule(const char *from, const char *event, const struct tandem_rule *rule)
 {
@@ -23,39 +33,9 @@ static void print_list(const char *from, const char *event, const struct tandem_
 		print_rule(from, event, &rules->list[i]);
 }
 
-static void print_arrows(bool drawn[TANDEM_STATE_COUNT][TANDEM_STATE_COUNT], enum tandem_state from,
-                         const struct tandem_rules *rules)
+static void print_rules(void)
 {
-	for (size_t i = 0; i < rules->count; i++) {
-		enum tandem_state to = rules->list[i].next;
-		if (to == TANDEM_RULE_STAY || drawn[from][to])
-			continue;
-		drawn[from][to] = true;
-		printf("    %s --> %s\n", tandem_state_name(from), tandem_state_name(to));
-	}
-}
-
-static void print_diagram(void)
-{
-	static bool drawn[TANDEM_STATE_COUNT][TANDEM_STATE_COUNT];
-	printf("```mermaid\nstateDiagram-v2\n    [*] --> INIT\n");
-	for (enum tandem_state state = 0; state < TANDEM_STATE_COUNT; state++) {
-		print_arrows(drawn, state, tandem_table_own[state]);
-		for (enum tandem_event_type event = 0; event < TANDEM_EVENT_COUNT; event++)
-			print_arrows(drawn, state, tandem_table[state][event]);
-	}
-	printf("```\n\n");
-}
-
-int main(void)
-{
-	printf("# The states of a pair on one node\n\n"
-	       "Made from the table in `failover/core/table.c` by `tests/failover_diagram`; a test "
-	       "compares. What the states mean is in\n[failover.md](failover.md).\n\n");
-	print_diagram();
-	printf("Rules are asked from top to bottom whenever something was heard or time has "
-	       "passed; the first that holds is taken.\n\n"
-	       "| state | on | when | it does | next |\n| --- | --- | --- | --- | --- |\n");
+	printf("| state | on | when | it does | next |\n| --- | --- | --- | --- | --- |\n");
 	for (enum tandem_state state = 0; state < TANDEM_STATE_COUNT; state++) {
 		const char *name = tandem_state_name(state);
 		print_list(name, "anything", tandem_table_own[state]);
@@ -65,5 +45,105 @@ int main(void)
 				           tandem_table[state][event]);
 		}
 	}
-	return 0;
+}
+
+static void print_waits(void)
+{
+	printf("| state | waits for | the command that ends the wait |\n| --- | --- | --- |\n");
+	for (size_t i = 0; i < tandem_wait_count; i++) {
+		const struct tandem_wait *wait = &tandem_waits[i];
+		bool has_command = wait->unblock[0] != 0;
+		printf("| %s | %s | %s%s%s |\n", tandem_state_name(wait->state), wait->waiting_for,
+		       has_command ? "`" : "", wait->unblock, has_command ? "`" : "");
+	}
+}
+
+/* ---- the picture ---- */
+
+static void print_arrows(drawn_arrows drawn, enum tandem_state from,
+                         const struct tandem_rules *rules)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		enum tandem_state to = rules->list[i].next;
+		if (to == TANDEM_RULE_STAY || drawn[from][to])
+			continue;
+		drawn[from][to] = true;
+		printf("\t%s -> %s;\n", tandem_state_name(from), tandem_state_name(to));
+	}
+}
+
+static const char *colour_of(enum tandem_state state)
+{
+	if (state == TANDEM_STATE_PRIMARY_PAIR || state == TANDEM_STATE_SECONDARY)
+		return "#d5ecd4";
+	if (state == TANDEM_STATE_PRIMARY_SOLO)
+		return "#fbe3b5";
+	return state == TANDEM_STATE_HALTED ? "#f4cccc" : "#eeeeee";
+}
+
+static void print_picture(void)
+{
+	drawn_arrows drawn = {{false}};
+	printf("digraph failover {\n"
+	       "\trankdir=TB; nodesep=0.5; ranksep=0.6; bgcolor=white;\n"
+	       "\tnode [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\"];\n"
+	       "\tedge [color=\"#555555\"];\n");
+	for (enum tandem_state state = 0; state < TANDEM_STATE_COUNT; state++)
+		printf("\t%s [fillcolor=\"%s\"];\n", tandem_state_name(state), colour_of(state));
+	for (enum tandem_state state = 0; state < TANDEM_STATE_COUNT; state++) {
+		print_arrows(drawn, state, tandem_table_own[state]);
+		for (enum tandem_event_type event = 0; event < TANDEM_EVENT_COUNT; event++)
+			print_arrows(drawn, state, tandem_table[state][event]);
+	}
+	printf("}\n");
+}
+
+/* ---- the page ---- */
+
+static bool print_part(const char *line)
+{
+	const char *name = line + strlen(PART_BEGINS);
+	if (strncmp(name, "rules ", 6) == 0)
+		print_rules();
+	else if (strncmp(name, "waits ", 6) == 0)
+		print_waits();
+	else
+		return false;
+	return true;
+}
+
+static int print_page(FILE *page)
+{
+	char line[4096];
+	bool is_inside = false;
+	while (fgets(line, sizeof(line), page)) {
+		if (is_inside && strncmp(line, PART_ENDS, strlen(PART_ENDS)) != 0)
+			continue;
+		is_inside = false;
+		fputs(line, stdout);
+		if (strncmp(line, PART_BEGINS, strlen(PART_BEGINS)) != 0)
+			continue;
+		is_inside = true;
+		if (!print_part(line)) {
+			fprintf(stderr, "no such part: %s", line);
+			return 1;
+		}
+	}
+	return is_inside;
+}
+
+int main(int argument_count, char **arguments)
+{
+	if (argument_count == 2 && strcmp(arguments[1], "--dot") == 0) {
+		print_picture();
+		return 0;
+	}
+	FILE *page = argument_count == 2 ? fopen(arguments[1], "r") : NULL;
+	if (!page) {
+		fprintf(stderr, "usage: failover_diagram FILE | --dot\n");
+		return 2;
+	}
+	int status = print_page(page);
+	fclose(page);
+	return status;
 }
