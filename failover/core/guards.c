@@ -95,8 +95,8 @@ static bool record_is_written_here(const struct tandem_machine *machine)
 	       machine->view.own_decision == record_of(machine)->decision;
 }
 
-/* This life of the controller wrote the record, nothing can replace it unseen, and no program was
- * told to lead by it yet. */
+/* R4: this life of the controller wrote the record, nothing can replace it unseen, and no program
+ * was told to lead by it yet. */
 static bool solo_is_usable(const struct tandem_machine *machine)
 {
 	return record_is_written_here(machine) && record_is_settled(machine) &&
@@ -306,7 +306,7 @@ GUARD(peer_is_suspect)
 	       !tandem_machine_session_is_fresh(machine, &machine->program, now_ns);
 }
 
-/* R8: copy, session and CAS name one incarnation of the peer. */
+/* R6, R8: a full copy was told; copy, session and CAS name one incarnation of the peer. */
 GUARD(copy_is_complete)
 {
 	UNTIMED;
@@ -599,6 +599,7 @@ GUARD(late_fence_came)
 	       take_over->decision == record_of(machine)->decision;
 }
 
+/* R2, R3: the old primary is fenced, and the epoch is what FENCED named after that. */
 GUARD(activation_is_due)
 {
 	const struct tandem_take_over *take_over = &machine->take_over;
