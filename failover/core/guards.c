@@ -446,16 +446,6 @@ bool tandem_machine_needs_fence(const struct tandem_machine *machine, enum tande
 	                           now_ns);
 }
 
-/* Arbiter `fence`: both nodes may suspect each other at once, and the one that holds newer memory
- * should win. */
-static bool head_start_is_over(const struct tandem_machine *machine, uint64_t now_ns)
-{
-	const struct tandem_detector *detector = &machine->detector;
-	return !tandem_machine_needs_fence(machine, TANDEM_CAS_TAKE_OVER, now_ns) ||
-	       now_ns >= tandem_detector_silent_since_ns(detector) + detector->window_ns +
-	                         machine->config.pair.fence_delay_ns;
-}
-
 static bool peer_program_is_gone(const struct tandem_machine *machine, uint64_t now_ns)
 {
 	const struct tandem_plane_statement *program = &machine->peer.program;
@@ -465,6 +455,17 @@ static bool peer_program_is_gone(const struct tandem_machine *machine, uint64_t 
 	if (program->status == TANDEM_PLANE_ABSENT)
 		return machine->peer.is_settled;
 	return program->incarnation != owner || program->status == TANDEM_PLANE_SILENT;
+}
+
+/* Arbiter `fence`: both nodes may suspect each other at once, and the one that holds newer memory
+ * should win. A peer that says that its program is gone suspects nobody. */
+static bool head_start_is_over(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	const struct tandem_detector *detector = &machine->detector;
+	return !tandem_machine_needs_fence(machine, TANDEM_CAS_TAKE_OVER, now_ns) ||
+	       peer_program_is_gone(machine, now_ns) ||
+	       now_ns >= tandem_detector_silent_since_ns(detector) + detector->window_ns +
+	                         machine->config.pair.fence_delay_ns;
 }
 
 /* Whatever of the session of a program that has ended still arrives was sent before. */

@@ -108,6 +108,21 @@ Test(hand_over, with_registers_of_their_own_waits_for_the_old_primarys_knowledge
 	cr_expect(cluster_record(&story, 0)->is_pair);
 }
 
+/* The primary's controller died with its program: its next life cannot certify that end, but it is
+ * heard, so no silence ever lasts as long as the head start. */
+Test(fencing, has_no_head_start_where_the_peer_says_that_its_program_is_gone)
+{
+	begin_with(TANDEM_ARBITER_FENCE, false);
+	cluster_kill_controller(&story, 0);
+	cluster_kill_programs(&story, 0);
+	cluster_start_controller(&story, 0);
+	cluster_run(&story, 4000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO ||
+	                  state_of(1) == TANDEM_STATE_PRIMARY_PAIR,
+	          "%s", story.trace);
+	cr_assert(story.violation[0] == 0, "%s", story.violation);
+}
+
 Test(strict, nothing_leaves_while_alone_but_by_the_operators_word)
 {
 	begin_with(TANDEM_ARBITER_FILE, true);
