@@ -175,3 +175,12 @@ enum tandem_heartbeat_verdict tandem_heartbeat_filter_judge(
 	filter->statement_sequence = heartbeat->sequence;
 	return TANDEM_HEARTBEAT_NEWS;
 }
+
+struct tandem_statement tandem_heartbeat_filter_hear(const struct tandem_heartbeat_filter *filter,
+                                                     const struct tandem_heartbeat *heartbeat)
+{
+	struct tandem_statement statement = heartbeat->statement;
+	if (heartbeat->echo_instance != filter->local_instance)
+		statement.is_settled = false;
+	return statement;
+}

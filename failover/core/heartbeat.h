@@ -31,7 +31,8 @@ struct tandem_plane_statement {
 };
 
 struct tandem_statement {
-	bool is_settled;     /* the controller runs long enough for its data planes to be back */
+	bool is_settled;     /* the controller runs long enough for its data planes to be back, and
+	                        no first record is on its way */
 	bool in_maintenance; /* the operator wants no automatic decision */
 	uint8_t state;       /* enum tandem_state, for people */
 	struct tandem_plane_statement program;
@@ -86,5 +87,9 @@ enum tandem_heartbeat_verdict {
  * [H2]. */
 enum tandem_heartbeat_verdict tandem_heartbeat_filter_judge(
         struct tandem_heartbeat_filter *filter, const struct tandem_heartbeat *heartbeat);
+/* What one that was NEWS says. Said before its sender heard this life, it may be from before this
+ * life, too, and then the sender counts as not settled [H2]. */
+struct tandem_statement tandem_heartbeat_filter_hear(const struct tandem_heartbeat_filter *filter,
+                                                     const struct tandem_heartbeat *heartbeat);
 
 #endif

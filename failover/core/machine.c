@@ -144,11 +144,20 @@ static void state_plane(const struct tandem_machine *machine, const struct tande
 	ret_statement->incarnation = plane->incarnation;
 }
 
+/* An empty register about which this node has been given the operator's word, or which it is
+ * writing already, is not empty for the peer. */
+static bool is_to_create(const struct tandem_machine *machine)
+{
+	const struct tandem_register_view *view = &machine->view;
+	return view->record.generation == 0 &&
+	       (machine->has_word || view->cas_request != 0 || view->in_doubt);
+}
+
 void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now_ns,
                               struct tandem_statement *ret_statement)
 {
 	*ret_statement = (struct tandem_statement){
-	        .is_settled = tandem_machine_is_settled(machine, now_ns),
+	        .is_settled = tandem_machine_is_settled(machine, now_ns) && !is_to_create(machine),
 	        .in_maintenance = machine->state == TANDEM_STATE_MAINTENANCE,
 	        .state = (uint8_t)machine->state,
 	        .record = machine->view.record,

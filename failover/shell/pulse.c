@@ -201,7 +201,7 @@ static void hear(struct tandem_pulse *pulse, struct voice *voice, size_t link,
 		tandem_histogram_add(&voice->mailbox.gaps_ns[link], gap_ns);
 	if (verdict == TANDEM_HEARTBEAT_NEWS) {
 		news->has_statement = true;
-		news->statement = heartbeat->statement;
+		news->statement = tandem_heartbeat_filter_hear(&voice->filter, heartbeat);
 	}
 	pthread_mutex_unlock(&pulse->lock);
 }

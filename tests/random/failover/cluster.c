@@ -194,17 +194,17 @@ static void beat(struct cluster *cluster, unsigned node)
 static void hear(struct cluster *cluster, const struct item *item)
 {
 	struct node *where = &cluster->nodes[item->node];
-	const struct tandem_statement *statement = &item->of.heartbeat.statement;
 	enum tandem_heartbeat_verdict verdict =
 	        tandem_heartbeat_filter_judge(&where->filter, &item->of.heartbeat);
 	if (verdict == TANDEM_HEARTBEAT_OLD)
 		return;
-	struct tandem_event event = {.type = TANDEM_EVENT_HEARTBEAT,
-	                             .link = item->of.heartbeat.link,
-	                             .has_news = verdict == TANDEM_HEARTBEAT_NEWS,
-	                             .statement = *statement};
-	if (event.has_news && statement->record.generation > 0)
-		arbiter_adopt(cluster, item->node, &statement->record);
+	struct tandem_event event = {
+	        .type = TANDEM_EVENT_HEARTBEAT,
+	        .link = item->of.heartbeat.link,
+	        .has_news = verdict == TANDEM_HEARTBEAT_NEWS,
+	        .statement = tandem_heartbeat_filter_hear(&where->filter, &item->of.heartbeat)};
+	if (event.has_news && event.statement.record.generation > 0)
+		arbiter_adopt(cluster, item->node, &event.statement.record);
 	cluster_feed(cluster, item->node, &event);
 }
 

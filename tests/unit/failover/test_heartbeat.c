@@ -121,6 +121,17 @@ Test(heartbeat_filter, a_new_controller_must_answer_this_one)
 	cr_expect(judge(&filter, 10, 1, 2, 0) == TANDEM_HEARTBEAT_NEWS);
 }
 
+Test(heartbeat_filter, what_was_said_before_this_life_was_heard_is_not_settled)
+{
+	struct tandem_heartbeat_filter filter = {.local_instance = 1};
+	struct tandem_heartbeat heartbeat = {.instance = 9, .statement = {.is_settled = true}};
+	cr_expect(!tandem_heartbeat_filter_hear(&filter, &heartbeat).is_settled);
+	heartbeat.echo_instance = 2;
+	cr_expect(!tandem_heartbeat_filter_hear(&filter, &heartbeat).is_settled);
+	heartbeat.echo_instance = 1;
+	cr_expect(tandem_heartbeat_filter_hear(&filter, &heartbeat).is_settled);
+}
+
 Test(heartbeat_filter, a_controller_that_was_replaced_is_not_taken_back)
 {
 	struct tandem_heartbeat_filter filter = {.local_instance = 1};
