@@ -159,16 +159,18 @@ GUARD(record_is_known)
 }
 
 /* An empty register may be storage that is not mounted, so a peer that knows of a record is
- * believed more, and waited for a moment. With the arbiter `manual` the register of this node says
- * nothing about the peer's. */
+ * believed more, and waited for a moment. A register of the node's own says nothing about the
+ * peer's. */
 static bool emptiness_is_certain(const struct tandem_machine *machine, uint64_t now_ns)
 {
 	bool peer_is_heard = tandem_machine_peer_is_heard(machine, now_ns);
 	if (peer_is_heard && machine->peer.record.generation > 0)
 		return false;
-	if (!peer_is_heard && !tandem_machine_is_settled(machine, now_ns))
-		return has_word(machine);
-	return word_allows(machine) || (peer_is_heard && machine->peer.is_settled);
+	if (has_word(machine))
+		return true;
+	if (tandem_record_is_kept_by_node(machine->config.pair.arbiter_type))
+		return peer_is_heard && machine->peer.is_settled;
+	return peer_is_heard || tandem_machine_is_settled(machine, now_ns);
 }
 
 GUARD(register_is_empty_for_us)

@@ -35,7 +35,8 @@ WHEN(first_program_is_missing)
 
 WHEN(first_leader_needs_word)
 {
-	return register_is_empty(machine, now_ns) && tandem_machine_needs_word(machine);
+	return register_is_empty(machine, now_ns) &&
+	       tandem_record_is_kept_by_node(machine->config.pair.arbiter_type);
 }
 
 WHEN(program_is_owner)

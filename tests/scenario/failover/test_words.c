@@ -88,7 +88,7 @@ Test(words, with_the_arbiter_manual_the_first_leader_asks_the_peer)
 	             "alone\n");
 }
 
-/* Node b was told to lead first while a was off; its register is slow. */
+/* Node b was told to lead first while a was off, and has no program yet. */
 Test(words, with_the_arbiter_manual_nobody_else_leads_first_once_the_word_was_given)
 {
 	cluster_init(&story, 1, TANDEM_ARBITER_MANUAL);
@@ -103,6 +103,19 @@ Test(words, with_the_arbiter_manual_nobody_else_leads_first_once_the_word_was_gi
 	cluster_run(&story, 500 * MS);
 	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
 	cr_assert(story.violation[0] == 0, "%s", story.violation);
+}
+
+Test(words, with_the_arbiter_fence_the_first_leader_asks_the_peer_too)
+{
+	cluster_init(&story, 1, TANDEM_ARBITER_FENCE);
+	cluster_start_controller(&story, 0);
+	cluster_start_program(&story, 0);
+	cluster_run(&story, 2000 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_JOINING, "nobody says that nobody leads");
+	cr_expect_str_eq(tandem_machine_unblock(&story.nodes[0].machine, story.now_ns), "promote");
+	cluster_start_controller(&story, 1);
+	cluster_run(&story, 2000 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
 }
 
 Test(words, promote_of_a_healthy_secondary_is_a_take_over_that_the_primary_obeys)
