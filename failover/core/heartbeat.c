@@ -151,9 +151,10 @@ static bool was_left(const struct tandem_heartbeat_filter *filter, uint64_t inst
 
 static void follow(struct tandem_heartbeat_filter *filter, uint64_t instance)
 {
-	if (filter->instance != 0)
+	if (filter->is_answered)
 		filter->left[filter->left_count++ % TANDEM_HEARTBEAT_LEFT_MAX] = filter->instance;
 	filter->instance = instance;
+	filter->is_answered = false;
 	filter->statement_sequence = 0;
 	memset(filter->sequence, 0, sizeof(filter->sequence));
 }
@@ -161,12 +162,13 @@ static void follow(struct tandem_heartbeat_filter *filter, uint64_t instance)
 enum tandem_heartbeat_verdict tandem_heartbeat_filter_judge(
         struct tandem_heartbeat_filter *filter, const struct tandem_heartbeat *heartbeat)
 {
+	bool answers = heartbeat->echo_instance == filter->local_instance;
 	if (heartbeat->instance != filter->instance) {
-		bool answers = heartbeat->echo_instance == filter->local_instance;
-		if (was_left(filter, heartbeat->instance) || (filter->instance != 0 && !answers))
+		if (was_left(filter, heartbeat->instance) || (filter->is_answered && !answers))
 			return TANDEM_HEARTBEAT_OLD;
 		follow(filter, heartbeat->instance);
 	}
+	filter->is_answered = filter->is_answered || answers;
 	if (heartbeat->sequence <= filter->sequence[heartbeat->link])
 		return TANDEM_HEARTBEAT_OLD;
 	filter->sequence[heartbeat->link] = heartbeat->sequence;

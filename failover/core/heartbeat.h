@@ -71,6 +71,8 @@ bool tandem_heartbeat_peek(const uint8_t *bytes, size_t length, char ret_pair[TA
 struct tandem_heartbeat_filter {
 	uint64_t local_instance;
 	uint64_t instance; /* 0: none yet */
+	bool is_answered;  /* it has named this life; until then any other may be followed, because
+	                      the first one heard may be from before both lives */
 	uint64_t sequence[TANDEM_CONTROLLER_LINKS_MAX];
 	uint64_t statement_sequence;
 	uint64_t left[TANDEM_HEARTBEAT_LEFT_MAX]; /* instances heard before, not taken back */
@@ -83,8 +85,8 @@ enum tandem_heartbeat_verdict {
 	TANDEM_HEARTBEAT_NEWS, /* life, and a newer statement */
 };
 
-/* A controller that follows another is believed only when it answers this one (echo_instance)
- * [H2]. */
+/* A controller that follows another which has answered this one (echo_instance) is believed only
+ * when it answers, too [H2]. */
 enum tandem_heartbeat_verdict tandem_heartbeat_filter_judge(
         struct tandem_heartbeat_filter *filter, const struct tandem_heartbeat *heartbeat);
 /* What one that was NEWS says. Said before its sender heard this life, it may be from before this

@@ -115,7 +115,7 @@ Test(heartbeat_filter, a_sequence_counts_once_on_each_link)
 Test(heartbeat_filter, a_new_controller_must_answer_this_one)
 {
 	struct tandem_heartbeat_filter filter = {.local_instance = 1};
-	cr_expect(judge(&filter, 9, 0, 5, 0) == TANDEM_HEARTBEAT_NEWS);
+	cr_expect(judge(&filter, 9, 1, 5, 0) == TANDEM_HEARTBEAT_NEWS);
 	cr_expect(judge(&filter, 10, 0, 1, 0) == TANDEM_HEARTBEAT_OLD, "hears nobody");
 	cr_expect(judge(&filter, 10, 2, 1, 0) == TANDEM_HEARTBEAT_OLD, "hears another");
 	cr_expect(judge(&filter, 10, 1, 2, 0) == TANDEM_HEARTBEAT_NEWS);
@@ -130,6 +130,19 @@ Test(heartbeat_filter, what_was_said_before_this_life_was_heard_is_not_settled)
 	cr_expect(!tandem_heartbeat_filter_hear(&filter, &heartbeat).is_settled);
 	heartbeat.echo_instance = 1;
 	cr_expect(tandem_heartbeat_filter_hear(&filter, &heartbeat).is_settled);
+}
+
+/* Both controllers have begun a new life, and the first heartbeats that they hear are from the
+ * lives before: each would wait for ever to be named by the other. */
+Test(heartbeat_filter, what_is_late_at_the_start_keeps_nobody_deaf)
+{
+	struct tandem_heartbeat_filter filter = {.local_instance = 1};
+	cr_expect(judge(&filter, 9, 7, 500, 0) == TANDEM_HEARTBEAT_NEWS, "from before both lives");
+	cr_expect(judge(&filter, 10, 7, 1, 0) == TANDEM_HEARTBEAT_NEWS);
+	cr_expect(judge(&filter, 9, 7, 501, 0) == TANDEM_HEARTBEAT_NEWS, "again");
+	cr_expect(judge(&filter, 10, 1, 2, 0) == TANDEM_HEARTBEAT_NEWS, "it answers");
+	cr_expect(judge(&filter, 9, 7, 502, 0) == TANDEM_HEARTBEAT_OLD);
+	cr_expect(judge(&filter, 10, 1, 3, 0) == TANDEM_HEARTBEAT_NEWS);
 }
 
 Test(heartbeat_filter, a_controller_that_was_replaced_is_not_taken_back)
