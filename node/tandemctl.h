@@ -18,6 +18,8 @@
 	X(yank, "yank", "PAIR", "json", "end everything that is blocked on the pair's session")    \
 	X(promote, "promote", "PAIR", "generation json",                                           \
 	  "the operator's word that this node leads")                                              \
+	X(switchover, "switchover", "PAIR", "json",                                                \
+	  "the other node is to lead: on the one that does, when both are in sync")                \
 	X(force, "force-primary", "PAIR", "accept-data-loss json",                                 \
 	  "lead with what this node has, whatever the other one held")                             \
 	X(maintenance, "maintenance", "on|off PAIR", "json",                                       \

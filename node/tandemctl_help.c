@@ -15,6 +15,7 @@ static const struct {
                    "tandemctl events --pair kv --json\n"},
         {"yank", "tandemctl yank kv\n"},
         {"promote", "tandemctl promote kv --generation 7     # the generation that status shows\n"},
+        {"switchover", "tandemctl switchover kv                 # on the node that leads\n"},
         {"force-primary", "tandemctl force-primary kv --i-accept-data-loss\n"},
         {"maintenance", "tandemctl maintenance on kv\n"
                         "tandemctl maintenance off kv\n"},

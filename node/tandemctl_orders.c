@@ -51,6 +51,11 @@ int tandemctl_yank(struct tandemctl *tandemctl)
 	return ask_and_show(tandemctl, tandemctl_request_new(tandemctl, "yank"), show_text);
 }
 
+int tandemctl_switchover(struct tandemctl *tandemctl)
+{
+	return ask_and_show(tandemctl, tandemctl_request_new(tandemctl, "switchover"), show_text);
+}
+
 int tandemctl_promote(struct tandemctl *tandemctl)
 {
 	struct json_object *request = tandemctl_request_new(tandemctl, "promote");

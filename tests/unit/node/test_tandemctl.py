@@ -15,8 +15,8 @@ import unittest
 from pathlib import Path
 
 PROGRAM, CONTROLLER, SOURCE = sys.argv[1:4]
-NAMES = ("status", "events", "yank", "promote", "force-primary", "maintenance", "check", "config",
-         "doctor", "keygen")
+NAMES = ("status", "events", "yank", "promote", "switchover", "force-primary", "maintenance",
+         "check", "config", "doctor", "keygen")
 
 
 def run(*words):
@@ -341,6 +341,7 @@ class Lies(unittest.TestCase):
             (("status", "--pair", "kv"), {"command": "status", "pair": "kv"}),
             (("events",), {"command": "events"}),
             (("yank", "kv"), {"command": "yank", "pair": "kv"}),
+            (("switchover", "kv"), {"command": "switchover", "pair": "kv"}),
             (("promote", "kv"), {"command": "promote", "pair": "kv"}),
             (
                 ("promote", "kv", "--generation", "7"),
