@@ -19,7 +19,6 @@ from kill.separated import SeparatedPair
 HERE = Path(__file__).resolve().parent
 TOKEN_MS = 1000
 YIELD_SECONDS = 5
-ARBITER = "manual"
 UP_SECONDS = 60
 COMMAND_SECONDS = 30
 REGISTER = "/var/lib/tandem"
@@ -213,7 +212,7 @@ class ClusterPair(SeparatedPair):
     end_words = "everything of node a"
 
     def __init__(self, programs, provider, with_resource=True):
-        super().__init__(programs, provider, arbiter_type=ARBITER)
+        super().__init__(programs, provider, arbiter_type="external")
         self.layout.arbiter = Path(REGISTER)
         self.layout.write()
         self._with_resource = with_resource
