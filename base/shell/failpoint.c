@@ -1,12 +1,15 @@
 #include <tandem/failpoint.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define STOP_ARRIVES_MS 100
 
 enum action {
 	ACTION_KILL,
@@ -65,6 +68,8 @@ void tandem_failpoint_load(void)
 	tandem_failpoint_armed = 1;
 }
 
+/* A stop is taken before this thread goes on: one that is sent to a process, as a group's is, may
+ * be taken by another thread a moment later. */
 void tandem_failpoint_pass(const char *name)
 {
 	if (strcmp(name, armed_name) != 0 || atomic_fetch_add(&pass_count, 1) + 1 != armed_count)
@@ -77,10 +82,11 @@ void tandem_failpoint_pass(const char *name)
 		kill(0, SIGKILL);
 		break;
 	case ACTION_STOP:
-		kill(getpid(), SIGSTOP);
+		raise(SIGSTOP);
 		break;
 	case ACTION_STOP_GROUP:
 		kill(0, SIGSTOP);
+		poll(NULL, 0, STOP_ARRIVES_MS);
 		break;
 	case ACTION_COUNT:
 		break;
