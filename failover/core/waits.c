@@ -57,6 +57,12 @@ WHEN(owner_of_pair_ended)
 	return owner_ended(machine, now_ns) && machine->view.record.is_pair;
 }
 
+WHEN(leader_is_silent)
+{
+	return machine->view.record.generation > 0 &&
+	       tandem_detector_is_silent(&machine->detector, now_ns);
+}
+
 WHEN(standby_is_missing)
 {
 	UNTIMED;
@@ -164,6 +170,7 @@ const struct tandem_wait tandem_waits[] = {
 	{STATE(JOINING), owner_of_pair_ended, "the peer, which holds the copy, to take over: the program that led on this node has ended", "force-primary"},
 	{STATE(JOINING), owner_ended, "the program that led alone, and has ended with its memory: to lead with another one loses what only it held", "force-primary"},
 	{STATE(JOINING), tandem_guard_resync_is_awaited, "the operator's word that what this node led, and no other node holds, may be thrown away", "resync"},
+	{STATE(JOINING), leader_is_silent, "the node that leads, which is silent: to lead without it loses what only it holds", "force-primary"},
 	{STATE(JOINING), standby_is_missing, "tandemd of this node to attach", ""},
 	{STATE(JOINING), NULL, "the primary to copy its memory to this node", ""},
 	{STATE(SECONDARY), primary_is_well, "nothing: the copy is in sync", ""},
