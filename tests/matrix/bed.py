@@ -128,6 +128,26 @@ class MatrixPair(SeparatedPair):
         if not node.is_running("tandemd"):
             node.start_data_plane()
 
+    def order(self, name, *words):
+        """An operator's command on a node; what came of it."""
+        command = [str(self.programs / "tandemctl"), *words, "--config",
+                   str(self.layout.configuration_path), "--node", name]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+    # ---- the arbiter ----
+
+    def hide_arbiter(self, name):
+        """The controller of a node sees an empty directory, as when storage is not mounted."""
+        self._in_mounts(name, "mount", "-t", "tmpfs", "none", str(self.layout.arbiter))
+
+    def show_arbiter(self, name):
+        self._in_mounts(name, "umount", str(self.layout.arbiter))
+
+    def _in_mounts(self, name, *command):
+        """ip netns exec gave the process mounts of its own."""
+        process = self.nodes[name].process_id("tandem-failoverd")
+        subprocess.run(["nsenter", "-t", str(process), "-m", *command], check=True, timeout=20)
+
     def crashes(self):
         """Programs that ended themselves by a signal."""
         return [f"{program} of node {name} ended by signal {-status}"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from matrix import rows_kill
+from matrix import rows_control, rows_double, rows_kill, rows_network
 
 
 @dataclass
@@ -24,8 +24,22 @@ ROWS = {
             "it ends halted, its node joins and can take over", rows_kill.F2, 9),
         Row("F3", "secondary killed or stopped at each step of receiving",
             "the primary goes on alone, and a later copy is exact", rows_kill.F3, 10),
+        Row("F4", "controllers killed or stopped on either side or both",
+            "a healthy pair goes on in its generation; one that is back decides", rows_control.F4, 10),
         Row("F5", "taking node killed at each step of a take-over",
             "a controller that was started again goes on; no copy left: nobody leads, with advice",
             rows_kill.F5, 12),
+        Row("F6", "only the path of the data is cut",
+            "no fail-over; SOLO once, PAIR again when it is healed", rows_network.F6, 6),
+        Row("F7", "heartbeats cut on one link or all, one way or both; then the session, too",
+            "while the session lives nothing but an alarm; else exactly one goes on",
+            rows_network.F7, 7),
+        Row("F8", "nodes cut off from each other, each side with and without the arbiter",
+            "at most one lets out; with the arbiter gone nobody does, and says why",
+            rows_network.F8, 4),
+        Row("F16", "a copy interrupted at each step, and when it is recorded; flapping",
+            "PAIR is never declared of an incomplete copy", rows_control.F16, 9),
+        Row("F20", "two failures at once", "who is unavailable says why and what to type",
+            rows_double.F20, 7),
     )
 }

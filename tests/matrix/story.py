@@ -87,10 +87,14 @@ class Story:
         self.strike()
 
     def wait_stopped(self, name, program):
+        wait.until(lambda: self.is_stopped(name, program), 20,
+                   f"{program} of node {name} to be stopped")
+        self.strike()
+
+    def is_stopped(self, name, program):
         process = self.pair.program_id(name) if program == "ledger" else (
             self.pair.nodes[name].process_id(program))
-        wait.until(lambda: _state(process) == "T", 20, f"{program} of node {name} to be stopped")
-        self.strike()
+        return _state(process) == "T"
 
     def end_node(self, name):
         """All of its programs are killed."""
@@ -156,6 +160,13 @@ class Story:
                 return False
             wait.passed(0.02)
         raise wait.Timeout(f"output of node {name}, or an advice what to type")
+
+    def waits_for_arbiter(self, names):
+        for name in names:
+            words = self.pair.says(name)
+            told = f"{words.get('waiting_for')} {words.get('unblock')} {words.get('alarms')}"
+            self.check("arbiter" in told, f"node {name} does not say that it waits for the"
+                       f" arbiter: {words.get('state')}, {told}")
 
     def longest_silence_ms(self, since_ns):
         return self.pair.sink.tell(f"silence {since_ns}")["ms"]
