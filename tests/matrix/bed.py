@@ -93,6 +93,7 @@ class MatrixPair(SeparatedPair):
         self.layout.write()
         self.nodes = {"a": self.a, "b": self.b}
         self.sink = None
+        self._mounts = []
 
     def __enter__(self):
         super().__enter__()
@@ -103,6 +104,8 @@ class MatrixPair(SeparatedPair):
         super().__exit__(*exception)
         if self.sink:
             self.sink.close()
+        for path in self._mounts:
+            subprocess.run(["umount", "-l", str(path)], check=True, timeout=20)
 
     # ---- what runs ----
 
@@ -134,7 +137,14 @@ class MatrixPair(SeparatedPair):
                    str(self.layout.configuration_path), "--node", name]
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
-    # ---- the arbiter ----
+    # ---- directories ----
+
+    def mount(self, path, size):
+        """A small file system of its own, before anything runs; both nodes see it."""
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "none", str(path)],
+                       check=True, timeout=20)
+        self._mounts.append(path)
 
     def hide_arbiter(self, name):
         """The controller of a node sees an empty directory, as when storage is not mounted."""

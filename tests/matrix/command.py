@@ -16,6 +16,7 @@ from matrix.story import play
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STATUS_SKIPPED = 77
+NEEDS = ("bin/tandemd", "bin/tandem-failoverd", "bin/tandemctl", "tests/ledger", "tests/host_faults.so")
 
 EPILOG = """\
 The judge is always the same: a sink process that takes what a protected program on either node lets
@@ -160,7 +161,7 @@ def main():
     if options.list:
         list_rows()
         return 0
-    for program in ("bin/tandemd", "bin/tandem-failoverd", "bin/tandemctl", "tests/ledger"):
+    for program in NEEDS:
         if not os.access(options.build / program, os.X_OK):
             print(f"faults: {options.build / program} is missing; build first:"
                   f" cmake --build {options.build}")

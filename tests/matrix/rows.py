@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from matrix import rows_control, rows_double, rows_kill, rows_network
+from matrix import rows_control, rows_double, rows_host, rows_kill, rows_network
 
 
 @dataclass
@@ -37,6 +37,11 @@ ROWS = {
         Row("F8", "nodes cut off from each other, each side with and without the arbiter",
             "at most one lets out; with the arbiter gone nobody does, and says why",
             rows_network.F8, 4),
+        Row("F12", "wall clock of the programs jumps and strobes (preloaded); a node pauses 5 s",
+            "clocks: nothing; a pause: as F2 and F3", rows_host.F12, 6),
+        Row("F13", "arbiter, run or image directory full, read-only or with EIO (tmpfs, preloaded)",
+            "a healthy pair goes on; no decision that is not recorded; says why",
+            rows_host.F13, 19),
         Row("F16", "a copy interrupted at each step, and when it is recorded; flapping",
             "PAIR is never declared of an incomplete copy", rows_control.F16, 9),
         Row("F20", "two failures at once", "who is unavailable says why and what to type",

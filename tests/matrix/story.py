@@ -49,18 +49,22 @@ class Story:
         self.problems = []
         self.may_begin_anew = False  # every copy is killed on purpose
         self.struck_ns = 0
+        self.faults = {}  # of each host, for rows that use them
 
     # ---- begin ----
 
-    def start(self, a=None, b=None):
-        """A pair that is protected and works. a, b: {program: failpoint}."""
+    def start(self, a=None, b=None, environment=None, only=None):
+        """A pair that is protected and works. a, b: {program: failpoint}; environment: {node:
+        variables} for all programs, or for only one."""
         pair = self.pair
         for name, failpoints in (("b", b or {}), ("a", a or {})):
             node = pair.nodes[name]
-            node.start_controller(_armed(failpoints.get("tandem-failoverd")))
-            node.start_data_plane(_armed(failpoints.get("tandemd")))
+            starts = {"tandem-failoverd": node.start_controller, "tandemd": node.start_data_plane}
             if name == "a":
-                node.start_server(_armed(failpoints.get("ledger")))
+                starts["ledger"] = node.start_server
+            for program, start in starts.items():
+                more = (environment or {}).get(name) if only in (None, program) else None
+                start({**_armed(failpoints.get(program)), **(more or {})})
         try:
             pair.wait_paired("a")
         except wait.Timeout as error:
@@ -183,7 +187,7 @@ class Story:
 
 
 def _armed(failpoint):
-    return {"TANDEM_FAILPOINT": failpoint} if failpoint else None
+    return {"TANDEM_FAILPOINT": failpoint} if failpoint else {}
 
 
 def _state(process):
