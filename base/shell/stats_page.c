@@ -9,11 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RESERVED ".next" /* after the file's name */
+
 static int make_path(const char *directory, const char *pair, char path[PATH_MAX],
                      struct tandem_error *reterr_error)
 {
-	int length = snprintf(path, PATH_MAX, "%s/%s.stats", directory, pair);
-	if (length < 0 || length >= PATH_MAX || pair[0] == 0 || strchr(pair, '/'))
+	int length = snprintf(path, PATH_MAX - sizeof(RESERVED), "%s/%s.stats", directory, pair);
+	if (length < 0 || length >= (int)(PATH_MAX - sizeof(RESERVED)) || pair[0] == 0 ||
+	    strchr(pair, '/'))
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "stats",
 		                        "no file can be named '%.64s/%.64s.stats'", directory,
 		                        pair);
@@ -26,11 +29,27 @@ static int fail(struct tandem_error *reterr_error, const char *operation, const 
 	                              path);
 }
 
+/* All of it now: a full file system must not end the engine, or who reads, by SIGBUS later. */
+static int open_new(const char *path, int *ret_fd, struct tandem_error *reterr_error)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fail(reterr_error, "open", path);
+	int failure = posix_fallocate(fd, 0, sizeof(struct tandem_stats));
+	if (failure != 0) {
+		close(fd);
+		unlink(path);
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, failure, "allocate",
+		                              "%zu bytes for %.160s", sizeof(struct tandem_stats),
+		                              path);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
 static int map_new(int fd, const char *path, struct tandem_stats **ret_stats,
                    struct tandem_error *reterr_error)
 {
-	if (ftruncate(fd, sizeof(struct tandem_stats)) != 0)
-		return fail(reterr_error, "ftruncate", path);
 	void *memory =
 	        mmap(NULL, sizeof(struct tandem_stats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
@@ -39,6 +58,34 @@ static int map_new(int fd, const char *path, struct tandem_stats **ret_stats,
 	stats->magic = TANDEM_STATS_MAGIC;
 	*ret_stats = stats;
 	return 0;
+}
+
+static int spell_reserved(const char *path, char reserved[PATH_MAX])
+{
+	return snprintf(reserved, PATH_MAX, "%s" RESERVED, path);
+}
+
+int tandem_stats_reserve(const char *directory, const char *pair, struct tandem_error *reterr_error)
+{
+	char path[PATH_MAX], reserved[PATH_MAX];
+	int fd = -1, status = make_path(directory, pair, path, reterr_error);
+	if (status != 0)
+		return status;
+	spell_reserved(path, reserved);
+	if (unlink(reserved) != 0 && errno != ENOENT)
+		return fail(reterr_error, "unlink", reserved);
+	status = open_new(reserved, &fd, reterr_error);
+	if (status == 0)
+		close(fd);
+	return status;
+}
+
+/* -1 when there is none. */
+static int take_reserved(const char *path)
+{
+	char reserved[PATH_MAX];
+	spell_reserved(path, reserved);
+	return rename(reserved, path) == 0 ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
 }
 
 int tandem_stats_create(const char *directory, const char *pair, struct tandem_stats **ret_stats,
@@ -51,9 +98,11 @@ int tandem_stats_create(const char *directory, const char *pair, struct tandem_s
 	/* Anew, not truncated: a reader that still maps the old one must not be hit by SIGBUS. */
 	if (unlink(path) != 0 && errno != ENOENT)
 		return fail(reterr_error, "unlink", path);
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = take_reserved(path);
 	if (fd < 0)
-		return fail(reterr_error, "open", path);
+		status = open_new(path, &fd, reterr_error);
+	if (status != 0)
+		return status;
 	status = map_new(fd, path, ret_stats, reterr_error);
 	close(fd);
 	return status;

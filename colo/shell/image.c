@@ -88,6 +88,11 @@ static int map_file(const char *path, uint64_t bytes, uint8_t **ret_memory,
 	return 0;
 }
 
+static void state_path(const struct tandem_image *image, char *path, size_t path_bytes)
+{
+	snprintf(path, path_bytes, "%s/%s", image->directory, TANDEM_STATE_FILE);
+}
+
 static int make_region(struct tandem_image *image, unsigned region,
                        struct tandem_error *reterr_error)
 {
@@ -106,6 +111,30 @@ static int make_region(struct tandem_image *image, unsigned region,
 	return map_file(path, region_bytes(image, region), &image->images[region], reterr_error);
 }
 
+/* Its room, too: what is written at a promotion must not meet a full file system. */
+static int make_state_file(struct tandem_image *image, struct tandem_error *reterr_error)
+{
+	char path[256];
+	int fd, failure = 0;
+
+	state_path(image, path, sizeof path);
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "open",
+		                              "state file %s", path);
+	if (image->layout.state_bytes_max > 0)
+		failure = posix_fallocate(fd, 0, image->layout.state_bytes_max);
+	close(fd);
+	if (failure == 0)
+		return 0;
+	unlink(path);
+	return tandem_error_set_errno(reterr_error, TANDEM_E_MEMORY, failure, "image",
+	                              "%s needs %u bytes (state_bytes_max); make the file system "
+	                              "larger",
+	                              path, image->layout.state_bytes_max);
+}
+
 int tandem_image_make(struct tandem_image *image, const struct tandem_layout *layout,
                       struct tandem_error *reterr_error)
 {
@@ -120,7 +149,10 @@ int tandem_image_make(struct tandem_image *image, const struct tandem_layout *la
 			return code;
 		}
 	}
-	return 0;
+	int code = make_state_file(image, reterr_error);
+	if (code < 0)
+		tandem_image_done(image, true);
+	return code;
 }
 
 static bool has_files(const char *path)
@@ -175,14 +207,15 @@ int tandem_image_write_state(const struct tandem_image *image, const void *state
 	ssize_t written = 0;
 	int fd;
 
-	snprintf(path, sizeof path, "%s/%s", image->directory, TANDEM_STATE_FILE);
-	unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	state_path(image, path, sizeof path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "open",
 		                              "state file %s", path);
 	for (size_t done = 0; done < state_bytes && written >= 0; done += (size_t)written)
 		written = write(fd, (const uint8_t *)state + done, state_bytes - done);
+	if (written >= 0)
+		written = ftruncate(fd, (off_t)state_bytes);
 	close(fd);
 	if (written < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "write",
@@ -205,8 +238,13 @@ static void unmap_image(struct tandem_image *image, unsigned region, bool is_unl
 
 void tandem_image_done(struct tandem_image *image, bool is_unlinking)
 {
+	char path[256];
+
 	if (!image->is_made)
 		return;
+	state_path(image, path, sizeof path);
+	if (is_unlinking)
+		unlink(path);
 	for (unsigned region = 0; region < image->layout.regions.count; region++) {
 		unmap_image(image, region, is_unlinking);
 		if (image->caches[region] != NULL)

@@ -40,7 +40,7 @@ TANDEM_MUST_CHECK int tandem_image_keep(struct tandem_image *image, uint64_t gen
                                         struct tandem_error *reterr_error);
 /* Copies one run from cache to image; zero runs become zeros in both. */
 void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run);
-/* Writes DIRECTORY/state.blob. */
+/* Writes DIRECTORY/state.blob, whose room tandem_image_make() has reserved. */
 TANDEM_MUST_CHECK int tandem_image_write_state(const struct tandem_image *image, const void *state,
                                                size_t state_bytes,
                                                struct tandem_error *reterr_error);

@@ -6,6 +6,7 @@
 #include <tandem/clock.h>
 #include <tandem/failpoint.h>
 #include <tandem/memory.h>
+#include <tandem/stats_page.h>
 
 static int expose(struct tandem_standby *standby, struct tandem_error *reterr_error)
 {
@@ -49,6 +50,8 @@ static int prepare(struct tandem_standby *standby, struct tandem_error *reterr_e
 	const struct tandem_layout *layout = &standby->core.layout;
 	int code = reserve_state(standby, reterr_error);
 
+	if (code == 0 && !standby->image.is_made)
+		code = tandem_stats_reserve(standby->run_directory, standby->pair, reterr_error);
 	if (code == 0 && !standby->image.is_made) {
 		code = tandem_image_make(&standby->image, layout, reterr_error);
 		standby->is_fresh = code == 0;

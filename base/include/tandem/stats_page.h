@@ -79,7 +79,12 @@ const char *tandem_phase_name(enum tandem_phase phase);
 /* "up": the words of enum tandem_channel_state. */
 const char *tandem_channel_stats_state(uint32_t state);
 
-/* Maps DIR/PAIR.stats, mode 0600, made anew. *ret_stats is unmapped by tandem_stats_close(). */
+/* Room for the next DIR/PAIR.stats, so that a file system that is full by then is not in the way of
+ * a program that is promoted. */
+TANDEM_MUST_CHECK int tandem_stats_reserve(const char *directory, const char *pair,
+                                           struct tandem_error *reterr_error);
+/* Maps DIR/PAIR.stats, mode 0600, made anew or from the room that was reserved. *ret_stats is
+ * unmapped by tandem_stats_close(). */
 TANDEM_MUST_CHECK int tandem_stats_create(const char *directory, const char *pair,
                                           struct tandem_stats **ret_stats,
                                           struct tandem_error *reterr_error);

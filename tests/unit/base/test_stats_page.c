@@ -44,6 +44,24 @@ Test(stats_page, a_reader_sees_what_the_writer_writes)
 	tandem_stats_close(NULL);
 }
 
+Test(stats_page, takes_the_room_that_was_reserved)
+{
+	struct tandem_stats *written = NULL;
+	struct stat reserved, file;
+	char name[300];
+	snprintf(name, sizeof(name), "%s.next", path);
+	cr_assert_eq(tandem_stats_reserve(directory, "orders", NULL), 0);
+	cr_assert_eq(tandem_stats_reserve(directory, "orders", NULL), 0);
+	cr_assert_eq(stat(name, &reserved), 0);
+	cr_expect_geq((size_t)reserved.st_blocks * 512, sizeof(struct tandem_stats));
+	cr_assert_eq(tandem_stats_create(directory, "orders", &written, NULL), 0);
+	cr_assert_eq(stat(path, &file), 0);
+	cr_expect_eq(file.st_ino, reserved.st_ino);
+	cr_expect_neq(stat(name, &reserved), 0);
+	cr_expect_eq(written->magic, TANDEM_STATS_MAGIC);
+	tandem_stats_close(written);
+}
+
 Test(stats_page, is_made_anew_and_the_old_map_stays_readable)
 {
 	struct tandem_stats *first = NULL, *second = NULL;

@@ -146,7 +146,9 @@ Test(image, what_was_led_is_kept_aside_once)
 	unlink(path);
 	snprintf(path, sizeof path, "%s/b", kept);
 	unlink(path);
-	rmdir(kept);
+	snprintf(path, sizeof path, "%s/state.blob", kept);
+	unlink(path);
+	cr_expect_eq(rmdir(kept), 0);
 	tandem_image_done(&image, true);
 	cr_assert_eq(tandem_image_keep(&image, 8, kept, NULL), 0);
 	cr_expect_str_eq(kept, "", "nothing is there");
