@@ -118,6 +118,8 @@ static bool prepare_cas(struct etcd_engine *engine, const struct job *job)
 		tandem_etcd_spell_read(engine->key, engine->request);
 		return true;
 	}
+	if (tandem_seen_prove(&engine->seen, &job->expected, &job->desired, &engine->failure) != 0)
+		return false;
 	if (has_old)
 		tandem_etcd_value_encode(&job->expected, engine->cluster_id, old);
 	tandem_etcd_value_encode(&job->desired, engine->cluster_id, new);

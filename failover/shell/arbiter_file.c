@@ -131,7 +131,8 @@ static void swap_register(struct shared *shared, const struct job *job,
 	        [TANDEM_REGISTER_DOUBT] = TANDEM_EVENT_CAS_DOUBT,
 	};
 	answer->type = TANDEM_EVENT_CAS_FAILED;
-	if (look(shared, answer) == 0)
+	if (look(shared, answer) == 0 &&
+	    tandem_seen_prove(&shared->seen, &job->expected, &job->desired, &answer->error) == 0)
 		answer->type =
 		        types[tandem_register_cas(shared->directory, &job->expected, &job->desired,
 		                                  &answer->record, &answer->error)];

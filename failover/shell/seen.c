@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DIGITS 20
@@ -24,17 +25,29 @@ void tandem_seen_open(struct tandem_seen *seen, const char *run_directory, const
 }
 
 /* Of one length and never synced: it need not survive more than this node's processes, because
- * what a node leads dies with it. A memory that cannot be written protects no later life. */
-static void keep(const struct tandem_seen *seen)
+ * what a node leads dies with it. */
+static int keep(const struct tandem_seen *seen, struct tandem_error *reterr_error)
 {
 	char text[DIGITS + 1];
 	int fd = open(seen->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return;
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "open",
+		                              "%.160s", seen->path);
 	snprintf(text, sizeof(text), "%020" PRIu64, seen->generation);
 	ssize_t written = pwrite(fd, text, DIGITS, 0);
-	(void)written;
+	int failure = written == DIGITS ? 0 : errno;
 	close(fd);
+	return failure == 0 ? 0
+	                    : tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, failure,
+	                                             "write", "%.160s", seen->path);
+}
+
+int tandem_seen_prove(const struct tandem_seen *seen, const struct tandem_record *expected,
+                      const struct tandem_record *desired, struct tandem_error *reterr_error)
+{
+	bool is_change = expected->generation != 0 &&
+	                 memcmp(expected->owner, desired->owner, sizeof(expected->owner)) != 0;
+	return is_change ? keep(seen, reterr_error) : 0;
 }
 
 int tandem_seen_check(struct tandem_seen *seen, uint64_t generation, const char *directory,
@@ -50,6 +63,8 @@ int tandem_seen_check(struct tandem_seen *seen, uint64_t generation, const char 
 	if (generation == seen->generation)
 		return 0;
 	seen->generation = generation;
-	keep(seen);
+	/* A memory that cannot be written protects no later life. */
+	int status = keep(seen, NULL);
+	(void)status;
 	return 0;
 }
