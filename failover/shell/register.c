@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <tandem/random.h>
 #include <unistd.h>
 
 #define NAME_PREFIX "gen-"
@@ -144,11 +143,13 @@ int tandem_register_read(const char *directory, const char *pair, struct tandem_
 	                        "%.160s changes faster than it can be read", directory);
 }
 
-static struct spelled spell_draft(const char *directory)
+/* Asked again, a record has its draft's name again: one that could not be removed does not stay
+ * behind a second time. */
+static struct spelled spell_draft(const char *directory, const struct tandem_record *record)
 {
 	struct spelled spelled;
 	snprintf(spelled.path, sizeof(spelled.path), "%.3000s/draft-%016" PRIx64, directory,
-	         tandem_random_unique());
+	         record->decision);
 	return spelled;
 }
 
@@ -157,6 +158,9 @@ static int write_draft(const char *path, const struct tandem_record *record,
 {
 	uint8_t bytes[TANDEM_RECORD_BYTES];
 	tandem_record_encode(record, bytes);
+	/* Never written over: it may be the register's by another name. */
+	if (unlink(path) != 0 && errno != ENOENT)
+		return fail(reterr_error, "unlink", path);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail(reterr_error, "open", path);
@@ -250,7 +254,7 @@ enum tandem_register_outcome tandem_register_cas(const char *directory,
 		*ret_current = current;
 		return TANDEM_REGISTER_LOST;
 	}
-	struct spelled draft = spell_draft(directory);
+	struct spelled draft = spell_draft(directory, desired);
 	if (write_draft(draft.path, desired, reterr_error) != 0)
 		return TANDEM_REGISTER_FAILED;
 	enum tandem_register_outcome outcome =
@@ -271,7 +275,7 @@ int tandem_register_adopt(const char *directory, const struct tandem_record *rec
 	        (record->generation == current.generation && record->decision > current.decision);
 	if (!is_newer)
 		return 0;
-	struct spelled draft = spell_draft(directory);
+	struct spelled draft = spell_draft(directory, record);
 	struct spelled name = spell(directory, record->generation);
 	status = write_draft(draft.path, record, reterr_error);
 	if (status != 0)
