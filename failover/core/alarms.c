@@ -22,7 +22,9 @@ static bool arbiter_is_unreachable(const struct tandem_machine *machine, uint64_
 	uint64_t timeout_ns = machine->config.pair.arbiter_timeout_ns;
 	uint64_t cas_timeout_ns =
 	        view->cas_needs_fence ? machine->config.pair.fencing_timeout_ns : timeout_ns;
-	return !view->is_reachable ||
+	/* Readings that succeed between the attempts to write do not end it. */
+	bool has_failed = view->cas_failed_ns != 0 && now_ns < view->cas_failed_ns + SEEN_FOR_NS;
+	return !view->is_reachable || has_failed ||
 	       (view->read_request != 0 && now_ns >= view->read_asked_ns + timeout_ns) ||
 	       (view->cas_request != 0 && now_ns >= view->cas_asked_ns + cas_timeout_ns);
 }

@@ -317,6 +317,7 @@ static bool absorb_cas(struct tandem_machine *machine, const struct tandem_event
 	}
 	if (view->is_reachable)
 		view->cas_needs_fence = false;
+	view->cas_failed_ns = view->is_reachable ? 0 : event->now_ns;
 	view->cas_next_ns = view->is_reachable ? 0 : event->now_ns + TANDEM_RETRY_NS;
 	return true;
 }

@@ -220,6 +220,7 @@ struct tandem_register_view {
 	uint64_t doubt_ns;
 	uint64_t contested_generation; /* a CAS on this one may still be applied late */
 	bool is_reachable;
+	uint64_t cas_failed_ns; /* the last one, until one is answered; 0: none */
 	uint64_t request_last;
 };
 
