@@ -33,7 +33,7 @@ class HostFaults:
         self._set(seconds, 0, 0, b"")
 
     def fail(self, calls, error, directory):
-        self._set(0, calls, error, str(directory).encode())
+        self._set(0, calls, error, f"{directory}/".encode())
 
     def heal(self):
         """How many calls were hit since the last change."""
@@ -197,16 +197,30 @@ def run_directory_fails(way, name):
     return Case(f"run directory of {name}: {way}", play)
 
 
+def run_directory_full_of_taker(story):
+    """What the promoted program writes there has had its room since the copy was made."""
+    directory = story.pair.layout.nodes["b"].run_directory
+    _start_on(story, directory, "1m")
+    _make_full(story, directory, "b")
+    story.strike()
+    story.end_node("a")
+    story.goes_on("b")
+
+
 def run_directory_fails_taker(way):
-    """What is only for people and for later lives is not in the way of a take-over."""
+    """The promoted program could not live there, and would take the copy with it: no take-over
+    before it can."""
     def play(story):
         directory = story.pair.layout.nodes["b"].run_directory
         _start_on(story, directory, "1m")
         mend = WAYS[way](story, directory, "b")
         story.strike()
         story.end_node("a")
-        story.goes_on("b")
+        story.is_silent()
+        log = story.pair.layout.log_path("b").read_text(errors="replace")
+        story.check(f"{directory}/kv.register: " in log, "no word of what cannot be written")
         story.check(mend() != 0, "no call was hit")
+        story.goes_on("b")
 
     return Case(f"run directory of the taking node: {way}", play)
 
@@ -244,7 +258,8 @@ def image_directory_full(story):
 F13 = [
     *(arbiter_fails(way) for way in WAYS), *(arbiter_call_fails(call) for call in EACH_CALL),
     *(run_directory_fails(way, name) for way in WAYS for name in "ab"),
-    *(run_directory_fails_taker(way) for way in WAYS),
+    Case("run directory of the taking node: full", run_directory_full_of_taker),
+    *(run_directory_fails_taker(way) for way in WAYS if way != "full"),
     Case("image directory too small", image_directory_small),
     Case("image directory full during a take-over", image_directory_full),
 ]

@@ -99,6 +99,8 @@ class Sink:
             connection.life = Life(record.node, record.generation, record.step, record.number,
                                    record.link, record.digest, record.at_ns)
             self.lives.append(connection.life)
+            if record.step == 0:
+                self.highest_step = 0  # begun anew; whether it may is judged
         elif record.type == STEP:
             connection.life.steps.append(record)
             self.highest_step = max(self.highest_step, record.step)
