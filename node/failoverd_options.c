@@ -93,6 +93,17 @@ static void fill_fence(const struct tandem_config_node *peer, struct tandem_cont
 	}
 }
 
+static void fill_hooks(const struct tandem_config_hooks *from,
+                       struct tandem_controller_hooks *hooks)
+{
+	*hooks =
+	        (struct tandem_controller_hooks){.commands = {[TANDEM_HOOK_LEAD] = from->on_lead,
+	                                                      [TANDEM_HOOK_STOP] = from->on_stop,
+	                                                      [TANDEM_HOOK_STATE] = from->on_state,
+	                                                      [TANDEM_HOOK_ALARM] = from->on_alarm},
+	                                         .timeout_ns = from->timeout_ns};
+}
+
 /* Without a key it stays zero: that protects against accidents only. */
 static void fill_key(struct tandem_controller_pair *pair)
 {
@@ -130,6 +141,7 @@ int tandem_failoverd_pair(const struct tandem_config *config, const struct tande
 	}
 	fill_links(node, peer, &pair);
 	fill_timers(from, &pair);
+	fill_hooks(&from->hooks, &pair.hooks);
 	*ret_pair = pair;
 	return 0;
 }
@@ -143,6 +155,9 @@ int tandem_failoverd_options(const struct tandem_config *config,
 	struct tandem_controller_options options = TANDEM_CONTROLLER_OPTIONS_DEFAULT;
 	snprintf(options.node, sizeof(options.node), "%s", node->name);
 	snprintf(options.run_directory, sizeof(options.run_directory), "%s", node->run_directory);
+	snprintf(options.metrics_address, sizeof(options.metrics_address), "%s",
+	         node->metrics_address);
+	options.metrics_port = node->metrics_port;
 	options.pairs = pairs;
 	for (size_t i = 0; i < config->pair_count; i++) {
 		const struct tandem_config_pair *pair = &config->pairs[i];

@@ -18,7 +18,8 @@
 	X(HEARTBEAT, struct tandem_config_heartbeat, "heartbeat")                                  \
 	X(PAIR, struct tandem_config_pair, "pairs")                                                \
 	X(ARBITER, struct tandem_config_arbiter, "arbiter")                                        \
-	X(PROMOTE, struct tandem_config_promote, "promote")
+	X(PROMOTE, struct tandem_config_promote, "promote")                                        \
+	X(HOOKS, struct tandem_config_hooks, "hooks")
 
 enum tandem_config_group {
 #define X(name, type, text) TANDEM_CONFIG_##name,
@@ -100,6 +101,11 @@ enum tandem_config_type {
 	     "", "",                                                                               \
 	     "Copies of the regions are IMAGE_DIRECTORY/PAIR/REGION, mode 0600. Needs memory "     \
 	     "for them: a tmpfs.")                                                                 \
+	NUMBER(NODE, metrics_port, NUMBER, metrics_port, OPTIONAL, 0, 0, 65535, "", "",            \
+	       "Where tandem-failoverd answers HTTP requests for /metrics in Prometheus' text "    \
+	       "format; 0: nowhere. docs/metrics.md has all of them.")                             \
+	TEXT(NODE, metrics_address, ADDRESS, metrics_address, OPTIONAL, "127.0.0.1", "", "", "",   \
+	     "The numeric address for that. Whoever reaches it can read them, and nothing else.")  \
 	TEXT(HEARTBEAT, address, ADDRESS, address, REQUIRED, "", "", "10.0.0.1", "10.0.0.2",       \
 	     "Numeric address; best a network of its own for one of them.")                        \
 	NUMBER(HEARTBEAT, port, NUMBER, port, OPTIONAL, 7401, 1, 65535, "", "", "UDP port.")       \
@@ -158,6 +164,21 @@ enum tandem_config_type {
 	     "(where tandemd itself is).")                                                         \
 	NUMBER(PROMOTE, timeout_ms, MILLISECONDS, timeout_ns, OPTIONAL, 10000, 100, 3600000, "",   \
 	       "", "From its start until the program has attached the regions.")                   \
+	NEST(PAIR, hooks, ONE, hooks, hooks, OPTIONAL, HOOKS, 1, 1,                                \
+	     "Commands that tandem-failoverd runs when something has been decided, one at a "      \
+	     "time and in order. No decision waits for them. docs/hooks.md has an example.")       \
+	TEXT(HOOKS, on_lead, COMMAND, on_lead, OPTIONAL, "", "", "", "",                           \
+	     "This node leads now: for instance takes the service's address. Run again after a "   \
+	     "restart of tandem-failoverd.")                                                       \
+	TEXT(HOOKS, on_stop, COMMAND, on_stop, OPTIONAL, "", "", "", "",                           \
+	     "It does not lead any more, or does not when tandem-failoverd starts: for instance "  \
+	     "gives the address up.")                                                              \
+	TEXT(HOOKS, on_state, COMMAND, on_state, OPTIONAL, "", "", "", "",                         \
+	     "The pair's state on this node has changed.")                                         \
+	TEXT(HOOKS, on_alarm, COMMAND, on_alarm, OPTIONAL, "", "", "", "",                         \
+	     "An alarm was raised or is over.")                                                    \
+	NUMBER(HOOKS, timeout_ms, MILLISECONDS, timeout_ns, OPTIONAL, 10000, 10, 600000, "", "",   \
+	       "A command that takes longer is killed, with its whole process group.")             \
 	TEXT(PAIR, provider, CHOICE, provider, OPTIONAL, "auto", "auto|rdma|tcp", "", "",          \
 	     "How pages travel. \"auto\": RDMA where a device serves the node's address, else "    \
 	     "TCP.")                                                                               \

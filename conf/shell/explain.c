@@ -126,14 +126,22 @@ static void list_explain(const struct walk *walk, const struct tandem_config_key
 		              base + key->offset + i * key->size);
 }
 
+/* Of an optional group that is left out nothing is in effect. */
+static void one_explain(const struct walk *walk, const struct tandem_config_key *key,
+                        const config_setting_t *group, const char *base)
+{
+	const config_setting_t *setting = config_setting_get_member(group, key->name);
+	if (setting)
+		group_explain(walk, key->inside, setting, base + key->offset);
+}
+
 static void key_explain(const struct walk *walk, const struct tandem_config_key *key,
                         const config_setting_t *group, const char *base)
 {
 	if (key->type == TANDEM_CONFIG_LIST)
 		list_explain(walk, key, group, base);
 	else if (key->type == TANDEM_CONFIG_ONE)
-		group_explain(walk, key->inside, config_setting_get_member(group, key->name),
-		              base + key->offset);
+		one_explain(walk, key, group, base);
 	else if (key->type == TANDEM_CONFIG_NODE_PAIR || key->type == TANDEM_CONFIG_ADDRESSES ||
 	         key->type == TANDEM_CONFIG_URLS)
 		texts_explain(walk, key, group, base);
@@ -141,7 +149,6 @@ static void key_explain(const struct walk *walk, const struct tandem_config_key 
 		scalar_explain(walk, key, group, base + key->offset);
 }
 
-/* Without mistakes every group that is entered is there: those inside are needed ones. */
 static void group_explain(const struct walk *walk, enum tandem_config_group group,
                           const config_setting_t *setting, const char *base)
 {

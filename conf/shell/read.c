@@ -151,6 +151,17 @@ static void key_missing(struct tandem_config_reader *reader, const struct tandem
 static const struct tandem_config_key url = {.type = TANDEM_CONFIG_URL,
                                              .size = TANDEM_CONFIG_URL_BYTES};
 
+/* A group that is left out is as one with nothing in it. */
+static void group_default(enum tandem_config_group group, char *base)
+{
+	size_t count;
+	const struct tandem_config_key *keys = tandem_config_keys(&count);
+	for (size_t i = 0; i < count; i++) {
+		if (keys[i].group == group)
+			tandem_config_value_default(&keys[i], base + keys[i].offset);
+	}
+}
+
 static void key_read(struct tandem_config_reader *reader, const struct tandem_config_key *key,
                      const config_setting_t *group, char *base)
 {
@@ -160,6 +171,8 @@ static void key_read(struct tandem_config_reader *reader, const struct tandem_co
 	if (!setting) {
 		if (key->is_required)
 			key_missing(reader, key, group);
+		else if (key->type == TANDEM_CONFIG_ONE)
+			group_default(key->inside, base + key->offset);
 		else if (is_scalar)
 			tandem_config_value_default(key, base + key->offset);
 	} else if (key->type == TANDEM_CONFIG_LIST) {

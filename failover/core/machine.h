@@ -319,6 +319,7 @@ uint64_t tandem_machine_deadline_ns(const struct tandem_machine *machine, uint64
 
 const char *tandem_state_name(enum tandem_state state);
 const char *tandem_event_name(enum tandem_event_type event);
+const char *tandem_alarm_name(enum tandem_alarm alarm);
 const char *tandem_alarm_text(enum tandem_alarm alarm);
 /* For the operator: what is waited for and what to do, literals; the command is without "tandemctl"
  * and the pair, "" when there is nothing to do. */

@@ -30,6 +30,16 @@ const char *tandem_verb_name(enum tandem_verb verb)
 	return verb < TANDEM_VERB_COUNT ? names[verb] : "unknown";
 }
 
+const char *tandem_alarm_name(enum tandem_alarm alarm)
+{
+	static const char *const names[TANDEM_ALARM_COUNT] = {
+#define X(name, text) [TANDEM_ALARM_##name] = #name,
+	        TANDEM_ALARM_TABLE(X)
+#undef X
+	};
+	return alarm < TANDEM_ALARM_COUNT ? names[alarm] : "unknown";
+}
+
 const char *tandem_alarm_text(enum tandem_alarm alarm)
 {
 	static const char *const texts[TANDEM_ALARM_COUNT] = {

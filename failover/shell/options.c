@@ -110,6 +110,8 @@ static int check_times(const struct tandem_controller_pair *pair, struct tandem_
 	        {"damper_window", pair->damper_window_ns, NS_PER_MS, 86400 * NS_PER_S,
 	         "needs 1 ms to 1 day"},
 	        {"damper_take_over_count", pair->damper_take_over_count, 1, 16, "needs 1 to 16"},
+	        {"hooks.timeout", pair->hooks.timeout_ns, NS_PER_MS, 3600 * NS_PER_S,
+	         "needs 1 ms to 1 h"},
 	        {"report_interval", pair->settings.report_interval_ns, 1, window_ns / 4,
 	         "needs at most a quarter of heartbeat_interval * heartbeat_miss_count"},
 	        {"ping_interval", pair->settings.ping_interval_ns, 1, window_ns / 4,
@@ -242,6 +244,9 @@ int tandem_controller_options_validate(const struct tandem_controller_options *o
 	if (!is_directory_name(options->run_directory))
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "validate",
 		                        "run_directory: needs 1 to 79 characters");
+	if (options->metrics_port != 0 && !is_address(options->metrics_address))
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "validate",
+		                        "metrics_address: needs a numeric IPv4 or IPv6 address");
 	if (!is_between(options->pair_count, 1, TANDEM_CONTROLLER_PAIRS_MAX) || !options->pairs)
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "validate",
 		                        "pairs: %zu given, 1 to %d needed", options->pair_count,

@@ -17,6 +17,7 @@ static void record_note(struct tandem_pair *pair, const struct tandem_note *note
 		tandem_pair_spell_alarm(pair, note->alarm, detail, sizeof(detail));
 	const struct tandem_history_entry *entry = tandem_history_add(
 	        &controller->history, pair->machine.config.pair.name, note, detail);
+	tandem_hooks_note(&pair->hooks, note);
 	tandem_history_spell(entry, line, sizeof(line));
 	if (controller->options.on_decision)
 		controller->options.on_decision(controller->options.context,
@@ -142,6 +143,7 @@ static void step(struct tandem_pair *pair, struct tandem_event *event)
 	tandem_machine_step(&pair->machine, event, actions);
 	for (size_t i = 0; i < actions->count; i++)
 		carry_out_at_failpoints(pair, &actions->list[i]);
+	tandem_hooks_follow(&pair->hooks, &pair->machine);
 }
 
 static void feel_lateness(struct tandem_pair *pair, uint64_t due_ns, uint64_t now_ns)
@@ -200,6 +202,22 @@ static void on_answer(void *context, const struct tandem_arbiter_answer *answer)
 	tandem_pair_feed(pair, &event);
 }
 
+static void on_hook_end(void *context, bool is_failure, const char *line)
+{
+	const struct tandem_controller_options *options = context;
+	if (options->on_decision)
+		options->on_decision(options->context, is_failure, line);
+}
+
+static int open_hooks(struct tandem_pair *pair, struct tandem_error *reterr_error)
+{
+	struct tandem_hooks_options options = {.base = pair->controller->base,
+	                                       .config = &pair->machine.config,
+	                                       .on_end = on_hook_end,
+	                                       .context = &pair->controller->options};
+	return tandem_hooks_open(&pair->hooks, &options, reterr_error);
+}
+
 int tandem_pair_open(struct tandem_pair *pair, struct tandem_controller *controller,
                      const struct tandem_controller_pair *options,
                      struct tandem_error *reterr_error)
@@ -208,6 +226,9 @@ int tandem_pair_open(struct tandem_pair *pair, struct tandem_controller *control
 	memcpy(config.node, controller->options.node, sizeof(config.node));
 	pair->controller = controller;
 	tandem_machine_init(&pair->machine, &config, tandem_random_unique(), tandem_clock_now_ns());
+	int status = open_hooks(pair, reterr_error);
+	if (status != 0)
+		return status;
 	pair->timer = evtimer_new(controller->base, on_timer, pair);
 	struct timeval at_once = {0};
 	if (!pair->timer || evtimer_add(pair->timer, &at_once) != 0)
@@ -220,6 +241,7 @@ int tandem_pair_open(struct tandem_pair *pair, struct tandem_controller *control
 void tandem_pair_close(struct tandem_pair *pair)
 {
 	tandem_watch_close(pair);
+	tandem_hooks_close(&pair->hooks);
 	if (pair->timer)
 		event_free(pair->timer);
 	tandem_arbiter_free(pair->arbiter);

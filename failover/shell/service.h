@@ -13,6 +13,7 @@
 #include "shell/arbiter.h"
 #include "shell/history.h"
 #include "shell/vigil.h"
+#include "shell/hooks.h"
 
 /* The parts of the service of one node. One loop thread owns all of it but the heartbeat sockets,
  * which the detector's thread has (pulse.h): the loop tells it what to say. */
@@ -56,6 +57,7 @@ struct tandem_pair {
 	int reply_status;
 	const char *reply_text;
 	struct tandem_rate session_lines;
+	struct tandem_hooks hooks;
 };
 
 struct tandem_controller {

@@ -47,6 +47,8 @@ struct tandem_config_node {
 	char run_directory[TANDEM_CONFIG_PATH_BYTES];
 	char image_directory[TANDEM_CONFIG_PATH_BYTES];
 	struct tandem_config_heartbeat heartbeats[TANDEM_CONFIG_HEARTBEATS_MAX];
+	uint16_t metrics_port; /* 0: none */
+	char metrics_address[TANDEM_CONFIG_ADDRESS_BYTES];
 	size_t heartbeat_count; /* at least 1; link i of a node talks to link i of its peer */
 	struct tandem_config_fence fences[TANDEM_CONFIG_FENCES_MAX]; /* how it is switched off */
 	size_t fence_count;
@@ -71,6 +73,15 @@ struct tandem_config_arbiter {
 struct tandem_config_promote {
 	char command[TANDEM_CONFIG_COMMAND_BYTES]; /* for /bin/sh -c */
 	uint64_t timeout_ns;                       /* start to "regions are attached" */
+};
+
+/* Commands for /bin/sh -c; "" for none. */
+struct tandem_config_hooks {
+	char on_lead[TANDEM_CONFIG_COMMAND_BYTES];
+	char on_stop[TANDEM_CONFIG_COMMAND_BYTES];
+	char on_state[TANDEM_CONFIG_COMMAND_BYTES];
+	char on_alarm[TANDEM_CONFIG_COMMAND_BYTES];
+	uint64_t timeout_ns; /* of each run */
 };
 
 struct tandem_config_pair {
@@ -102,6 +113,7 @@ struct tandem_config_pair {
 	bool is_insecure;                        /* no key, and that is known */
 	struct tandem_config_arbiter arbiter;
 	struct tandem_config_promote promote;
+	struct tandem_config_hooks hooks;
 };
 
 struct tandem_config {

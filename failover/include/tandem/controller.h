@@ -74,6 +74,27 @@ struct tandem_controller_fence_agent {
 	bool is_verified;    /* ask for the status after a success */
 };
 
+/* The operator's commands for /bin/sh -c, run after something was decided, in the order in which it
+ * was, never two of a pair at once. No decision waits for them. */
+#define TANDEM_HOOK_TABLE(X)                                                                       \
+	X(LEAD, "on_lead")   /* this node leads now */                                             \
+	X(STOP, "on_stop")   /* it does not lead any more, or not when the controller starts */    \
+	X(STATE, "on_state") /* the pair's state on this node has changed */                       \
+	X(ALARM, "on_alarm") /* an alarm was raised or is over */
+
+enum tandem_hook {
+#define X(name, text) TANDEM_HOOK_##name,
+	TANDEM_HOOK_TABLE(X)
+#undef X
+	        TANDEM_HOOK_COUNT,
+};
+
+struct tandem_controller_hooks {
+	const char *commands[TANDEM_HOOK_COUNT]; /* NULL or "": none; borrowed until
+	                                            tandem_controller_free() */
+	uint64_t timeout_ns;                     /* then the process group is killed */
+};
+
 struct tandem_controller_pair {
 	char name[TANDEM_NAME_BYTES];
 	char peer_node[TANDEM_NAME_BYTES];
@@ -104,6 +125,7 @@ struct tandem_controller_pair {
 	 * against accidents only. */
 	uint8_t key[TANDEM_CONTROLLER_KEY_BYTES];
 	struct tandem_control_settings settings; /* handed to every data plane that attaches */
+	struct tandem_controller_hooks hooks;
 };
 
 #define TANDEM_CONTROLLER_PAIR_DEFAULT                                                             \
@@ -122,6 +144,7 @@ struct tandem_controller_pair {
 	        .damper_window_ns = UINT64_C(60000000000),                                         \
 	        .damper_take_over_count = 3,                                                       \
 	        .settings = TANDEM_CONTROL_SETTINGS_DEFAULT,                                       \
+	        .hooks = {.timeout_ns = UINT64_C(10000000000)},                                    \
 	})
 
 struct tandem_controller_options {
@@ -130,6 +153,9 @@ struct tandem_controller_options {
 	char run_directory[TANDEM_CONTROLLER_PATH_BYTES];
 	const struct tandem_controller_pair *pairs; /* copied by tandem_controller_new() */
 	size_t pair_count;                          /* 1..TANDEM_CONTROLLER_PAIRS_MAX */
+	/* Where metrics are given; port 0: nowhere. The address is numeric. */
+	char metrics_address[64];
+	uint16_t metrics_port;
 	/* For status: whether the program locked its memory, and why not. */
 	bool is_memory_locked;
 	char memory_lock_refusal[TANDEM_CONTROLLER_REFUSAL_BYTES];

@@ -139,6 +139,33 @@ Test(service, the_end_of_a_process_is_watched_however_many_lives_it_has_had)
 	}
 }
 
+static bool hook_was_run(const char *node)
+{
+	char path[DIRECTORY_BYTES + 16];
+	snprintf(path, sizeof(path), "%s/hook-%s", bed.directory, node);
+	return access(path, F_OK) == 0;
+}
+
+static bool both_hooks_were_run(void)
+{
+	return hook_was_run("a") && hook_was_run("b");
+}
+
+Test(service, hooks_say_who_leads)
+{
+	char command[200];
+	struct tandem_error error = {0};
+	snprintf(command, sizeof(command), "touch %s/hook-$TANDEM_NODE", bed.directory);
+	for (unsigned node = 0; node < 2; node++) {
+		bed_end_controller(node);
+		bed.pairs[node].hooks.commands[node == 0 ? TANDEM_HOOK_LEAD : TANDEM_HOOK_STOP] =
+		        command;
+		cr_assert(bed_start_controller(node, &error) == 0, "%s", error.detail);
+	}
+	make_pair();
+	bed_wait_until(both_hooks_were_run, "on_lead on node a and on_stop on node b");
+}
+
 Test(service, a_restarted_controller_goes_on_with_the_pair)
 {
 	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};

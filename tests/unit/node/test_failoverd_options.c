@@ -247,3 +247,27 @@ Test(failoverd_options, the_longest_directories)
 	             0, "%s", error.detail);
 	tandem_config_free(config);
 }
+
+Test(failoverd_options, hooks_and_metrics)
+{
+	static struct tandem_controller_pair pairs[TANDEM_CONTROLLER_PAIRS_MAX];
+	struct tandem_controller_options options;
+	struct tandem_error error = {.code = 0};
+	struct tandem_config *config = load("hooks = { on_lead = \"up\"; on_alarm = \"page\"; "
+	                                    "timeout_ms = 250; };");
+	cr_assert_eq(tandem_failoverd_options(config, &config->nodes[0], pairs, &options, &error),
+	             0, "%s", error.detail);
+	cr_expect_str_eq(pairs[0].hooks.commands[TANDEM_HOOK_LEAD], "up");
+	cr_expect_str_eq(pairs[0].hooks.commands[TANDEM_HOOK_STOP], "");
+	cr_expect_str_eq(pairs[0].hooks.commands[TANDEM_HOOK_ALARM], "page");
+	cr_expect_eq(pairs[0].hooks.timeout_ns, 250 * TANDEM_NS_PER_MS);
+	cr_expect_eq(options.metrics_port, 0);
+	cr_expect_str_eq(options.metrics_address, "127.0.0.1");
+	tandem_config_free(config);
+	config = load("");
+	cr_assert_eq(tandem_failoverd_options(config, &config->nodes[0], pairs, &options, &error),
+	             0, "%s", error.detail);
+	cr_expect_str_eq(pairs[0].hooks.commands[TANDEM_HOOK_LEAD], "");
+	cr_expect_eq(pairs[0].hooks.timeout_ns, 10000 * TANDEM_NS_PER_MS, "an absent group");
+	tandem_config_free(config);
+}
