@@ -57,3 +57,11 @@ uint64_t tandem_histogram_at(const struct tandem_histogram *histogram, unsigned 
 	}
 	return histogram->max;
 }
+
+uint64_t tandem_histogram_below(const struct tandem_histogram *histogram, uint64_t value)
+{
+	uint64_t count = 0;
+	for (unsigned i = 0; i < TANDEM_HISTOGRAM_BUCKETS && upper_edge_of(i) <= value; i++)
+		count += histogram->buckets[i];
+	return count;
+}

@@ -11,6 +11,7 @@
 #include <tandem/random.h>
 #include <unistd.h>
 
+#include "shell/metrics.h"
 #include "shell/register.h"
 #include "shell/service.h"
 
@@ -78,6 +79,8 @@ static int open_all(struct tandem_controller *controller,
 		status = tandem_planes_open(controller, reterr_error);
 	if (status == 0)
 		status = tandem_admin_open(controller, reterr_error);
+	if (status == 0)
+		status = tandem_metrics_open(controller, reterr_error);
 	return status;
 }
 
@@ -109,6 +112,7 @@ void tandem_controller_free(struct tandem_controller *controller)
 {
 	if (!controller)
 		return;
+	tandem_metrics_close(controller);
 	tandem_admin_close(controller);
 	tandem_planes_close(controller);
 	tandem_links_close(controller);

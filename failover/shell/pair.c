@@ -144,6 +144,7 @@ static void step(struct tandem_pair *pair, struct tandem_event *event)
 	for (size_t i = 0; i < actions->count; i++)
 		carry_out_at_failpoints(pair, &actions->list[i]);
 	tandem_hooks_follow(&pair->hooks, &pair->machine);
+	tandem_tally_look(&pair->tally, &pair->machine);
 }
 
 static void feel_lateness(struct tandem_pair *pair, uint64_t due_ns, uint64_t now_ns)
@@ -189,6 +190,12 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	tandem_pair_listen(pair);
 }
 
+static uint64_t asked_ns(const struct tandem_pair *pair, enum tandem_event_type answer)
+{
+	const struct tandem_register_view *view = &pair->machine.view;
+	return answer == TANDEM_EVENT_RECORD ? view->read_asked_ns : view->cas_asked_ns;
+}
+
 static void on_answer(void *context, const struct tandem_arbiter_answer *answer)
 {
 	struct tandem_pair *pair = context;
@@ -199,6 +206,8 @@ static void on_answer(void *context, const struct tandem_arbiter_answer *answer)
 	                  answer->type == TANDEM_EVENT_CAS_DOUBT;
 	snprintf(pair->arbiter_detail, sizeof(pair->arbiter_detail), "%.199s",
 	         has_failed ? answer->error.detail : "");
+	if (!has_failed)
+		pair->tally.arbiter_took_ns = tandem_clock_now_ns() - asked_ns(pair, answer->type);
 	tandem_pair_feed(pair, &event);
 }
 

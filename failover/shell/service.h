@@ -14,6 +14,7 @@
 #include "shell/history.h"
 #include "shell/vigil.h"
 #include "shell/hooks.h"
+#include "shell/tally.h"
 
 /* The parts of the service of one node. One loop thread owns all of it but the heartbeat sockets,
  * which the detector's thread has (pulse.h): the loop tells it what to say. */
@@ -58,6 +59,7 @@ struct tandem_pair {
 	const char *reply_text;
 	struct tandem_rate session_lines;
 	struct tandem_hooks hooks;
+	struct tandem_tally tally;
 };
 
 struct tandem_controller {
@@ -79,6 +81,9 @@ struct tandem_controller {
 	struct evconnlistener *admin_listener;
 	size_t admin_count;
 	struct tandem_admin *admins; /* a list */
+	struct evhttp *metrics;      /* NULL: not asked for */
+	struct evconnlistener *metrics_listener;
+	struct event *metrics_pause;
 	struct tandem_history history;
 	struct tandem_actions actions; /* of the step that runs */
 	uint64_t complained_ns; /* about bytes from outside; not more often than each second */

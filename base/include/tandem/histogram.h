@@ -19,5 +19,7 @@ void tandem_histogram_clear(struct tandem_histogram *histogram);
 /* Upper edge of the bucket that holds the given per-mille (500 is the median), never above max; 0
  * when empty. */
 uint64_t tandem_histogram_at(const struct tandem_histogram *histogram, unsigned per_mille);
+/* How many of the values are at most `value`, but for those in the bucket that it cuts. */
+uint64_t tandem_histogram_below(const struct tandem_histogram *histogram, uint64_t value);
 
 #endif

@@ -67,3 +67,17 @@ Test(histogram, buckets_grow_with_their_values)
 		before = found;
 	}
 }
+
+Test(histogram, how_many_are_at_most_a_value)
+{
+	tandem_histogram_clear(&histogram);
+	cr_assert_eq(tandem_histogram_below(&histogram, UINT64_MAX), 0);
+	for (uint64_t value = 1; value <= 1000; value++)
+		tandem_histogram_add(&histogram, value * 1000);
+	cr_assert_eq(tandem_histogram_below(&histogram, 999), 0);
+	uint64_t half = tandem_histogram_below(&histogram, 500000);
+	cr_assert(half > 480 && half <= 500, "%llu", (unsigned long long)half);
+	tandem_histogram_add(&histogram, UINT64_MAX);
+	cr_assert_eq(tandem_histogram_below(&histogram, 2000000), 1000);
+	cr_assert_eq(tandem_histogram_below(&histogram, UINT64_MAX), 1001);
+}
