@@ -181,9 +181,10 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 	if (code == 0) {
 		standby->activated_incarnation = order->incarnation;
 		tandem_standby_publish(standby);
-		tandem_image_done(&standby->image, false);
 		TANDEM_FAILPOINT("standby_activate");
 		code = standby->options.activate(standby->options.argument, &activation, &error);
+		/* Nobody writes there any more, so the program need not wait for its end. */
+		tandem_image_done(&standby->image, false);
 	}
 	if (code < 0)
 		report_failure(standby, TANDEM_CONTROL_ACTIVATE, &error);
