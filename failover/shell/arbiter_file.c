@@ -152,6 +152,8 @@ static void do_job(struct shared *shared, const struct job *job)
 	if (job->type == JOB_CAS)
 		swap_register(shared, job, &answer);
 	give_answer(shared, &answer);
+	if (answer.type == TANDEM_EVENT_CAS_WON)
+		tandem_register_prune(shared->directory, job->desired.generation);
 }
 
 static void *run(void *context)

@@ -184,7 +184,7 @@ static int sync_directory(const char *directory, struct tandem_error *reterr_err
 	return status;
 }
 
-static void prune(const char *directory, uint64_t highest)
+void tandem_register_prune(const char *directory, uint64_t highest)
 {
 	DIR *folder = opendir(directory);
 	if (!folder)
@@ -209,12 +209,9 @@ static enum tandem_register_outcome judge(const char *directory,
 	struct tandem_record current;
 	if (tandem_register_read(directory, desired->pair, &current, reterr_error) != 0)
 		return TANDEM_REGISTER_DOUBT;
-	if (tandem_record_is_same(&current, desired)) {
-		if (sync_directory(directory, reterr_error) != 0)
-			return TANDEM_REGISTER_DOUBT;
-		prune(directory, desired->generation);
-		return TANDEM_REGISTER_WON;
-	}
+	if (tandem_record_is_same(&current, desired))
+		return sync_directory(directory, reterr_error) == 0 ? TANDEM_REGISTER_WON
+		                                                    : TANDEM_REGISTER_DOUBT;
 	/* A listing that is older than the link it follows proves nothing. */
 	if (current.generation < desired->generation) {
 		tandem_error_set(reterr_error, TANDEM_E_AGAIN, "read",

@@ -34,6 +34,9 @@ enum tandem_register_outcome tandem_register_cas(const char *directory,
                                                  const struct tandem_record *desired,
                                                  struct tandem_record *ret_current,
                                                  struct tandem_error *reterr_error);
+/* Removes all but the newest TANDEM_REGISTER_KEPT records up to `highest`, as far as it can. After
+ * a CAS was won and its answer given, because nobody waits for it. */
+void tandem_register_prune(const char *directory, uint64_t highest);
 /* For a register that only this node writes (arbiter `manual`): takes over a record that the peer
  * wrote, when it is newer; of two with the same generation the higher decision number counts, so
  * that both nodes choose alike. */

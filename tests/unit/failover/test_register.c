@@ -100,6 +100,7 @@ Test(register, only_the_newest_records_stay)
 	for (uint64_t generation = 1; generation <= 40; generation++) {
 		struct tandem_record next = make_record(generation, generation);
 		cr_assert(swap(last, next, &other) == TANDEM_REGISTER_WON);
+		tandem_register_prune(directory, generation);
 		last = next;
 	}
 	cr_expect(count_files() == TANDEM_REGISTER_KEPT, "no draft is left either");
