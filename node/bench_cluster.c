@@ -386,6 +386,20 @@ int tandem_bench_cluster_await_pair(struct tandem_bench_cluster *cluster, unsign
 	}
 }
 
+int tandem_bench_cluster_check_pair(const struct tandem_bench_cluster *cluster, unsigned leader,
+                                    const struct tandem_bench_status *before,
+                                    struct tandem_error *reterr_error)
+{
+	struct tandem_bench_status statuses[TANDEM_BENCH_NODES];
+	const int code = ask_all(cluster, statuses, reterr_error);
+
+	if (code < 0 ||
+	    (leads_pair(statuses, leader) && statuses[leader].generation == before->generation))
+		return code;
+	return tandem_error_set(reterr_error, TANDEM_E_PEER_LOST, "pair", "%s",
+	                        statuses[leader].headline);
+}
+
 /* ---- fault and repair ---- */
 
 static int signal_program(const struct tandem_bench_node *node, int number)

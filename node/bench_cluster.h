@@ -49,6 +49,12 @@ TANDEM_MUST_CHECK int tandem_bench_cluster_await_pair(struct tandem_bench_cluste
                                                       struct tandem_bench_status *ret_status,
                                                       struct tandem_error *reterr_error);
 
+/* TANDEM_E_PEER_LOST where that is no longer so. */
+TANDEM_MUST_CHECK int tandem_bench_cluster_check_pair(const struct tandem_bench_cluster *cluster,
+                                                      unsigned leader,
+                                                      const struct tandem_bench_status *before,
+                                                      struct tandem_error *reterr_error);
+
 /* The fault, to the node that leads. *ret_at_ns is just before it. */
 TANDEM_MUST_CHECK int tandem_bench_cluster_strike(struct tandem_bench_cluster *cluster,
                                                   unsigned node, uint64_t *ret_at_ns,

@@ -11,7 +11,11 @@
 #include "bench_writers.h"
 
 /* Load before each fault: this long, and by chance up to as much again. */
-#define LOAD_NS (50 * TANDEM_NS_PER_MS)
+#define LOAD_NS      (50 * TANDEM_NS_PER_MS)
+#define LOAD_LAST_NS (3 * TANDEM_NS_PER_MS)
+
+/* In a row: then the machine is too busy for the profile. */
+#define DISTURBANCES_MAX 20
 
 static const char help[] =
         "usage: tandem-bench failover [options]\n"
@@ -32,6 +36,7 @@ static const char help[] =
         "                   stops, as when its host hangs, and is ended after the take-over\n"
         "  --profile NAME   heartbeats: lan-rt (default), lan or vm\n"
         "  --size N         of the region (default 256M)\n"
+        "  --fill PERCENT   of it that holds data before the first fault, 0 to 70 (default 25)\n"
         "  --connections N  that write, besides the one that measures, 0 to 64 (default 8)\n"
         "  --value-bytes N  of each write, 32 to 16K (default 1K)\n"
         "  --directory DIR  for the register, logs and sockets (default /tmp); what the register's "
@@ -55,7 +60,7 @@ struct run {
 	uint64_t random;
 };
 
-static int await_pair(struct run *run, struct tandem_error *reterr_error)
+static int await_pair_once(struct run *run, struct tandem_error *reterr_error)
 {
 	const int code = tandem_bench_cluster_await_pair(&run->cluster, &run->leader, &run->before,
 	                                                 reterr_error);
@@ -68,12 +73,49 @@ static int await_pair(struct run *run, struct tandem_error *reterr_error)
 	                                            reterr_error);
 }
 
+/* A pair that failed over by itself while it was waited for is waited for again. */
+static int await_pair(struct run *run, struct tandem_error *reterr_error)
+{
+	int code = await_pair_once(run, reterr_error);
+
+	for (unsigned i = 0; code == TANDEM_E_PEER_LOST && i < DISTURBANCES_MAX; i++) {
+		run->figures.disturbed_count++;
+		code = await_pair_once(run, reterr_error);
+	}
+	return code;
+}
+
+static int fill(struct run *run, struct tandem_error *reterr_error)
+{
+	const uint64_t bytes = run->options->size_bytes / 100 * run->options->fill_percent;
+	int code = tandem_bench_writers_fill(&run->writers, bytes, reterr_error);
+
+	for (unsigned i = 0; code == TANDEM_E_PEER_LOST && i < DISTURBANCES_MAX; i++) {
+		run->figures.disturbed_count++;
+		code = await_pair(run, reterr_error);
+		if (code == 0)
+			code = tandem_bench_writers_fill(&run->writers, bytes, reterr_error);
+	}
+	return code;
+}
+
+static int write_for(struct run *run, uint64_t span_ns, struct tandem_error *reterr_error)
+{
+	return tandem_bench_writers_write(&run->writers, tandem_clock_now_ns() + span_ns,
+	                                  reterr_error);
+}
+
+/* TANDEM_E_PEER_LOST where the pair is not the one that was waited for: a fault would then hit
+ * what nobody protects. */
 static int load(struct run *run, struct tandem_error *reterr_error)
 {
-	const uint64_t spread_ns = tandem_random_next(&run->random) % LOAD_NS;
+	int code =
+	        write_for(run, LOAD_NS + tandem_random_next(&run->random) % LOAD_NS, reterr_error);
 
-	return tandem_bench_writers_write(
-	        &run->writers, tandem_clock_now_ns() + LOAD_NS + spread_ns, reterr_error);
+	if (code == 0)
+		code = tandem_bench_cluster_check_pair(&run->cluster, run->leader, &run->before,
+		                                       reterr_error);
+	return code < 0 ? code : write_for(run, LOAD_LAST_NS, reterr_error);
 }
 
 /* The fault of the bench came first, and one take-over followed it. */
@@ -153,8 +195,18 @@ static int run_rounds(struct run *run, struct tandem_error *reterr_error)
 	const uint64_t begin_ns = tandem_clock_now_ns();
 	int code = await_pair(run, reterr_error);
 
-	while (code == 0 && run->figures.total_ns.count < run->options->rounds)
+	if (code == 0)
+		code = fill(run, reterr_error);
+	while (code == 0 && run->figures.total_ns.count < run->options->rounds) {
 		code = run_round(run, reterr_error);
+		if (code == 0 &&
+		    run->figures.disturbed_count > run->options->rounds + DISTURBANCES_MAX)
+			code = tandem_error_set(
+			        reterr_error, TANDEM_E_TIMEOUT, "rounds",
+			        "%u take-overs without a fault: this machine is too "
+			        "busy for --profile %s",
+			        run->figures.disturbed_count, run->options->profile);
+	}
 	run->figures.elapsed_ns = tandem_clock_now_ns() - begin_ns;
 	run->figures.acknowledged_count = tandem_bench_writers_acknowledged(&run->writers);
 	return code;

@@ -73,6 +73,7 @@ static struct json_object *json_report(const struct tandem_bench_failover_option
 	tandem_bench_json_text(report, "fault", tandem_bench_fault_text(options->fault));
 	tandem_bench_json_text(report, "profile", options->profile);
 	tandem_bench_json_count(report, "size_bytes", options->size_bytes);
+	tandem_bench_json_count(report, "fill_percent", options->fill_percent);
 	tandem_bench_json_count(report, "connections", options->connections);
 	tandem_bench_json_count(report, "value_bytes", options->value_bytes);
 	json_object_object_add(report, "realtime", json_object_new_boolean(figures->is_real_time));
@@ -116,14 +117,15 @@ static void print_samples(const char *name, const struct tandem_bench_samples *s
 static void print(const struct tandem_bench_failover_options *options,
                   const struct tandem_bench_failover_figures *figures)
 {
-	printf("%zu rounds in %.1f s, fault %s, profile %s, %llu MiB, %u writers; load average "
+	printf("%zu rounds in %.1f s, fault %s, profile %s, %llu MiB, %u %% of it data, %u "
+	       "writers; load average "
 	       "%.2f to %.2f; controllers %s\n"
 	       "%llu writes acknowledged, none lost; %u take-overs without a fault\n"
 	       "ms                 p50       p99       max\n",
 	       figures->total_ns.count, (double)figures->elapsed_ns / (double)TANDEM_NS_PER_S,
 	       tandem_bench_fault_text(options->fault), options->profile,
-	       (unsigned long long)options->size_bytes >> 20, options->connections,
-	       figures->loads[0], figures->loads[1],
+	       (unsigned long long)options->size_bytes >> 20, options->fill_percent,
+	       options->connections, figures->loads[0], figures->loads[1],
 	       figures->is_real_time ? "real-time" : "NOT real-time",
 	       (unsigned long long)figures->acknowledged_count, figures->disturbed_count);
 	print_samples("failover_ms", &figures->total_ns, "from the fault to the first reply");

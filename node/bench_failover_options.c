@@ -70,6 +70,9 @@ static bool set(int option, const char *value, struct tandem_bench_failover_opti
 		return set_profile(value, options);
 	case 's':
 		return set_size(value, options);
+	case 'i':
+		return tandem_bench_parse_unsigned(value, 0, TANDEM_BENCH_FILL_PERCENT_MAX,
+		                                   &options->fill_percent);
 	case 'c':
 		return tandem_bench_parse_unsigned(value, 0, TANDEM_BENCH_CONNECTIONS_MAX,
 		                                   &options->connections);
@@ -96,6 +99,7 @@ enum tandem_bench_reading tandem_bench_failover_options_read(
 	                                             {"fault", required_argument, NULL, 'f'},
 	                                             {"profile", required_argument, NULL, 'p'},
 	                                             {"size", required_argument, NULL, 's'},
+	                                             {"fill", required_argument, NULL, 'i'},
 	                                             {"connections", required_argument, NULL, 'c'},
 	                                             {"value-bytes", required_argument, NULL, 'v'},
 	                                             {"directory", required_argument, NULL, 'd'},

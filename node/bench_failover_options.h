@@ -6,8 +6,9 @@
 
 /* What `tandem-bench failover` is asked for. */
 
-#define TANDEM_BENCH_CONNECTIONS_MAX 64
-#define TANDEM_BENCH_VALUE_BYTES_MAX 16384
+#define TANDEM_BENCH_CONNECTIONS_MAX  64
+#define TANDEM_BENCH_VALUE_BYTES_MAX  16384
+#define TANDEM_BENCH_FILL_PERCENT_MAX 70 /* the writers need room, too */
 
 enum tandem_bench_fault {
 	TANDEM_BENCH_FAULT_KILL, /* the program's process dies */
@@ -19,6 +20,7 @@ struct tandem_bench_failover_options {
 	enum tandem_bench_fault fault;
 	const char *profile;   /* of the heartbeats */
 	uint64_t size_bytes;   /* of the region */
+	unsigned fill_percent; /* of it that holds data before the first fault */
 	unsigned connections;  /* that write, besides the one that measures */
 	uint64_t value_bytes;  /* of each write */
 	const char *directory; /* for register, logs and sockets */
@@ -31,6 +33,7 @@ struct tandem_bench_failover_options {
 	                                        .fault = TANDEM_BENCH_FAULT_KILL,                  \
 	                                        .profile = "lan-rt",                               \
 	                                        .size_bytes = UINT64_C(256) << 20,                 \
+	                                        .fill_percent = 25,                                \
 	                                        .connections = 8,                                  \
 	                                        .value_bytes = 1024,                               \
 	                                        .directory = "/tmp"})

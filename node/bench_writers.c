@@ -233,6 +233,55 @@ int tandem_bench_writers_write(struct tandem_bench_writers *writers, uint64_t un
 	return code;
 }
 
+/* ---- the filling ---- */
+
+static void write_filling(struct tandem_bench_writer *writer, uint64_t number)
+{
+	static char value[TANDEM_BENCH_VALUE_BYTES_MAX];
+	char key[KEY_BYTES];
+
+	memset(value, 'f', sizeof value);
+	snprintf(key, sizeof key, "filling-%" PRIu64, number);
+	tandem_bench_kv_set(&writer->kv, key, value, sizeof value);
+}
+
+static int fill_on(struct tandem_bench_writer *writer, uint64_t *number, uint64_t count,
+                   struct tandem_error *reterr_error)
+{
+	bool is_open = tandem_bench_kv_move(&writer->kv);
+	struct tandem_bench_kv_reply reply;
+	int code = 0;
+
+	if (tandem_bench_kv_next(&writer->kv, &reply))
+		code = check_acknowledged(writer, &reply, reterr_error);
+	if (code == 0 && is_open && writer->kv.waiting_count == 0 && *number < count) {
+		write_filling(writer, (*number)++);
+		is_open = tandem_bench_kv_move(&writer->kv);
+	}
+	if (code < 0 || is_open)
+		return code;
+	return say(reterr_error, TANDEM_E_PEER_LOST, writer, "the connection has ended");
+}
+
+int tandem_bench_writers_fill(struct tandem_bench_writers *writers, uint64_t bytes,
+                              struct tandem_error *reterr_error)
+{
+	const uint64_t count =
+	        (bytes + TANDEM_BENCH_VALUE_BYTES_MAX - 1) / TANDEM_BENCH_VALUE_BYTES_MAX;
+	uint64_t number = 0;
+	int code = 0;
+
+	while (code == 0 && (number < count || waiting_count(writers) > 0)) {
+		for (unsigned i = 0; code == 0 && i < writers->count; i++)
+			code = fill_on(&writers->list[i], &number, count, reterr_error);
+		if (code == 0)
+			code = check_time(UINT64_MAX, reterr_error);
+		if (code == 0)
+			wait_for_any(writers, tandem_clock_now_ns() + TANDEM_NS_PER_S);
+	}
+	return code;
+}
+
 /* ---- after the fault ---- */
 
 /* What was received until now was acknowledged. */

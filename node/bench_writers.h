@@ -40,6 +40,9 @@ void tandem_bench_writers_close(struct tandem_bench_writers *writers);
 TANDEM_MUST_CHECK int tandem_bench_writers_join(struct tandem_bench_writers *writers,
                                                 const struct sockaddr_in *server,
                                                 struct tandem_error *reterr_error);
+/* Data that stays where it is: whole values of the largest size, at least so many bytes. */
+TANDEM_MUST_CHECK int tandem_bench_writers_fill(struct tandem_bench_writers *writers,
+                                                uint64_t bytes, struct tandem_error *reterr_error);
 /* All write until then; writes are under way when it returns. */
 TANDEM_MUST_CHECK int tandem_bench_writers_write(struct tandem_bench_writers *writers,
                                                  uint64_t until_ns,

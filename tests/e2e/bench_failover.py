@@ -30,15 +30,14 @@ def run(*arguments, status=0):
 
 
 def commands_of(directory):
-    """Processes that name the directory in their arguments."""
+    """Processes that write their logs below the directory."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            text = path.read_bytes()
+            if os.readlink(process / "fd" / "1").startswith(directory):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:
             continue
-        if directory.encode() in text and str(os.getpid()) != path.parent.name:
-            found.append(text.replace(b"\0", b" ").decode())
     return found
 
 

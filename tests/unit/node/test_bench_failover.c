@@ -40,14 +40,17 @@ Test(bench_failover, every_option_arrives)
 {
 	struct tandem_bench_failover_options options;
 
-	cr_assert_eq(read_words("--rounds 7 --fault stop --profile vm --size 64M --connections 3 "
-	                        "--value-bytes 2K --directory /var/tmp --json out.json --keep",
-	                        &options),
-	             TANDEM_BENCH_RUN);
+	cr_assert_eq(
+	        read_words(
+	                "--rounds 7 --fault stop --profile vm --size 64M --fill 40 --connections 3 "
+	                "--value-bytes 2K --directory /var/tmp --json out.json --keep",
+	                &options),
+	        TANDEM_BENCH_RUN);
 	cr_expect_eq(options.rounds, 7);
 	cr_expect_eq(options.fault, TANDEM_BENCH_FAULT_STOP);
 	cr_expect_str_eq(options.profile, "vm");
 	cr_expect_eq(options.size_bytes, UINT64_C(64) << 20);
+	cr_expect_eq(options.fill_percent, 40);
 	cr_expect_eq(options.connections, 3);
 	cr_expect_eq(options.value_bytes, 2048);
 	cr_expect_str_eq(options.directory, "/var/tmp");
@@ -67,6 +70,7 @@ Test(bench_failover, wrong_options_are_refused)
 	        "--size 1000001K",
 	        "--size -1",
 	        "--connections 65",
+	        "--fill 71",
 	        "--value-bytes 31",
 	        "--value-bytes 17K",
 	        "--directory tmp",
