@@ -27,6 +27,7 @@ class NodeLayout:
     image_directory: Path
     namespace: str = ""  # network namespace, "" for the caller's
     rails: list = field(default_factory=list)  # further addresses for the data
+    fence: str = ""  # how it is switched off: a list of groups, as written
     listen: str = ""  # where the server listens when that is not where clients reach it
 
     @property
@@ -74,6 +75,7 @@ class Layout:
     provider: str = "tcp"
     tracker: str = "auto"
     arbiter_type: str = "file"
+    arbiter_options: str = ""  # further keys of the arbiter, as written
     pair_options: dict = field(default_factory=dict)  # further keys of the pair, as written
     program: object = field(default_factory=KeyValue)
     key: str = field(default_factory=lambda: secrets.token_hex(16))
@@ -109,6 +111,9 @@ class Layout:
         if not keep_files:
             shutil.rmtree(self.directory, ignore_errors=True)
 
+    def _arbiter_place(self):
+        return "" if self.arbiter_type == "etcd" else f"path = {_quote(str(self.arbiter))}; "
+
     def configuration(self):
         nodes = ",\n".join(_node_text(node) for node in self.nodes.values())
         options = "".join(f"    {key} = {text};\n" for key, text in self.pair_options.items())
@@ -119,7 +124,7 @@ class Layout:
             f'    name = "{PAIR}";\n'
             f"    nodes = [{', '.join(_quote(name) for name in self.nodes)}];\n"
             f"    arbiter = {{ type = {_quote(self.arbiter_type)};"
-            f" path = {_quote(str(self.arbiter))}; }};\n"
+            f" {self._arbiter_place()}{self.arbiter_options} }};\n"
             f"    promote = {{ command = {_quote(self.program.promote_command(self.nodes))}; }};\n"
             f'    provider = "{self.provider}";\n'
             f'    tracker = "{self.tracker}";\n'
@@ -145,7 +150,8 @@ def _node_text(node):
         f"    port = {node.port};\n"
         + (f"    rails = [ {rails} ];\n" if rails else "")
         + f"    heartbeat = ( {links} );\n"
-        f"    run_directory = {_quote(str(node.run_directory))};\n"
+        + (f"    fence = ( {node.fence} );\n" if node.fence else "")
+        + f"    run_directory = {_quote(str(node.run_directory))};\n"
         f"    image_directory = {_quote(str(node.image_directory))};\n"
         "  }"
     )

@@ -105,6 +105,17 @@ class Network:
             _run("ip", "netns", "exec", namespace, "nft",
                  "add table inet cut; delete table inet cut")
 
+    def host_address(self, name):
+        """Of this side of node `name`'s outside link."""
+        return self._here[name]
+
+    def remove_address(self, name, link="between"):
+        _run("ip", "-n", self.namespaces[name], "address", "flush", "dev", link)
+
+    def add_address(self, name, link="between"):
+        addresses = {"between": self.between, "rail": self.rail}[link]
+        self._set_up(self.namespaces[name], link, addresses[name])
+
     def set_link(self, name, state, link="between"):
         """A port of node `name` goes up or down."""
         _run("ip", "-n", self.namespaces[name], "link", "set", link, state)

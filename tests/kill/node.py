@@ -23,6 +23,10 @@ class Node:
         self._processes = {}
         self._group = None
 
+    def use_configuration(self, path):
+        """Of its own, from the next start on."""
+        self._configuration_path = path
+
     def start(self, with_server, server_environment=None):
         """Controller and data plane; with_server: the protected program, too."""
         self.start_controller()
@@ -108,11 +112,13 @@ class Node:
             return False
 
     def signal_all(self, number):
-        """To the whole group, as SIGKILL, SIGSTOP or SIGCONT to a host's programs."""
-        try:
-            os.killpg(self._group, number)
-        except ProcessLookupError:
-            pass
+        """To the whole group, as SIGKILL, SIGSTOP or SIGCONT to a host's programs. The number of a
+        group that has ended may be somebody else's by now, whose session is another one."""
+        if self._group in _groups_of_session():
+            try:
+                os.killpg(self._group, number)
+            except ProcessLookupError:
+                pass
 
     def signal_program(self, program, number):
         self._processes[program].send_signal(number)
@@ -127,6 +133,20 @@ class Node:
             process.wait()
         self._processes.clear()
         self._group = None
+
+
+def _groups_of_session():
+    """The process groups in this process's session."""
+    session, found = os.getsid(0), set()
+    for folder in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{int(folder)}/stat", encoding="latin-1") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+        except (ValueError, OSError):
+            continue
+        if int(fields[3]) == session:
+            found.add(int(fields[2]))
+    return found
 
 
 def faults_in(log_path):

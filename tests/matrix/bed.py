@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from kill import wait
 from kill.layout import PAIR
 from kill.separated import SeparatedPair
+from matrix import etcd
 
 _HERE = Path(__file__).resolve().parent
 _ANSWER_SECONDS = 20
@@ -20,7 +22,8 @@ OUTPUT_SECONDS = 20
 # a fault.
 PAIR_OPTIONS = {
     "heartbeat_interval_ms": "20",
-    "heartbeat_misses": "15",
+    "heartbeat_misses": "30",
+    "solo_after_ms": "700",
     "take_overs_max": "16",
     "take_over_window_ms": "10000",
 }
@@ -83,29 +86,87 @@ class Sink:
 class MatrixPair(SeparatedPair):
     """A context manager. Heartbeats go over both links, data over the first one, or over both."""
 
-    def __init__(self, programs, step_us=500, has_rail=False, options=None, **more):
+    def __init__(self, programs, step_us=500, has_rail=False, options=None, arbiter="file",
+                 fence_delay_ms=800, own_configurations=False, seed=0, **more):
         program = Ledger("", step_us)
         super().__init__(
-            programs, "tcp", has_rail=has_rail, program=program,
+            programs, "tcp", has_rail=has_rail, program=program, arbiter_type=arbiter,
             pair_options={**PAIR_OPTIONS, **(options or {})}, **more,
         )
         program.sink_address = self.layout.directory / "sink"
-        self.layout.write()
         self.nodes = {"a": self.a, "b": self.b}
-        self.sink = None
+        self.sink = self.etcd = self.relay = None
+        self._seed = seed
         self._mounts = []
+        if arbiter == "fence":
+            self._prepare_fencing(fence_delay_ms)
+        elif arbiter == "etcd":
+            self._prepare_etcd()
+        self.layout.write()
+        if own_configurations or arbiter == "fence":
+            self._write_own_configurations()
 
     def __enter__(self):
         super().__enter__()
-        self.sink = Sink(self.layout.program.sink_address)
+        try:
+            if self.etcd:
+                self.etcd.start()
+                addresses = [(self.network.host_address(name), self._relay_port) for name in "ab"]
+                self.relay = etcd.Relay(addresses, self.etcd.port, self._seed)
+                self.relay.start()
+            self.sink = Sink(self.layout.program.sink_address)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(self, *exception):
         super().__exit__(*exception)
+        if self.relay:
+            self.relay.end()
+        if self.etcd:
+            self.etcd.kill()
         if self.sink:
             self.sink.close()
         for path in self._mounts:
             subprocess.run(["umount", "-l", str(path)], check=True, timeout=20)
+
+    # ---- arbiters ----
+
+    def _prepare_etcd(self):
+        directory = self.layout.directory
+        self.etcd = etcd.Etcd(directory / "etcd", directory / "etcd.log")
+        self._relay_port = 2379
+        endpoints = ", ".join(f'"http://{self.network.host_address(name)}:{self._relay_port}"'
+                              for name in "ab")
+        self.layout.arbiter_options = f"endpoints = [ {endpoints} ];"
+
+    def _prepare_fencing(self, fence_delay_ms):
+        folder = self.layout.directory / "fencing"
+        folder.mkdir()
+        for name, node in self.layout.nodes.items():
+            node.fence = (f'{{ agent = "{_HERE / "fence-agent"}";'
+                          f' parameters = "node={name} namespace={node.namespace} folder={folder}";'
+                          " timeout_ms = 1000; }")
+            self.set_fencing(name, "works")
+        self.layout.arbiter_options = f"fence_delay_ms = {fence_delay_ms};"
+
+    def set_fencing(self, name, mode):
+        """What comes of switching a node off: works, fails, hangs, lies."""
+        (self.layout.directory / "fencing" / f"mode-{name}").write_text(f"{mode}\n")
+
+    def _write_own_configurations(self):
+        """A file for each node: a register of its own, or settings that differ."""
+        for name, node in self.nodes.items():
+            text = self.layout.configuration()
+            if self.layout.arbiter_type == "fence":
+                own = str(self.layout.directory / f"register-{name}")
+                text = text.replace(f'path = "{self.layout.arbiter}"', f'path = "{own}"')
+            self.configuration_of(name).write_text(text)
+            node.use_configuration(self.configuration_of(name))
+
+    def configuration_of(self, name):
+        return self.layout.directory / f"tandem-{name}.conf"
 
     # ---- what runs ----
 
@@ -136,6 +197,14 @@ class MatrixPair(SeparatedPair):
         command = [str(self.programs / "tandemctl"), *words, "--config",
                    str(self.layout.configuration_path), "--node", name]
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+    def ask_admin(self, name, request):
+        """The controller's answer to a request on the operator's socket."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.connect(str(self.layout.nodes[name].run_directory / "admin.sock"))
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            return json.loads(connection.makefile().readline())
 
     # ---- directories ----
 

@@ -81,10 +81,24 @@ class Tally:
         return {
             "row": self.row.name, "rounds": len(self.results), "failures": self.failures,
             "what": f"{self.row.fault}: {self.row.passes}", "bed": self.row.bed, "seed": seed,
-            "cases": cases,
+            "cases": cases, "measured": self._measured(),
             "problems": [{"case": each.case, "number": each.number, "problems": each.problems,
                           "logs": each.directory} for each in self.results if each.problems],
         }
+
+
+    def _measured(self):
+        """Of everything that rounds have noted."""
+        values = {}
+        for result in self.results:
+            for name, noted in result.notes.items():
+                values.setdefault(name, []).extend(noted)
+        return {name: {"count": len(each), "p50": _rank(each, 0.5), "p99": _rank(each, 0.99),
+                       "max": max(each)} for name, each in values.items()}
+
+
+def _rank(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 class Run:

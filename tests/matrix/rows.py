@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from matrix import rows_control, rows_double, rows_host, rows_kill, rows_network
+from matrix import (
+    rows_arbiter, rows_control, rows_double, rows_host, rows_input, rows_kill, rows_load,
+    rows_network, rows_planned,
+)
 
 
 @dataclass
@@ -37,13 +40,27 @@ ROWS = {
         Row("F8", "nodes cut off from each other, each side with and without the arbiter",
             "at most one lets out; with the arbiter gone nobody does, and says why",
             rows_network.F8, 4),
+        Row("F9", "etcd killed, paused, slow, deaf, lossy; the answer about a decision lost",
+            "the pair runs on, no decision; a lost answer is found by its number",
+            rows_arbiter.F9, 7, "namespaces, a relay before a real etcd"),
+        Row("F11", "stress-ng beside both nodes; controllers that are not scheduled",
+            "no role changes; who was late says so", rows_load.F11, 4),
         Row("F12", "wall clock of the programs jumps and strobes (preloaded); a node pauses 5 s",
             "clocks: nothing; a pause: as F2 and F3", rows_host.F12, 6),
         Row("F13", "arbiter, run or image directory full, read-only or with EIO (tmpfs, preloaded)",
             "a healthy pair goes on; no decision that is not recorded; says why",
             rows_host.F13, 19),
+        Row("F14", "fencing that fails, hangs, lies, or fires on both sides",
+            "no promotion without its success or the operator's word", rows_arbiter.F14, 8),
+        Row("F15", "one of several channels broken; a port flaps; an address is removed",
+            "no fail-over; channels come back, and so does the pair", rows_load.F15, 8),
         Row("F16", "a copy interrupted at each step, and when it is recorded; flapping",
             "PAIR is never declared of an incomplete copy", rows_control.F16, 9),
+        Row("F17", "planned hand-over under load; who takes part dies at each step",
+            "a pause of a few seconds at most, nothing lost", rows_planned.F17, 10),
+        Row("F18", "wrong bytes on every socket, replays, another key",
+            "refused in one line, nothing crashes, nothing changes", rows_input.F18, 6,
+            "namespaces, loopback"),
         Row("F20", "two failures at once", "who is unavailable says why and what to type",
             rows_double.F20, 7),
     )

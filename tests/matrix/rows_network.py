@@ -83,7 +83,7 @@ def beats_cut(links, at, is_alarm):
     return Case(f"heartbeats cut on {what}{way}", play, TWO_LINKS)
 
 
-def winner_of(story):
+def winner_of(story, timeout_seconds=20):
     """The node that lets out what it makes from now on: (it, the other one)."""
     def found():
         for name in "ab":
@@ -93,7 +93,7 @@ def winner_of(story):
                 return name
         return None
 
-    name = wait.until(found, 20, "one who goes on", 0.02)
+    name = wait.until(found, timeout_seconds, "one who goes on", 0.02)
     return name, "b" if name == "a" else "a"
 
 

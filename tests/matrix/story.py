@@ -2,6 +2,7 @@
 
 import random
 import signal
+import subprocess
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ class Case:
 
     name: str
     play: object  # play(story)
-    pair: dict = field(default_factory=dict)  # options of MatrixPair
+    pair: dict = field(default_factory=dict)  # options of MatrixPair; None: it brings its own pairs
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Result:
     seed: int
     seconds: float = 0
     problems: list = field(default_factory=list)
+    notes: dict = field(default_factory=dict)  # {what was measured: values}
     directory: str = ""  # of the logs, when they were kept
 
 
@@ -44,9 +46,11 @@ class Story:
 
     def __init__(self, pair, rng, attempt=1):
         self.pair = pair
+        self.programs = pair.programs if pair else None
         self.random = rng
         self.attempt = attempt
         self.problems = []
+        self.notes = {}
         self.may_begin_anew = False  # every copy is killed on purpose
         self.struck_ns = 0
         self.faults = {}  # of each host, for rows that use them
@@ -172,6 +176,10 @@ class Story:
             self.check("arbiter" in told, f"node {name} does not say that it waits for the"
                        f" arbiter: {words.get('state')}, {told}")
 
+    def note(self, name, value):
+        """Of something measured, for the results."""
+        self.notes.setdefault(name, []).append(round(value, 1))
+
     def longest_silence_ms(self, since_ns):
         return self.pair.sink.tell(f"silence {since_ns}")["ms"]
 
@@ -204,7 +212,10 @@ def play(row, case, number, seed, programs, keep=False):
     started = time.monotonic()
     for attempt in range(1, ATTEMPTS_MAX + 1):
         try:
-            _attempt(case, result, programs, attempt, keep)
+            if case.pair is None:
+                _play_alone(case, result, programs)
+            else:
+                _attempt(case, result, programs, attempt, keep)
             break
         except Early:
             continue
@@ -214,9 +225,19 @@ def play(row, case, number, seed, programs, keep=False):
     return result
 
 
+def _play_alone(case, result, programs):
+    story = Story(None, random.Random(f"{result.seed} {result.row} {result.number}"))
+    story.programs = programs
+    try:
+        case.play(story)
+    except (wait.Timeout, OSError, subprocess.TimeoutExpired) as error:
+        story.problems.append(f"{type(error).__name__}: {error}")
+    result.problems += story.problems
+
+
 def _attempt(case, result, programs, attempt, keep):
     rng = random.Random(f"{result.seed} {result.row} {result.number}")
-    pair = MatrixPair(programs, **case.pair)
+    pair = MatrixPair(programs, seed=rng.random(), **case.pair)
     is_early = False
     try:
         with pair:
@@ -231,6 +252,7 @@ def _attempt(case, result, programs, attempt, keep):
                 story.problems += _words(pair)
             finally:
                 if not is_early:
+                    result.notes = story.notes
                     result.problems += story.problems + pair.faults() + pair.crashes()
                     result.problems += pair.sink.judge(story.may_begin_anew)
     except NetworkError as error:

@@ -1,0 +1,130 @@
+"""F11 and F15: a busy host, and a network port that comes and goes."""
+
+import os
+import signal
+import subprocess
+
+from kill import wait
+from kill.separated import PORT
+from matrix.rows_network import TWO_LINKS
+from matrix.story import Case
+
+BUSY_SECONDS = 5
+WITH_RAIL = {**TWO_LINKS, "has_rail": True}
+
+
+# ---- F11 ----
+
+def hogs(name, *arguments):
+    """Nobody accuses anybody."""
+    def play(story):
+        story.start()
+        story.work()
+        with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "stress-ng", "--quiet",
+                               "--timeout", f"{BUSY_SECONDS + 5}", *arguments],
+                              stdout=subprocess.DEVNULL, process_group=0) as hog:
+            try:
+                story.strike()
+                story.stays_paired(BUSY_SECONDS, 2)
+            finally:
+                os.killpg(hog.pid, signal.SIGKILL)
+        story.prove("a")
+
+    return Case(name, play, {"options": {"heartbeat_interval_ms": "50", "heartbeat_misses": "20",
+                                         "solo_after_ms": "2000",
+                                         "commit_timeout_ms": "4000"}})
+
+
+def controller_is_late(name):
+    """Not scheduled for a second, it does not accuse its peer of its own silence, and says so."""
+    def play(story):
+        story.start()
+        story.work()
+        node = story.pair.nodes[name]
+        for _ in range(3):
+            node.signal_program("tandem-failoverd", signal.SIGSTOP)
+            story.pass_time(0.5 + story.random.random())
+            node.signal_program("tandem-failoverd", signal.SIGCONT)
+            story.pass_time(story.random.random() * 0.2)
+        story.strike()
+        story.stays_paired(1.0, 2)
+        log = story.pair.layout.log_path(name).read_text(errors="replace")
+        story.check("not scheduled" in log, f"controller of {name} does not say that it was late")
+        story.prove("a")
+
+    return Case(f"controller of {name} not scheduled for a second", play)
+
+
+F11 = [
+    hogs("stress-ng: cpu", "--cpu", "4"),
+    hogs("stress-ng: cpu, memory, disk", "--cpu", "4", "--vm", "2", "--vm-bytes", "10%", "--io", "2"),
+    *(controller_is_late(name) for name in "ab"),
+]
+
+
+# ---- F15 ----
+
+def channel_breaks(verdict, name):
+    """One of several data channels: the others go on, and it comes back."""
+    def play(story):
+        story.start()
+        story.work()
+        network = story.pair.network
+        port = network.connections("a", network.rail["b"], PORT)[0]
+        network.cut(f"tcp sport {port}", link="rail", verdict=verdict)
+        wait.until(lambda: _lost_count(story) > 0, 15, "a lost channel", 0.02)
+        story.strike()
+        story.goes_on("a")
+        wait.until(lambda: _all_up(story), 20, "every channel up again", 0.05)
+        network.heal()
+        story.stays_paired(0.3, 2)
+        story.prove("a")
+
+    return Case(f"one channel {name}", play, WITH_RAIL)
+
+
+def _lost_count(story):
+    return sum(channel.lost_count for channel in story.pair.stats("a").channels)
+
+
+def _all_up(story):
+    return all(channel.state == "up" for channel in story.pair.stats("a").channels)
+
+
+def port_flaps(link, name):
+    def play(story):
+        story.start()
+        story.work()
+        for _ in range(6):
+            story.pair.network.set_link(name, "down", link)
+            story.pass_time(story.random.random() ** 3)
+            story.pair.network.set_link(name, "up", link)
+            story.pass_time(story.random.random() ** 3 * 2)
+        story.strike()
+        story.goes_on("a", 30)
+        story.prove("a")
+
+    which = "first" if link == "between" else "second"
+    return Case(f"port of the {which} link at {name} flaps", play, WITH_RAIL)
+
+
+def address_removed(name):
+    def play(story):
+        network = story.pair.network
+        story.start()
+        story.work()
+        network.remove_address(name)
+        story.strike()
+        story.goes_on("a", 30)
+        story.pass_time(1.0)
+        network.add_address(name)
+        story.prove("a")
+
+    return Case(f"address of {name} removed", play, TWO_LINKS)
+
+
+F15 = [
+    channel_breaks("reject with tcp reset", "reset"), channel_breaks("drop", "silently dropped"),
+    *(port_flaps(link, name) for link in ("between", "rail") for name in "ab"),
+    *(address_removed(name) for name in "ab"),
+]
