@@ -65,7 +65,11 @@ class Network:
              "netns", second)
         for name, namespace in self.namespaces.items():
             self._set_up(namespace, link, addresses[name])
-            _run("ip", "-n", namespace, "link", "set", "lo", "up")
+            self._set_loopback_up(namespace)
+
+    @staticmethod
+    def _set_loopback_up(namespace):
+        _run("ip", "-n", namespace, "link", "set", "lo", "up")
 
     def _join_outside(self, name):
         namespace, link = self.namespaces[name], self._links[name]

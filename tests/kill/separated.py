@@ -13,8 +13,10 @@ class SeparatedPair(Pair):
     """The primary's end cuts the link first, as when a host dies: what its kernel still held for
     the peer never arrives. A stopped one gets the link back when it goes on."""
 
+    network_class = Network
+
     def __init__(self, programs, provider, has_rail=False, has_second_heartbeat=False, **options):
-        self.network = Network()
+        self.network = self.network_class()
         layout = _lay_out(self.network, has_rail, has_second_heartbeat, provider=provider, **options)
         super().__init__(layout, programs)
 

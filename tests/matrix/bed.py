@@ -13,6 +13,7 @@ from kill import wait
 from kill.layout import PAIR
 from kill.separated import SeparatedPair
 from matrix import etcd
+from matrix.cable import CableNetwork
 
 _HERE = Path(__file__).resolve().parent
 _ANSWER_SECONDS = 20
@@ -87,7 +88,9 @@ class MatrixPair(SeparatedPair):
     """A context manager. Heartbeats go over both links, data over the first one, or over both."""
 
     def __init__(self, programs, step_us=500, has_rail=False, options=None, arbiter="file",
-                 fence_delay_ms=800, own_configurations=False, seed=0, **more):
+                 fence_delay_ms=800, own_configurations=False, has_cable=False, seed=0, **more):
+        if has_cable:
+            self.network_class = CableNetwork
         program = Ledger("", step_us)
         super().__init__(
             programs, "tcp", has_rail=has_rail, program=program, arbiter_type=arbiter,
@@ -97,6 +100,9 @@ class MatrixPair(SeparatedPair):
         self.nodes = {"a": self.a, "b": self.b}
         self.sink = self.etcd = self.relay = None
         self._seed = seed
+        if has_cable:
+            self.network.program = programs.parent / "tests" / "cable"
+            self.network.seed = seed
         self._mounts = []
         if arbiter == "fence":
             self._prepare_fencing(fence_delay_ms)

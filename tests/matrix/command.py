@@ -16,7 +16,8 @@ from matrix.story import play
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STATUS_SKIPPED = 77
-NEEDS = ("bin/tandemd", "bin/tandem-failoverd", "bin/tandemctl", "tests/ledger", "tests/host_faults.so")
+NEEDS = ("bin/tandemd", "bin/tandem-failoverd", "bin/tandemctl", "tests/ledger", "tests/host_faults.so",
+         "tests/cable")
 
 EPILOG = """\
 The judge is always the same: a sink process that takes what a protected program on either node lets

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from matrix import (
-    rows_arbiter, rows_control, rows_double, rows_host, rows_input, rows_kill, rows_load,
+    rows_arbiter, rows_cable, rows_control, rows_double, rows_host, rows_input, rows_kill, rows_load,
     rows_network, rows_planned,
 )
 
@@ -43,6 +43,9 @@ ROWS = {
         Row("F9", "etcd killed, paused, slow, deaf, lossy; the answer about a decision lost",
             "the pair runs on, no decision; a lost answer is found by its number",
             rows_arbiter.F9, 7, "namespaces, a relay before a real etcd"),
+        Row("F10", "frames lost, late, doubled, overtaken, damaged",
+            "no role changes; copies and take-overs work all the same", rows_cable.F10, 9,
+            "namespaces joined by a cable of the test's own"),
         Row("F11", "stress-ng beside both nodes; controllers that are not scheduled",
             "no role changes; who was late says so", rows_load.F11, 4),
         Row("F12", "wall clock of the programs jumps and strobes (preloaded); a node pauses 5 s",

@@ -118,9 +118,9 @@ class Story:
         if not is_right:
             self.problems.append(text)
 
-    def goes_on(self, name, timeout_seconds=20):
+    def goes_on(self, name, timeout_seconds=20, count=20):
         """Node `name` lets out what it has done since the strike."""
-        return self.pair.wait_output(name, self.struck_ns, timeout_seconds)
+        return self.pair.wait_output(name, self.struck_ns, timeout_seconds, count)
 
     def is_silent(self, name=None, seconds=SILENT_SECONDS):
         """Nothing new is let out: a step that is made now is not, and no question is answered."""
@@ -133,7 +133,7 @@ class Story:
         return [(each["steps"], each["reads"]) for each in self.pair.sink.lives()
                 if name in (None, each["node"])]
 
-    def stays_paired(self, seconds, generation):
+    def stays_paired(self, seconds, generation, count=20):
         """No role changes, and work goes on."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -144,7 +144,7 @@ class Story:
                 return
             wait.passed(0.02)
         self.strike()
-        self.goes_on("a")
+        self.goes_on("a", 60, count)
 
     def is_stuck_with_advice(self):
         """Nobody leads, and somebody says what to type."""
@@ -237,7 +237,7 @@ def _play_alone(case, result, programs):
 
 def _attempt(case, result, programs, attempt, keep):
     rng = random.Random(f"{result.seed} {result.row} {result.number}")
-    pair = MatrixPair(programs, seed=rng.random(), **case.pair)
+    pair = MatrixPair(programs, seed=rng.getrandbits(32), **case.pair)
     is_early = False
     try:
         with pair:
