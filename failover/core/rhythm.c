@@ -7,9 +7,9 @@ void tandem_rhythm_init(struct tandem_rhythm *rhythm, uint64_t interval_ns, uint
 {
 	*rhythm =
 	        (struct tandem_rhythm){.interval_ns = interval_ns,
-	                               .window_ns = interval_ns * miss_count,
 	                               .pace_ns = tandem_detector_pace_ns(interval_ns, miss_count),
-	                               .due_ns = now_ns};
+	                               .due_ns = now_ns,
+	                               .sent_max = miss_count / 2};
 }
 
 bool tandem_rhythm_is_due(const struct tandem_rhythm *rhythm, uint64_t now_ns)
@@ -30,8 +30,13 @@ uint64_t tandem_rhythm_wake_ns(const struct tandem_rhythm *rhythm, uint64_t now_
 	return rhythm->due_ns < pace_ns ? rhythm->due_ns : pace_ns;
 }
 
-bool tandem_rhythm_may_speak(const struct tandem_rhythm *rhythm, uint64_t published_ns,
-                             uint64_t now_ns)
+bool tandem_rhythm_may_speak(struct tandem_rhythm *rhythm, uint64_t publication)
 {
-	return published_ns != 0 && now_ns < published_ns + rhythm->window_ns / 2;
+	if (publication != rhythm->publication)
+		rhythm->sent_count = 0;
+	rhythm->publication = publication;
+	if (publication == 0 || rhythm->sent_count >= rhythm->sent_max)
+		return false;
+	rhythm->sent_count++;
+	return true;
 }

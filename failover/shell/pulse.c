@@ -38,8 +38,9 @@ struct path {
 /* Under the lock. */
 struct mailbox {
 	struct tandem_statement said; /* by the loop */
-	uint64_t published_ns;
+	uint64_t publication;         /* number of what was said last, 0: nothing yet */
 	bool is_urgent;
+	bool is_owed;                  /* a heartbeat was not sent, because the loop was silent */
 	struct tandem_pulse_news news; /* by the thread */
 	struct tandem_pulse_refused refused;
 	struct tandem_histogram gaps_ns[TANDEM_CONTROLLER_LINKS_MAX];
@@ -131,13 +132,15 @@ static void speak(struct tandem_pulse *pulse, struct voice *voice, uint64_t now_
 	uint64_t late_ns = is_due ? tandem_rhythm_advance(&voice->rhythm, now_ns) : 0;
 	pthread_mutex_lock(&pulse->lock);
 	bool is_wanted = is_due || voice->mailbox.is_urgent;
-	uint64_t published_ns = voice->mailbox.published_ns;
+	bool is_sent =
+	        is_wanted && tandem_rhythm_may_speak(&voice->rhythm, voice->mailbox.publication);
 	heartbeat.statement = voice->mailbox.said;
 	voice->mailbox.is_urgent = false;
+	voice->mailbox.is_owed |= is_wanted && !is_sent;
 	if (is_due)
 		tandem_histogram_add(&pulse->late_ns, late_ns);
 	pthread_mutex_unlock(&pulse->lock);
-	if (is_wanted && tandem_rhythm_may_speak(&voice->rhythm, published_ns, now_ns))
+	if (is_sent)
 		send_to_all(pulse, voice, &heartbeat);
 }
 
@@ -526,11 +529,12 @@ void tandem_pulse_publish(struct tandem_pulse *pulse, size_t pair,
                           const struct tandem_statement *statement, bool is_urgent)
 {
 	struct mailbox *mailbox = &pulse->voices[pair].mailbox;
-	uint64_t now_ns = tandem_clock_now_ns();
 	pthread_mutex_lock(&pulse->lock);
+	is_urgent |= mailbox->is_owed;
 	mailbox->said = *statement;
-	mailbox->published_ns = now_ns;
+	mailbox->publication++;
 	mailbox->is_urgent |= is_urgent;
+	mailbox->is_owed = false;
 	pthread_mutex_unlock(&pulse->lock);
 	if (is_urgent)
 		ring(pulse->wake_fd);

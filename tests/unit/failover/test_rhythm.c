@@ -44,10 +44,24 @@ Test(rhythm, wakes_when_due_and_at_the_pace_of_the_window)
 	cr_expect(tandem_rhythm_wake_ns(&rhythm, 1000 * MS) == 1005 * MS);
 }
 
-Test(rhythm, who_has_not_been_told_for_half_a_window_is_silent)
+Test(rhythm, half_a_window_of_what_was_said_last_is_sent)
 {
-	struct tandem_rhythm rhythm = make_rhythm(4);
-	cr_expect(!tandem_rhythm_may_speak(&rhythm, 0, 1 * MS), "never told");
-	cr_expect(tandem_rhythm_may_speak(&rhythm, 1000 * MS, 1019 * MS));
-	cr_expect(!tandem_rhythm_may_speak(&rhythm, 1000 * MS, 1020 * MS));
+	struct tandem_rhythm rhythm = make_rhythm(8);
+	cr_expect(!tandem_rhythm_may_speak(&rhythm, 0), "nothing was said yet");
+	for (unsigned i = 0; i < 4; i++)
+		cr_expect(tandem_rhythm_may_speak(&rhythm, 1));
+	cr_expect(!tandem_rhythm_may_speak(&rhythm, 1));
+	cr_expect(!tandem_rhythm_may_speak(&rhythm, 1));
+	for (unsigned i = 0; i < 4; i++)
+		cr_expect(tandem_rhythm_may_speak(&rhythm, 2));
+	cr_expect(!tandem_rhythm_may_speak(&rhythm, 2));
+}
+
+Test(rhythm, the_smallest_window_is_sent_once)
+{
+	struct tandem_rhythm rhythm = make_rhythm(2);
+	for (uint64_t publication = 1; publication < 5; publication++) {
+		cr_expect(tandem_rhythm_may_speak(&rhythm, publication));
+		cr_expect(!tandem_rhythm_may_speak(&rhythm, publication));
+	}
 }
