@@ -163,8 +163,8 @@ static void show_arbiter(struct json_object *pair)
 {
 	struct json_object *arbiter = get(pair, "arbiter");
 	const char *detail = text_of(arbiter, "detail", "");
-	printf("  arbiter:     %s, %s, %s%s%s\n", text_of(arbiter, "type", "?"),
-	       text_of(arbiter, "path", "?"),
+	const char *place = text_of(arbiter, "path", text_of(arbiter, "endpoint", "no endpoint"));
+	printf("  arbiter:     %s, %s, %s%s%s\n", text_of(arbiter, "type", "?"), place,
 	       flag_of(arbiter, "reachable") ? "reachable" : "NOT REACHABLE", detail[0] ? ": " : "",
 	       detail);
 }

@@ -225,19 +225,6 @@ static struct json_object *describe_plane(const struct tandem_machine *machine, 
 	return object;
 }
 
-static struct json_object *describe_arbiter(const struct tandem_pair *pair)
-{
-	const struct tandem_machine *machine = &pair->machine;
-	bool is_file = machine->config.pair.arbiter_type == TANDEM_ARBITER_FILE;
-	bool is_lost = machine->alarms & UINT32_C(1) << TANDEM_ALARM_ARBITER_UNREACHABLE;
-	struct json_object *object = json_object_new_object();
-	add_text(object, "type", is_file ? "file" : "manual");
-	add_text(object, "path", machine->config.pair.arbiter_path);
-	add_flag(object, "reachable", machine->view.is_known && !is_lost);
-	add_text(object, "detail", pair->arbiter_detail);
-	return object;
-}
-
 /* The standby's word, which cannot be more than all of it. */
 static uint64_t drain_of(const struct tandem_failover_times *times)
 {
@@ -286,7 +273,7 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	add(object, "alarms", list_alarms(pair));
 	add(object, "peer", describe_peer(pair, now_ns));
 	add(object, "data_plane", describe_plane(machine, now_ns));
-	add(object, "arbiter", describe_arbiter(pair));
+	add(object, "arbiter", tandem_status_of_arbiter(pair));
 	add(object, "self_fence", describe_self_fence(machine));
 	add(object, "stats",
 	    tandem_status_of_stats(pair->controller->options.run_directory,

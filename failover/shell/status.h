@@ -13,6 +13,8 @@ void tandem_status_add_timing(struct json_object *object, struct tandem_controll
 /* events.c; `pair` NULL: of all. */
 struct json_object *tandem_status_of_history(const struct tandem_history *history,
                                              const char *pair);
+/* status_arbiter.c */
+struct json_object *tandem_status_of_arbiter(const struct tandem_pair *pair);
 /* stats.c: PAIR.stats of the run directory, or NULL. */
 struct json_object *tandem_status_of_stats(const char *directory, const char *pair);
 /* stats.c: what the page of the program that is attached says; nothing of one that has ended. */

@@ -4,60 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bed.h"
+#include "bed_pair.h"
 #include "shell/service.h"
 
 /* The whole service over real sockets: what the simulated cluster cannot show. */
 TestSuite(service, .init = bed_begin, .fini = bed_end);
-
-#define PROGRAM 0x1111
-#define STANDBY 0x2222
-
-static struct bed_plane *program, *standby;
-
-static void say_session(bool is_up)
-{
-	struct tandem_control_message message = {.type = is_up ? TANDEM_CONTROL_SESSION_UP
-	                                                       : TANDEM_CONTROL_SESSION_LOST};
-	program->report.has_session = standby->report.has_session = is_up;
-	program->report.peer_incarnation = STANDBY;
-	standby->report.peer_incarnation = PROGRAM;
-	message.peer_incarnation = STANDBY;
-	if (program->fd >= 0)
-		bed_say(program, message);
-	message.peer_incarnation = PROGRAM;
-	bed_say(standby, message);
-}
-
-static void make_pair(void)
-{
-	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
-	struct tandem_control_message copied = {.type = TANDEM_CONTROL_COPIED,
-	                                        .peer_incarnation = STANDBY};
-	program = bed_attach(0, TANDEM_CONTROL_KIND_PROGRAM, PROGRAM);
-	const struct tandem_control_message *welcome = bed_wait(program, TANDEM_CONTROL_WELCOME);
-	cr_expect_str_eq(welcome->settings.node, "a");
-	cr_expect(welcome->settings.channel_count == 4);
-	bed_say(program, ready);
-	const struct tandem_control_message *lead = bed_wait(program, TANDEM_CONTROL_LEAD);
-	cr_expect(lead->generation == 1);
-	cr_expect(!lead->is_pair);
-	standby = bed_attach(1, TANDEM_CONTROL_KIND_STANDBY, STANDBY);
-	const struct tandem_control_message *order = bed_wait(standby, TANDEM_CONTROL_STAND_BY);
-	cr_expect(order->generation == 1);
-	cr_expect(order->peer_incarnation == PROGRAM, "whom it may accept");
-	say_session(true);
-	standby->report.has_copy = true;
-	copied.generation = 1;
-	program->count = 0;
-	standby->count = 0;
-	bed_say(program, copied);
-	lead = bed_wait(program, TANDEM_CONTROL_LEAD);
-	cr_expect(lead->generation == 2);
-	cr_expect(lead->is_pair);
-	bed_wait_state(1, "SECONDARY");
-	cr_expect(bed_wait(standby, TANDEM_CONTROL_STAND_BY)->generation == 2);
-}
 
 static struct json_object *pair_of(struct json_object *answer)
 {
@@ -93,14 +44,14 @@ Test(service, starts_pairs_and_takes_over)
 	struct tandem_control_message fenced = {
 	        .type = TANDEM_CONTROL_FENCED, .generation = 3, .epoch = 77, .drain_ns = 5000};
 	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
-	make_pair();
+	bed_make_pair();
 	bed_end_controller(0);
-	bed_hang_up(program);
-	say_session(false);
-	const struct tandem_control_message *order = bed_wait(standby, TANDEM_CONTROL_FENCE);
+	bed_hang_up(bed_program);
+	bed_say_session(false);
+	const struct tandem_control_message *order = bed_wait(bed_standby, TANDEM_CONTROL_FENCE);
 	cr_expect(order->generation == 3);
-	bed_say(standby, fenced);
-	order = bed_wait(standby, TANDEM_CONTROL_ACTIVATE);
+	bed_say(bed_standby, fenced);
+	order = bed_wait(bed_standby, TANDEM_CONTROL_ACTIVATE);
 	cr_expect(order->generation == 3);
 	cr_expect(order->epoch == 77);
 	struct bed_plane *stranger = bed_attach(1, TANDEM_CONTROL_KIND_PROGRAM, 0x3333);
@@ -162,7 +113,7 @@ Test(service, hooks_say_who_leads)
 		        command;
 		cr_assert(bed_start_controller(node, &error) == 0, "%s", error.detail);
 	}
-	make_pair();
+	bed_make_pair();
 	bed_wait_until(both_hooks_were_run, "on_lead on node a and on_stop on node b");
 }
 
@@ -170,14 +121,14 @@ Test(service, a_restarted_controller_goes_on_with_the_pair)
 {
 	struct tandem_control_message ready = {.type = TANDEM_CONTROL_READY};
 	struct tandem_error error = {0};
-	make_pair();
+	bed_make_pair();
 	bed_end_controller(0);
-	bed_hang_up(program);
+	bed_hang_up(bed_program);
 	cr_assert(bed_start_controller(0, &error) == 0, "%s", error.detail);
-	program = bed_attach(0, TANDEM_CONTROL_KIND_PROGRAM, PROGRAM);
-	bed_say(program, ready);
-	say_session(true);
-	const struct tandem_control_message *lead = bed_wait(program, TANDEM_CONTROL_LEAD);
+	bed_program = bed_attach(0, TANDEM_CONTROL_KIND_PROGRAM, BED_PROGRAM);
+	bed_say(bed_program, ready);
+	bed_say_session(true);
+	const struct tandem_control_message *lead = bed_wait(bed_program, TANDEM_CONTROL_LEAD);
 	cr_expect(lead->generation == 2);
 	cr_expect(lead->is_pair);
 	bed_wait_state(0, "PRIMARY_PAIR");
@@ -306,9 +257,9 @@ Test(service, the_operator_is_told_why_not)
 
 Test(service, the_operators_yank_reaches_the_program)
 {
-	make_pair();
+	bed_make_pair();
 	struct json_object *answer = bed_ask(0, "{\"command\":\"yank\",\"pair\":\"kv\"}");
 	cr_expect(json_object_get_boolean(json_object_object_get(answer, "ok")));
 	json_object_put(answer);
-	bed_wait(program, TANDEM_CONTROL_YANK);
+	bed_wait(bed_program, TANDEM_CONTROL_YANK);
 }
