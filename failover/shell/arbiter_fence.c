@@ -15,8 +15,10 @@
  * one CAS: what it said may be untrue a moment later. */
 #define STATUS_ON  0 /* exit statuses of action=status */
 #define STATUS_OFF 2
-/* The machine asks again each second or so while it wants to; a word that came to nothing must not
- * be kept for another day. */
+/* The machine asks again at once, as often as it may; boards lock out whoever knocks too often. */
+#define PAUSE_NS     TANDEM_NS_PER_S
+#define PAUSE_MAX_NS (30 * TANDEM_NS_PER_S)
+/* A word that came to nothing must not be kept for another day. */
 #define WORD_NS (60 * TANDEM_NS_PER_S)
 
 struct fence_engine {
@@ -42,6 +44,8 @@ struct fence_engine {
 	struct tandem_error failure; /* each agent's reason */
 	bool has_failed;             /* the last fencing, for failed_generation */
 	uint64_t failed_generation;
+	uint64_t pause_ns; /* before it is tried again */
+	uint64_t next_try_ns;
 	uint64_t word_until_ns; /* the operator's, for the next one of that generation; 0: none */
 };
 
@@ -52,14 +56,29 @@ static void count(struct fence_engine *engine, enum tandem_fence_result result)
 	engine->report->fence_counts[result]++;
 }
 
+/* This generation's last try failed. */
+static bool is_tried_again(const struct fence_engine *engine)
+{
+	return engine->has_failed && engine->failed_generation == engine->expected.generation;
+}
+
+static void set_pause(struct fence_engine *engine)
+{
+	engine->pause_ns = is_tried_again(engine) ? 2 * engine->pause_ns : PAUSE_NS;
+	if (engine->pause_ns > PAUSE_MAX_NS)
+		engine->pause_ns = PAUSE_MAX_NS;
+	engine->next_try_ns = tandem_clock_now_ns() + engine->pause_ns;
+	engine->has_failed = true;
+	engine->failed_generation = engine->expected.generation;
+}
+
 static void give_up(struct fence_engine *engine)
 {
 	struct tandem_arbiter_answer answer = {.type = TANDEM_EVENT_CAS_FAILED,
 	                                       .request = engine->request,
 	                                       .error = engine->failure};
 	engine->is_fencing = false;
-	engine->has_failed = true;
-	engine->failed_generation = engine->expected.generation;
+	set_pause(engine);
 	snprintf(engine->report->fence_last, sizeof(engine->report->fence_last), "%s",
 	         engine->failure.detail);
 	engine->on_answer(engine->context, &answer);
@@ -200,8 +219,7 @@ static void try_agents(struct fence_engine *engine)
 
 static bool has_word(const struct fence_engine *engine)
 {
-	return tandem_clock_now_ns() < engine->word_until_ns &&
-	       engine->failed_generation == engine->expected.generation;
+	return tandem_clock_now_ns() < engine->word_until_ns && is_tried_again(engine);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *context)
@@ -218,6 +236,22 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
 		try_agents(engine);
 }
 
+static void begin_in(struct fence_engine *engine, uint64_t wait_ns)
+{
+	struct timeval wait = {.tv_sec = (time_t)(wait_ns / TANDEM_NS_PER_S),
+	                       .tv_usec =
+	                               (suseconds_t)(wait_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US)};
+	event_add(engine->turn, &wait);
+}
+
+static uint64_t pause_left_ns(const struct fence_engine *engine)
+{
+	uint64_t now_ns = tandem_clock_now_ns();
+	if (!is_tried_again(engine) || has_word(engine) || now_ns >= engine->next_try_ns)
+		return 0;
+	return engine->next_try_ns - now_ns;
+}
+
 static void read_fence(struct tandem_arbiter_engine *base, uint64_t request)
 {
 	struct fence_engine *engine = (struct fence_engine *)base;
@@ -229,7 +263,6 @@ static void cas_fence(struct tandem_arbiter_engine *base, uint64_t request,
                       bool needs_fence)
 {
 	struct fence_engine *engine = (struct fence_engine *)base;
-	struct timeval at_once = {0};
 	if (!needs_fence) {
 		engine->directory->type->cas(engine->directory, request, expected, desired, false);
 		return;
@@ -240,7 +273,7 @@ static void cas_fence(struct tandem_arbiter_engine *base, uint64_t request,
 	engine->request = request;
 	engine->expected = *expected;
 	engine->desired = *desired;
-	event_add(engine->turn, &at_once);
+	begin_in(engine, pause_left_ns(engine));
 }
 
 static void acknowledge_fence(struct tandem_arbiter_engine *base)
@@ -250,6 +283,8 @@ static void acknowledge_fence(struct tandem_arbiter_engine *base)
 		engine->is_acknowledged = true;
 		if (engine->process)
 			tandem_fence_process_kill(engine->process);
+		else
+			begin_in(engine, 0);
 	} else if (engine->has_failed) {
 		engine->word_until_ns = tandem_clock_now_ns() + WORD_NS;
 	}

@@ -197,6 +197,23 @@ Test(fence, when_all_fail_nothing_is_written_and_each_reason_is_told)
 	cr_expect(read_generation() == 0);
 }
 
+Test(fence, after_a_failure_comes_a_pause_which_the_operators_word_ends)
+{
+	struct tandem_record first = make_record(1, 10);
+	add_agent("bad", "exit 1", NULL, 20000);
+	open_arbiter();
+	cr_expect(cas(&nothing, &first, true) == TANDEM_EVENT_CAS_FAILED);
+	uint64_t start_ns = tandem_clock_now_ns();
+	cr_expect(cas(&nothing, &first, true) == TANDEM_EVENT_CAS_FAILED);
+	cr_expect(tandem_clock_now_ns() - start_ns > 900 * TANDEM_NS_PER_MS);
+	expect_counts(0, 0, 0, 2, 0);
+	tandem_arbiter_cas(arbiter, 9, &nothing, &first, true);
+	tandem_arbiter_acknowledge(arbiter);
+	wait_for(3);
+	cr_expect(last.type == TANDEM_EVENT_CAS_WON);
+	expect_counts(0, 1, 0, 2, 0);
+}
+
 Test(fence, an_agent_that_lies_is_refuted_by_its_status)
 {
 	struct tandem_record first = make_record(1, 10);
