@@ -29,6 +29,14 @@ static bool arbiter_is_unreachable(const struct tandem_machine *machine, uint64_
 	       (view->cas_request != 0 && now_ns >= view->cas_asked_ns + cas_timeout_ns);
 }
 
+/* What was to be fenced may be back, and then nobody wants it off any more. */
+static bool fencing_has_failed(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return machine->view.has_fencing_failed &&
+	       (machine->state != TANDEM_STATE_SECONDARY ||
+	        tandem_machine_primary_is_lost(machine, now_ns));
+}
+
 static bool plane_is_silent(const struct tandem_machine *machine, const struct tandem_plane *plane,
                             uint64_t now_ns)
 {
@@ -50,6 +58,8 @@ static bool is_on(const struct tandem_machine *machine, enum tandem_alarm alarm,
 		return some_link_is_down(machine, now_ns);
 	case TANDEM_ALARM_ARBITER_UNREACHABLE:
 		return arbiter_is_unreachable(machine, now_ns);
+	case TANDEM_ALARM_FENCING_FAILED:
+		return fencing_has_failed(machine, now_ns);
 	case TANDEM_ALARM_DAMPER_HOLDS:
 		return machine->state == TANDEM_STATE_SECONDARY &&
 		       tandem_machine_damper_holds(machine, now_ns);

@@ -298,8 +298,15 @@ static bool absorb_cas(struct tandem_machine *machine, const struct tandem_event
 	if (view->cas_request == 0 || event->request != view->cas_request)
 		return false;
 	view->cas_request = 0;
-	view->is_reachable =
+	bool is_answered =
 	        event->type == TANDEM_EVENT_CAS_WON || event->type == TANDEM_EVENT_CAS_LOST;
+	/* A fencing that failed says nothing about the register. */
+	if (event->type == TANDEM_EVENT_CAS_FAILED && view->cas_needs_fence) {
+		view->has_fencing_failed = true;
+	} else {
+		view->is_reachable = is_answered;
+		view->cas_failed_ns = is_answered ? 0 : event->now_ns;
+	}
 	if (event->type == TANDEM_EVENT_CAS_WON) {
 		view->own_decision = view->cas_desired.decision;
 		see_record(machine, &view->cas_desired);
@@ -315,10 +322,11 @@ static bool absorb_cas(struct tandem_machine *machine, const struct tandem_event
 		view->contested_generation = view->cas_expected.generation;
 		view->read_next_ns = event->now_ns;
 	}
-	if (view->is_reachable)
+	if (is_answered) {
 		view->cas_needs_fence = false;
-	view->cas_failed_ns = view->is_reachable ? 0 : event->now_ns;
-	view->cas_next_ns = view->is_reachable ? 0 : event->now_ns + TANDEM_RETRY_NS;
+		view->has_fencing_failed = false;
+	}
+	view->cas_next_ns = is_answered ? 0 : event->now_ns + TANDEM_RETRY_NS;
 	return true;
 }
 

@@ -47,8 +47,10 @@ static void take(struct tandem_machine *machine, const struct tandem_rule *rule)
 		machine->led_last = 0; /* what was led is thrown away */
 		machine->has_resync_word = false;
 	}
-	if (machine->view.cas_request == 0)
+	if (machine->view.cas_request == 0) {
 		machine->view.cas_needs_fence = false;
+		machine->view.has_fencing_failed = false;
+	}
 	machine->asked_reason = NULL;
 }
 

@@ -93,6 +93,9 @@ enum tandem_action_type {
 	X(LINK_DOWN, "a heartbeat link is silent")                                                 \
 	X(ARBITER_UNREACHABLE,                                                                     \
 	  "the arbiter does not answer: no failover is possible until it does")                    \
+	X(FENCING_FAILED, "the other node could not be switched off; it is tried again, and "      \
+	                  "'fence-ack' says that "                                                 \
+	                  "it is off")                                                             \
 	X(DAMPER_HOLDS,                                                                            \
 	  "too many automatic take-overs in the window: the next one waits for 'promote'")         \
 	X(NOT_SCHEDULED,                                                                           \
@@ -216,7 +219,8 @@ struct tandem_register_view {
 	struct tandem_record cas_expected;
 	struct tandem_record cas_desired;
 	bool cas_needs_fence;
-	bool in_doubt; /* a CAS may have been applied: read before anything else */
+	bool has_fencing_failed; /* the last one of the CAS that is wanted */
+	bool in_doubt;           /* a CAS may have been applied: read before anything else */
 	uint64_t doubt_ns;
 	uint64_t contested_generation; /* a CAS on this one may still be applied late */
 	bool is_reachable;

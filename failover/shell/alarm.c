@@ -36,6 +36,8 @@ void tandem_pair_spell_alarm(const struct tandem_pair *pair, enum tandem_alarm a
 	ret_detail[0] = 0;
 	if (alarm == TANDEM_ALARM_ARBITER_UNREACHABLE)
 		snprintf(ret_detail, size, "%s", pair->arbiter_detail);
+	if (alarm == TANDEM_ALARM_FENCING_FAILED)
+		snprintf(ret_detail, size, "%s", tandem_arbiter_report(pair->arbiter)->fence_last);
 	if (alarm == TANDEM_ALARM_TIMERS_DIFFER)
 		spell_difference(&pair->machine, ret_detail, size);
 	if (alarm == TANDEM_ALARM_NOT_SCHEDULED)

@@ -8,23 +8,6 @@ static void add_text(struct json_object *object, const char *key, const char *te
 	json_object_object_add(object, key, json_object_new_string(text));
 }
 
-static const char *name_of(enum tandem_arbiter_type type)
-{
-	switch (type) {
-	case TANDEM_ARBITER_FILE:
-		return "file";
-	case TANDEM_ARBITER_MANUAL:
-		return "manual";
-	case TANDEM_ARBITER_ETCD:
-		return "etcd";
-	case TANDEM_ARBITER_FENCE:
-		return "fence";
-	case TANDEM_ARBITER_EXTERNAL:
-		return "external";
-	}
-	return "unknown";
-}
-
 static void add_etcd(struct json_object *object, const struct tandem_controller_pair *pair,
                      const struct tandem_arbiter_report *report)
 {
@@ -70,7 +53,7 @@ struct json_object *tandem_status_of_arbiter(const struct tandem_pair *pair)
 	const struct tandem_arbiter_report *report = tandem_arbiter_report(pair->arbiter);
 	bool is_lost = machine->alarms & UINT32_C(1) << TANDEM_ALARM_ARBITER_UNREACHABLE;
 	struct json_object *object = json_object_new_object();
-	add_text(object, "type", name_of(options->arbiter_type));
+	add_text(object, "type", tandem_agreement_arbiter(options->arbiter_type));
 	if (options->arbiter_type == TANDEM_ARBITER_ETCD)
 		add_etcd(object, options, report);
 	else

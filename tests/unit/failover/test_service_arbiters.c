@@ -116,9 +116,12 @@ Test(service_fence, while_every_agent_fails_nobody_leads_but_by_the_operators_wo
 	bed_wait_state(1, "SECONDARY");
 	struct json_object *answer = bed_ask(1, "{\"command\":\"status\"}");
 	struct json_object *arbiter = arbiter_of(answer);
-	const char *detail = json_object_get_string(json_object_object_get(arbiter, "detail"));
+	struct json_object *reachable = json_object_object_get(arbiter, "reachable");
 	cr_expect_str_eq(json_object_get_string(json_object_object_get(arbiter, "type")), "fence");
-	cr_expect(strstr(detail, "agent: exit status 1: no power") != NULL, "%s", detail);
+	cr_expect(json_object_get_boolean(reachable), "the register is this node's own");
+	cr_expect(strstr(bed.complaint, "could not be switched off") &&
+	                  strstr(bed.complaint, "agent: exit status 1: no power"),
+	          "%s", bed.complaint);
 	json_object_put(answer);
 	answer = bed_ask(1, "{\"command\":\"fence-ack\",\"pair\":\"kv\"}");
 	cr_expect(json_object_get_boolean(json_object_object_get(answer, "ok")), "%s",
