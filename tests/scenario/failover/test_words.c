@@ -140,6 +140,20 @@ Test(words, promote_of_a_healthy_secondary_is_a_take_over_that_the_primary_obeys
 	             "full copy\n");
 }
 
+/* The heartbeats go on, so no silence tells when a head start would be over. */
+Test(words, with_the_arbiter_fence_a_program_that_hangs_is_taken_over)
+{
+	cluster_init(&story, 1, TANDEM_ARBITER_FENCE);
+	cluster_start(&story);
+	cluster_run(&story, 4000 * MS);
+	cr_assert(state_of(0) == TANDEM_STATE_PRIMARY_PAIR, "%s", story.trace);
+	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++)
+		story.nodes[0].programs[i].process.is_stopped = true;
+	cluster_run(&story, 2000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
 /* Both controllers live, so only the peer's word tells that its program is gone. */
 Test(words, with_the_arbiter_manual_status_asks_for_the_word_when_only_the_program_died)
 {
