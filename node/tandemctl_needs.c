@@ -30,17 +30,50 @@ static bool is_text(const char *text, const char *word)
 	return strcmp(text, word) == 0;
 }
 
+static void say_fencing(const struct lines *lines, const struct tandem_config *config,
+                        const struct tandem_config_node *peer,
+                        const struct tandem_config_pair *pair)
+{
+	for (size_t i = 0; i < peer->fence_count; i++)
+		say(lines, "    node %s is switched off by %s%s, within %" PRIu64 " ms", peer->name,
+		    peer->fences[i].agent[0] == '/' ? "" : "/usr/sbin/", peer->fences[i].agent,
+		    peer->fences[i].timeout_ns / TANDEM_NS_PER_MS);
+	say(lines, "    as secondary it waits %" PRIu64 " ms before that",
+	    tandem_config_fence_delay_ns(config, pair) / TANDEM_NS_PER_MS);
+}
+
+static void say_arbiter(const struct lines *lines, const struct tandem_config *config,
+                        const struct tandem_config_node *node,
+                        const struct tandem_config_pair *pair)
+{
+	const struct tandem_config_arbiter *arbiter = &pair->arbiter;
+	char path[TANDEM_CONFIG_PATH_BYTES] = "";
+	struct tandem_error error;
+	if (is_text(arbiter->type, "etcd")) {
+		say(lines, "  arbiter etcd: key %s/%s", arbiter->prefix, pair->name);
+		for (size_t i = 0; i < arbiter->endpoint_count; i++)
+			say(lines, "    endpoint %s must be reachable", arbiter->endpoints[i]);
+		return;
+	}
+	/* The loader has checked that it fits. */
+	int rc = tandem_config_arbiter_path(node, pair, path, sizeof(path), &error);
+	(void)rc;
+	say(lines, "  arbiter %s: %s/%s, %s", arbiter->type, path, pair->name,
+	    is_text(arbiter->type, "file") ? "on storage that both nodes see"
+	                                   : "the node's own, must survive a restart");
+	if (is_text(arbiter->type, "fence"))
+		say_fencing(lines, config, tandem_config_peer(config, node, pair), pair);
+}
+
 static void say_pair(const struct lines *lines, const struct tandem_config *config,
                      const struct tandem_config_node *node, const struct tandem_config_pair *pair)
 {
 	const struct tandem_config_node *peer = tandem_config_peer(config, node, pair);
-	say(lines,
-	    "pair %s with node %s: %s; a silent peer is suspect after %" PRIu64
-	    " ms; arbiter %s, %s",
+	say(lines, "pair %s with node %s: %s; a silent peer is suspect after %" PRIu64 " ms",
 	    pair->name, peer->name,
 	    is_text(pair->nodes[0], node->name) ? "leads first" : "standby first",
-	    tandem_config_detect_ns(pair) / TANDEM_NS_PER_MS, pair->arbiter.type,
-	    pair->arbiter.path);
+	    tandem_config_detect_ns(pair) / TANDEM_NS_PER_MS);
+	say_arbiter(lines, config, node, pair);
 }
 
 static void say_memory(const struct lines *lines, const struct tandem_config_node *node,
