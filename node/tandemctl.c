@@ -19,6 +19,8 @@ enum option_letter {
 	OPTION_JSON = 'j',
 	OPTION_WATCH = 'w',
 	OPTION_EXIT_CODE = 'x',
+	OPTION_FOLLOW = 'o',
+	OPTION_TIMEOUT = 't',
 	OPTION_GENERATION = 'g',
 	OPTION_ACCEPT = 'a',
 	OPTION_EXAMPLE = 'e',
@@ -35,6 +37,8 @@ static const struct option options[] = {
         {"json", no_argument, NULL, OPTION_JSON},
         {"watch", no_argument, NULL, OPTION_WATCH},
         {"exit-code", no_argument, NULL, OPTION_EXIT_CODE},
+        {"follow", no_argument, NULL, OPTION_FOLLOW},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {"generation", required_argument, NULL, OPTION_GENERATION},
         {"accept-data-loss", no_argument, NULL, OPTION_ACCEPT},
         {"i-accept-data-loss", no_argument, NULL, OPTION_ACCEPT},
@@ -75,16 +79,15 @@ static int TANDEM_PRINTF(1, 2) usage(const char *format, ...)
 	return TANDEMCTL_USAGE;
 }
 
-static int read_generation(const char *text, struct tandemctl *tandemctl)
+/* Of optarg. */
+static int read_number(const char *option, const char *which, uint64_t *ret_number)
 {
 	char *end = NULL;
 	errno = 0;
-	unsigned long long value = strtoull(text, &end, 10);
-	if (errno != 0 || *end != '\0' || text[strspn(text, "0123456789")] != '\0' || !*text)
-		return usage("--generation '%.40s': a number needed, the one that status shows",
-		             text);
-	tandemctl->generation = value;
-	tandemctl->has_generation = true;
+	unsigned long long value = strtoull(optarg, &end, 10);
+	if (errno != 0 || *end != '\0' || optarg[strspn(optarg, "0123456789")] != '\0' || !*optarg)
+		return usage("--%s '%.40s': a number needed, %s", option, optarg, which);
+	*ret_number = value;
 	return TANDEMCTL_OK;
 }
 
@@ -95,6 +98,7 @@ static void take_flag(int letter, struct tandemctl *tandemctl, struct words *wor
 	tandemctl->is_json = tandemctl->is_json || letter == OPTION_JSON;
 	tandemctl->is_watch = tandemctl->is_watch || letter == OPTION_WATCH;
 	tandemctl->is_exit_code = tandemctl->is_exit_code || letter == OPTION_EXIT_CODE;
+	tandemctl->is_follow = tandemctl->is_follow || letter == OPTION_FOLLOW;
 	tandemctl->accepts_data_loss = tandemctl->accepts_data_loss || letter == OPTION_ACCEPT;
 	tandemctl->is_example = tandemctl->is_example || letter == OPTION_EXAMPLE;
 	tandemctl->is_reference = tandemctl->is_reference || letter == OPTION_REFERENCE;
@@ -119,7 +123,13 @@ static int take_option(int letter, struct tandemctl *tandemctl, struct words *wo
 		tandemctl->pair = optarg;
 		break;
 	case OPTION_GENERATION:
-		return read_generation(optarg, tandemctl);
+		tandemctl->has_generation = true;
+		return read_number("generation", "the one that status shows",
+		                   &tandemctl->generation);
+	case OPTION_TIMEOUT:
+		tandemctl->has_timeout = true;
+		return read_number("timeout", "seconds, 0 for not waiting",
+		                   &tandemctl->timeout_seconds);
 	default:
 		take_flag(letter, tandemctl, words);
 		break;

@@ -13,6 +13,8 @@ tandem_add_program(
   tandemctl_help.c
   tandemctl_needs.c
   tandemctl_orders.c
+  tandemctl_outcome.c
+  tandemctl_events.c
   tandemctl_show.c
   tandemctl_status.c
   failoverd_options.c)

@@ -14,12 +14,17 @@
 #define TANDEMCTL_COMMAND_TABLE(X)                                                                 \
 	X(status, "status", "", "pair watch exit-code json",                                       \
 	  "who leads, who is in sync, what is waited for")                                         \
-	X(events, "events", "", "pair json", "every decision with its reason and evidence")        \
+	X(events, "events", "", "pair follow json",                                                \
+	  "every decision of this life of the controller, with its reason and evidence")           \
 	X(yank, "yank", "PAIR", "json", "end everything that is blocked on the pair's session")    \
 	X(promote, "promote", "PAIR", "generation json",                                           \
 	  "the operator's word that this node leads")                                              \
-	X(switchover, "switchover", "PAIR", "json",                                                \
-	  "the other node is to lead: on the one that does, when both are in sync")                \
+	X(switchover, "switchover", "PAIR", "timeout json",                                        \
+	  "hand over to the other node, in sync; waits until it leads")                            \
+	X(resync, "resync", "PAIR", "timeout json",                                                \
+	  "throw away what this node led and take a new copy; waits until it is in sync")          \
+	X(fence_ack, "fence-ack", "PAIR", "json",                                                  \
+	  "the operator's word that the other node is off, where fencing it failed")               \
 	X(force, "force-primary", "PAIR", "accept-data-loss json",                                 \
 	  "lead with what this node has, whatever the other one held")                             \
 	X(maintenance, "maintenance", "on|off PAIR", "json",                                       \
@@ -51,9 +56,12 @@ struct tandemctl {
 	bool is_example;
 	bool is_reference;
 	bool accepts_data_loss;
+	bool is_follow;
+	bool has_timeout;
 	bool has_generation;
 	bool is_on;
 	uint64_t generation;
+	uint64_t timeout_seconds; /* how long an outcome is waited for; 0: not at all */
 };
 
 /* The sub-commands: an exit status. */
@@ -78,7 +86,7 @@ int tandemctl_fail(const struct tandemctl *tandemctl, const struct tandem_error 
 void tandemctl_show_status(struct json_object *answer);
 /* "kv on node a: PROTECTED: ..." */
 void tandemctl_show_headline(struct json_object *pair);
-void tandemctl_show_events(struct json_object *answer);
+void tandemctl_show_event(struct json_object *event);
 
 /* tandemctl_orders.c: the caller's. */
 struct json_object *tandemctl_request_new(const struct tandemctl *tandemctl, const char *command);

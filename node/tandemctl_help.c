@@ -12,10 +12,16 @@ static const struct {
                    "tandemctl status --exit-code > /dev/null && echo protected\n"
                    "tandemctl --config conf/quickstart.conf --node b status --json\n"},
         {"events", "tandemctl events\n"
+                   "tandemctl events --follow               # and what comes, until Ctrl-C\n"
                    "tandemctl events --pair kv --json\n"},
         {"yank", "tandemctl yank kv\n"},
         {"promote", "tandemctl promote kv --generation 7     # the generation that status shows\n"},
-        {"switchover", "tandemctl switchover kv                 # on the node that leads\n"},
+        {"switchover", "tandemctl switchover kv                 # on the node that leads\n"
+                       "tandemctl switchover kv --timeout 5     # seconds; 0: does not wait\n"},
+        {"resync", "tandemctl resync kv                     # where status asks for it\n"
+                   "tandemctl resync kv --timeout 0 --json\n"},
+        {"fence-ack", "tandemctl fence-ack kv                  # the other node is off, you saw "
+                      "it\n"},
         {"force-primary", "tandemctl force-primary kv --i-accept-data-loss\n"},
         {"maintenance", "tandemctl maintenance on kv\n"
                         "tandemctl maintenance off kv\n"},
@@ -74,6 +80,8 @@ static void options_write(const char *list, FILE *stream)
 			value = " NAME";
 		else if (strncmp(list, "generation", (size_t)length) == 0)
 			value = " NUMBER";
+		else if (strncmp(list, "timeout", (size_t)length) == 0)
+			value = " SECONDS";
 		fprintf(stream, " [--%.*s%s]", length, list, value);
 		list += length;
 		list += *list == ' ';

@@ -40,20 +40,9 @@ static void show_text(struct json_object *answer)
 	puts(text ? text : "done");
 }
 
-int tandemctl_events(struct tandemctl *tandemctl)
-{
-	return ask_and_show(tandemctl, tandemctl_request_new(tandemctl, "events"),
-	                    tandemctl_show_events);
-}
-
 int tandemctl_yank(struct tandemctl *tandemctl)
 {
 	return ask_and_show(tandemctl, tandemctl_request_new(tandemctl, "yank"), show_text);
-}
-
-int tandemctl_switchover(struct tandemctl *tandemctl)
-{
-	return ask_and_show(tandemctl, tandemctl_request_new(tandemctl, "switchover"), show_text);
 }
 
 int tandemctl_promote(struct tandemctl *tandemctl)
@@ -85,4 +74,9 @@ int tandemctl_maintenance(struct tandemctl *tandemctl)
 	struct json_object *request = tandemctl_request_new(tandemctl, "maintenance");
 	json_object_object_add(request, "on", json_object_new_boolean(tandemctl->is_on));
 	return ask_and_show(tandemctl, request, show_text);
+}
+
+int tandemctl_fence_ack(struct tandemctl *tandemctl)
+{
+	return ask_and_show(tandemctl, tandemctl_request_new(tandemctl, "fence-ack"), show_text);
 }

@@ -244,23 +244,64 @@ static void show_change(struct json_object *event)
 		printf("%s -> %s: ", from, to);
 }
 
-static void show_event(struct json_object *event)
+static void show_links_silent(struct json_object *evidence)
+{
+	char text[32];
+	printf("    links:    ");
+	for (size_t i = 0; i < length_of(evidence, "links_silent_ms"); i++) {
+		struct json_object *link = element(evidence, "links_silent_ms", i);
+		snprintf(text, sizeof(text), "%.1f ms ago", json_object_get_double(link));
+		printf("%s%zu heard %s", i > 0 ? ", " : "", i, link ? text : "never");
+	}
+	printf("; suspect after %s\n", span(evidence, "suspect_after_ms", text));
+}
+
+static void show_register(struct json_object *evidence)
+{
+	struct json_object *record = get(evidence, "register");
+	if (!record)
+		printf("    register: nothing seen\n");
+	else
+		printf("    register: %s %s, generation %" PRIu64 "\n",
+		       text_of(record, "owner", "?"), text_of(record, "mode", "?"),
+		       count_of(record, "generation"));
+}
+
+static void show_said(struct json_object *evidence)
+{
+	struct json_object *peer = get(evidence, "peer");
+	if (!peer)
+		printf("    peer:     never heard\n");
+	else
+		printf("    peer:     said %s, program %s, standby %s, generation %" PRIu64 "%s\n",
+		       text_of(peer, "state", "?"), text_of(peer, "program", "?"),
+		       text_of(peer, "standby", "?"), count_of(peer, "generation"),
+		       flag_of(peer, "maintenance") ? ", in maintenance" : "");
+}
+
+static void show_evidence(struct json_object *evidence)
+{
+	char text[32];
+	if (length_of(evidence, "links_silent_ms") == 0)
+		return; /* an older controller */
+	show_links_silent(evidence);
+	printf("    session:  %s", flag_of(evidence, "session") ? "up" : "down");
+	if (json_object_get_double(get(evidence, "session_silent_ms")) > 0)
+		printf(", peer heard by it %s ago", span(evidence, "session_silent_ms", text));
+	printf("; %s in the state before\n", span(evidence, "in_state_ms", text));
+	show_register(evidence);
+	show_said(evidence);
+}
+
+void tandemctl_show_event(struct json_object *event)
 {
 	struct json_object *evidence = get(event, "evidence");
 	const char *detail = text_of(event, "detail", "");
 	char silent[32];
 	printf("%s %s ", text_of(event, "at", "?"), text_of(event, "pair", "?"));
 	show_change(event);
-	printf("%s%s%s%s; generation %" PRIu64 ", heartbeats silent for %s",
+	printf("%s%s%s%s; generation %" PRIu64 ", heartbeats silent for %s\n",
 	       text_of(event, "reason", "?"), detail[0] ? " (" : "", detail, detail[0] ? ")" : "",
 	       count_of(evidence, "generation"), span(evidence, "silent_ms", silent));
-	if (json_object_get_double(get(evidence, "session_silent_ms")) > 0)
-		printf(", session for %s", span(evidence, "session_silent_ms", silent));
-	putchar('\n');
-}
-
-void tandemctl_show_events(struct json_object *answer)
-{
-	for (size_t i = 0; i < length_of(answer, "events"); i++)
-		show_event(element(answer, "events", i));
+	show_evidence(evidence);
 }

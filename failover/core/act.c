@@ -54,6 +54,15 @@ void tandem_act_note(struct tandem_machine *machine, enum tandem_state to, const
 	        .generation = machine->view.record.generation,
 	        .silent_ns = now_ns > since_ns ? now_ns - since_ns : 0,
 	};
+	action->note.in_state_ns = now_ns - machine->state_ns;
+	action->note.window_ns = machine->detector.window_ns;
+	action->note.link_count = machine->detector.link_count;
+	for (size_t i = 0; i < machine->detector.link_count; i++)
+		action->note.link_heard_ns[i] = machine->detector.heard_ns[i];
+	action->note.has_session = plane->has_session;
+	action->note.record = machine->view.record;
+	action->note.peer_was_heard = tandem_detector_heard_ns(&machine->detector) != 0;
+	action->note.peer = machine->peer;
 	if (plane->session_heard_ns != 0 && plane->session_heard_ns < now_ns)
 		action->note.session_silent_ns = now_ns - plane->session_heard_ns;
 }

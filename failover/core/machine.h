@@ -128,6 +128,14 @@ struct tandem_note {
 	uint64_t silent_ns;         /* since the last heartbeat or the restart of the windows */
 	uint64_t session_silent_ns; /* since the peer was last heard by a session */
 	uint64_t unscheduled_ns;    /* NOT_SCHEDULED */
+	uint64_t in_state_ns;
+	uint64_t window_ns;                                  /* the silence that makes suspect */
+	uint64_t link_heard_ns[TANDEM_CONTROLLER_LINKS_MAX]; /* 0: never */
+	size_t link_count;
+	bool has_session;            /* of the data plane that is attached */
+	struct tandem_record record; /* the newest seen of the register; generation 0: none */
+	bool peer_was_heard;
+	struct tandem_statement peer; /* what it said last */
 };
 
 struct tandem_action {

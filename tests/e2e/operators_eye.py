@@ -237,6 +237,30 @@ class Rotation(Ground):
         self.assertEqual(ended.returncode, 0, ended.stdout)
 
 
+class HandOver(Ground):
+    has_primary = True
+
+    def test_switchover_ends_when_the_other_node_leads(self):
+        ended = self.run_tool("status", "--exit-code")
+        self.assertEqual(ended.returncode, 0, ended.stdout)
+        self.assertRegex(
+            ended.stdout, r"^PROTECTED: a primary \(generation 2\), b in sync, \d+ ms behind\n"
+        )
+        ended = self.run_tool("switchover", PAIR)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertRegex(ended.stdout, r"\nb leads now \(generation 3\), after \d+ ms\n$")
+        peer = self.pair.status("b")["pairs"][0]
+        self.assertIn(peer["state"], ("PRIMARY_SOLO", "GATED", "PRIMARY_PAIR"))
+        events = json.loads(self.run_tool("events", "--json").stdout)["events"]
+        asked = next(event for event in events if "handing over" in event["reason"])
+        self.assertEqual((asked["from"], asked["to"]), ("PRIMARY_PAIR", "GATED"))
+        self.assertEqual(asked["evidence"]["register"]["mode"], "PAIR")
+        self.assertEqual(asked["evidence"]["peer"]["state"], "SECONDARY")
+        self.assertEqual(len(asked["evidence"]["links_silent_ms"]), 1)
+        ended = self.run_tool("switchover", PAIR)
+        self.assertEqual(ended.returncode, 1, "it does not lead any more")
+
+
 class One(Ground):
     """[P2]: one probe at a time, and not for ever."""
 

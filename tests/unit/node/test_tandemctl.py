@@ -16,7 +16,7 @@ from pathlib import Path
 
 PROGRAM, CONTROLLER, SOURCE = sys.argv[1:4]
 NAMES = ("status", "events", "yank", "promote", "switchover", "force-primary", "maintenance",
-         "check", "config", "doctor", "keygen")
+         "check", "config", "doctor", "keygen", "resync", "fence-ack")
 
 
 def run(*words):
@@ -277,6 +277,33 @@ class Liar:
         self.socket.close()
 
 
+class Script(Liar):
+    """Answers each connection with the next object, and with the last one from then on."""
+
+    def __init__(self, directory, answers):
+        self.requests = []
+        super().__init__(directory, answers)
+
+    def serve(self, answer):
+        self.socket.settimeout(0.1)
+        self.is_over = False
+        index = 0
+        while not self.is_over:
+            try:
+                connection, _ = self.socket.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                connection.settimeout(30)
+                self.requests.append(json.loads(connection.makefile("rb").readline()))
+                connection.sendall(json.dumps(answer[index]).encode() + b"\n")
+            index = min(index + 1, len(answer) - 1)
+
+    def close(self):
+        self.is_over = True
+        super().close()
+
+
 class Lies(unittest.TestCase):
     def ask(self, answer, *words):
         with tempfile.TemporaryDirectory() as directory:
@@ -341,7 +368,7 @@ class Lies(unittest.TestCase):
             (("status", "--pair", "kv"), {"command": "status", "pair": "kv"}),
             (("events",), {"command": "events"}),
             (("yank", "kv"), {"command": "yank", "pair": "kv"}),
-            (("switchover", "kv"), {"command": "switchover", "pair": "kv"}),
+            (("fence-ack", "kv"), {"command": "fence-ack", "pair": "kv"}),
             (("promote", "kv"), {"command": "promote", "pair": "kv"}),
             (
                 ("promote", "kv", "--generation", "7"),
@@ -366,6 +393,113 @@ class Lies(unittest.TestCase):
                 self.assertEqual(request, expected)
                 if words[0] not in ("status", "events"):
                     self.assertEqual(ended.stdout, "very well\n")
+
+    def follow(self, answers, *words):
+        """Each connection gets the next answer, the last one again and again."""
+        with tempfile.TemporaryDirectory() as directory:
+            script = Script(directory, answers)
+            try:
+                return run("--run-dir", directory, *words), script
+            finally:
+                script.close()
+
+    def pair(self, state, owner, generation=7, peer="SECONDARY", **more):
+        pair = {"pair": "kv", "node": "a", "state": state, "owner": owner, "waiting_for": "x",
+                "headline": f"HEAD {state}", "generation": generation, "peer": {"state": peer}}
+        return {"ok": True, "pairs": [{**pair, **more}]}
+
+    def test_switchover_waits_until_the_other_node_leads(self):
+        answers = (
+            self.pair("PRIMARY_PAIR", "a"), {"ok": True, "text": "handing over"},
+            self.pair("GATED", "a"), self.pair("GATED", "a"),
+            self.pair("HALTED", "b", 8, "TAKING_OVER"),
+            self.pair("JOINING", "b", 8, "PRIMARY_SOLO"),
+        )
+        ended, script = self.follow(answers, "switchover", "kv")
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        lines = ended.stdout.splitlines()
+        self.assertEqual(
+            lines[:-1], ["handing over", "GATED: waiting for x", "HALTED: waiting for x"]
+        )
+        self.assertRegex(lines[-1], r"^b leads now \(generation 8\), after \d+ ms$")
+        self.assertEqual([request["command"] for request in script.requests[:3]],
+                         ["status", "switchover", "status"])
+        ended, _ = self.follow(answers, "switchover", "kv", "--json")
+        answer = json.loads(ended.stdout)
+        self.assertEqual((answer["ok"], answer["generation"]), (True, 8))
+
+    def test_switchover_says_why_not(self):
+        begin = (self.pair("PRIMARY_PAIR", "a"), {"ok": True, "text": "handing over"})
+        ended, _ = self.follow(
+            (*begin, self.pair("GATED", "a"), self.pair("PRIMARY_PAIR", "a")), "switchover", "kv"
+        )
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("the other node did not take over, this one goes on", ended.stderr)
+        ended, _ = self.follow(
+            (begin[0], {"ok": False, "error": "it is no pair"}), "switchover", "kv"
+        )
+        self.assertEqual((ended.returncode, ended.stderr), (1, "tandemctl: it is no pair\n"))
+        ended, _ = self.follow(
+            (*begin, self.pair("GATED", "a")), "switchover", "kv", "--timeout", "1"
+        )
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("not done within 1 s, and still under way (GATED: waiting for x)",
+                      ended.stderr)
+        ended, script = self.follow(begin, "switchover", "kv", "--timeout", "0")
+        self.assertEqual((ended.returncode, ended.stdout), (0, "handing over\n"))
+        self.assertEqual(len(script.requests), 2)
+        ended, _ = self.follow(({"ok": True, "pairs": 3},), "switchover", "kv")
+        self.assertEqual(ended.returncode, 1)
+
+    def test_resync_waits_until_the_copy_is_in_sync(self):
+        ended, _ = self.follow(
+            (self.pair("JOINING", "b"), {"ok": True, "text": "thrown away"},
+             self.pair("JOINING", "b"), self.pair("SECONDARY", "b", 9)),
+            "resync", "kv",
+        )
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertRegex(ended.stdout.splitlines()[-1], r"^HEAD SECONDARY, after \d+ ms$")
+
+    def test_events_follow(self):
+        def answer(*numbers):
+            return {"ok": True, "events": [{"number": n, "reason": f"reason {n}"} for n in numbers]}
+
+        with tempfile.TemporaryDirectory() as directory:
+            script = Script(directory, (answer(1, 2), answer(1, 2, 3), answer(1)))
+            follow = subprocess.Popen(
+                [PROGRAM, "--run-dir", directory, "events", "--follow", "--json"],
+                stdout=subprocess.PIPE,
+            )
+            try:
+                read = [json.loads(follow.stdout.readline())["number"] for _ in range(4)]
+                self.assertEqual(read, [1, 2, 3, 1], "a restarted controller begins anew")
+            finally:
+                follow.stdout.close()
+                status = follow.wait(30)
+                script.close()
+        self.assertEqual(status, 0)
+
+    def test_events_for_people(self):
+        evidence = {
+            "generation": 7, "silent_ms": 305.25, "suspect_after_ms": 300.0,
+            "links_silent_ms": [305.25, None], "session": False, "session_silent_ms": 312.0,
+            "in_state_ms": 98765.4,
+            "register": {"generation": 7, "owner": "a", "mode": "PAIR"},
+            "peer": {"state": "PRIMARY_PAIR", "program": "alive", "standby": "absent",
+                     "generation": 7, "maintenance": False},
+        }
+        event = {"number": 1, "at": "then", "pair": "kv", "from": "SECONDARY", "to": "SECONDARY",
+                 "reason": "the primary is lost: asking to take over", "detail": "",
+                 "alarm": None, "evidence": evidence}
+        ended, _ = self.ask(json.dumps({"ok": True, "events": [event]}).encode() + b"\n", "events")
+        self.assertEqual(ended.stdout.splitlines(), [
+            "then kv SECONDARY: the primary is lost: asking to take over; generation 7, "
+            "heartbeats silent for 305.2 ms",
+            "    links:    0 heard 305.2 ms ago, 1 heard never; suspect after 300.0 ms",
+            "    session:  down, peer heard by it 312.0 ms ago; 98.8 s in the state before",
+            "    register: a PAIR, generation 7",
+            "    peer:     said PRIMARY_PAIR, program alive, standby absent, generation 7",
+        ])
 
     def test_status_for_people(self):
         pair = {
