@@ -154,6 +154,8 @@ int tandem_failoverd_options(const struct tandem_config *config,
 {
 	struct tandem_controller_options options = TANDEM_CONTROLLER_OPTIONS_DEFAULT;
 	snprintf(options.node, sizeof(options.node), "%s", node->name);
+	snprintf(options.watchdog_path, sizeof(options.watchdog_path), "%s", node->watchdog);
+	options.watchdog_timeout_s = node->watchdog_timeout_s;
 	snprintf(options.run_directory, sizeof(options.run_directory), "%s", node->run_directory);
 	snprintf(options.metrics_address, sizeof(options.metrics_address), "%s",
 	         node->metrics_address);

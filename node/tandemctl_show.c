@@ -185,6 +185,8 @@ static void show_guards(struct json_object *answer, struct json_object *pair)
 		       text_of(fence, "why", "?"));
 	if (get(answer, "realtime"))
 		show_right(answer, "real-time:", "realtime", "realtime_refusal");
+	if (text_of(answer, "watchdog", "")[0])
+		printf("  watchdog:    %s\n", text_of(answer, "watchdog", ""));
 	if (get(answer, "memory_locked"))
 		show_right(answer, "locked:", "memory_locked", "memory_lock_refusal");
 }

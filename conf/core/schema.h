@@ -106,6 +106,12 @@ enum tandem_config_type {
 	       "format; 0: nowhere. docs/metrics.md has all of them.")                             \
 	TEXT(NODE, metrics_address, ADDRESS, metrics_address, OPTIONAL, "127.0.0.1", "", "", "",   \
 	     "The numeric address for that. Whoever reaches it can read them, and nothing else.")  \
+	TEXT(NODE, watchdog, DIRECTORY, watchdog, OPTIONAL, "", "", "", "",                        \
+	     "A watchdog device that resets this node when its tandem-failoverd does not run for " \
+	     "watchdog_timeout_s: the second line behind fences and leases. The controller does "  \
+	     "not start without it. Restarting the controller must take less.")                    \
+	NUMBER(NODE, watchdog_timeout_s, NUMBER, watchdog_timeout_s, OPTIONAL, 10, 2, 600, "", "", \
+	       "See watchdog.")                                                                    \
 	TEXT(HEARTBEAT, address, ADDRESS, address, REQUIRED, "", "", "10.0.0.1", "10.0.0.2",       \
 	     "Numeric address; best a network of its own for one of them.")                        \
 	NUMBER(HEARTBEAT, port, NUMBER, port, OPTIONAL, 7401, 1, 65535, "", "", "UDP port.")       \

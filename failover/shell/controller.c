@@ -81,6 +81,10 @@ static int open_all(struct tandem_controller *controller,
 		status = tandem_admin_open(controller, reterr_error);
 	if (status == 0)
 		status = tandem_metrics_open(controller, reterr_error);
+	if (status == 0 && options->watchdog_path[0] != 0)
+		status = tandem_watchdog_open(controller->base, options->watchdog_path,
+		                              options->watchdog_timeout_s, &controller->watchdog,
+		                              reterr_error);
 	return status;
 }
 
@@ -113,6 +117,7 @@ void tandem_controller_free(struct tandem_controller *controller)
 	if (!controller)
 		return;
 	tandem_metrics_close(controller);
+	tandem_watchdog_free(controller->watchdog);
 	tandem_admin_close(controller);
 	tandem_planes_close(controller);
 	tandem_links_close(controller);

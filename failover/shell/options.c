@@ -247,6 +247,10 @@ int tandem_controller_options_validate(const struct tandem_controller_options *o
 	if (options->metrics_port != 0 && !is_address(options->metrics_address))
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "validate",
 		                        "metrics_address: needs a numeric IPv4 or IPv6 address");
+	if (options->watchdog_path[0] != 0 &&
+	    (options->watchdog_path[0] != '/' || !is_between(options->watchdog_timeout_s, 2, 600)))
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "validate",
+		                        "watchdog: needs an absolute path and 2 to 600 s");
 	if (!is_between(options->pair_count, 1, TANDEM_CONTROLLER_PAIRS_MAX) || !options->pairs)
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "validate",
 		                        "pairs: %zu given, 1 to %d needed", options->pair_count,

@@ -12,6 +12,7 @@
 #include "core/machine.h"
 #include "shell/arbiter.h"
 #include "shell/history.h"
+#include "shell/watchdog.h"
 #include "shell/vigil.h"
 #include "shell/hooks.h"
 #include "shell/tally.h"
@@ -70,6 +71,7 @@ struct tandem_controller {
 	int lock_fd;
 	struct tandem_pair *pairs;
 	size_t pair_count;
+	struct tandem_watchdog *watchdog; /* NULL: none is configured */
 	struct tandem_pulse *pulse;
 	struct tandem_vigil *vigil;
 	struct event *news; /* of the pulse */

@@ -166,6 +166,7 @@ void tandem_status_add_timing(struct json_object *object, struct tandem_controll
 	add(lateness, "loop", tandem_status_spread(&controller->late_ns));
 	add_flag(object, "realtime", refusal[0] == 0);
 	add_text(object, "realtime_refusal", refusal);
+	add_text(object, "watchdog", tandem_watchdog_text(controller->watchdog));
 	add_flag(object, "memory_locked", controller->options.is_memory_locked);
 	add_text(object, "memory_lock_refusal", controller->options.memory_lock_refusal);
 	add(object, "lateness", lateness);

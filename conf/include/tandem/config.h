@@ -46,6 +46,8 @@ struct tandem_config_node {
 	uint16_t port; /* of its tandemd, on all of them */
 	char run_directory[TANDEM_CONFIG_PATH_BYTES];
 	char image_directory[TANDEM_CONFIG_PATH_BYTES];
+	char watchdog[TANDEM_CONFIG_PATH_BYTES]; /* "" for none */
+	uint32_t watchdog_timeout_s;
 	struct tandem_config_heartbeat heartbeats[TANDEM_CONFIG_HEARTBEATS_MAX];
 	uint16_t metrics_port; /* 0: none */
 	char metrics_address[TANDEM_CONFIG_ADDRESS_BYTES];

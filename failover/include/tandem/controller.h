@@ -151,6 +151,9 @@ struct tandem_controller_options {
 	char node[TANDEM_NAME_BYTES];
 	/* For sockets and PAIR.stats; made when missing, mode 0700. */
 	char run_directory[TANDEM_CONTROLLER_PATH_BYTES];
+	/* A device that resets this node when the controller does not run; "" for none. */
+	char watchdog_path[TANDEM_CONTROLLER_PATH_BYTES];
+	uint32_t watchdog_timeout_s;                /* 2..600 */
 	const struct tandem_controller_pair *pairs; /* copied by tandem_controller_new() */
 	size_t pair_count;                          /* 1..TANDEM_CONTROLLER_PAIRS_MAX */
 	/* Where metrics are given; port 0: nowhere. The address is numeric. */
