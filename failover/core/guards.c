@@ -357,21 +357,22 @@ static bool pair_is_broken(const struct tandem_machine *machine, uint64_t now_ns
 	       now_ns >= machine->state_ns + machine->config.pair.solo_after_ns;
 }
 
-/* A copy that has ended cannot take over any more, whoever gives a word for it (R5). */
+/* A copy that has ended cannot take over any more, whoever gives a word for it (R5). In mode strict
+ * nothing else lets the record go: the peer's copy holds all that was answered. */
 static bool solo_is_allowed(const struct tandem_machine *machine, uint64_t now_ns)
 {
-	return word_allows(machine) || tandem_guard_peer_standby_is_gone(machine, now_ns);
+	bool has_permission =
+	        machine->config.pair.is_strict ? has_word(machine) : word_allows(machine);
+	return has_permission || tandem_guard_peer_standby_is_gone(machine, now_ns);
 }
 
 /* A program that does not report could not serve: then the secondary is the better choice. */
 GUARD(may_go_solo)
 {
-	bool is_allowed = machine->config.pair.is_strict ? has_word(machine)
-	                                                 : solo_is_allowed(machine, now_ns);
 	return tandem_guard_record_is_pair(machine, now_ns) && !machine->hand_over.is_asked &&
 	       tandem_machine_cas_is_idle(machine, now_ns) &&
-	       tandem_machine_plane_reports(machine, &machine->program, now_ns) && is_allowed &&
-	       pair_is_broken(machine, now_ns);
+	       tandem_machine_plane_reports(machine, &machine->program, now_ns) &&
+	       solo_is_allowed(machine, now_ns) && pair_is_broken(machine, now_ns);
 }
 
 GUARD(solo_is_held)

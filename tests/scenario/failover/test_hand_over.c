@@ -152,6 +152,23 @@ Test(strict, a_promoted_program_holds_its_output_until_it_has_a_copy)
 	cr_expect_gt(story.publish_count, before, "the operator's word");
 }
 
+/* Its old copy is worthless, so that the record may go; nothing is answered meanwhile. */
+Test(strict, a_restarted_secondary_is_copied_to_without_a_word)
+{
+	begin_with(TANDEM_ARBITER_FILE, true);
+	cluster_kill_standby(&story, 1);
+	cluster_run(&story, 100 * MS);
+	unsigned before = story.publish_count;
+	cluster_run(&story, 1500 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_SOLO);
+	cr_expect_eq(story.publish_count, before);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, 2500 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_PAIR);
+	cr_expect_gt(story.publish_count, before);
+	cr_assert(story.violation[0] == 0, "%s", story.violation);
+}
+
 Test(strict, a_new_copy_opens_the_gate)
 {
 	begin_with(TANDEM_ARBITER_FILE, true);
