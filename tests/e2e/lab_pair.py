@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from kill import stats_file, wait
-from kill.layout import PAIR, Layout, NodeLayout, free_ports
+from kill.layout import PAIR, KeyValue, Layout, NodeLayout, free_ports
 from kill.node import faults_in
 from kill.pair import Pair
 
@@ -34,10 +34,15 @@ _PAIR_OPTIONS = {
 }
 
 
+class LabKeyValue(KeyValue):
+    def arguments(self, node):
+        return [*super().arguments(node), "--map-size", str(_MAP_MIB)]
+
+
 class LabLayout(Layout):
     """Sockets and images are inside the machines, file, logs and arbiter in the shared folder."""
 
-    def __init__(self, provider):
+    def __init__(self, provider, program=None):
         first_port = free_ports()
         serve_ports = {"a": first_port, "b": first_port + 1}
         nodes = {
@@ -59,7 +64,7 @@ class LabLayout(Layout):
         images.mkdir()
         super().__init__(
             directory, images, nodes, _SHARE / "arbiter", provider=provider,
-            pair_options=_PAIR_OPTIONS,
+            pair_options=_PAIR_OPTIONS, program=program or LabKeyValue(),
         )
         self.write()
 
@@ -77,6 +82,7 @@ class LabNode:
         self._machine = machine
         self._programs = programs
         self._processes = {}
+        self.program = layout.program
         self.name = machine.name
         self.layout = layout.nodes[machine.name]
 
@@ -90,12 +96,21 @@ class LabNode:
         )
         self._spawn("tandemd", where)
         if with_server:
-            arguments = f"--pair {PAIR} --run-dir {self.layout.run_directory}"
-            arguments += f" --listen {self.layout.listen_at} --map-size {_MAP_MIB}"
-            self._spawn("tandem-kv", arguments, server_environment)
+            arguments = shlex.join(self.program.arguments(self.layout))
+            self._spawn(self.program.name, arguments, server_environment)
+
+    def start_again(self):
+        """After the power was lost: a new machine with nothing in its memory."""
+        self._processes.clear()
+        self._machine.start()
+        self._machine.wait_ready()
+        self.start(with_server=False)
 
     def _spawn(self, program, arguments, environment=None):
-        command = f"exec {shlex.quote(str(self._programs / program))} {arguments}"
+        path = self._programs / program
+        if program == self.program.name:
+            path = self.program.path(self._programs)
+        command = f"exec {shlex.quote(str(path))} {arguments}"
         self._processes[program] = self._machine.spawn(
             f"{command} >> {_SHARE}/{self.name}.log 2>&1", env=environment
         )
@@ -138,8 +153,8 @@ class LabPair(Pair):
 
     end_words = "the machine of node a (its QEMU process)"
 
-    def __init__(self, programs, provider, kernel=None, say=lambda text: None):
-        self.layout = LabLayout(provider)
+    def __init__(self, programs, provider, kernel=None, say=lambda text: None, program=None):
+        self.layout = LabLayout(provider, program)
         self.programs = programs
         forwards = [(name, self.layout.nodes[name].serve_port, _SERVE_PORT) for name in "ab"]
         self.lab = Lab(2, kernel, share=self.layout.directory, forwards=forwards, say=say)

@@ -84,7 +84,45 @@ class Sink:
         self._process.wait(_ANSWER_SECONDS)
 
 
-class MatrixPair(SeparatedPair):
+class Watched:
+    """What is seen of a pair; self.sink is the sink."""
+
+    def says(self, name):
+        """The pair's object in a node's status, {} when its controller does not answer."""
+        try:
+            return self._pair_status(name) or {}
+        except subprocess.TimeoutExpired:
+            return {}
+
+    def is_paired(self, owner):
+        other = "b" if owner == "a" else "a"
+        return (self.says(owner).get("state") == "PRIMARY_PAIR"
+                and self.says(other).get("state") == "SECONDARY")
+
+    def wait_paired(self, owner, timeout_seconds=30):
+        wait.until(lambda: self.is_paired(owner), timeout_seconds,
+                   f"PAIR led by node {owner}", 0.02)
+
+    def life(self, name=None):
+        """The newest life, or the newest one on a node."""
+        lives = [each for each in self.sink.lives() if name in (None, each["node"])]
+        return lives[-1] if lives else None
+
+    def wait_output(self, name, since_ns=0, timeout_seconds=OUTPUT_SECONDS, count=20):
+        """Until a node has let out so many steps more, later than since_ns."""
+        first = {}
+
+        def goes_on():
+            life = self.life(name)
+            if not life or life["last_ns"] < since_ns:
+                return None
+            start = first.setdefault((life["generation"], life["began_ns"]), life["steps"])
+            return life if life["steps"] >= start + count else None
+
+        return wait.until(goes_on, timeout_seconds, f"output of node {name}", 0.01)
+
+
+class MatrixPair(Watched, SeparatedPair):
     """A context manager. Heartbeats go over both links, data over the first one, or over both."""
 
     def __init__(self, programs, step_us=500, has_rail=False, options=None, arbiter="file",
@@ -241,43 +279,10 @@ class MatrixPair(SeparatedPair):
                 if status is not None and status < 0
                 and -status not in (signal.SIGKILL, signal.SIGTERM)]
 
-    # ---- what is seen ----
-
-    def says(self, name):
-        """The pair's object in a node's status, {} when its controller does not answer."""
-        try:
-            return self._pair_status(name) or {}
-        except subprocess.TimeoutExpired:
-            return {}
-
     def is_paired(self, owner):
-        other = "b" if owner == "a" else "a"
         stats = self.stats(owner)
         return (stats is not None and stats.is_pair and self.program_id(owner) is not None
-                and self.says(owner).get("state") == "PRIMARY_PAIR"
-                and self.says(other).get("state") == "SECONDARY")
-
-    def wait_paired(self, owner, timeout_seconds=30):
-        wait.until(lambda: self.is_paired(owner), timeout_seconds,
-                   f"PAIR led by node {owner}", 0.02)
-
-    def life(self, name=None):
-        """The newest life, or the newest one on a node."""
-        lives = [each for each in self.sink.lives() if name in (None, each["node"])]
-        return lives[-1] if lives else None
-
-    def wait_output(self, name, since_ns=0, timeout_seconds=OUTPUT_SECONDS, count=20):
-        """Until a node has let out so many steps more, later than since_ns."""
-        first = {}
-
-        def goes_on():
-            life = self.life(name)
-            if not life or life["last_ns"] < since_ns:
-                return None
-            start = first.setdefault((life["generation"], life["began_ns"]), life["steps"])
-            return life if life["steps"] >= start + count else None
-
-        return wait.until(goes_on, timeout_seconds, f"output of node {name}", 0.01)
+                and super().is_paired(owner))
 
 
 def _is_alive(process):

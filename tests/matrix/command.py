@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from matrix import documentation
-from matrix.rows import ROWS
+from matrix.rows import LAB, ROWS
 from matrix.story import play
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -108,6 +108,7 @@ class Run:
         self.seed = options.seed if options.seed is not None else secrets.randbits(32)
         self.started = time.monotonic()
         self.tallies = []
+        self.skipped_count = 0
 
     def tell(self, text):
         print(f"{time.monotonic() - self.started:7.1f} s  {text}", flush=True)
@@ -115,18 +116,25 @@ class Run:
     def run(self):
         """The exit status."""
         self.tell(f"seed {self.seed}")
-        with ProcessPoolExecutor(self.options.jobs) as pool:
-            for name in self.options.row or ROWS:
+        for name in self.options.row or ROWS:
+            jobs = 1 if ROWS[name].bed == LAB else self.options.jobs
+            with ProcessPoolExecutor(jobs) as pool:
                 self._run_row(ROWS[name], pool)
-        rows = [tally.as_dict(self.seed) for tally in self.tallies]
+        rows = [tally.as_dict(self.seed) for tally in self.tallies if tally.results]
         if self.options.json:
             Path(self.options.json).write_text(json.dumps({"rows": rows}, indent=1) + "\n")
         if self.options.write_docs:
             documentation.write(CHECKOUT / "docs" / "testing.md", rows, ROWS)
         rounds = sum(row["rounds"] for row in rows)
         failures = sum(row["failures"] for row in rows)
-        self.tell(f"{len(rows)} rows, {rounds} rounds, {failures} failures")
-        return 1 if failures or not rounds else 0
+        skipped = f", {self.skipped_count} skipped" if self.skipped_count else ""
+        self.tell(f"{len(rows)} rows, {rounds} rounds, {failures} failures{skipped}")
+        return self._status(rounds, failures)
+
+    def _status(self, rounds, failures):
+        if failures or (self.skipped_count and os.environ.get("TANDEM_REQUIRE_DEVICE") == "1"):
+            return 1
+        return 0 if rounds else STATUS_SKIPPED if self.skipped_count else 1
 
     def _run_row(self, row, pool):
         cases = [case for case in row.cases if self.options.case in case.name]
@@ -143,6 +151,10 @@ class Run:
         ]
         for future in as_completed(futures):
             result = future.result()
+            if result.skipped:
+                self.tell(f"{row.name} {result.case}: skipped, {result.skipped}")
+                self.skipped_count += 1
+                continue
             tally.results.append(result)
             state = "FAILED" if result.problems else "ok"
             self.tell(f"{row.name} [{len(tally.results)}/{count}] {result.case}: {state},"

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from matrix import (
-    rows_arbiter, rows_cable, rows_control, rows_double, rows_host, rows_input, rows_kill, rows_load,
+    rows_arbiter, rows_cable, rows_control, rows_double, rows_host, rows_input, rows_kill, rows_lab, rows_load,
     rows_network, rows_planned,
 )
+
+
+LAB = "two virtual machines with soft-RoCE"
 
 
 @dataclass
@@ -64,6 +67,8 @@ ROWS = {
         Row("F18", "wrong bytes on every socket, replays, another key",
             "refused in one line, nothing crashes, nothing changes", rows_input.F18, 6,
             "namespaces, loopback"),
+        Row("F19", "a host's power lost, or it stands still, in mid-write over RDMA",
+            "as F1 to F3", rows_lab.F19, 2, LAB),
         Row("F20", "two failures at once", "who is unavailable says why and what to type",
             rows_double.F20, 7),
     )

@@ -25,10 +25,12 @@ _OPEN_QUESTIONS_MAX = 200  # of one life; one that is stopped reads none
 
 
 class Connection:
-    """One run of the program."""
+    """One run of the program. is_far: its clock is another one than ours, so that moments are those
+    at which something was seen."""
 
-    def __init__(self, own):
+    def __init__(self, own, is_far):
         self.socket = own
+        self._is_far = is_far
         self.life = None
         self.open_questions = 0
         self._unread = b""
@@ -47,7 +49,8 @@ class Connection:
         whole = len(data) - len(data) % _FORMAT.size
         self._unread = data[whole:]
         now = time.monotonic_ns()
-        return [Record(each[0], each[1].rstrip(b"\0").decode(), *each[2:], now)
+        return [Record(each[0], each[1].rstrip(b"\0").decode(), *each[2:5],
+                       now if self._is_far else each[5], *each[6:], now)
                 for each in _FORMAT.iter_unpack(data[:whole])]
 
 
@@ -78,7 +81,7 @@ class Sink:
     def _accept(self, listener):
         own, _ = listener.accept()
         own.setblocking(False)
-        connection = Connection(own)
+        connection = Connection(own, is_far=own.family != socket.AF_UNIX)
         self.connections.append(connection)
         self.selector.register(own, selectors.EVENT_READ, lambda _: self._receive(connection))
 

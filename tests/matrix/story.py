@@ -16,6 +16,10 @@ SILENT_SECONDS = 1.5
 ATTEMPTS_MAX = 6
 
 
+class Unavailable(Exception):
+    """This bed cannot be had here."""
+
+
 class Early(Exception):
     """The failpoint fired before the pair was protected: again, with more passages."""
 
@@ -39,6 +43,7 @@ class Result:
     problems: list = field(default_factory=list)
     notes: dict = field(default_factory=dict)  # {what was measured: values}
     directory: str = ""  # of the logs, when they were kept
+    skipped: str = ""  # why it could not be played here
 
 
 class Story:
@@ -225,6 +230,17 @@ def play(row, case, number, seed, programs, keep=False):
     return result
 
 
+def _make_pair(case, programs, rng):
+    if case.pair.get("is_lab"):
+        from matrix.lab_bed import LabMatrixPair, LabUnavailable  # needs what only a lab needs
+
+        try:
+            return LabMatrixPair(programs)
+        except LabUnavailable as error:
+            raise Unavailable(f"no lab on this computer: {error}") from error
+    return MatrixPair(programs, seed=rng.getrandbits(32), **case.pair)
+
+
 def _play_alone(case, result, programs):
     story = Story(None, random.Random(f"{result.seed} {result.row} {result.number}"))
     story.programs = programs
@@ -237,7 +253,11 @@ def _play_alone(case, result, programs):
 
 def _attempt(case, result, programs, attempt, keep):
     rng = random.Random(f"{result.seed} {result.row} {result.number}")
-    pair = MatrixPair(programs, seed=rng.getrandbits(32), **case.pair)
+    try:
+        pair = _make_pair(case, programs, rng)
+    except Unavailable as error:
+        result.skipped = str(error)
+        return
     is_early = False
     try:
         with pair:
