@@ -162,6 +162,13 @@ def attach(plane=control.PROGRAM, **wrong):
     return control.control(control.ATTACH, **{**right, **wrong})
 
 
+_OTHER_VERSIONS = (0, control.CONTROL_VERSION - 1, control.CONTROL_VERSION + 1, 65535)
+
+
+def _over(data, at, other):
+    return data[:at] + other + data[at + len(other) :]
+
+
 @attack("plane-packets")
 def plane_packets(field):
     """First packets that are no message, or of another direction."""
@@ -170,15 +177,16 @@ def plane_packets(field):
     cases = [b"\0", right[:-1], right + b"\0", field.rng.randbytes(768), field.rng.randbytes(100000),
              attach(magic=1), attach(plane=0), attach(plane=3), attach(answers=200),
              attach(is_pair=2), attach(has_session=255), attach(status=1),
-             attach(status=-1 << 31), right[:60] + b"k" * 32 + right[92:],
-             right[:92] + b"t" * 256 + right[348:], right[:-1] + b"\1",
-             *(control.control(kind) for kind in (0, 9, 31, 39, 255))]
+             attach(status=-1 << 31), _over(right, control.PAIR_AT, b"k" * 32),
+             _over(right, control.TEXT_AT, b"t" * 256), right[:-1] + b"\1",
+             *(control.control(kind) for kind in (0, max(control.FROM_PLANE) + 1, 31,
+                                                  max(control.FROM_CONTROLLER) + 1, 255))]
     _complaint(field.b, no_message, lambda: [_drop(field, [case]) for case in cases])
     _complaint(field.b, no_message, lambda: [
         _drop(field, [control.control(kind, pair=PAIR)]) for kind in control.FROM_CONTROLLER
     ])
     _complaint(field.b, _DROPPED + "it speaks another version",
-               lambda: [_drop(field, [attach(version=version)]) for version in (0, 1, 3, 65535)])
+               lambda: [_drop(field, [attach(version=version)]) for version in _OTHER_VERSIONS])
     _complaint(field.b, _DROPPED + "its first packet is not ATTACH", lambda: [
         _drop(field, [control.control(kind, plane=control.STANDBY, pair=PAIR, answers=control.FENCE)])
         for kind in control.FROM_PLANE if kind != control.ATTACH
