@@ -31,9 +31,9 @@ static void write_record(struct cluster *cluster, unsigned node, const struct ta
 /* ---- questions ---- */
 
 /* A register of the node's own is asked by one thread, question by question. */
-static uint64_t delay(struct cluster *cluster, unsigned node)
+static uint64_t delay(struct cluster *cluster, unsigned node, bool needs_fence)
 {
-	bool hangs = cluster_happens(cluster, cluster->chaos.hang);
+	bool hangs = needs_fence || cluster_happens(cluster, cluster->chaos.hang);
 	uint64_t delay_ns = hangs ? cluster_draw(cluster, HANG_NS) : cluster_delay(cluster);
 	uint64_t *last_ns = &cluster->nodes[node].arbiter_ns;
 	if (!arbiter_registers_are_own(cluster))
@@ -43,20 +43,40 @@ static uint64_t delay(struct cluster *cluster, unsigned node)
 	return *last_ns - cluster->now_ns;
 }
 
+/* The operator saw that the other node is off. */
+static void acknowledge(struct cluster *cluster, unsigned node)
+{
+	for (size_t i = 0; i < cluster->due_count; i++) {
+		struct item *item = &cluster->items[cluster->due[i].index];
+		if (item->type == ITEM_CAS && item->node == node)
+			item->of.question.needs_fence = false;
+	}
+}
+
+/* Loss of data is accepted, or the word is given that there is none to lose. */
+static bool is_forced(const struct cluster *cluster, const struct node *node)
+{
+	enum tandem_cas_kind kind = node->machine.view.cas_kind;
+	return kind == TANDEM_CAS_FORCE || (kind == TANDEM_CAS_CREATE && node->machine.has_word &&
+	                                    arbiter_registers_are_own(cluster));
+}
+
 void arbiter_ask(struct cluster *cluster, unsigned node, const struct tandem_action *action)
 {
 	const struct node *where = &cluster->nodes[node];
 	bool is_cas = action->type == TANDEM_ACTION_CAS;
-	if (action->type == TANDEM_ACTION_ACKNOWLEDGE)
+	if (action->type == TANDEM_ACTION_ACKNOWLEDGE) {
+		acknowledge(cluster, node);
 		return;
-	struct item *item =
-	        cluster_post(cluster, is_cas ? ITEM_CAS : ITEM_READ, node, delay(cluster, node));
+	}
+	struct item *item = cluster_post(cluster, is_cas ? ITEM_CAS : ITEM_READ, node,
+	                                 delay(cluster, node, is_cas && action->needs_fence));
 	item->life = where->filter.local_instance;
 	item->of.question = (struct question){.request = action->request,
 	                                      .expected = action->expected,
 	                                      .desired = action->desired,
-	                                      .is_forced = is_cas && where->machine.view.cas_kind ==
-	                                                                     TANDEM_CAS_FORCE};
+	                                      .needs_fence = is_cas && action->needs_fence,
+	                                      .is_forced = is_cas && is_forced(cluster, where)};
 }
 
 static bool is_newer(const struct tandem_record *one, const struct tandem_record *other)
@@ -70,7 +90,8 @@ void arbiter_adopt(struct cluster *cluster, unsigned node, const struct tandem_r
 	if (!arbiter_registers_are_own(cluster) ||
 	    !is_newer(record, &cluster->nodes[node].machine.view.record))
 		return;
-	struct item *item = cluster_post(cluster, ITEM_ADOPT, node, delay(cluster, node));
+	struct item *item = cluster_post(cluster, ITEM_ADOPT, node, delay(cluster, node, false));
+	item->life = cluster->nodes[node].filter.local_instance;
 	item->of.question.desired = *record;
 }
 
@@ -98,6 +119,7 @@ static bool swap(struct cluster *cluster, const struct item *item)
 	cluster_trace(cluster, TRACE_WORLD, "register: generation %u, %s, %s\n",
 	              (unsigned)question->desired.generation, question->desired.owner,
 	              question->desired.is_pair ? "PAIR" : "SOLO");
+	cluster->hand_over_count += question->desired.is_handed_over;
 	if (question->is_forced)
 		judge_force(cluster, question->desired.generation);
 	return true;
@@ -106,9 +128,27 @@ static bool swap(struct cluster *cluster, const struct item *item)
 static void apply_late(struct cluster *cluster, const struct item *asked)
 {
 	struct question question = asked->of.question;
+	uint64_t life = asked->life;
 	struct item *item =
 	        cluster_post(cluster, ITEM_LATE_CAS, asked->node, cluster_draw(cluster, LATE_NS));
+	item->life = life;
 	item->of.question = question;
+}
+
+/* A register of the node's own ends with the controller that keeps it. */
+static bool is_kept(const struct cluster *cluster, const struct item *item)
+{
+	const struct node *where = &cluster->nodes[item->node];
+	return !arbiter_registers_are_own(cluster) ||
+	       (where->controller_is_alive && where->filter.local_instance == item->life);
+}
+
+static void fence(struct cluster *cluster, unsigned node)
+{
+	cluster->fence_count++;
+	cluster_trace(cluster, TRACE_WORLD, "fencing: %s is switched off\n",
+	              cluster->nodes[1 - node].name);
+	cluster_power_off(cluster, 1 - node);
 }
 
 static void do_cas(struct cluster *cluster, const struct item *item)
@@ -118,6 +158,12 @@ static void do_cas(struct cluster *cluster, const struct item *item)
 		answer(cluster, item, TANDEM_EVENT_CAS_FAILED);
 		return;
 	}
+	/* A command on its way works even if who gave it is off by now. */
+	if (item->of.question.needs_fence &&
+	    (is_kept(cluster, item) || cluster_draw(cluster, 4) == 0))
+		fence(cluster, item->node);
+	if (!is_kept(cluster, item))
+		return;
 	if (!cluster_happens(cluster, cluster->chaos.doubt)) {
 		bool is_won = swap(cluster, item);
 		answer(cluster, item, is_won ? TANDEM_EVENT_CAS_WON : TANDEM_EVENT_CAS_LOST);
@@ -152,8 +198,8 @@ void arbiter_take(struct cluster *cluster, const struct item *item)
 		do_read(cluster, item);
 	if (item->type == ITEM_CAS)
 		do_cas(cluster, item);
-	if (item->type == ITEM_LATE_CAS)
+	if (item->type == ITEM_LATE_CAS && is_kept(cluster, item))
 		swap(cluster, item);
-	if (item->type == ITEM_ADOPT)
+	if (item->type == ITEM_ADOPT && is_kept(cluster, item))
 		adopt(cluster, item);
 }

@@ -451,6 +451,8 @@ static bool must_wait(struct cluster *cluster, const struct item *item)
 	if (item->type == ITEM_TO_CONTROLLER || item->type == ITEM_HEARTBEAT ||
 	    item->type == ITEM_ANSWER)
 		return where->controller_is_alive && where->controller_is_stopped;
+	if (item->type == ITEM_CAS || item->type == ITEM_LATE_CAS || item->type == ITEM_ADOPT)
+		return arbiter_registers_are_own(cluster) && where->controller_is_stopped;
 	if (item->type == ITEM_TO_PLANE || item->type == ITEM_HANG_UP)
 		process = planes_by_connection(cluster, item->node, item->connection);
 	if (is_between_planes(item->type) && cluster->data_is_cut[1 - item->node])
@@ -530,7 +532,11 @@ static void take_next(struct cluster *cluster)
 	} else if (item->type == ITEM_HEARTBEAT && where->waiting_count >= BACKLOG_MAX) {
 		give_back(cluster, index);
 	} else {
-		where->waiting_count += item->type == ITEM_HEARTBEAT;
+		/* What a socket holds ends with it. */
+		if (item->type == ITEM_HEARTBEAT) {
+			where->waiting_count++;
+			item->life = where->filter.local_instance;
+		}
 		cluster->waiting[cluster->waiting_count++] = index;
 	}
 }
@@ -540,7 +546,8 @@ static uint32_t look_for_obstacles(struct cluster *cluster)
 	uint32_t obstacles = 0;
 	for (unsigned node = 0; node < 2; node++) {
 		struct node *where = &cluster->nodes[node];
-		obstacles = obstacles << 2 | (uint32_t)where->controller_is_stopped << 1 |
+		obstacles = obstacles << 3 | (uint32_t)where->controller_is_stopped << 2 |
+		            (uint32_t)(where->deaf_since_ns != 0) << 1 |
 		            (uint32_t)cluster->data_is_cut[node];
 		for (unsigned i = 0; i < CLUSTER_PROCESSES; i++)
 			obstacles =

@@ -31,6 +31,7 @@
 	X(R6_COPY_TOLD_WHEN_BEGUN)                                                                 \
 	X(R7_OUTPUT_WHILE_PAIRING)                                                                 \
 	X(R8_COPY_OF_ANOTHER_LIFE)                                                                 \
+	X(R9_QUIET_IN_WORDS_ONLY)                                                                  \
 	X(LIVENESS_NEVER_SOLO)                                                                     \
 	X(LIVENESS_FORGETS_TAKE_OVER)
 
@@ -150,6 +151,7 @@ struct question {
 	uint64_t request;
 	struct tandem_record expected, desired;
 	bool is_forced;
+	bool needs_fence;
 };
 
 struct letter { /* between data planes */
@@ -210,7 +212,8 @@ struct cluster {
 	uint32_t depth_top;  /* published */
 	uint64_t publish_ns; /* the last */
 	unsigned long event_count;
-	unsigned fault_count, publish_count, take_over_count, pair_count, solo_count, force_count;
+	unsigned fault_count, publish_count, take_over_count, pair_count, solo_count, force_count,
+	        hand_over_count, fence_count;
 	unsigned word_count;
 	char violation[400]; /* "" while all is well */
 	uint32_t obstacles;  /* who is stopped and what is cut, when the waiting were last woken */

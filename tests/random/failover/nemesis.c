@@ -261,22 +261,40 @@ static void say(struct cluster *cluster, struct node *node, enum tandem_event_ty
 	cluster_say(cluster, index_of(cluster, node), word, generation);
 }
 
-/* With registers of each node's own a word is a promise: the other one is switched off first. */
-static void keep_promise(struct cluster *cluster, const struct node *node)
+/* With registers of each node's own a word is a promise: the other one is switched off first. Where
+ * the word goes beyond what this node has seen, what the other one wrote is removed. */
+static void keep_promise(struct cluster *cluster, const struct node *node, bool is_blind)
 {
-	if (arbiter_registers_are_own(cluster))
-		cluster_power_off(cluster, 1 - index_of(cluster, node));
+	unsigned other = 1 - index_of(cluster, node);
+	if (!arbiter_registers_are_own(cluster))
+		return;
+	cluster_power_off(cluster, other);
+	if (!is_blind || node->machine.led_generation != 0)
+		return;
+	cluster->nodes[other].record = (struct tandem_record){.generation = 0};
+	judge_force(cluster, node->record.generation);
 }
 
 static void promote(struct cluster *cluster, struct node *node)
 {
-	keep_promise(cluster, node);
+	keep_promise(cluster, node, node->machine.view.record.generation == 0);
 	say(cluster, node, TANDEM_EVENT_PROMOTE, node->machine.view.record.generation);
+}
+
+static void acknowledge(struct cluster *cluster, struct node *node)
+{
+	keep_promise(cluster, node, false);
+	say(cluster, node, TANDEM_EVENT_FENCE_ACK, 0);
+}
+
+static void allow_resync(struct cluster *cluster, struct node *node)
+{
+	say(cluster, node, TANDEM_EVENT_RESYNC, 0);
 }
 
 static void force(struct cluster *cluster, struct node *node)
 {
-	keep_promise(cluster, node);
+	keep_promise(cluster, node, true);
 	say(cluster, node, TANDEM_EVENT_FORCE, 0);
 }
 
@@ -292,6 +310,8 @@ static void interrupt(struct cluster *cluster)
 		force(cluster, node);
 	else if (word == TANDEM_EVENT_PROMOTE)
 		promote(cluster, node);
+	else if (word == TANDEM_EVENT_FENCE_ACK)
+		acknowledge(cluster, node);
 	else
 		say(cluster, node, word, 0);
 }
@@ -315,39 +335,25 @@ void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
 static void speak(struct cluster *cluster)
 {
 	struct node *node = pick(cluster);
-	switch (cluster_draw(cluster, 12)) {
-	case 0:
-		force(cluster, node);
-		break;
-	case 1:
+	uint64_t kind = cluster_draw(cluster, 16);
+	if (kind == 0)
 		say(cluster, node, TANDEM_EVENT_PROMOTE, node->machine.view.record.generation + 1);
-		break;
-	case 2:
-	case 3:
-	case 4:
-		promote(cluster, node);
-		break;
-	case 5:
-	case 6:
-	case 7:
-		say(cluster, node, TANDEM_EVENT_YANK, 0);
-		break;
-	case 8:
-	case 9:
+	else if (kind < 8)
+		say(cluster, node, TANDEM_EVENT_SWITCHOVER, 0);
+	else if (kind < 12)
 		say(cluster, node, TANDEM_EVENT_MAINTENANCE_ON, 0);
-		break;
-	default:
-		say(cluster, node, TANDEM_EVENT_MAINTENANCE_OFF, 0);
-		break;
-	}
+	else
+		interrupt(cluster);
 }
 
 /* ---- a schedule ---- */
 
 enum tandem_arbiter_type nemesis_draw_arbiter(uint64_t seed)
 {
-	static const enum tandem_arbiter_type types[] = {TANDEM_ARBITER_FILE, TANDEM_ARBITER_FILE,
-	                                                 TANDEM_ARBITER_ETCD, TANDEM_ARBITER_ETCD};
+	static const enum tandem_arbiter_type types[] = {
+	        TANDEM_ARBITER_FENCE, TANDEM_ARBITER_MANUAL, TANDEM_ARBITER_EXTERNAL,
+	        TANDEM_ARBITER_FILE,  TANDEM_ARBITER_FILE,   TANDEM_ARBITER_ETCD,
+	        TANDEM_ARBITER_ETCD};
 	return types[tandem_random_next(&seed) % COUNT(types)];
 }
 
@@ -358,6 +364,10 @@ static void draw_settings(struct cluster *cluster)
 	pair.arbiter_poll_ns = (100 + cluster_draw(cluster, 500)) * MS;
 	pair.fence_timeout_ns = (50 + cluster_draw(cluster, 1500)) * MS;
 	pair.activate_timeout_ns = (50 + cluster_draw(cluster, 1500)) * MS;
+	pair.fence_delay_ns = cluster_draw(cluster, 500) * MS;
+	pair.arbiter_timeout_ns = (200 + cluster_draw(cluster, 800)) * MS;
+	pair.is_strict = cluster_draw(cluster, 6) == 0;
+	pair.rejoin = cluster_draw(cluster, 4) == 0 ? TANDEM_REJOIN_MANUAL : pair.rejoin;
 	if (cluster_draw(cluster, 4) == 0) {
 		pair.damper_take_over_count = 1;
 		pair.damper_window_ns = 2000 * MS;
@@ -453,7 +463,7 @@ static void obey(struct cluster *cluster, const char *wanted,
 	for (unsigned i = 0; i < 2; i++) {
 		struct node *node = &cluster->nodes[i];
 		const char *command = tandem_machine_unblock(&node->machine, cluster->now_ns);
-		if (strcmp(command, wanted) != 0)
+		if (!node->controller_is_alive || strcmp(command, wanted) != 0)
 			continue;
 		act(cluster, node);
 		resume(cluster, 1 - i);
@@ -470,6 +480,7 @@ static void step_in(struct cluster *cluster)
 			cluster_start_program(cluster, node);
 	}
 	obey(cluster, "promote", promote);
+	obey(cluster, "fence-ack", acknowledge);
 	if (is_stuck)
 		obey(cluster, "force-primary", force);
 }
@@ -488,7 +499,7 @@ void nemesis_strike(struct cluster *cluster)
 		inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
 	else if (kind < 15)
 		heal(cluster);
-	else if (kind < 18)
+	else if (kind < 17)
 		despair(cluster);
 	else
 		speak(cluster);
@@ -507,6 +518,14 @@ static void complain(struct cluster *cluster)
 	             tandem_machine_waiting_for(other, cluster->now_ns));
 }
 
+/* What was switched off is switched on again. */
+static void look_after(struct cluster *cluster)
+{
+	resume(cluster, 0);
+	resume(cluster, 1);
+	obey(cluster, "resync", allow_resync);
+}
+
 void nemesis_settle(struct cluster *cluster)
 {
 	unsigned quiet_count = 0, silent_count = 0;
@@ -515,6 +534,8 @@ void nemesis_settle(struct cluster *cluster)
 		quiet_count = is_one_pair(cluster) ? quiet_count + 1 : 0;
 		if (quiet_count == QUIET)
 			return;
+		if (look % PATIENCE == 0)
+			look_after(cluster);
 		bool is_answered = cluster->now_ns < cluster->publish_ns + LOOK_NS;
 		silent_count = is_answered ? 0 : silent_count + 1;
 		if (silent_count >= PATIENCE && silent_count % PATIENCE == 0)

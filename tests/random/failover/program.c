@@ -81,8 +81,9 @@ static bool has_copy(const struct program *program)
 /* R9: nothing is unacknowledged, and nothing more leaves. */
 static void tell_quiet(struct cluster *cluster, struct program *program)
 {
-	if (!program->is_quiescing || program->is_quiet || program->pending != 0 ||
-	    !program->is_pair || program->is_halted || !has_copy(program))
+	bool is_busy = program->pending != 0 && cluster->bug != BUG_R9_QUIET_IN_WORDS_ONLY;
+	if (!program->is_quiescing || program->is_quiet || is_busy || !program->is_pair ||
+	    program->is_halted || !has_copy(program))
 		return;
 	program->is_quiet = true;
 	planes_say(cluster, &program->process, TANDEM_EVENT_QUIESCED,
@@ -98,6 +99,14 @@ static void release(struct cluster *cluster, struct program *program, uint32_t m
 	program->pending = 0;
 	judge_publish(cluster, program, memory);
 	tell_quiet(cluster, program);
+}
+
+/* An impatient program seals again what was not acknowledged. */
+static bool may_seal(const struct cluster *cluster, const struct program *program)
+{
+	return program->is_pair && has_copy(program) &&
+	       (!program->is_quiescing || program->pending != 0 ||
+	        cluster->bug == BUG_R9_QUIET_IN_WORDS_ONLY);
 }
 
 static void seal(struct cluster *cluster, struct program *program)
@@ -116,10 +125,11 @@ static void write_once(struct cluster *cluster, struct program *program)
 	bool is_open =
 	        program_leads_openly(program) ||
 	        (cluster->bug == BUG_R4_SOLO_WITHOUT_REGISTER && program->process.session == 0) ||
-	        (cluster->bug == BUG_R7_OUTPUT_WHILE_PAIRING && !program->is_pair);
+	        (cluster->bug == BUG_R7_OUTPUT_WHILE_PAIRING && !program->is_pair) ||
+	        (cluster->bug == BUG_R9_QUIET_IN_WORDS_ONLY && program->is_quiet);
 	if (is_open)
 		judge_publish(cluster, program, program->memory);
-	else if (program->is_pair && has_copy(program) && !program->is_quiescing)
+	else if (may_seal(cluster, program))
 		seal(cluster, program);
 }
 
@@ -225,6 +235,7 @@ static void be_welcome(struct cluster *cluster, struct program *program,
 		begin_copy(cluster, program);
 	if (program->is_pair && has_copy(program) && letter->has_copy)
 		release(cluster, program, letter->memory);
+	tell_quiet(cluster, program);
 }
 
 void program_take(struct cluster *cluster, struct program *program, const struct item *item)

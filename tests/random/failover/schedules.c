@@ -46,7 +46,8 @@ struct report {
 	bool has_failed;
 	bool is_done;
 	uint64_t schedule_count, event_count, fault_count, word_count, publish_count;
-	uint64_t take_over_count, pair_count, solo_count, force_count, simulated_ns;
+	uint64_t take_over_count, pair_count, solo_count, force_count, hand_over_count, fence_count;
+	uint64_t simulated_ns;
 	unsigned long events_min;
 	unsigned faults_min;
 	char violation[400];
@@ -91,6 +92,8 @@ static void count(struct report *report)
 	report->pair_count += cluster.pair_count;
 	report->solo_count += cluster.solo_count;
 	report->force_count += cluster.force_count;
+	report->hand_over_count += cluster.hand_over_count;
+	report->fence_count += cluster.fence_count;
 	report->simulated_ns += cluster.now_ns - 1000 * MS;
 }
 
@@ -179,6 +182,8 @@ static void add(struct report *sum, const struct report *more)
 	sum->pair_count += more->pair_count;
 	sum->solo_count += more->solo_count;
 	sum->force_count += more->force_count;
+	sum->hand_over_count += more->hand_over_count;
+	sum->fence_count += more->fence_count;
 	sum->simulated_ns += more->simulated_ns;
 	coverage_add(&sum->coverage, &more->coverage);
 	if (!more->has_failed || (sum->has_failed && sum->seed < more->seed))
@@ -196,9 +201,10 @@ static void print_totals(const struct report *sum)
 	       sum->schedule_count, sum->event_count, sum->events_min, sum->fault_count,
 	       sum->faults_min, sum->word_count, sum->simulated_ns / TANDEM_NS_PER_S);
 	printf("%" PRIu64 " take-overs, %" PRIu64 " pairings, %" PRIu64 " times SOLO, %" PRIu64
-	       " forced, %" PRIu64 " epochs published\n",
+	       " forced, %" PRIu64 " handed over, %" PRIu64 " fenced, %" PRIu64
+	       " epochs published\n",
 	       sum->take_over_count, sum->pair_count, sum->solo_count, sum->force_count,
-	       sum->publish_count);
+	       sum->hand_over_count, sum->fence_count, sum->publish_count);
 }
 
 static void print_failure(const struct options *options, const struct report *sum)
