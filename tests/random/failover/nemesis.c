@@ -4,6 +4,8 @@
 #include <tandem/clock.h>
 #include <tandem/random.h>
 
+#include "core/rules.h"
+
 #define MS         TANDEM_NS_PER_MS
 #define AIM_NS     (5 * MS)
 #define LOOK_NS    (100 * MS) /* how often the operator looks */
@@ -198,7 +200,7 @@ static bool is_deciding(const struct cluster *cluster)
 		if (where->controller_is_alive &&
 		    (machine->view.cas_request != 0 || machine->view.in_doubt ||
 		     machine->state == TANDEM_STATE_GATED ||
-		     machine->state == TANDEM_STATE_HALTED ||
+		     machine->state == TANDEM_STATE_HALTED || machine->state == TANDEM_STATE_INIT ||
 		     machine->state == TANDEM_STATE_TAKING_OVER))
 			return true;
 	}
@@ -277,7 +279,9 @@ static void keep_promise(struct cluster *cluster, const struct node *node, bool 
 
 static void promote(struct cluster *cluster, struct node *node)
 {
-	keep_promise(cluster, node, node->machine.view.record.generation == 0);
+	bool is_first = node->machine.view.record.generation == 0;
+	if (!is_first || node->machine.state == TANDEM_STATE_JOINING)
+		keep_promise(cluster, node, is_first);
 	say(cluster, node, TANDEM_EVENT_PROMOTE, node->machine.view.record.generation);
 }
 
@@ -294,16 +298,20 @@ static void allow_resync(struct cluster *cluster, struct node *node)
 
 static void force(struct cluster *cluster, struct node *node)
 {
-	keep_promise(cluster, node, true);
+	const struct tandem_machine *machine = &node->machine;
+	const struct tandem_rules *rules = tandem_table[machine->state][TANDEM_EVENT_FORCE];
+	bool is_obeyed = rules->count > 1 && rules->list[0].guard(machine, cluster->now_ns);
+	if (is_obeyed)
+		keep_promise(cluster, node, true);
 	say(cluster, node, TANDEM_EVENT_FORCE, 0);
 }
 
-/* An operator who speaks while something is under way. */
-static void interrupt(struct cluster *cluster)
+static void speak(struct cluster *cluster)
 {
 	static const enum tandem_event_type words[] = {
-	        TANDEM_EVENT_FORCE, TANDEM_EVENT_FORCE,          TANDEM_EVENT_PROMOTE,
-	        TANDEM_EVENT_YANK,  TANDEM_EVENT_MAINTENANCE_ON, TANDEM_EVENT_MAINTENANCE_OFF};
+	        TANDEM_EVENT_FORCE,          TANDEM_EVENT_PROMOTE,   TANDEM_EVENT_YANK,
+	        TANDEM_EVENT_SWITCHOVER,     TANDEM_EVENT_RESYNC,    TANDEM_EVENT_FENCE_ACK,
+	        TANDEM_EVENT_MAINTENANCE_ON, TANDEM_EVENT_SWITCHOVER};
 	struct node *node = pick(cluster);
 	enum tandem_event_type word = words[cluster_draw(cluster, COUNT(words))];
 	if (word == TANDEM_EVENT_FORCE)
@@ -314,6 +322,11 @@ static void interrupt(struct cluster *cluster)
 		acknowledge(cluster, node);
 	else
 		say(cluster, node, word, 0);
+	/* Of another generation, it is refused. */
+	if (word == TANDEM_EVENT_PROMOTE)
+		say(cluster, node, word, node->machine.view.record.generation + 1);
+	if (cluster_draw(cluster, 4) == 0)
+		say(cluster, node, TANDEM_EVENT_MAINTENANCE_OFF, 0);
 }
 
 void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
@@ -324,7 +337,7 @@ void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
 		if (!is_deciding(cluster) || cluster_draw(cluster, 20) != 0)
 			continue;
 		if (cluster_happens(cluster, cluster->chaos.words))
-			interrupt(cluster);
+			speak(cluster);
 		else if (cluster_draw(cluster, 2) == 0)
 			inject(cluster, &aimed[cluster_draw(cluster, COUNT(aimed))]);
 		else
@@ -332,28 +345,13 @@ void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
 	}
 }
 
-static void speak(struct cluster *cluster)
-{
-	struct node *node = pick(cluster);
-	uint64_t kind = cluster_draw(cluster, 16);
-	if (kind == 0)
-		say(cluster, node, TANDEM_EVENT_PROMOTE, node->machine.view.record.generation + 1);
-	else if (kind < 8)
-		say(cluster, node, TANDEM_EVENT_SWITCHOVER, 0);
-	else if (kind < 12)
-		say(cluster, node, TANDEM_EVENT_MAINTENANCE_ON, 0);
-	else
-		interrupt(cluster);
-}
-
 /* ---- a schedule ---- */
 
 enum tandem_arbiter_type nemesis_draw_arbiter(uint64_t seed)
 {
 	static const enum tandem_arbiter_type types[] = {
-	        TANDEM_ARBITER_FENCE, TANDEM_ARBITER_MANUAL, TANDEM_ARBITER_EXTERNAL,
 	        TANDEM_ARBITER_FILE,  TANDEM_ARBITER_FILE,   TANDEM_ARBITER_ETCD,
-	        TANDEM_ARBITER_ETCD};
+	        TANDEM_ARBITER_FENCE, TANDEM_ARBITER_MANUAL, TANDEM_ARBITER_EXTERNAL};
 	return types[tandem_random_next(&seed) % COUNT(types)];
 }
 
@@ -492,6 +490,15 @@ static void despair(struct cluster *cluster)
 		step_in(cluster);
 }
 
+/* Under load, whoever leads. */
+static void hand_over(struct cluster *cluster)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (cluster->nodes[i].machine.state == TANDEM_STATE_PRIMARY_PAIR)
+			say(cluster, &cluster->nodes[i], TANDEM_EVENT_SWITCHOVER, 0);
+	}
+}
+
 void nemesis_strike(struct cluster *cluster)
 {
 	uint64_t kind = cluster_draw(cluster, 20);
@@ -499,9 +506,11 @@ void nemesis_strike(struct cluster *cluster)
 		inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
 	else if (kind < 15)
 		heal(cluster);
-	else if (kind < 17)
+	else if (kind < 16)
 		despair(cluster);
-	else
+	else if (kind < 18)
+		hand_over(cluster);
+	else if (cluster_happens(cluster, 2 * cluster->chaos.words))
 		speak(cluster);
 }
 
