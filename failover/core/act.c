@@ -101,6 +101,17 @@ static bool is_asked_again(const struct tandem_machine *machine, enum tandem_cas
 	       view->cas_desired.copy_incarnation == desired->copy_incarnation && is_owner_same;
 }
 
+/* Where each node keeps records of its own, the other one may have taken an offered hand-over that
+ * this one has not heard of. What a word or a fencing puts over that must win when both are
+ * compared, whichever comes back with it. */
+static uint64_t next_generation(const struct tandem_machine *machine, enum tandem_cas_kind kind)
+{
+	bool is_own = tandem_record_is_kept_by_node(machine->config.pair.arbiter_type);
+	bool is_blind = machine->has_word || kind == TANDEM_CAS_FORCE ||
+	                tandem_machine_needs_fence(machine, kind, machine->event->now_ns);
+	return machine->view.record.generation + (is_own && is_blind ? 2 : 1);
+}
+
 /* An owner incarnation of 0 becomes the heir of the standby. Returns true for a new CAS, false for
  * one asked again.
  */
@@ -108,7 +119,7 @@ static bool ask(struct tandem_machine *machine, enum tandem_cas_kind kind,
                 uint64_t owner_incarnation, uint64_t copy_incarnation)
 {
 	struct tandem_register_view *view = &machine->view;
-	struct tandem_record desired = {.generation = view->record.generation + 1,
+	struct tandem_record desired = {.generation = next_generation(machine, kind),
 	                                .owner_incarnation = owner_incarnation,
 	                                .copy_incarnation = copy_incarnation,
 	                                .is_pair = copy_incarnation != 0};

@@ -123,6 +123,29 @@ Test(fencing, has_no_head_start_where_the_peer_says_that_its_program_is_gone)
 	cr_assert(story.violation[0] == 0, "%s", story.violation);
 }
 
+/* Node b took the offer, a did not hear of it and had b switched off: what b wrote must not halt a
+ * when b comes back. */
+Test(fencing, wins_over_a_hand_over_that_was_not_confirmed)
+{
+	begin_with(TANDEM_ARBITER_FENCE, false);
+	for (unsigned link = 0; link < CLUSTER_LINKS; link++)
+		story.beats_are_cut[1][link] = true;
+	say(0, TANDEM_EVENT_SWITCHOVER, 0);
+	cluster_run(&story, 20 * MS);
+	cr_assert_str_eq(cluster_record(&story, 1)->owner, "b");
+	cr_assert_str_eq(cluster_record(&story, 0)->owner, "a");
+	story.nodes[1].controller_is_stopped = true;
+	cluster_run(&story, 9000 * MS);
+	cr_assert(state_of(0) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_assert_gt(cluster_record(&story, 0)->generation, cluster_record(&story, 1)->generation);
+	cluster_cut_beats(&story, false);
+	cluster_start_controller(&story, 1);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, 3000 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_PAIR, "%s", story.trace);
+	cr_assert(story.violation[0] == 0, "%s", story.violation);
+}
+
 Test(strict, nothing_leaves_while_alone_but_by_the_operators_word)
 {
 	begin_with(TANDEM_ARBITER_FILE, true);
