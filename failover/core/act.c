@@ -102,12 +102,12 @@ static bool is_asked_again(const struct tandem_machine *machine, enum tandem_cas
 }
 
 /* Where each node keeps records of its own, the other one may have taken an offered hand-over that
- * this one has not heard of. What a word or a fencing puts over that must win when both are
- * compared, whichever comes back with it. */
+ * this one has not heard of. What the owner, a word or a fencing puts over that must win when both
+ * are compared, whichever comes back with it. */
 static uint64_t next_generation(const struct tandem_machine *machine, enum tandem_cas_kind kind)
 {
 	bool is_own = tandem_record_is_kept_by_node(machine->config.pair.arbiter_type);
-	bool is_blind = machine->has_word || kind == TANDEM_CAS_FORCE ||
+	bool is_blind = machine->has_word || kind == TANDEM_CAS_FORCE || kind == TANDEM_CAS_SOLO ||
 	                tandem_machine_needs_fence(machine, kind, machine->event->now_ns);
 	return machine->view.record.generation + (is_own && is_blind ? 2 : 1);
 }

@@ -515,7 +515,7 @@ GUARD(hand_over_awaits_peer)
 {
 	const struct tandem_record *record = record_of(machine);
 	bool is_known = tandem_machine_peer_is_heard(machine, now_ns) &&
-	                machine->peer.record.generation >= record->generation;
+	                tandem_record_is_same(&machine->peer.record, record);
 	return tandem_record_is_kept_by_node(machine->config.pair.arbiter_type) &&
 	       record->is_handed_over && !is_known && !has_word(machine);
 }

@@ -123,6 +123,21 @@ Test(fencing, has_no_head_start_where_the_peer_says_that_its_program_is_gone)
 	cr_assert(story.violation[0] == 0, "%s", story.violation);
 }
 
+/* Node b took the offer, and its standby died: a goes on alone because b's controller says so,
+ * before it hears of the record that b wrote. */
+Test(fencing, an_owner_wins_over_a_hand_over_that_was_not_confirmed)
+{
+	begin_with(TANDEM_ARBITER_FENCE, false);
+	say(0, TANDEM_EVENT_SWITCHOVER, 0);
+	cluster_run(&story, 3 * MS / 10 + 1);
+	cr_assert(story.nodes[1].machine.view.cas_request != 0, "%s", story.trace);
+	cluster_kill_standby(&story, 1);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, 3000 * MS);
+	cr_assert(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_PAIR, "%s", story.trace);
+}
+
 /* Node b took the offer, a did not hear of it and had b switched off: what b wrote must not halt a
  * when b comes back. */
 Test(fencing, wins_over_a_hand_over_that_was_not_confirmed)
