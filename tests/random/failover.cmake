@@ -10,6 +10,11 @@ add_library(
   failover/standby.c)
 target_include_directories(failover_cluster PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/failover)
 target_link_libraries(failover_cluster PUBLIC tandem_failover PRIVATE tandem_warnings)
+# Enough of them meet every cell of the table; under the sanitizers there is no time for that.
+set(schedule_count 50000)
+if(TANDEM_SANITIZE)
+  set(schedule_count 2000)
+endif()
 tandem_add_plain_test(
   failover_schedules
   random
@@ -20,7 +25,18 @@ tandem_add_plain_test(
   failover/nemesis.c
   failover/schedules.c
   LIBRARIES
-  failover_cluster)
+  failover_cluster
+  ARGUMENTS
+  --schedules
+  ${schedule_count}
+  --jobs
+  2)
+# The checkers are worth what they find: every seeded bug.
+add_test(NAME random.failover_schedules_prove COMMAND failover_schedules --prove 20000 --seed 1
+                                                      --jobs 2)
+tandem_test_properties(random.failover_schedules_prove random 900)
+set_tests_properties(random.failover_schedules random.failover_schedules_prove
+                     PROPERTIES PROCESSORS 2)
 # The linker leads every guard of the table through coverage.c.
 file(READ ${PROJECT_SOURCE_DIR}/failover/core/rules.h rules)
 string(REGEX MATCHALL "X\\([a-z_]+\\)" guards "${rules}")

@@ -31,9 +31,9 @@ static void write_record(struct cluster *cluster, unsigned node, const struct ta
 /* ---- questions ---- */
 
 /* A register of the node's own is asked by one thread, question by question. */
-static uint64_t delay(struct cluster *cluster, unsigned node, bool needs_fence)
+static uint64_t delay(struct cluster *cluster, unsigned node, bool must_hang)
 {
-	bool hangs = needs_fence || cluster_happens(cluster, cluster->chaos.hang);
+	bool hangs = must_hang || cluster_happens(cluster, cluster->chaos.hang);
 	uint64_t delay_ns = hangs ? cluster_draw(cluster, HANG_NS) : cluster_delay(cluster);
 	uint64_t *last_ns = &cluster->nodes[node].arbiter_ns;
 	if (!arbiter_registers_are_own(cluster))
@@ -65,12 +65,14 @@ void arbiter_ask(struct cluster *cluster, unsigned node, const struct tandem_act
 {
 	const struct node *where = &cluster->nodes[node];
 	bool is_cas = action->type == TANDEM_ACTION_CAS;
+	/* A reading that is out when a record is won tells of it before the answer does. */
+	bool hangs = !is_cas && cluster_happens(cluster, cluster->chaos.slow);
 	if (action->type == TANDEM_ACTION_ACKNOWLEDGE) {
 		acknowledge(cluster, node);
 		return;
 	}
 	struct item *item = cluster_post(cluster, is_cas ? ITEM_CAS : ITEM_READ, node,
-	                                 delay(cluster, node, is_cas && action->needs_fence));
+	                                 delay(cluster, node, hangs || action->needs_fence));
 	item->life = where->filter.local_instance;
 	item->of.question = (struct question){.request = action->request,
 	                                      .expected = action->expected,

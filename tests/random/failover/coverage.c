@@ -7,6 +7,7 @@
 static struct coverage nowhere;
 static struct coverage *current = &nowhere;
 static enum bug bug_now;
+static bool wants_rare;
 
 void coverage_begin(struct coverage *coverage, enum bug bug)
 {
@@ -127,43 +128,109 @@ static const struct {
 #undef X
 };
 
-/* What cannot be met, and why. */
+/* What cannot be met, and why; what is so rare that only the nightly run must meet it. */
 struct exception {
 	enum tandem_state state;
 	int event; /* a cell, -1: a row */
 	int guard;
 	bool side;
+	bool is_rare;
 	const char *why;
 };
 
 #define CELL(state, event, why)                                                                    \
 	{                                                                                          \
-		TANDEM_STATE_##state, TANDEM_EVENT_##event, -1, false, why                         \
+		TANDEM_STATE_##state, TANDEM_EVENT_##event, -1, false, false, why                  \
 	}
 #define SIDE(state, guard, side, why)                                                              \
 	{                                                                                          \
-		TANDEM_STATE_##state, -1, GUARD_##guard, side, why                                 \
+		TANDEM_STATE_##state, -1, GUARD_##guard, side, false, why                          \
+	}
+#define RARE_CELL(state, event)                                                                    \
+	{                                                                                          \
+		TANDEM_STATE_##state, TANDEM_EVENT_##event, -1, false, true, NULL                  \
+	}
+#define RARE_SIDE(state, guard, side)                                                              \
+	{                                                                                          \
+		TANDEM_STATE_##state, -1, GUARD_##guard, side, true, NULL                          \
 	}
 
+#define NO_QUESTION "no question is out when it is entered, and none is asked in it"
+#define FENCED_LIFE "a standby that was asked to fence is never copied to again in that life"
+#define NOT_LED                                                                                    \
+	"a program that this life does not lead is halted, and what it says counts for nothing"
+#define STORY "told as a story: another must win the register within one take-over"
+
 static const struct exception exceptions[] = {
-        {TANDEM_STATE_COUNT, -1, -1, false, NULL},
+        CELL(SECONDARY, FENCED, FENCED_LIFE),
+        CELL(SECONDARY, FAILED, FENCED_LIFE),
+        CELL(SECONDARY, COPIED, NOT_LED),
+        CELL(SECONDARY, QUIESCED, NOT_LED),
+        CELL(TAKING_OVER, COPIED, NOT_LED),
+        CELL(TAKING_OVER, QUIESCED, NOT_LED),
+        CELL(PRIMARY_PAIR, CAS_WON, NO_QUESTION),
+        CELL(PRIMARY_PAIR, CAS_LOST, NO_QUESTION),
+        CELL(PRIMARY_PAIR, CAS_FAILED, NO_QUESTION),
+        CELL(PRIMARY_PAIR, CAS_DOUBT, NO_QUESTION),
+        SIDE(PRIMARY_PAIR, may_maintain, false, NO_QUESTION),
+        SIDE(PRIMARY_PAIR, plane_has_session, false,
+             "without a session it is left in the same step"),
+        SIDE(PRIMARY_SOLO, record_is_pair, true,
+             "it is entered only when no PAIR asked for earlier can be applied any more"),
+        SIDE(TAKING_OVER, take_over_is_superseded, true, STORY),
+        RARE_SIDE(HALTED, take_over_is_won, true),
+        RARE_CELL(PRIMARY_SOLO, CAS_WON),
+        RARE_CELL(PRIMARY_SOLO, CAS_LOST),
+        RARE_CELL(PRIMARY_SOLO, CAS_FAILED),
+        RARE_CELL(PRIMARY_SOLO, CAS_DOUBT),
+        RARE_SIDE(PRIMARY_SOLO, may_maintain, false),
+        RARE_SIDE(PRIMARY_SOLO, record_is_foreign, true),
+        RARE_SIDE(PRIMARY_SOLO, copy_was_missed, true),
+        RARE_SIDE(PRIMARY_SOLO, plane_has_session, true),
+        RARE_SIDE(PRIMARY_PAIR, record_is_solo, true),
+        RARE_CELL(INIT, FENCED),
+        RARE_CELL(INIT, FAILED),
+        RARE_CELL(INIT, QUIESCED),
+        RARE_CELL(INIT, CAS_WON),
+        RARE_CELL(INIT, CAS_FAILED),
+        RARE_CELL(INIT, CAS_DOUBT),
+        RARE_CELL(TAKING_OVER, CAS_WON),
+        RARE_CELL(TAKING_OVER, CAS_LOST),
+        RARE_CELL(TAKING_OVER, CAS_FAILED),
+        RARE_CELL(TAKING_OVER, CAS_DOUBT),
+        RARE_SIDE(TAKING_OVER, plane_has_session, true),
+        RARE_CELL(HALTED, CAS_WON),
+        RARE_CELL(HALTED, CAS_FAILED),
+        RARE_CELL(HALTED, CAS_DOUBT),
+        RARE_SIDE(HALTED, may_maintain, false),
+        RARE_SIDE(HALTED, may_force, true),
+        RARE_SIDE(HALTED, plane_has_session, true),
+        RARE_CELL(MAINTENANCE, CAS_LOST),
+        RARE_CELL(MAINTENANCE, QUIESCED),
+        RARE_SIDE(MAINTENANCE, maintenance_is_superseded, true),
 };
 
-static const char *excuse(enum tandem_state state, int event, int guard, bool side)
+static const struct exception *find_exception(enum tandem_state state, int event, int guard,
+                                              bool side)
 {
 	for (size_t i = 0; i < sizeof(exceptions) / sizeof(exceptions[0]); i++) {
 		const struct exception *exception = &exceptions[i];
 		if (exception->state == state && exception->event == event &&
 		    exception->guard == guard && exception->side == side)
-			return exception->why;
+			return exception;
 	}
 	return NULL;
 }
 
-static unsigned miss(const char *what, const char *why)
+/* Returns 1 when it should have been met. */
+static unsigned miss(const char *what, enum tandem_state state, int event, int guard, bool side)
 {
-	printf("NEVER MET: %s%s%s\n", what, why ? ": " : "", why ? why : "");
-	return why == NULL;
+	const struct exception *exception = find_exception(state, event, guard, side);
+	bool is_excused = exception && (!exception->is_rare || !wants_rare);
+	const char *why = exception && !exception->is_rare ? exception->why
+	                                                   : "so rare that only a nightly run must";
+	printf("NEVER MET: %s%s%s\n", what, is_excused ? ": " : "", is_excused ? why : "");
+	return !is_excused;
 }
 
 static unsigned print_cells(const struct coverage *coverage, enum tandem_state state)
@@ -179,7 +246,7 @@ static unsigned print_cells(const struct coverage *coverage, enum tandem_state s
 		snprintf(what, sizeof(what), "cell {%s, %s}", tandem_state_name(state),
 		         tandem_event_name((enum tandem_event_type)event));
 		if (coverage->cells[state][event] == 0)
-			missing_count += miss(what, excuse(state, (int)event, -1, false));
+			missing_count += miss(what, state, (int)event, -1, false);
 	}
 	return missing_count;
 }
@@ -209,7 +276,7 @@ static unsigned print_list(const struct coverage *coverage, enum tandem_state st
 			snprintf(what, sizeof(what), "row {%s, %s} %s", tandem_state_name(state),
 			         guards[guard].name, side ? "true" : "false");
 			if (sides[side] == 0)
-				missing_count += miss(what, excuse(state, -1, guard, side != 0));
+				missing_count += miss(what, state, -1, guard, side != 0);
 		}
 	}
 	return missing_count;
@@ -228,8 +295,9 @@ static unsigned print_rows(const struct coverage *coverage, enum tandem_state st
 	return missing_count;
 }
 
-unsigned coverage_print(const struct coverage *coverage)
+unsigned coverage_print(const struct coverage *coverage, bool is_rare_wanted)
 {
+	wants_rare = is_rare_wanted;
 	unsigned missing_count = 0;
 	for (unsigned state = 0; state < TANDEM_STATE_COUNT; state++) {
 		missing_count += print_cells(coverage, (enum tandem_state)state);

@@ -23,7 +23,7 @@ struct coverage {
 /* What is met from now on is counted there. */
 void coverage_begin(struct coverage *coverage, enum bug bug);
 void coverage_add(struct coverage *sum, const struct coverage *more);
-/* Prints all; returns how much was never met though it could be. */
-unsigned coverage_print(const struct coverage *coverage);
+/* Prints all; returns how much was never met though it should be. */
+unsigned coverage_print(const struct coverage *coverage, bool is_rare_wanted);
 
 #endif

@@ -268,7 +268,8 @@ static void say(struct cluster *cluster, struct node *node, enum tandem_event_ty
 static void keep_promise(struct cluster *cluster, const struct node *node, bool is_blind)
 {
 	unsigned other = 1 - index_of(cluster, node);
-	if (!arbiter_registers_are_own(cluster))
+	bool is_heard = node->controller_is_alive && !node->controller_is_stopped;
+	if (!arbiter_registers_are_own(cluster) || !is_heard)
 		return;
 	cluster_power_off(cluster, other);
 	if (!is_blind || node->machine.led_generation != 0)
@@ -389,7 +390,7 @@ void nemesis_init(struct cluster *cluster)
 	        .order_failure = cluster_draw(cluster, 4) == 0 ? 200 : 0,
 	        .spike = cluster_draw(cluster, 2) == 0 ? 5 : 0,
 	        .repeat = cluster_draw(cluster, 2) == 0 ? 200 : 0,
-	        .slow = cluster_draw(cluster, 4) == 0 ? 500 : 50,
+	        .slow = cluster_draw(cluster, 4) == 0 ? 800 : 50,
 	        .words = cluster_draw(cluster, 4) == 0 ? 500 : 100,
 	        .delay_max_ns = (1 + cluster_draw(cluster, 30)) * MS,
 	};

@@ -96,6 +96,22 @@ Test(interrupted, maintenance_between_does_not_make_it_forget)
 	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
 }
 
+Test(interrupted, that_the_register_contradicts_meanwhile_halts)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	story.nodes[1].standby.process.is_stopped = true;
+	struct tandem_record record = *cluster_record(&story, 0);
+	record.generation++;
+	record.decision++;
+	memcpy(record.owner, "a", 2);
+	story.nodes[0].record = story.nodes[1].record = record;
+	cluster_run(&story, 1000 * MS);
+	cr_expect_eq(story.take_over_count, 1);
+	cr_expect(strstr(story.trace, "TAKING_OVER -> HALTED: the register was won by another"));
+}
+
 /* [L8]: COPIED went astray, and the session with it. */
 Test(interrupted, a_program_that_waits_for_nothing_is_told_again)
 {
