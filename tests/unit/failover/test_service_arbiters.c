@@ -101,7 +101,7 @@ Test(service_fence, the_peer_is_switched_off_before_the_standby_is_told)
 	bed_make_pair();
 	cr_expect_str_eq(what_agents_were_told(), "", "nobody is lost");
 	lose_the_primary();
-	cr_expect(bed_wait(bed_standby, TANDEM_CONTROL_FENCE)->generation == 3);
+	cr_expect(bed_wait(bed_standby, TANDEM_CONTROL_FENCE)->generation == 4);
 	cr_expect_str_eq(what_agents_were_told(), "plug=0\naction=off\n");
 	cr_expect(attempts("succeeded") == 1);
 }
@@ -127,7 +127,7 @@ Test(service_fence, while_every_agent_fails_nobody_leads_but_by_the_operators_wo
 	cr_expect(json_object_get_boolean(json_object_object_get(answer, "ok")), "%s",
 	          json_object_to_json_string(answer));
 	json_object_put(answer);
-	cr_expect(bed_wait(bed_standby, TANDEM_CONTROL_FENCE)->generation == 3);
+	cr_expect(bed_wait(bed_standby, TANDEM_CONTROL_FENCE)->generation == 4);
 	cr_expect(attempts("acknowledged") == 1);
 }
 
