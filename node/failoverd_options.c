@@ -142,6 +142,7 @@ int tandem_failoverd_pair(const struct tandem_config *config, const struct tande
 	fill_links(node, peer, &pair);
 	fill_timers(from, &pair);
 	fill_hooks(&from->hooks, &pair.hooks);
+	pair.unprotected_after_ns = from->unprotected_after_ns;
 	*ret_pair = pair;
 	return 0;
 }

@@ -112,6 +112,7 @@ void tandem_control_encode(const struct tandem_control_message *message, uint8_t
 	tandem_write_text(&writer, message->text, sizeof(message->text));
 	write_settings(&writer, &message->settings);
 	tandem_write_u64(&writer, message->drain_ns);
+	tandem_write_u64(&writer, message->behind_age_ns);
 	TANDEM_ASSERT(!writer.failed);
 	memset(ret_bytes + writer.length, 0, TANDEM_CONTROL_BYTES - writer.length);
 }
@@ -189,6 +190,7 @@ static void read_body(struct tandem_reader *reader, struct tandem_control_messag
 	tandem_read_text(reader, message->text, sizeof(message->text));
 	read_settings(reader, &message->settings);
 	message->drain_ns = tandem_read_u64(reader);
+	message->behind_age_ns = tandem_read_u64(reader);
 	if (message->status > 0 || message->status <= -TANDEM_ERROR_NUMBER_END)
 		reader->failed = true;
 }

@@ -496,6 +496,11 @@ void tandem_engine_yank(struct tandem_engine *engine)
 void tandem_engine_report(struct tandem_engine *engine,
                           struct tandem_control_message *report_message)
 {
+	uint64_t now_ns = tandem_clock_now_ns();
+	uint64_t behind_since_ns = atomic_load(&engine->stats->behind_since_ns);
+
+	if (behind_since_ns != 0 && behind_since_ns < now_ns)
+		report_message->behind_age_ns = now_ns - behind_since_ns;
 	report_message->has_lease = atomic_load(&engine->has_lease);
 	report_message->has_session = atomic_load(&engine->has_session);
 	report_message->peer_incarnation = atomic_load(&engine->session_incarnation);
@@ -505,7 +510,7 @@ void tandem_engine_report(struct tandem_engine *engine,
 	report_message->has_copy =
 	        report_message->generation != 0 &&
 	        report_message->generation == atomic_load(&engine->copied_generation);
-	report_message->heard_age_ns = tandem_clock_now_ns() - atomic_load(&engine->heard_ns);
+	report_message->heard_age_ns = now_ns - atomic_load(&engine->heard_ns);
 }
 
 void tandem_engine_repeat(struct tandem_engine *engine)

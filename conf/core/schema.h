@@ -170,6 +170,10 @@ enum tandem_config_type {
 	     "(where tandemd itself is).")                                                         \
 	NUMBER(PROMOTE, timeout_ms, MILLISECONDS, timeout_ns, OPTIONAL, 10000, 100, 3600000, "",   \
 	       "", "From its start until the program has attached the regions.")                   \
+	NUMBER(PAIR, unprotected_after_ms, MILLISECONDS, unprotected_after_ns, OPTIONAL, 10000, 0, \
+	       86400000, "", "",                                                                   \
+	       "A program that leads alone for this long raises the alarm UNPROTECTED; 0: at "     \
+	       "once.")                                                                            \
 	NEST(PAIR, hooks, ONE, hooks, hooks, OPTIONAL, HOOKS, 1, 1,                                \
 	     "Commands that tandem-failoverd runs when something has been decided, one at a "      \
 	     "time and in order. No decision waits for them. docs/hooks.md has an example.")       \

@@ -47,6 +47,15 @@ static bool plane_is_silent(const struct tandem_machine *machine, const struct t
 	       now_ns >= since_ns + tandem_machine_plane_window_ns(machine);
 }
 
+/* An idle program has nothing that waits, however long ago its last commit was. */
+static bool commit_is_stale(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	const struct tandem_plane *program = &machine->program;
+	return program->behind_since_ns != 0 && !program->was_halted &&
+	       now_ns >= program->behind_since_ns +
+	                         2 * machine->config.pair.settings.commit_timeout_ns;
+}
+
 static bool is_on(const struct tandem_machine *machine, enum tandem_alarm alarm, uint64_t now_ns)
 {
 	switch (alarm) {
@@ -72,6 +81,11 @@ static bool is_on(const struct tandem_machine *machine, enum tandem_alarm alarm,
 		return machine->config.pair.settings.lease_ns != 0 &&
 		       machine->state == TANDEM_STATE_PRIMARY_PAIR && !machine->program.has_lease &&
 		       now_ns >= machine->state_ns + tandem_machine_plane_window_ns(machine);
+	case TANDEM_ALARM_COMMIT_STALE:
+		return commit_is_stale(machine, now_ns);
+	case TANDEM_ALARM_UNPROTECTED:
+		return machine->state == TANDEM_STATE_PRIMARY_SOLO &&
+		       now_ns >= machine->state_ns + machine->config.pair.unprotected_after_ns;
 	case TANDEM_ALARM_TAKE_OVER_FAILED:
 		return machine->take_over.has_failed &&
 		       machine->state != TANDEM_STATE_PRIMARY_SOLO &&

@@ -127,7 +127,9 @@ static void absorb_report(struct tandem_plane *plane, const struct tandem_event 
                           uint64_t led_generation)
 {
 	const struct tandem_control_message *message = &event->message;
+	uint64_t age_ns = event->message.behind_age_ns;
 	plane->has_reported = true;
+	plane->behind_since_ns = age_ns != 0 && age_ns < event->now_ns ? event->now_ns - age_ns : 0;
 	plane->report_ns = event->now_ns;
 	plane->epoch = message->epoch;
 	plane->has_copy = message->has_copy;

@@ -105,6 +105,10 @@ enum tandem_action_type {
 	X(SELF_FENCE_UNARMED,                                                                      \
 	  "the program's output is not gated and no timer ends it: it could answer after the "     \
 	  "other node has taken over")                                                             \
+	X(COMMIT_STALE,                                                                            \
+	  "output has waited for its commit for twice commit_timeout_ms: whoever awaits it sees "  \
+	  "a program that hangs")                                                                  \
+	X(UNPROTECTED, "the program leads alone: nobody could go on without this node")            \
 	X(TAKE_OVER_FAILED, "the register was won but no program leads")                           \
 	X(DATA_PLANE_SILENT, "a data plane is attached but its reports have stopped")
 
@@ -191,7 +195,8 @@ struct tandem_plane {
 	bool has_copy;
 	bool is_held; /* program: since a copy that it told in the generation it was led in */
 	bool has_reported;
-	bool has_lease; /* program, lease mode: it ends by itself in time */
+	uint64_t behind_since_ns; /* program: its oldest output that waits for a commit, 0: none */
+	bool has_lease;           /* program, lease mode: it ends by itself in time */
 	uint64_t ready_ns;
 	uint64_t report_ns;        /* attached or heard */
 	uint64_t session_heard_ns; /* the peer's software, by the session */

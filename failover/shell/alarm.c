@@ -40,6 +40,10 @@ void tandem_pair_spell_alarm(const struct tandem_pair *pair, enum tandem_alarm a
 		snprintf(ret_detail, size, "%s", tandem_arbiter_report(pair->arbiter)->fence_last);
 	if (alarm == TANDEM_ALARM_TIMERS_DIFFER)
 		spell_difference(&pair->machine, ret_detail, size);
+	if (alarm == TANDEM_ALARM_COMMIT_STALE)
+		snprintf(ret_detail, size, "for %" PRIu64 " ms",
+		         (tandem_clock_now_ns() - pair->machine.program.behind_since_ns) /
+		                 TANDEM_NS_PER_MS);
 	if (alarm == TANDEM_ALARM_NOT_SCHEDULED)
 		snprintf(ret_detail, size, "for %" PRIu64 " ms",
 		         pair->machine.unscheduled_ns / TANDEM_NS_PER_MS);

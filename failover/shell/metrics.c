@@ -156,7 +156,8 @@ static void write_failover_parts(struct tandem_scrape *scrape)
 
 static void write_self_fence(struct tandem_scrape *scrape)
 {
-	write_value(scrape, 0); /* output is gated */
+	const struct tandem_plane *program = &scrape->machine->program;
+	write_value(scrape, program->connection != 0 && program->has_lease);
 }
 
 static void write_hooks(struct tandem_scrape *scrape)

@@ -110,6 +110,8 @@ static int check_times(const struct tandem_controller_pair *pair, struct tandem_
 	        {"damper_window", pair->damper_window_ns, NS_PER_MS, 86400 * NS_PER_S,
 	         "needs 1 ms to 1 day"},
 	        {"damper_take_over_count", pair->damper_take_over_count, 1, 16, "needs 1 to 16"},
+	        {"unprotected_after", pair->unprotected_after_ns, 0, 86400 * NS_PER_S,
+	         "needs 0 to 1 day"},
 	        {"hooks.timeout", pair->hooks.timeout_ns, NS_PER_MS, 3600 * NS_PER_S,
 	         "needs 1 ms to 1 h"},
 	        {"report_interval", pair->settings.report_interval_ns, 1, window_ns / 4,

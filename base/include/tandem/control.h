@@ -13,7 +13,7 @@
  * section L. */
 
 #define TANDEM_NAME_BYTES        32 /* names of pairs, nodes, regions, with the terminating zero */
-#define TANDEM_CONTROL_VERSION   3
+#define TANDEM_CONTROL_VERSION   4
 #define TANDEM_CONTROL_BYTES     1280
 #define TANDEM_CONTROL_RAILS_MAX 4
 #define TANDEM_CONTROL_SOCKET    "failoverd.sock"
@@ -126,6 +126,8 @@ struct tandem_control_message {
 	char text[256];
 	struct tandem_control_settings settings; /* WELCOME */
 	uint64_t drain_ns;                       /* FENCED: what drain and apply took since FENCE */
+	uint64_t behind_age_ns; /* REPORT of a program: since the oldest output that waits for a
+	                           commit; 0: none waits */
 };
 
 /* Encodes into exactly TANDEM_CONTROL_BYTES. Texts without an end are our own mistake. */

@@ -116,6 +116,7 @@ struct tandem_config_pair {
 	struct tandem_config_arbiter arbiter;
 	struct tandem_config_promote promote;
 	struct tandem_config_hooks hooks;
+	uint64_t unprotected_after_ns;
 };
 
 struct tandem_config {

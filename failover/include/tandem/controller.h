@@ -126,6 +126,7 @@ struct tandem_controller_pair {
 	uint8_t key[TANDEM_CONTROLLER_KEY_BYTES];
 	struct tandem_control_settings settings; /* handed to every data plane that attaches */
 	struct tandem_controller_hooks hooks;
+	uint64_t unprotected_after_ns; /* leading alone this long is an alarm */
 };
 
 #define TANDEM_CONTROLLER_PAIR_DEFAULT                                                             \
@@ -145,6 +146,7 @@ struct tandem_controller_pair {
 	        .damper_take_over_count = 3,                                                       \
 	        .settings = TANDEM_CONTROL_SETTINGS_DEFAULT,                                       \
 	        .hooks = {.timeout_ns = UINT64_C(10000000000)},                                    \
+	        .unprotected_after_ns = UINT64_C(10000000000),                                     \
 	})
 
 struct tandem_controller_options {

@@ -396,3 +396,44 @@ Test(stories, timers_that_agree_again_are_no_obstacle)
 	             "2690 b TAKING_OVER: fenced: starting the program\n"
 	             "2713 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
 }
+
+/* Not idleness: a program that answers nobody has nothing that waits. */
+Test(stories, output_that_waits_too_long_is_an_alarm)
+{
+	begin_paired();
+	struct tandem_machine *machine = &story.nodes[0].machine;
+	struct tandem_event report = {
+	        .type = TANDEM_EVENT_REPORT,
+	        .connection = machine->program.connection,
+	        .message = {.type = TANDEM_CONTROL_REPORT,
+	                    .has_session = true,
+	                    .peer_incarnation = machine->program.session_peer_incarnation,
+	                    .generation = machine->led_generation}};
+	uint64_t stale_ns = 2 * machine->config.pair.settings.commit_timeout_ns;
+	cluster_run(&story, 5000 * MS);
+	report.message.behind_age_ns = stale_ns - 1;
+	cluster_feed(&story, 0, &report);
+	report.message.behind_age_ns = stale_ns;
+	cluster_feed(&story, 0, &report);
+	report.message.behind_age_ns = 0;
+	cluster_feed(&story, 0, &report);
+	expect_trace("7000 a alarm: output has waited for its commit for twi\n"
+	             "7000 a alarm over: output has waited for its commit for twi\n");
+}
+
+Test(stories, leading_alone_for_long_is_an_alarm)
+{
+	begin_paired();
+	cluster_kill_node(&story, 1);
+	cluster_run(&story, 11000 * MS);
+	cluster_start_controller(&story, 1);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	const char *raised =
+	        strstr(story.trace, "12200 a alarm: the program leads alone: nobody could");
+	cr_assert_not_null(raised, "%s", story.trace);
+	cr_expect_not_null(strstr(raised, "a alarm over: the program leads alone: nobody could"),
+	                   "%s", story.trace);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_PAIR);
+}

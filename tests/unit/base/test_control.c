@@ -25,6 +25,7 @@ static struct tandem_control_message sample(void)
 	        .heard_age_ns = 8,
 	        .lease_left_ns = 9,
 	        .drain_ns = 9,
+	        .behind_age_ns = 10,
 	        .pair = "orders",
 	        .text = "a reason",
 	        .settings = {.node = "left",
@@ -100,6 +101,7 @@ Test(control, every_field_comes_back)
 	cr_assert_eq(got.lease_left_ns, sent.lease_left_ns);
 	cr_assert_eq(got.settings.lease_ns, sent.settings.lease_ns);
 	cr_assert_eq(got.drain_ns, sent.drain_ns);
+	cr_assert_eq(got.behind_age_ns, sent.behind_age_ns);
 	cr_assert_str_eq(got.pair, sent.pair);
 	cr_assert_str_eq(got.text, sent.text);
 	assert_same_settings(&got.settings, &sent.settings);
