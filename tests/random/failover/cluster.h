@@ -79,6 +79,7 @@ struct program {
 	uint64_t connect_ns;
 	uint64_t copy_ns;  /* when the copy that runs is done */
 	uint64_t write_ns; /* the next request of a client */
+	uint64_t late_ns;  /* seeded bug: a copy is told then, for whose session it is then */
 	uint32_t memory;   /* newest epoch */
 	uint32_t pending;  /* PAIR: sealed, not acknowledged */
 };

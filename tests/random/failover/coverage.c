@@ -88,22 +88,12 @@ static bool see(enum guard guard, const struct tandem_machine *machine, uint64_t
 TANDEM_GUARD_TABLE(X)
 #undef X
 
-/* A seeded bug: what was copied to one life is taken for a copy of the next. */
-static void keep_copy(struct tandem_plane *program, uint64_t copied_incarnation)
-{
-	if (copied_incarnation != 0 && program->connection != 0)
-		program->copied_incarnation = program->session_peer_incarnation;
-}
-
 bool __real_tandem_facts_absorb(struct tandem_machine *machine, const struct tandem_event *event);
 bool __wrap_tandem_facts_absorb(struct tandem_machine *machine, const struct tandem_event *event);
 
 bool __wrap_tandem_facts_absorb(struct tandem_machine *machine, const struct tandem_event *event)
 {
-	uint64_t copied_incarnation = machine->program.copied_incarnation;
 	bool is_asked = __real_tandem_facts_absorb(machine, event);
-	if (bug_now == BUG_R8_COPY_OF_ANOTHER_LIFE)
-		keep_copy(&machine->program, copied_incarnation);
 	current->cells[machine->state][event->type] += is_asked;
 	return is_asked;
 }

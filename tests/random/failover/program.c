@@ -6,6 +6,7 @@
 
 #define MS       TANDEM_NS_PER_MS
 #define WRITE_NS (20 * MS) /* the longest pause of its clients */
+#define LATE_NS  (300 * MS)
 
 /* ---- to the controller ---- */
 
@@ -55,7 +56,7 @@ static void capture_copy(struct cluster *cluster, struct program *program)
 
 void program_lose_session(struct program *program)
 {
-	program->is_holding = false;
+	program->is_holding = program->late_ns != 0;
 	program->is_quiet = false;
 	program->copy_ns = CLUSTER_NEVER_NS;
 }
@@ -122,6 +123,11 @@ static void write_once(struct cluster *cluster, struct program *program)
 {
 	program->write_ns = cluster->now_ns + MS + cluster_draw(cluster, WRITE_NS);
 	program->memory = next_epoch(cluster, program->memory);
+	if (program->late_ns != 0 && cluster->now_ns >= program->late_ns &&
+	    program->process.session != 0) {
+		program->late_ns = 0;
+		say_copied(cluster, program);
+	}
 	bool is_open =
 	        program_leads_openly(program) ||
 	        (cluster->bug == BUG_R4_SOLO_WITHOUT_REGISTER && program->process.session == 0) ||
@@ -198,6 +204,7 @@ static void lead(struct cluster *cluster, struct program *program, const struct 
 		program->write_ns = program->connect_ns = cluster->now_ns;
 	program->is_led = true;
 	program->is_gated = program->is_holding = false;
+	program->late_ns = 0;
 	program->is_quiescing = program->is_quiet = false;
 	program->holds_output = word->holds_output;
 	program->led_generation = word->generation;
@@ -231,7 +238,7 @@ static void be_welcome(struct cluster *cluster, struct program *program,
 {
 	program->copy_ns = CLUSTER_NEVER_NS;
 	/* [C7]: in PAIR nothing is copied. */
-	if (!program->is_pair && !program->is_gated)
+	if (!program->is_pair && !program->is_gated && program->late_ns == 0)
 		begin_copy(cluster, program);
 	if (program->is_pair && has_copy(program) && letter->has_copy)
 		release(cluster, program, letter->memory);
@@ -244,6 +251,10 @@ void program_take(struct cluster *cluster, struct program *program, const struct
 		be_welcome(cluster, program, &item->of.letter);
 	if (item->type == ITEM_ACK && has_copy(program))
 		release(cluster, program, item->of.letter.memory);
-	if (item->type == ITEM_COPY_APPLIED && !program->is_pair && program->is_holding)
+	if (item->type != ITEM_COPY_APPLIED || program->is_pair || !program->is_holding)
+		return;
+	if (cluster->bug == BUG_R8_COPY_OF_ANOTHER_LIFE)
+		program->late_ns = cluster->now_ns + LATE_NS;
+	else
 		say_copied(cluster, program);
 }
