@@ -10,7 +10,9 @@ from kill import wait
 _NORMAL = re.compile(r"session with \S+ up|session lost .*(closed by the peer|takes its place)"
                      r"|data channel \d+ of the session lost: .*closed by the peer"
                      r"|more sessions or connections were refused"
-                     r"|the program's session failed: .*(Connection refused|reset by peer)")
+                     r"|the program's session failed: .*(Connection refused|reset by peer)"
+                     # Of one pair only a part runs.
+                     r"|alarm: the program leads alone")
 LINES_PER_SECOND_MAX = 20
 
 
