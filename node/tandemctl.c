@@ -20,6 +20,7 @@ enum option_letter {
 	OPTION_WATCH = 'w',
 	OPTION_EXIT_CODE = 'x',
 	OPTION_FOLLOW = 'o',
+	OPTION_LIVE = 'l',
 	OPTION_TIMEOUT = 't',
 	OPTION_GENERATION = 'g',
 	OPTION_ACCEPT = 'a',
@@ -37,6 +38,7 @@ static const struct option options[] = {
         {"json", no_argument, NULL, OPTION_JSON},
         {"watch", no_argument, NULL, OPTION_WATCH},
         {"exit-code", no_argument, NULL, OPTION_EXIT_CODE},
+        {"live", no_argument, NULL, OPTION_LIVE},
         {"follow", no_argument, NULL, OPTION_FOLLOW},
         {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {"generation", required_argument, NULL, OPTION_GENERATION},
@@ -99,6 +101,7 @@ static void take_flag(int letter, struct tandemctl *tandemctl, struct words *wor
 	tandemctl->is_watch = tandemctl->is_watch || letter == OPTION_WATCH;
 	tandemctl->is_exit_code = tandemctl->is_exit_code || letter == OPTION_EXIT_CODE;
 	tandemctl->is_follow = tandemctl->is_follow || letter == OPTION_FOLLOW;
+	tandemctl->is_live = tandemctl->is_live || letter == OPTION_LIVE;
 	tandemctl->accepts_data_loss = tandemctl->accepts_data_loss || letter == OPTION_ACCEPT;
 	tandemctl->is_example = tandemctl->is_example || letter == OPTION_EXAMPLE;
 	tandemctl->is_reference = tandemctl->is_reference || letter == OPTION_REFERENCE;

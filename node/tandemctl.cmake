@@ -10,6 +10,9 @@ tandem_add_program(
   doctor_kernel.c
   doctor_probe.c
   doctor_process.c
+  live.c
+  live_command.c
+  live_probe.c
   tandemctl_help.c
   tandemctl_needs.c
   tandemctl_orders.c

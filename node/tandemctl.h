@@ -29,7 +29,8 @@
 	  "lead with what this node has, whatever the other one held")                             \
 	X(maintenance, "maintenance", "on|off PAIR", "json",                                       \
 	  "stop and resume automatic take-over")                                                   \
-	X(check, "check", "[FILE]", "json", "test a configuration and tell what each node needs")  \
+	X(check, "check", "[FILE]", "live json",                                                   \
+	  "test a configuration, and with --live what it names, and tell what each node needs")    \
 	X(config, "config", "[FILE]", "example reference json",                                    \
 	  "every value in effect and where it comes from; the annotated example; all keys")        \
 	X(doctor, "doctor", "", "pair json",                                                       \
@@ -57,6 +58,7 @@ struct tandemctl {
 	bool is_reference;
 	bool accepts_data_loss;
 	bool is_follow;
+	bool is_live;
 	bool has_timeout;
 	bool has_generation;
 	bool is_on;
@@ -90,6 +92,12 @@ void tandemctl_show_event(struct json_object *event);
 
 /* tandemctl_orders.c: the caller's. */
 struct json_object *tandemctl_request_new(const struct tandemctl *tandemctl, const char *command);
+
+struct tandem_doctor_finding;
+
+/* tandemctl_doctor.c: one finding for people, and for programs. */
+void tandemctl_finding_print(const struct tandem_doctor_finding *finding);
+struct json_object *tandemctl_finding_object(const struct tandem_doctor_finding *finding);
 
 /* tandemctl_needs.c: what a node needs, as lines. */
 void tandemctl_needs(const struct tandem_config *config, const struct tandem_config_node *node,

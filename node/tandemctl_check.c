@@ -3,10 +3,12 @@
 #include <tandem/memory.h>
 
 #include "failoverd_options.h"
+#include "live.h"
 #include "tandemctl.h"
 
-#define CHECK_MISTAKES   1
-#define CHECK_UNREADABLE 2
+/* Exit statuses. */
+#define CHECK_WARNINGS 1
+#define CHECK_ERRORS   2
 
 /* What a check found, on its way to text or JSON. */
 struct report {
@@ -18,6 +20,8 @@ struct report {
 	struct tandem_error start_error; /* why the controller would not start here */
 	int rc;
 	int start_rc;
+	bool is_live;
+	struct tandem_doctor_report found; /* on this machine, where it is one of the nodes */
 };
 
 /* What the controller does at start, short of starting. */
@@ -32,11 +36,16 @@ static void try_start(struct report *report)
 	else
 		report->start_rc = tandem_error_set(&report->start_error, TANDEM_E_MEMORY, "check",
 		                                    "no memory");
+	tandem_live_permissions(report->config, report->node, &report->found);
+	if (report->start_rc == 0 && report->is_live)
+		tandem_live_probe(report->config, report->node, pairs, options.pair_count,
+		                  &report->found);
 	tandem_memory_free(pairs);
 }
 
 static void report_make(const struct tandemctl *tandemctl, struct report *report)
 {
+	report->is_live = tandemctl->is_live;
 	report->path = tandemctl->file ? tandemctl->file : tandemctl->path;
 	if (!report->path)
 		report->path = TANDEM_CONFIG_PATH_DEFAULT;
@@ -50,15 +59,16 @@ static void report_make(const struct tandemctl *tandemctl, struct report *report
 	                            &report->start_error);
 	if (rc == 0)
 		try_start(report);
-	else if (tandemctl->node)
+	else if (tandemctl->node || tandemctl->is_live)
 		report->start_rc = rc;
 }
 
 static int exit_status(const struct report *report)
 {
-	if (report->rc == 0)
-		return report->start_rc == 0 ? TANDEMCTL_OK : CHECK_MISTAKES;
-	return report->mistakes.count > 0 ? CHECK_MISTAKES : CHECK_UNREADABLE;
+	enum tandem_doctor_level worst = tandem_doctor_verdict(&report->found);
+	if (report->rc < 0 || report->start_rc < 0 || worst == TANDEM_DOCTOR_FAILURE)
+		return CHECK_ERRORS;
+	return worst >= TANDEM_DOCTOR_WARNING ? CHECK_WARNINGS : TANDEMCTL_OK;
 }
 
 /* ---- for people ---- */
@@ -112,6 +122,8 @@ static void text_print(const struct report *report)
 			       report->config->cluster, report->config->node_count,
 			       report->config->pair_count,
 			       report->config->pair_count == 1 ? "" : "s");
+		for (size_t i = 0; i < report->found.count; i++)
+			tandemctl_finding_print(&report->found.findings[i]);
 		needs_print(report);
 	}
 }
@@ -167,6 +179,11 @@ static void json_print(const struct report *report)
 	else if (report->start_rc < 0)
 		error = report->start_error.detail;
 	json_object_object_add(object, "error", error ? json_object_new_string(error) : NULL);
+	struct json_object *findings = json_object_new_array();
+	for (size_t i = 0; i < report->found.count; i++)
+		json_object_array_add(findings,
+		                      tandemctl_finding_object(&report->found.findings[i]));
+	json_object_object_add(object, "findings", findings);
 	if (report->config) {
 		struct json_object *notes = json_object_new_array();
 		tandemctl_notes(report->config, line_append, notes);
@@ -179,7 +196,7 @@ static void json_print(const struct report *report)
 
 int tandemctl_check(struct tandemctl *tandemctl)
 {
-	struct report report = {.mistakes = TANDEM_CONFIG_MISTAKES_NONE};
+	static struct report report; /* large */
 	report_make(tandemctl, &report);
 	if (tandemctl->is_json)
 		json_print(&report);

@@ -55,7 +55,7 @@ static void ask_controller(const struct tandemctl *tandemctl, struct tandem_doct
 
 /* ---- for people ---- */
 
-static void finding_print(const struct tandem_doctor_finding *finding)
+void tandemctl_finding_print(const struct tandem_doctor_finding *finding)
 {
 	printf("  %-8s %-12s %s\n", tandem_doctor_level_text(finding->level), finding->topic,
 	       finding->text);
@@ -81,13 +81,13 @@ static void visit_print(const struct visit *visit)
 	const struct tandem_doctor_facts *facts = &visit->facts;
 	printf("pair %s, from node %s to node %s\n", facts->pair, facts->node, facts->peer);
 	for (size_t i = 0; i < visit->report.count; i++)
-		finding_print(&visit->report.findings[i]);
+		tandemctl_finding_print(&visit->report.findings[i]);
 	printf("pair %s: %s\n", facts->pair, verdict_text(tandem_doctor_verdict(&visit->report)));
 }
 
 /* ---- for programs ---- */
 
-static struct json_object *finding_object(const struct tandem_doctor_finding *finding)
+struct json_object *tandemctl_finding_object(const struct tandem_doctor_finding *finding)
 {
 	struct json_object *object = json_object_new_object();
 	const struct {
@@ -139,7 +139,8 @@ static struct json_object *visit_object(const struct visit *visit)
 		json_object_array_add(rails, rail_object(&visit->facts.rails[i]));
 	json_object_object_add(object, "rails", rails);
 	for (size_t i = 0; i < visit->report.count; i++)
-		json_object_array_add(findings, finding_object(&visit->report.findings[i]));
+		json_object_array_add(findings,
+		                      tandemctl_finding_object(&visit->report.findings[i]));
 	json_object_object_add(object, "findings", findings);
 	return object;
 }

@@ -25,9 +25,11 @@ static const struct {
         {"force-primary", "tandemctl force-primary kv --i-accept-data-loss\n"},
         {"maintenance", "tandemctl maintenance on kv\n"
                         "tandemctl maintenance off kv\n"},
-        {"check", "tandemctl check                         # /etc/tandem/tandem.conf\n"
-                  "tandemctl check conf/quickstart.conf\n"
-                  "tandemctl check my.conf --node a --json # with what node a itself needs\n"},
+        {"check",
+         "tandemctl check                         # /etc/tandem/tandem.conf\n"
+         "tandemctl check conf/quickstart.conf\n"
+         "tandemctl check my.conf --node a --json # with what node a itself needs\n"
+         "tandemctl check --live                  # and whether it is there and answers\n"},
         {"doctor", "tandemctl doctor                        # best while the peer runs\n"
                    "tandemctl doctor --pair kv --json\n"},
         {"keygen",
@@ -51,7 +53,7 @@ static const char exits[] =
         "\n"
         "exit status: 0 done, 1 failed or refused, 2 wrong use\n"
         "  status --exit-code: 0 every pair is protected, 1 one is not, 2 that cannot be told\n"
-        "  check:  0 no mistakes, 1 mistakes, 2 cannot be read\n"
+        "  check:  0 nothing wrong, 1 warnings, 2 mistakes, or something is not there\n"
         "  doctor: 0 the pairs can run, 1 they cannot, 3 nothing wrong here but a peer did not "
         "answer\n";
 

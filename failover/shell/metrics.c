@@ -234,12 +234,6 @@ static void write_arbiter_up(struct tandem_scrape *scrape)
 	write_value(scrape, machine->view.is_known && !is_lost);
 }
 
-static void write_arbiter_took(struct tandem_scrape *scrape)
-{
-	if (scrape->pair->tally.arbiter_took_ns != 0)
-		write_span(scrape, "", "", scrape->pair->tally.arbiter_took_ns);
-}
-
 /* ---- of the program that leads here ---- */
 
 static void write_session_up(struct tandem_scrape *scrape)
@@ -310,6 +304,26 @@ static void write_spread(struct tandem_scrape *scrape, const struct tandem_histo
 	write_count(scrape, "_count", "", spread_ns->count);
 }
 
+static void write_arbiter_took(struct tandem_scrape *scrape)
+{
+	write_spread(scrape, &tandem_arbiter_report(scrape->pair->arbiter)->round_trips_ns);
+}
+
+static void write_fences(struct tandem_scrape *scrape)
+{
+	static const char *const results[TANDEM_FENCE_RESULT_COUNT] = {
+#define X(name, text) [TANDEM_FENCE_##name] = (text),
+	        TANDEM_FENCE_RESULT_TABLE(X)
+#undef X
+	};
+	for (size_t result = 0; result < TANDEM_FENCE_RESULT_COUNT; result++) {
+		char labels[LABELS_BYTES];
+		spell(labels, sizeof(labels), ",result=\"%s\"", results[result]);
+		write_count(scrape, "", labels,
+		            tandem_arbiter_report(scrape->pair->arbiter)->fence_counts[result]);
+	}
+}
+
 static void write_pause(struct tandem_scrape *scrape)
 {
 	if (scrape->stats)
@@ -365,7 +379,8 @@ static const struct tandem_metric metrics[] = {
 	{"tandem_self_not_scheduled_seconds_max", GAUGE, "", "seconds", "The longest time that this node's own controller did not run for half a heartbeat window or more", write_unscheduled},
 	{"tandem_realtime", GAUGE, "", "", "1: the heartbeats' thread has real-time priority", write_real_time},
 	{"tandem_arbiter_up", GAUGE, "", "", "1: the arbiter answers", write_arbiter_up},
-	{"tandem_arbiter_rtt_seconds", GAUGE, "", "seconds", "How long the arbiter's last answer took", write_arbiter_took},
+	{"tandem_arbiter_rtt_seconds", SUMMARY, "", "seconds", "How long the arbiter's answers took, without fencing; the quantiles are of the controller's whole life", write_arbiter_took},
+	{"tandem_fence_attempts_total", COUNTER, "result", "", "Runs of fence agents, and fencings that the operator acknowledged", write_fences},
 	{"tandem_selffence_armed", GAUGE, "", "", "1: the program is ended by a timer of its own when it may no longer lead; 0 also where output is gated and none is needed", write_self_fence},
 	{"tandem_failover_total", COUNTER, "reason", "", "Take-overs by this node", write_failovers},
 	{"tandem_failover_duration_seconds", GAUGE, "", "seconds", "The last take-over by this node, from the last sign of life to the ready program", write_failover_duration},

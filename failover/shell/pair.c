@@ -190,12 +190,6 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	tandem_pair_listen(pair);
 }
 
-static uint64_t asked_ns(const struct tandem_pair *pair, enum tandem_event_type answer)
-{
-	const struct tandem_register_view *view = &pair->machine.view;
-	return answer == TANDEM_EVENT_RECORD ? view->read_asked_ns : view->cas_asked_ns;
-}
-
 static void on_answer(void *context, const struct tandem_arbiter_answer *answer)
 {
 	struct tandem_pair *pair = context;
@@ -206,8 +200,6 @@ static void on_answer(void *context, const struct tandem_arbiter_answer *answer)
 	                  answer->type == TANDEM_EVENT_CAS_DOUBT;
 	snprintf(pair->arbiter_detail, sizeof(pair->arbiter_detail), "%.199s",
 	         has_failed ? answer->error.detail : "");
-	if (!has_failed)
-		pair->tally.arbiter_took_ns = tandem_clock_now_ns() - asked_ns(pair, answer->type);
 	tandem_pair_feed(pair, &event);
 }
 

@@ -21,7 +21,6 @@ struct tandem_tally {
 	uint64_t take_overs[TANDEM_TALLY_CAUSE_COUNT];
 	uint64_t decision; /* of the last one counted */
 	uint64_t unscheduled_max_ns;
-	uint64_t arbiter_took_ns; /* its last answer; 0: none yet */
 };
 
 /* After each step. */

@@ -125,8 +125,10 @@ class Metrics(unittest.TestCase):
         self.assertEqual(self.value(families, "tandem_generation"), 0)
         self.assertEqual(self.value(families, "tandem_mode", mode="PAIR"), 0)
         self.assertEqual(self.value(families, "tandem_arbiter_up"), 1)
-        took = self.value(families, "tandem_arbiter_rtt_seconds")
+        took = self.value(families, "tandem_arbiter_rtt_seconds", quantile="1")
         self.assertTrue(0 < took < DEADLINE_SECONDS, took)
+        self.assertGreater(self.value(families, "tandem_arbiter_rtt_seconds_count"), 0)
+        self.assertEqual(self.value(families, "tandem_fence_attempts_total", result="late"), 0)
         self.assertEqual(self.value(families, "tandem_link_up", link="0"), 0)
         self.assertEqual(self.value(families, "tandem_failover_total", reason="automatic"), 0)
         self.assertEqual(

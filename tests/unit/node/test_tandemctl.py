@@ -4,6 +4,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -143,7 +144,7 @@ class Check(unittest.TestCase):
     def test_all_mistakes_with_their_lines(self):
         self.break_it()
         ended = run("check", self.path)
-        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(ended.returncode, 2)
         lines = ended.stdout.splitlines()
         self.assertEqual(lines[-1], f"{self.path}: 3 mistakes")
         self.assertIn(f'{self.path}:1: cluser: unknown key; did you mean "cluster"?', lines)
@@ -175,7 +176,7 @@ class Check(unittest.TestCase):
 
     def test_an_unknown_node(self):
         ended = run("check", self.path, "--node", "z")
-        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(ended.returncode, 2)
         self.assertIn('no node "z"; its nodes are: a, b', ended.stdout)
 
     def test_a_key_file_that_would_stop_the_controller(self):
@@ -183,8 +184,100 @@ class Check(unittest.TestCase):
         self.path.write_text(text)
         self.assertEqual(run("check", self.path).returncode, 0, "not on a node of its own")
         ended = run("check", self.path, "--node", "a")
-        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(ended.returncode, 2)
         self.assertIn("key_file /none", ended.stdout)
+
+    def findings(self, *words):
+        ended = run("check", self.path, "--node", "a", "--json", *words)
+        answer = json.loads(ended.stdout)
+        found = {}
+        for finding in answer["findings"]:
+            found.setdefault(finding["topic"], []).append(finding)
+        return ended.returncode, found
+
+    def test_modes(self):
+        self.path.chmod(0o644)
+        self.assertEqual(self.findings(), (0, {}))
+        self.path.chmod(0o666)
+        status, found = self.findings()
+        self.assertEqual((status, found["file"][0]["level"]), (1, "warning"))
+        self.assertEqual(found["file"][0]["fix"], f"chmod 0644 {self.path}")
+        self.path.chmod(0o644)
+        run_directory = Path(self.directory.name) / "a"
+        run_directory.mkdir()
+        run_directory.chmod(0o777)
+        status, found = self.findings()
+        self.assertEqual((status, found["run dir"][0]["level"]), (2, "FAILURE"))
+        self.assertIn("mode 0777 seen, 0700 needed", found["run dir"][0]["text"])
+        ended = run("check", self.path, "--node", "a")
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn(f"fix: chmod 0700 {run_directory}", ended.stdout)
+
+    def test_live_while_nothing_runs(self):
+        status, found = self.findings("--live")
+        self.assertEqual(status, 1, found)
+        self.assertIn("nobody listens on UDP port", found["heartbeat"][0]["text"])
+        self.assertEqual(found["arbiter"][0]["level"], "warning", "its storage may not be mounted")
+        self.assertEqual(found["peer"][0]["level"], "unknown", found["peer"])
+        self.assertEqual(found["images"][0]["level"], "ok")
+        self.assertNotIn("command", found)
+        (Path(self.directory.name) / "arbiter").mkdir(mode=0o700)
+        _, found = self.findings("--live")
+        self.assertEqual([one["level"] for one in found["arbiter"]], ["ok"])
+        self.assertEqual(list((Path(self.directory.name) / "arbiter").iterdir()), [])
+
+    def test_live_needs_a_node(self):
+        ended = run("check", self.path, "--live")
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("its nodes are: a, b", ended.stdout)
+
+    def test_live_commands_and_addresses(self):
+        text = self.path.read_text()
+        for command, word in (
+            ("exec /nonexistent/program --now", "/nonexistent/program"),
+            ("A=1 B=2 exec $TANDEM_BIN_DIR/no-such-program", "$TANDEM_BIN_DIR/no-such-program"),
+            (str(self.path), str(self.path)),
+        ):
+            with self.subTest(command=command):
+                self.path.write_text(text.replace('command = "true"', f'command = "{command}"'))
+                _, found = self.findings("--live")
+                self.assertIn(f"finds no program '{word}'", found["command"][0]["text"])
+        for command in ("exec $TANDEM_BIN_DIR/tandemd", "cd / && x", "( a )", "$PROGRAM x"):
+            with self.subTest(command=command):
+                self.path.write_text(text.replace('command = "true"', f'command = "{command}"'))
+                self.assertNotIn("command", self.findings("--live")[1])
+        for last in "78":
+            text = text.replace('heartbeat = ( { address = "127.0.0.1"',
+                                f'heartbeat = ( {{ address = "192.0.2.{last}"', 1)
+        self.path.write_text(text.replace('name = "kv";', 'name = "kv"; insecure = true;'))
+        status, found = self.findings("--live")
+        self.assertEqual(status, 2)
+        self.assertIn("cannot be bound", found["heartbeat"][0]["text"])
+
+    def test_live_etcd_and_agents(self):
+        text = self.path.read_text()
+        arbiter = re.search(r"arbiter = \{[^}]*\};", text).group()
+        port = free_ports(1)[0]
+        self.path.write_text(text.replace(
+            arbiter, f'arbiter = {{ type = "etcd"; endpoints = ["http://127.0.0.1:{port}"]; }};'
+        ))
+        status, found = self.findings("--live")
+        self.assertEqual((status, found["arbiter"][0]["level"]), (2, "FAILURE"))
+        agent = Path(self.directory.name) / "agent"
+        agent.write_text('#!/bin/sh\ngrep -q action=monitor || exit 7\ntest ! -e "$0.off" || '
+                         '{ echo no device >&2; exit 1; }\n')
+        agent.chmod(0o755)
+        fence = f'fence = ( {{ agent = "{agent}"; parameters = "plug=1"; }} ); heartbeat ='
+        path = f"{self.directory.name}/own"
+        self.path.write_text(text.replace("heartbeat =", fence).replace(
+            arbiter, f'arbiter = {{ type = "fence"; path = "{path}"; }};'
+        ))
+        _, found = self.findings("--live")
+        self.assertEqual(found["fence"][0]["level"], "ok", found["fence"])
+        Path(f"{agent}.off").touch()
+        status, found = self.findings("--live")
+        self.assertEqual((status, found["fence"][0]["level"]), (2, "FAILURE"))
+        self.assertIn("exit status 1: no device", found["fence"][0]["text"])
 
 
 class Keys(unittest.TestCase):
@@ -205,7 +298,7 @@ class Keys(unittest.TestCase):
             self.assertEqual(run("check", conf, "--node", "a").returncode, 0)
             path.chmod(0o644)
             ended = run("check", conf, "--node", "a")
-            self.assertEqual(ended.returncode, 1)
+            self.assertEqual(ended.returncode, 2)
             self.assertIn(f"mode 0644 seen, 0600 needed: chmod 600 {path}", ended.stdout)
 
 
