@@ -70,10 +70,13 @@ static unsigned report_one(const char *group, const char *name, uint64_t count, 
 const char *primary_action_name(unsigned type)
 {
 	static const char *const names[] = {
-	        "CONNECT",    "DROP_SESSION", "SEND",          "MARK_ALL",        "SLICE",
-	        "SCAN",       "PUSH",         "SEAL",          "SETTLE",          "RESUME",
-	        "COMMIT_MAP", "ABORT_MAP",    "REPUSH",        "FORGET_MAP",      "MERGE_MAPS",
-	        "REPORT_UP",  "REPORT_LOST",  "REPORT_COPIED", "REPORT_COMMITTED"};
+	        "CONNECT",    "DROP_SESSION",   "SEND",          "MARK_ALL",         "SLICE",
+	        "SCAN",       "PUSH",           "SEAL",          "SETTLE",           "RESUME",
+	        "COMMIT_MAP", "ABORT_MAP",      "REPUSH",        "FORGET_MAP",       "MERGE_MAPS",
+	        "REPORT_UP",  "REPORT_LOST",    "REPORT_COPIED", "REPORT_COMMITTED", "RENEW_LEASE",
+	        "END_LEASE",  "REPORT_QUIESCED"};
+
+	_Static_assert(sizeof names / sizeof names[0] == PRIMARY_ACTION_LAST + 1, "a name each");
 
 	return names[type];
 }
@@ -93,9 +96,12 @@ static unsigned report_all(const struct counts *counts)
 	for (unsigned phase = 0; phase <= TANDEM_PRIMARY_HALTED; phase++)
 		report_one("crash in phase", tandem_primary_phase_name(phase), counts->crash[phase],
 		           false);
-	for (unsigned type = 0; type <= TANDEM_PRIMARY_DO_REPORT_COMMITTED; type++)
+	/* No schedule has a lease: output is gated here. */
+	for (unsigned type = 0; type <= PRIMARY_ACTION_LAST; type++)
 		missing += report_one("primary action", primary_action_name(type),
-		                      counts->primary_action[type], true);
+		                      counts->primary_action[type],
+		                      type != TANDEM_PRIMARY_DO_RENEW_LEASE &&
+		                              type != TANDEM_PRIMARY_DO_END_LEASE);
 	for (unsigned type = 0; type <= TANDEM_SECONDARY_DO_REPORT_UP; type++)
 		missing += report_one("secondary action", secondary_names[type],
 		                      counts->secondary_action[type],

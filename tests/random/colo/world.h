@@ -135,13 +135,15 @@ enum met {
 const char *met_name(enum met met);
 const char *primary_action_name(unsigned type);
 
+#define PRIMARY_ACTION_LAST TANDEM_PRIMARY_DO_REPORT_QUIESCED
+
 struct counts {
 	uint64_t schedules;
 	uint64_t steps;
 	uint64_t met[MET_COUNT];
 	uint64_t phase[TANDEM_PRIMARY_HALTED + 1];
 	uint64_t crash[TANDEM_PRIMARY_HALTED + 1];
-	uint64_t primary_action[TANDEM_PRIMARY_DO_REPORT_COMMITTED + 1];
+	uint64_t primary_action[PRIMARY_ACTION_LAST + 1];
 	uint64_t secondary_action[TANDEM_SECONDARY_DO_REPORT_UP + 1];
 };
 

@@ -15,11 +15,12 @@ static enum tandem_bench_reading read_words(const char *line,
                                             struct tandem_bench_failover_options *options)
 {
 	static char text[256];
-	char *words[16] = {NULL}, *rest = NULL;
+	char *words[32] = {NULL}, *rest = NULL;
 	int count = 0;
 
 	snprintf(text, sizeof(text), "failover %s", line);
-	for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+	for (char *word = strtok_r(text, " ", &rest); word && count < 31;
+	     word = strtok_r(NULL, " ", &rest))
 		words[count++] = word;
 	optind = 0;
 	return tandem_bench_failover_options_read(count, words, options);
