@@ -1,7 +1,9 @@
 #include <criterion/criterion.h>
 #include <event2/event.h>
-#include <pthread.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <tandem/life.h>
@@ -47,42 +49,9 @@ static void close_vigil(void)
 }
 
 struct script {
-	_Atomic uint32_t *life;
-	int word_fd;  /* a byte: the thread goes on */
-	int ready_fd; /* a byte: the thread has done so */
 	bool begins_late;
 	bool ends_in_order;
 };
-
-static void await_word(const struct script *script)
-{
-	char byte;
-	if (read(script->word_fd, &byte, 1) != 1)
-		_exit(1);
-}
-
-static void tell_ready(const struct script *script)
-{
-	if (write(script->ready_fd, "r", 1) != 1)
-		_exit(1);
-}
-
-static void *live(void *context)
-{
-	const struct script *script = context;
-	if (script->begins_late)
-		await_word(script);
-	tandem_life_begin(script->life);
-	tell_ready(script);
-	if (script->ends_in_order) {
-		await_word(script);
-		tandem_life_end(script->life);
-		tell_ready(script);
-	}
-	for (;;)
-		pause();
-	return NULL;
-}
 
 struct program {
 	pid_t pid;
@@ -90,36 +59,40 @@ struct program {
 	int ready_fd;
 };
 
-/* A process with a page of that incarnation, and a thread that plays the script. */
-static struct program start(const char *pair, uint64_t incarnation, struct script script)
-{
-	int words[2], answers[2];
-	struct tandem_stats *page = NULL;
-	cr_assert(pipe(words) == 0 && pipe(answers) == 0);
-	cr_assert_eq(tandem_stats_create(directory, pair, &page, NULL), 0);
-	page->incarnation = incarnation;
-	pid_t pid = fork();
-	cr_assert(pid >= 0);
-	if (pid == 0) {
-		pthread_t thread;
-		script.life = &page->life;
-		script.word_fd = words[0];
-		script.ready_fd = answers[1];
-		if (pthread_create(&thread, NULL, live, &script) != 0)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	tandem_stats_close(page);
-	close(words[0]);
-	close(answers[1]);
-	return (struct program){.pid = pid, .word_fd = words[1], .ready_fd = answers[0]};
-}
-
 static void await_ready(const struct program *program)
 {
 	char byte;
 	cr_assert_eq(read(program->ready_fd, &byte, 1), 1);
+}
+
+/* A process with a page of that incarnation, and a thread that plays the script. */
+static struct program start(const char *pair, uint64_t incarnation, struct script script)
+{
+	int words[2], answers[2];
+	char number[24];
+	char program_name[] = "vigil_program", late[] = "begins_late", order[] = "ends_in_order";
+	char pair_name[16];
+	char *arguments[] = {program_name, directory, pair_name, number, NULL, NULL};
+	posix_spawn_file_actions_t files;
+	struct program program;
+	if (script.begins_late || script.ends_in_order)
+		arguments[4] = script.begins_late ? late : order;
+	snprintf(pair_name, sizeof(pair_name), "%s", pair);
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)incarnation);
+	cr_assert(pipe2(words, O_CLOEXEC) == 0 && pipe2(answers, O_CLOEXEC) == 0);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_adddup2(&files, words[0], STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&files, answers[1], STDOUT_FILENO);
+	cr_assert_eq(
+	        posix_spawn(&program.pid, TANDEM_VIGIL_PROGRAM, &files, NULL, arguments, environ),
+	        0);
+	posix_spawn_file_actions_destroy(&files);
+	close(words[0]);
+	close(answers[1]);
+	program.word_fd = words[1];
+	program.ready_fd = answers[0];
+	await_ready(&program); /* its page is there */
+	return program;
 }
 
 static void say_word(const struct program *program)
