@@ -23,6 +23,13 @@ static inline void begin_paired(void)
 	story.trace[0] = 0;
 }
 
+/* The operator's word. */
+static inline void say(unsigned node, enum tandem_event_type type, uint64_t generation)
+{
+	struct tandem_event event = {.type = type, .generation = generation};
+	cluster_feed(&story, node, &event);
+}
+
 static inline void expect_trace(const char *expected)
 {
 	cr_assert(story.violation[0] == 0, "%s", story.violation);

@@ -2,12 +2,6 @@
 
 /* Planned hand-over, mode strict, fencing: what the words of the operator do. */
 
-static void say(unsigned node, enum tandem_event_type type, uint64_t generation)
-{
-	struct tandem_event event = {.type = type, .generation = generation};
-	cluster_feed(&story, node, &event);
-}
-
 static void begin_with(enum tandem_arbiter_type type, bool is_strict)
 {
 	cluster_init(&story, 1, type);

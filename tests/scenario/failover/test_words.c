@@ -2,12 +2,6 @@
 
 /* The operator's words. */
 
-static void say(unsigned node, enum tandem_event_type type, uint64_t generation)
-{
-	struct tandem_event event = {.type = type, .generation = generation};
-	cluster_feed(&story, node, &event);
-}
-
 static void begin_manual(void)
 {
 	cluster_init(&story, 1, TANDEM_ARBITER_MANUAL);
