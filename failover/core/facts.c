@@ -207,7 +207,6 @@ static void absorb_quiesced(struct tandem_machine *machine,
 	if (!machine->hand_over.is_asked || message->generation != machine->led_generation)
 		return;
 	machine->hand_over.is_quiet = true;
-	machine->hand_over.epoch = message->epoch;
 	machine->quiet_generation = machine->led_generation;
 }
 

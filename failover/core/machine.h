@@ -265,7 +265,6 @@ struct tandem_hand_over {
 	bool is_asked;
 	bool is_quiet;
 	uint64_t asked_ns;
-	uint64_t epoch;
 };
 
 /* Each step of the last take-over; 0: not reached. Monotonic, and the wall clock for people. */
