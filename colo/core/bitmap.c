@@ -30,6 +30,22 @@ void tandem_bitmap_or(uint64_t *words, const uint64_t *other, uint64_t count)
 		words[word] |= other[word];
 }
 
+void tandem_bitmap_or_at(uint64_t *words, uint64_t first, const uint64_t *other, uint64_t count)
+{
+	unsigned shift = first % 64;
+	uint64_t *to = words + first / 64;
+
+	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(count); word++) {
+		uint64_t bits = other[word];
+
+		if (bits == 0)
+			continue;
+		to[word] |= bits << shift;
+		if (shift != 0 && bits >> (64 - shift) != 0)
+			to[word + 1] |= bits >> (64 - shift);
+	}
+}
+
 uint64_t tandem_bitmap_population(const uint64_t *words, uint64_t count)
 {
 	uint64_t population = 0;

@@ -27,6 +27,8 @@ void tandem_bitmap_set_range(uint64_t *words, uint64_t first, uint64_t length);
 void tandem_bitmap_fill(uint64_t *words, uint64_t count); /* every bit up to count */
 void tandem_bitmap_zero(uint64_t *words, uint64_t count);
 void tandem_bitmap_or(uint64_t *words, const uint64_t *other, uint64_t count);
+/* Sets bit first + i for each set bit i of `other`. */
+void tandem_bitmap_or_at(uint64_t *words, uint64_t first, const uint64_t *other, uint64_t count);
 uint64_t tandem_bitmap_population(const uint64_t *words, uint64_t count);
 bool tandem_bitmap_is_empty(const uint64_t *words, uint64_t count);
 /* The first set bit at or after `from`, or `count`. */

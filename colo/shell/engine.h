@@ -79,6 +79,8 @@ struct tandem_engine {
 	uint64_t held_since_ns;
 	uint64_t sealed_at_ns;
 	struct tandem_error lost; /* why the last session ended */
+	struct tandem_error end;  /* why there will be no other one; its code is 0 while there may
+	                           */
 	char told_failure[sizeof(((struct tandem_error *)0)->detail)]; /* so that attempts that fail
 	                                                             alike are told of once */
 

@@ -20,6 +20,8 @@ void tandem_engine_connect(struct tandem_engine *engine);
 void tandem_engine_send(struct tandem_engine *engine, const struct tandem_wire_message *message);
 void tandem_engine_lose(struct tandem_engine *engine, int code, const char *operation,
                         const char *reason);
+/* Protection ends for good: what the copy would hold is not certain any more. */
+void tandem_engine_give_up(struct tandem_engine *engine, const struct tandem_error *error);
 /* A push, seal or settle failed with `code`. */
 void tandem_engine_lose_work(struct tandem_engine *engine, int code, const char *operation,
                              const char *reason);

@@ -67,6 +67,16 @@ void tandem_engine_lose(struct tandem_engine *engine, int code, const char *oper
 	end_session(engine);
 }
 
+/* [C22] */
+void tandem_engine_give_up(struct tandem_engine *engine, const struct tandem_error *error)
+{
+	engine->end = *error;
+	tandem_error_wrap(&engine->end, error->code, "protection has stopped");
+	memcpy(engine->stats->tracker, "failed", sizeof "failed"); /* status shows it */
+	engine->lost = engine->end;
+	end_session(engine);
+}
+
 /* A push, seal or settle failed: the session's own last event, if it has one, names the cause
  * (3.6). */
 void tandem_engine_lose_work(struct tandem_engine *engine, int code, const char *operation,
@@ -95,6 +105,11 @@ void tandem_engine_connect(struct tandem_engine *engine)
 {
 	struct tandem_session *session = NULL;
 
+	if (engine->end.code != 0) {
+		engine->lost = engine->end;
+		end_session(engine);
+		return;
+	}
 	if (tandem_transport_connect(engine->transport, &engine->transport_options, &session,
 	                             &engine->lost) < 0) {
 		end_session(engine);

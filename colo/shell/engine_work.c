@@ -13,33 +13,50 @@
  */
 #define SMALL_FRACTION 64u
 
-/* [C22]: a region whose tracker fails is all dirty: slow, and never silently stale. */
-static void scan(struct tandem_engine *engine)
+static int scan(struct tandem_engine *engine, struct tandem_error *reterr_error)
 {
 	const struct tandem_layout *layout = &engine->push.layout;
 	uint64_t start_ns = tandem_clock_now_ns();
-	bool has_failed = false;
+	int code = 0;
 
-	for (unsigned region = 0; region < layout->regions.count; region++) {
-		if (tandem_tracker_scan(engine->trackers[region], engine->push.to_push,
-		                        layout->first_page[region], NULL) == 0)
-			continue;
-		has_failed = true;
-		tandem_bitmap_set_range(engine->push.to_push, layout->first_page[region],
-		                        layout->regions.entries[region].page_count);
+	for (unsigned region = 0; code == 0 && region < layout->regions.count; region++) {
+		code = tandem_tracker_scan(engine->trackers[region], engine->push.to_push,
+		                           layout->first_page[region], reterr_error);
+		if (code < 0)
+			tandem_error_wrap(reterr_error, code, "region %s",
+			                  layout->regions.entries[region].name);
 	}
-	if (has_failed) /* status shows it */
-		memcpy(engine->stats->tracker, "failed", sizeof "failed");
 	tandem_histogram_add(&engine->stats->scan_ns, tandem_clock_now_ns() - start_ns);
+	return code;
+}
+
+static bool has_moved(struct tandem_engine *engine)
+{
+	bool has_any = false;
+
+	for (unsigned region = 0; region < engine->push.layout.regions.count; region++)
+		has_any |= tandem_tracker_take_moved(engine->trackers[region]);
+	return has_any;
 }
 
 void tandem_engine_scan(struct tandem_engine *engine)
 {
 	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_SCANNED};
+	struct tandem_error error;
 	uint64_t left;
 
 	TANDEM_FAILPOINT("scan");
-	scan(engine);
+	if (scan(engine, &error) < 0) {
+		tandem_engine_give_up(engine, &error);
+		return;
+	}
+	if (has_moved(engine) &&
+	    tandem_transport_capabilities(engine->transport)->needs_registration) {
+		tandem_engine_lose(engine, TANDEM_E_AGAIN, "scan",
+		                   "memory of a region was replaced (a hole was punched, or it "
+		                   "was mapped anew); the next session registers it again");
+		return;
+	}
 	left = tandem_push_left(&engine->push);
 	event.is_small = left <= engine->push.layout.page_count / SMALL_FRACTION;
 	event.now_ns = tandem_clock_now_ns();

@@ -240,6 +240,7 @@ int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_
 	memcpy(tandem->regions.entries[region].name, name, strlen(name) + 1);
 	tandem->regions.entries[region].page_count = length / TANDEM_PAGE_BYTES;
 	engine->push.bases[region] = base;
+	engine->push.free_pages[region] = tandem_tracker_free_pages(engine->trackers[region]);
 	tandem->regions.count++;
 	return 0;
 }
@@ -523,7 +524,10 @@ int tandem_wait_released(struct tandem *tandem, uint64_t ticket, uint64_t timeou
 	return code;
 }
 
-void tandem_mark_dirty(struct tandem *tandem, const void *start, size_t length)
+/* Calls `mark_part` for what of the range lies in each region. */
+static void mark(struct tandem *tandem, const void *start, size_t length,
+                 void (*mark_part)(struct tandem_region_tracker *tracker, size_t offset,
+                                   size_t length))
 {
 	struct tandem_engine *engine = &tandem->engine;
 	uintptr_t from = (uintptr_t)start, to = from + length;
@@ -535,8 +539,20 @@ void tandem_mark_dirty(struct tandem *tandem, const void *start, size_t length)
 		uintptr_t first = from > base ? from : base, last = to < end ? to : end;
 
 		if (first < last)
-			tandem_tracker_mark(engine->trackers[region], first - base, last - first);
+			mark_part(engine->trackers[region], first - base, last - first);
 	}
+}
+
+void tandem_mark_dirty(struct tandem *tandem, const void *start, size_t length)
+{
+	mark(tandem, start, length, tandem_tracker_mark);
+}
+
+void tandem_mark_free(struct tandem *tandem, void *start, size_t length)
+{
+	/* A child's call would reach the memory of its parent. */
+	if (check(tandem, NULL) == 0)
+		mark(tandem, start, length, tandem_tracker_mark_free);
 }
 
 void tandem_note_reply(struct tandem *tandem, bool is_sending)

@@ -14,6 +14,9 @@
 #define TANDEM_UFFD_USER_MODE_ONLY             1
 
 #define TANDEM_PAGE_IS_WRITTEN       (UINT64_C(1) << 1)
+#define TANDEM_PAGE_IS_PRESENT       (UINT64_C(1) << 3)
+#define TANDEM_PAGE_IS_SWAPPED       (UINT64_C(1) << 4)
+#define TANDEM_PAGE_IS_PFNZERO       (UINT64_C(1) << 5)
 #define TANDEM_PM_SCAN_WP_MATCHING   (UINT64_C(1) << 0)
 #define TANDEM_PM_SCAN_CHECK_WPASYNC (UINT64_C(1) << 1)
 

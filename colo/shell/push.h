@@ -20,8 +20,10 @@ struct tandem_lane;
 struct tandem_push {
 	struct tandem_layout layout;
 	uint8_t *bases[TANDEM_REGIONS_MAX]; /* of the regions; borrowed */
-	uint64_t *to_push;                  /* pages that the cache does not have */
-	struct tandem_page_map open;        /* recorded for the open epoch */
+	/* Of each region, borrowed: the pages that stand for zeros and are not read; NULL: none. */
+	const uint64_t *free_pages[TANDEM_REGIONS_MAX];
+	uint64_t *to_push;           /* pages that the cache does not have */
+	struct tandem_page_map open; /* recorded for the open epoch */
 	struct tandem_page_map
 	        last;      /* of the sealed or committed epoch, until it is applied (4.4, 4.7) */
 	bool is_last_kept; /* `last` is in force */

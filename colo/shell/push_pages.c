@@ -45,6 +45,16 @@ static void record(struct tandem_push *push, unsigned channel, uint64_t page,
 	tandem_page_map_record(&push->open, page, kind);
 }
 
+/* What is free is not looked at: that would fill it with memory. */
+static bool is_zero(const struct tandem_push *push, unsigned region, uint64_t page)
+{
+	const uint64_t *free_pages = push->free_pages[region];
+
+	return (free_pages != NULL &&
+	        tandem_bitmap_get(free_pages, page - push->layout.first_page[region])) ||
+	       tandem_is_zero(page_memory(push, region, page), TANDEM_PAGE_BYTES);
+}
+
 /* [C18]: the bit is cleared before the page is read (4.2). The peer's cache and image of a fresh
  * copy are zeros already, unless this copy has written the page before. */
 static void take_page(struct tandem_push *push, struct pass *pass, unsigned channel, uint64_t page)
@@ -54,7 +64,7 @@ static void take_page(struct tandem_push *push, struct pass *pass, unsigned chan
 
 	tandem_bitmap_clear(push->to_push, page);
 	pass->pages_left--;
-	if (tandem_is_zero(page_memory(push, region, page), TANDEM_PAGE_BYTES)) {
+	if (is_zero(push, region, page)) {
 		if (push->skips_zeros && !is_recorded)
 			return;
 		record(push, channel, page, TANDEM_RUN_ZERO);

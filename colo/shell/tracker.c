@@ -1,4 +1,4 @@
-#include "tracker.h"
+#include "tracker_internal.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,6 +14,12 @@ static const char *const kind_names[] = {
         [TANDEM_TRACKER_PAGEMAP] = "pagemap",
         [TANDEM_TRACKER_MARK] = "mark",
         [TANDEM_TRACKER_COMPARE] = "compare",
+};
+
+static const struct tandem_tracker_ops *const kind_ops[] = {
+        [TANDEM_TRACKER_PAGEMAP] = &tandem_tracker_pagemap_ops,
+        [TANDEM_TRACKER_MARK] = &tandem_tracker_mark_ops,
+        [TANDEM_TRACKER_COMPARE] = &tandem_tracker_compare_ops,
 };
 
 const char *tandem_tracker_name(enum tandem_tracker kind)
@@ -32,37 +38,60 @@ int tandem_tracker_parse(const char *name, enum tandem_tracker *ret_kind)
 	return TANDEM_E_CONFIG;
 }
 
+/* ---- opening ---- */
+
 static int open_kind(struct tandem_region_tracker *tracker, enum tandem_tracker kind,
                      struct tandem_error *reterr_error)
 {
 	tracker->kind = kind;
-	tracker->ops = NULL;
-	if (kind == TANDEM_TRACKER_PAGEMAP)
-		tracker->ops = &tandem_tracker_pagemap_ops;
-	else if (kind == TANDEM_TRACKER_COMPARE)
-		tracker->ops = &tandem_tracker_compare_ops;
-	return tracker->ops == NULL ? 0 : tracker->ops->open(tracker, reterr_error);
+	tracker->ops = kind_ops[kind];
+	return tracker->ops->open(tracker, reterr_error);
 }
 
 static int open_any(struct tandem_region_tracker *tracker, enum tandem_tracker kind,
                     struct tandem_error *reterr_error)
 {
 	struct tandem_error error;
-	int code;
 
 	if (kind != TANDEM_TRACKER_AUTO) {
-		code = open_kind(tracker, kind, reterr_error);
 		snprintf(tracker->text, sizeof tracker->text, "%s", kind_names[kind]);
-		return code;
+		return open_kind(tracker, kind, reterr_error);
 	}
 	if (open_kind(tracker, TANDEM_TRACKER_PAGEMAP, &error) == 0) {
 		snprintf(tracker->text, sizeof tracker->text, "pagemap");
 		return 0;
 	}
 	tracker->ops->close(tracker);
-	snprintf(tracker->text, sizeof tracker->text, "compare, because %s failed: %s",
+	snprintf(tracker->text, sizeof tracker->text, "compare, because %s failed: %.160s",
 	         error.operation, error.detail);
 	return open_kind(tracker, TANDEM_TRACKER_COMPARE, reterr_error);
+}
+
+/* After the first arming: what is a hole at a look and is written to later is found. */
+static void open_holes(struct tandem_region_tracker *tracker)
+{
+	size_t used = strlen(tracker->text);
+
+	if (tracker->backing.kind != TANDEM_BACKING_SHARED)
+		return;
+	tandem_holes_open(&tracker->holes_of_file, &tracker->backing, tracker->page_count);
+	if (tracker->holes_of_file.fd < 0 && tracker->kind != TANDEM_TRACKER_COMPARE)
+		snprintf(tracker->text + used, sizeof tracker->text - used,
+		         "; holes of its file are not seen");
+}
+
+static bool alloc_maps(struct tandem_region_tracker *tracker)
+{
+	size_t words = TANDEM_BITMAP_WORDS(tracker->page_count);
+
+	tracker->marks = tandem_memory_alloc_array(words, sizeof *tracker->marks);
+	tracker->free_marks = tandem_memory_alloc_array(words, sizeof *tracker->free_marks);
+	tracker->written = tandem_memory_alloc_array(words, sizeof *tracker->written);
+	tracker->free_pages = tandem_memory_alloc_array(words, sizeof *tracker->free_pages);
+	tracker->holes = tandem_memory_alloc_array(words, sizeof *tracker->holes);
+	tracker->holes_now = tandem_memory_alloc_array(words, sizeof *tracker->holes_now);
+	return tracker->marks != NULL && tracker->free_marks != NULL && tracker->written != NULL &&
+	       tracker->free_pages != NULL && tracker->holes != NULL && tracker->holes_now != NULL;
 }
 
 int tandem_tracker_new(enum tandem_tracker kind, void *base, size_t length,
@@ -80,18 +109,20 @@ int tandem_tracker_new(enum tandem_tracker kind, void *base, size_t length,
 	tracker->page_count = length / TANDEM_PAGE_BYTES;
 	tracker->userfault_fd = -1;
 	tracker->pagemap_fd = -1;
-	tracker->marks = tandem_memory_alloc_array(TANDEM_BITMAP_WORDS(tracker->page_count),
-	                                           sizeof *tracker->marks);
-	if (tracker->marks == NULL)
+	tracker->holes_of_file = TANDEM_HOLES_NONE;
+	if (!alloc_maps(tracker))
 		tandem_error_set(reterr_error, TANDEM_E_MEMORY, "tracker",
-		                 "no memory for %llu page marks",
+		                 "no memory for the maps of %llu pages",
 		                 (unsigned long long)tracker->page_count);
 	else
+		code = tandem_backing_read(base, length, &tracker->backing, reterr_error);
+	if (code == 0)
 		code = open_any(tracker, kind, reterr_error);
 	if (code < 0) {
 		tandem_tracker_free(tracker);
 		return code;
 	}
+	open_holes(tracker);
 	*ret_tracker = tracker;
 	return 0;
 }
@@ -102,7 +133,13 @@ struct tandem_region_tracker *tandem_tracker_free(struct tandem_region_tracker *
 		return NULL;
 	if (tracker->ops != NULL)
 		tracker->ops->close(tracker);
+	tandem_holes_close(&tracker->holes_of_file);
 	tandem_memory_free((void *)tracker->marks);
+	tandem_memory_free((void *)tracker->free_marks);
+	tandem_memory_free(tracker->written);
+	tandem_memory_free(tracker->free_pages);
+	tandem_memory_free(tracker->holes);
+	tandem_memory_free(tracker->holes_now);
 	tandem_memory_free(tracker);
 	return NULL;
 }
@@ -119,34 +156,99 @@ enum tandem_tracker tandem_tracker_kind(const struct tandem_region_tracker *trac
 
 bool tandem_tracker_needs_quiescence(const struct tandem_region_tracker *tracker)
 {
-	return tracker->ops != NULL && tracker->ops->needs_quiescence;
+	return tracker->ops->needs_quiescence;
 }
 
+const uint64_t *tandem_tracker_free_pages(const struct tandem_region_tracker *tracker)
+{
+	return tracker->free_pages;
+}
+
+bool tandem_tracker_take_moved(struct tandem_region_tracker *tracker)
+{
+	bool has_moved = tracker->has_moved;
+
+	tracker->has_moved = false;
+	return has_moved;
+}
+
+/* ---- scanning ---- */
+
 /* A mark is cleared before the page is read (4.2): a store that is marked later is pushed again. */
-static void take_marks(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page)
+static void take_marks(struct tandem_region_tracker *tracker)
 {
 	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++) {
-		if (atomic_load_explicit(&tracker->marks[word], memory_order_relaxed) == 0)
-			continue;
-		uint64_t bits =
-		        atomic_exchange_explicit(&tracker->marks[word], 0, memory_order_acq_rel);
-
-		while (bits != 0) {
-			unsigned bit = (unsigned)__builtin_ctzll(bits);
-
-			tandem_bitmap_set(dirty, first_page + word * 64 + bit);
-			bits &= bits - 1;
-		}
+		if (atomic_load_explicit(&tracker->marks[word], memory_order_relaxed) != 0)
+			tracker->written[word] |= atomic_exchange_explicit(&tracker->marks[word], 0,
+			                                                   memory_order_acq_rel);
 	}
+}
+
+void tandem_tracker_look(struct tandem_region_tracker *tracker)
+{
+	if (tracker->holes_of_file.fd < 0)
+		return;
+	tandem_holes_walk(&tracker->holes_of_file, tracker->holes_now);
+	tracker->has_looked = true;
+}
+
+/* What became free and was not written after that. Taken when what was written has been taken: a
+ * free mark is older than a store that was found (mark_free makes it first, the program stores
+ * last), so none can be taken without it and hide it. */
+static uint64_t take_free_marks(struct tandem_region_tracker *tracker, uint64_t word)
+{
+	uint64_t marks = atomic_load_explicit(&tracker->free_marks[word], memory_order_relaxed);
+
+	if (marks == 0)
+		return 0;
+	marks = atomic_exchange_explicit(&tracker->free_marks[word], 0, memory_order_acq_rel);
+	return marks & ~tracker->written[word];
+}
+
+/* A hole is zeros, whatever was written there before. One that was filled without a store that is
+ * seen, by a read or past the mapping, is dirty. */
+static uint64_t take_holes(struct tandem_region_tracker *tracker, uint64_t word)
+{
+	uint64_t before = tracker->holes[word], now = tracker->holes_now[word];
+	uint64_t news = (now & ~before & ~tracker->free_pages[word]) | (before & ~now);
+
+	tracker->has_moved |= (now & ~before) != 0;
+	tracker->holes[word] = now;
+	tracker->free_pages[word] = (tracker->free_pages[word] | now) & ~(before & ~now);
+	return news;
+}
+
+static void conclude(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page)
+{
+	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++) {
+		uint64_t freed = take_free_marks(tracker, word), news;
+
+		tracker->free_pages[word] &= ~tracker->written[word];
+		tracker->holes[word] &= ~tracker->written[word];
+		news = freed & ~tracker->free_pages[word];
+		tracker->free_pages[word] |= freed;
+		if (tracker->has_looked)
+			news |= take_holes(tracker, word);
+		tracker->written[word] |= news;
+	}
+	tandem_bitmap_or_at(dirty, first_page, tracker->written, tracker->page_count);
 }
 
 int tandem_tracker_scan(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page,
                         struct tandem_error *reterr_error)
 {
-	take_marks(tracker, dirty, first_page);
-	return tracker->ops == NULL ? 0
-	                            : tracker->ops->scan(tracker, dirty, first_page, reterr_error);
+	int code;
+
+	tandem_bitmap_zero(tracker->written, tracker->page_count);
+	tracker->has_looked = false;
+	take_marks(tracker);
+	code = tracker->ops->scan(tracker, reterr_error);
+	if (code == 0)
+		conclude(tracker, dirty, first_page);
+	return code;
 }
+
+/* ---- the program's words ---- */
 
 void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, size_t length)
 {
@@ -158,3 +260,70 @@ void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, s
 		atomic_fetch_or_explicit(&tracker->marks[page / 64], UINT64_C(1) << (page % 64),
 		                         memory_order_release);
 }
+
+/* The bits of `word` that lie between two pages. */
+static uint64_t bits_between(uint64_t word, uint64_t first, uint64_t end)
+{
+	uint64_t low = first > word * 64 ? first - word * 64 : 0;
+	uint64_t high = end < word * 64 + 64 ? end - word * 64 : 64;
+
+	return (high == 64 ? UINT64_MAX : (UINT64_C(1) << high) - 1) & ~((UINT64_C(1) << low) - 1);
+}
+
+/* The free mark first, then what was written before is forgotten: whoever finds the mark with
+ * nothing written finds a page that nobody has written to since. */
+void tandem_tracker_mark_free(struct tandem_region_tracker *tracker, size_t offset, size_t length)
+{
+	uint64_t first = (offset + TANDEM_PAGE_BYTES - 1) / TANDEM_PAGE_BYTES;
+	uint64_t end = (offset + length) / TANDEM_PAGE_BYTES;
+
+	if (first >= end)
+		return;
+	if (tracker->kind == TANDEM_TRACKER_COMPARE) {
+		/* A store that brings back what was there would not be seen. */
+		memset(tracker->base + first * TANDEM_PAGE_BYTES, 0,
+		       (end - first) * TANDEM_PAGE_BYTES);
+		return;
+	}
+	for (uint64_t word = first / 64; word <= (end - 1) / 64; word++)
+		atomic_fetch_or(&tracker->free_marks[word], bits_between(word, first, end));
+	for (uint64_t word = first / 64; word <= (end - 1) / 64; word++)
+		atomic_fetch_and(&tracker->marks[word], ~bits_between(word, first, end));
+	tracker->ops->forget(tracker, first, end - first);
+}
+
+/* ---- mark: only what the program says ---- */
+
+static int open_marks(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
+{
+	(void)tracker;
+	(void)reterr_error;
+	return 0;
+}
+
+static int scan_marks(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
+{
+	(void)reterr_error;
+	if (tandem_holes_may_be_new(&tracker->holes_of_file, true))
+		tandem_tracker_look(tracker);
+	return 0;
+}
+
+static void forget_marks(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count)
+{
+	(void)tracker;
+	(void)page;
+	(void)count;
+}
+
+static void close_marks(struct tandem_region_tracker *tracker)
+{
+	(void)tracker;
+}
+
+const struct tandem_tracker_ops tandem_tracker_mark_ops = {
+        .open = open_marks,
+        .scan = scan_marks,
+        .forget = forget_marks,
+        .close = close_marks,
+};

@@ -1,4 +1,4 @@
-#include "tracker.h"
+#include "tracker_internal.h"
 
 #include <xxhash.h>
 
@@ -21,20 +21,25 @@ static int open_compare(struct tandem_region_tracker *tracker, struct tandem_err
 	return 0;
 }
 
-static int scan_compare(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page,
-                        struct tandem_error *reterr_error)
+/* A hole is zeros; reading it would fill it with memory. */
+static int scan_compare(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
+	static const uint8_t zeros[TANDEM_PAGE_BYTES];
+	const XXH128_hash_t of_zeros = XXH3_128bits(zeros, sizeof zeros);
 	XXH128_hash_t *hashes = tracker->hashes;
 
 	(void)reterr_error;
+	tandem_tracker_look(tracker);
 	for (uint64_t page = 0; page < tracker->page_count; page++) {
-		XXH128_hash_t hash =
-		        XXH3_128bits(tracker->base + page * TANDEM_PAGE_BYTES, TANDEM_PAGE_BYTES);
+		XXH128_hash_t hash = of_zeros;
 
+		if (!tracker->has_looked || !tandem_bitmap_get(tracker->holes_now, page))
+			hash = XXH3_128bits(tracker->base + page * TANDEM_PAGE_BYTES,
+			                    TANDEM_PAGE_BYTES);
 		if (XXH128_isEqual(hash, hashes[page]))
 			continue;
 		hashes[page] = hash;
-		tandem_bitmap_set(dirty, first_page + page);
+		tandem_bitmap_set(tracker->written, page);
 	}
 	return 0;
 }

@@ -1,8 +1,9 @@
-#include "tracker.h"
+#include "tracker_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,6 +12,11 @@
 #include "pagemap_abi.h"
 
 #define SCAN_RANGES 512u
+
+#ifndef MADV_POPULATE_READ /* Linux 5.14 */
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* Asynchronous write protection (Linux 6.7): the kernel resolves the first store to a page by
  * itself and PAGEMAP_SCAN tells which pages were stored to and protects them again, atomically for
@@ -24,24 +30,151 @@ static int unsupported(struct tandem_error *reterr_error, int os_errno, const ch
 	                              "everywhere");
 }
 
-static int open_userfault(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
+/* ---- PAGEMAP_SCAN ---- */
+
+typedef void take_range(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count,
+                        uint64_t categories);
+
+/* Errors: -errno. */
+static int walk(struct tandem_region_tracker *tracker, struct tandem_pm_scan_arg *scan,
+                take_range *take)
 {
-	struct uffdio_api api = {
-	        .api = UFFD_API,
-	        .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP |
-	                    TANDEM_UFFD_FEATURE_WP_HUGETLBFS_SHMEM | TANDEM_UFFD_FEATURE_WP_ASYNC,
+	struct tandem_page_region ranges[SCAN_RANGES];
+	uint64_t base = (uintptr_t)tracker->base;
+
+	scan->size = sizeof *scan;
+	scan->vec = take == NULL ? 0 : (uintptr_t)ranges;
+	scan->vec_len = take == NULL ? 0 : SCAN_RANGES;
+	while (scan->start < scan->end) {
+		int count = ioctl(tracker->pagemap_fd, TANDEM_PAGEMAP_SCAN, scan);
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return -errno;
+		for (int range = 0; take != NULL && range < count; range++)
+			take(tracker, (ranges[range].start - base) / TANDEM_PAGE_BYTES,
+			     (ranges[range].end - ranges[range].start) / TANDEM_PAGE_BYTES,
+			     ranges[range].categories);
+		if (count == 0 && scan->walk_end <= scan->start)
+			return -ELOOP;
+		/* walk_end may lag behind what was reported: duplicates are harmless, a miss is
+		 * not. */
+		scan->start = scan->walk_end;
+	}
+	return 0;
+}
+
+static int rearm(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count,
+                 take_range *take)
+{
+	uint64_t start = (uintptr_t)tracker->base + page * TANDEM_PAGE_BYTES;
+	struct tandem_pm_scan_arg scan = {
+	        .flags = TANDEM_PM_SCAN_WP_MATCHING | TANDEM_PM_SCAN_CHECK_WPASYNC,
+	        .start = start,
+	        .end = start + count * TANDEM_PAGE_BYTES,
+	        .category_mask = TANDEM_PAGE_IS_WRITTEN,
+	        .return_mask = TANDEM_PAGE_IS_WRITTEN,
 	};
+
+	return walk(tracker, &scan, take);
+}
+
+static void take_written(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count,
+                         uint64_t categories)
+{
+	(void)categories;
+	tandem_bitmap_set_range(tracker->written, page, count);
+}
+
+/* ---- anonymous memory that nobody has touched ---- */
+
+static void take_present(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count,
+                         uint64_t categories)
+{
+	if ((categories & TANDEM_PAGE_IS_PFNZERO) != 0)
+		return;
+	for (uint64_t end = page + count; page < end; page++)
+		tandem_bitmap_clear(tracker->free_pages, page);
+}
+
+static void clear_present(struct tandem_region_tracker *tracker, uint64_t categories)
+{
+	uint64_t start = (uintptr_t)tracker->base;
+	struct tandem_pm_scan_arg scan = {
+	        .start = start,
+	        .end = start + tracker->length,
+	        .category_anyof_mask = categories,
+	        .return_mask = categories | TANDEM_PAGE_IS_PFNZERO,
+	};
+
+	if (walk(tracker, &scan, take_present) < 0)
+		tandem_bitmap_zero(tracker->free_pages, tracker->page_count);
+}
+
+/* What is neither in memory nor swapped out is zeros until a store is found. Armed pages that
+ * nobody has touched look like swapped ones, so they are looked for before; and again afterwards,
+ * in case that somebody stores meanwhile against the rules. */
+static int arm(struct tandem_region_tracker *tracker)
+{
+	bool is_anonymous = tracker->backing.kind == TANDEM_BACKING_ANONYMOUS;
+	int failure;
+
+	if (is_anonymous) {
+		tandem_bitmap_fill(tracker->free_pages, tracker->page_count);
+		clear_present(tracker, TANDEM_PAGE_IS_PRESENT | TANDEM_PAGE_IS_SWAPPED);
+	}
+	failure = rearm(tracker, 0, tracker->page_count, NULL);
+	if (is_anonymous)
+		clear_present(tracker, TANDEM_PAGE_IS_PRESENT);
+	return failure;
+}
+
+/* ---- opening ---- */
+
+static int check_backing(const struct tandem_region_tracker *tracker,
+                         struct tandem_error *reterr_error)
+{
+	const struct tandem_backing *backing = &tracker->backing;
+
+	if (backing->twin != 0)
+		return tandem_error_set(
+		        reterr_error, TANDEM_E_UNSUPPORTED, "pagemap tracker",
+		        "this process can write to the same memory at %#llx too, which the pagemap "
+		        "tracker does not see; unmap it there, or use the compare tracker, or the "
+		        "mark tracker",
+		        (unsigned long long)backing->twin);
+	if ((uintptr_t)tracker->base % backing->page_bytes != 0 ||
+	    tracker->length % backing->page_bytes != 0)
+		return tandem_error_set(
+		        reterr_error, TANDEM_E_UNSUPPORTED, "pagemap tracker",
+		        "base and length of a region of huge pages must be multiples of %llu; the "
+		        "compare tracker takes any",
+		        (unsigned long long)backing->page_bytes);
+	return 0;
+}
+
+/* A scan that meets a hole in hugetlb memory never ends on kernels before 2026. */
+static int populate(const struct tandem_region_tracker *tracker, int advice)
+{
+	if (tracker->backing.page_bytes == TANDEM_PAGE_BYTES)
+		return 0;
+	return madvise(tracker->base, tracker->length, advice) == 0 ? 0 : -errno;
+}
+
+static int register_region(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
+{
 	struct uffdio_register range = {
 	        .range = {.start = (uintptr_t)tracker->base, .len = tracker->length},
 	        .mode = UFFDIO_REGISTER_MODE_WP,
 	};
+	int failure = populate(tracker, MADV_POPULATE_WRITE);
 
-	tracker->userfault_fd =
-	        (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | TANDEM_UFFD_USER_MODE_ONLY);
-	if (tracker->userfault_fd < 0)
-		return unsupported(reterr_error, errno, "userfaultfd");
-	if (ioctl(tracker->userfault_fd, UFFDIO_API, &api) != 0)
-		return unsupported(reterr_error, errno, "UFFDIO_API");
+	if (failure != 0)
+		return tandem_error_set_errno(
+		        reterr_error, TANDEM_E_UNSUPPORTED, -failure, "MADV_POPULATE_WRITE",
+		        "the pagemap tracker needs all huge pages of the region; reserve them "
+		        "(vm.nr_hugepages), or use the compare tracker");
 	if (ioctl(tracker->userfault_fd, UFFDIO_REGISTER, &range) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_UNSUPPORTED, errno,
 		                              "UFFDIO_REGISTER",
@@ -50,62 +183,39 @@ static int open_userfault(struct tandem_region_tracker *tracker, struct tandem_e
 		                              "shared-memory or hugetlb memory, and no other "
 		                              "userfaultfd may hold it); the "
 		                              "compare tracker can");
-	return 0;
+	failure = arm(tracker);
+	return failure == 0 ? 0 : unsupported(reterr_error, -failure, "PAGEMAP_SCAN");
 }
 
-static int scan_pagemap(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page,
-                        struct tandem_error *reterr_error)
+static int open_userfault(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
-	struct tandem_page_region ranges[SCAN_RANGES];
-	uint64_t start = (uintptr_t)tracker->base, end = start + tracker->length;
-	struct tandem_pm_scan_arg scan = {
-	        .size = sizeof scan,
-	        .flags = TANDEM_PM_SCAN_WP_MATCHING | TANDEM_PM_SCAN_CHECK_WPASYNC,
-	        .start = start,
-	        .end = end,
-	        .vec = (uintptr_t)ranges,
-	        .vec_len = SCAN_RANGES,
-	        .category_mask = TANDEM_PAGE_IS_WRITTEN,
-	        .return_mask = TANDEM_PAGE_IS_WRITTEN,
+	struct uffdio_api api = {
+	        .api = UFFD_API,
+	        .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+	                    TANDEM_UFFD_FEATURE_WP_HUGETLBFS_SHMEM | TANDEM_UFFD_FEATURE_WP_ASYNC,
 	};
 
-	while (scan.start < end) {
-		int count = ioctl(tracker->pagemap_fd, TANDEM_PAGEMAP_SCAN, &scan);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0)
-			return tandem_error_set_errno(
-			        reterr_error, TANDEM_E_UNSUPPORTED, errno, "PAGEMAP_SCAN",
-			        "the region is no longer tracked (remapped or unmapped?)");
-		for (int range = 0; dirty != NULL && range < count; range++)
-			tandem_bitmap_set_range(
-			        dirty,
-			        first_page + (ranges[range].start - start) / TANDEM_PAGE_BYTES,
-			        (ranges[range].end - ranges[range].start) / TANDEM_PAGE_BYTES);
-		if (count == 0 && scan.walk_end <= scan.start)
-			return tandem_error_set(
-			        reterr_error, TANDEM_E_UNSUPPORTED, "PAGEMAP_SCAN",
-			        "the kernel's scan stands still at %#llx of %#llx to %#llx",
-			        (unsigned long long)scan.walk_end, (unsigned long long)start,
-			        (unsigned long long)end);
-		/* walk_end may lag behind what was reported: duplicates are harmless, a miss is
-		 * not. */
-		scan.start = scan.walk_end;
-	}
+	tracker->userfault_fd =
+	        (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | TANDEM_UFFD_USER_MODE_ONLY);
+	if (tracker->userfault_fd < 0)
+		return unsupported(reterr_error, errno, "userfaultfd");
+	if (ioctl(tracker->userfault_fd, UFFDIO_API, &api) != 0)
+		return unsupported(reterr_error, errno, "UFFDIO_API");
+	tracker->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (tracker->pagemap_fd < 0)
+		return unsupported(reterr_error, errno, "open /proc/self/pagemap");
 	return 0;
 }
 
 static int open_pagemap(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
-	int code = open_userfault(tracker, reterr_error);
+	int code = check_backing(tracker, reterr_error);
 
-	if (code < 0)
-		return code;
-	tracker->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (tracker->pagemap_fd < 0)
-		return unsupported(reterr_error, errno, "open /proc/self/pagemap");
-	return scan_pagemap(tracker, NULL, 0, reterr_error);
+	if (code == 0)
+		code = open_userfault(tracker, reterr_error);
+	if (code == 0)
+		code = register_region(tracker, reterr_error);
+	return code;
 }
 
 static void close_pagemap(struct tandem_region_tracker *tracker)
@@ -116,10 +226,64 @@ static void close_pagemap(struct tandem_region_tracker *tracker)
 		close(tracker->pagemap_fd);
 	tracker->userfault_fd = -1;
 	tracker->pagemap_fd = -1;
+	tandem_bitmap_zero(tracker->free_pages, tracker->page_count);
+}
+
+/* ---- an epoch ---- */
+
+/* Something was mapped over the region. The same memory is tracked anew, and all of it dirty;
+ * anything else is the end. */
+static int track_anew(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
+{
+	struct tandem_backing now;
+	int code = tandem_backing_read(tracker->base, tracker->length, &now, reterr_error);
+
+	if (code < 0)
+		return code;
+	if (!tandem_backing_is_same(&tracker->backing, &now))
+		return tandem_error_set(
+		        reterr_error, TANDEM_E_UNSUPPORTED, "pagemap tracker",
+		        "the region is not what it was when it was added: it was %s and is %s%s; a "
+		        "region must stay mapped as it is until tandem_close()",
+		        tandem_backing_name(tracker->backing.kind), tandem_backing_name(now.kind),
+		        now.kind == TANDEM_BACKING_SHARED ? " of something else" : "");
+	tracker->backing = now;
+	code = check_backing(tracker, reterr_error);
+	if (code == 0)
+		code = register_region(tracker, reterr_error);
+	tandem_bitmap_fill(tracker->written, tracker->page_count);
+	tracker->has_moved = true;
+	return code;
+}
+
+static int scan_pagemap(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
+{
+	int failure = populate(tracker, MADV_POPULATE_READ);
+	int code = 0;
+
+	if (failure == 0)
+		failure = rearm(tracker, 0, tracker->page_count, take_written);
+	if (failure == -EPERM)
+		code = track_anew(tracker, reterr_error);
+	else if (failure != 0)
+		code = tandem_error_set_errno(reterr_error, TANDEM_E_UNSUPPORTED, -failure,
+		                              "PAGEMAP_SCAN",
+		                              "the region cannot be scanned any more");
+	/* After the re-arming: what is a hole now and is written to later is found then. */
+	if (code == 0 && tandem_holes_may_be_new(&tracker->holes_of_file, false))
+		tandem_tracker_look(tracker);
+	return code;
+}
+
+/* Where this fails the pages count as written still. */
+static void forget_pagemap(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count)
+{
+	(void)rearm(tracker, page, count, NULL);
 }
 
 const struct tandem_tracker_ops tandem_tracker_pagemap_ops = {
         .open = open_pagemap,
         .scan = scan_pagemap,
+        .forget = forget_pagemap,
         .close = close_pagemap,
 };

@@ -8,6 +8,7 @@ tandem_add_test(
   scenario
   SOURCES
   colo/test_pair.c
+  colo/test_free.c
   colo/test_loss.c
   colo/test_promotion.c
   colo/test_strangers.c

@@ -48,9 +48,10 @@ TANDEM_API TANDEM_MUST_CHECK int tandem_open(const struct tandem_options *option
                                              struct tandem_error *reterr_error);
 
 /* Adds `length` bytes at `base`, both multiples of the page size, as region `name` (1 to 31 of
- * [a-z0-9_-], unique). Borrowed until tandem_close(). Before tandem_start() only; at most 64
- * regions. What the pagemap tracker cannot see is in docs/dirty-tracking.md. Errors:
- * TANDEM_E_USAGE, TANDEM_E_UNSUPPORTED (the region cannot be tracked; why, and which tracker can).
+ * [a-z0-9_-], unique). Borrowed until tandem_close(), and mapped as it is until then. Nobody writes
+ * to it during the call. Before tandem_start() only; at most 64 regions. What the pagemap tracker
+ * cannot see is in docs/dirty-tracking.md. Errors: TANDEM_E_USAGE, TANDEM_E_UNSUPPORTED (the region
+ * cannot be tracked; why, and which tracker can).
  */
 TANDEM_API TANDEM_MUST_CHECK int tandem_region_add(struct tandem *tandem, const char *name,
                                                    void *base, size_t length,
@@ -107,6 +108,15 @@ TANDEM_API TANDEM_MUST_CHECK int tandem_wait_released(struct tandem *tandem, uin
  * Needed for the mark tracker and for writes that no page table shows. Any thread; lock-free.
  * Ranges outside regions are ignored. */
 TANDEM_API void tandem_mark_dirty(struct tandem *tandem, const void *start, size_t length);
+
+/* Says that what a range holds is of no interest any more: the copy has zeros there, which cost a
+ * record and no transfer. Whole pages of the range only. Call it before the next store to the
+ * range; nobody writes there during the call. What is written afterwards is seen as ever, with the
+ * mark tracker when it is marked. Until then the range may read as before or as zeros, here and in
+ * a program that takes over. Any thread, also while a checkpoint is made elsewhere; a call into the
+ * kernel with the pagemap tracker, so free large ranges at once. Ranges outside regions are
+ * ignored. */
+TANDEM_API void tandem_mark_free(struct tandem *tandem, void *start, size_t length);
 
 /* The program tells when it starts and has ended sending released output; shows in status and in
  * reports. */

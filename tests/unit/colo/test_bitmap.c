@@ -66,3 +66,24 @@ Test(bitmap, or_unites)
 	cr_expect(tandem_bitmap_get(words, 3) && tandem_bitmap_get(words, 499));
 	cr_expect_eq(tandem_bitmap_population(words, BITS), 2);
 }
+
+Test(bitmap, or_at_unites_at_any_place)
+{
+	uint64_t seed = 3;
+
+	for (unsigned first = 0; first < 200; first++) {
+		memset(words, 0, sizeof words);
+		memset(other, 0, sizeof other);
+		memset(truth, 0, sizeof truth);
+		for (unsigned count = 0; count < 20; count++) {
+			uint64_t bit = tandem_random_next(&seed) % (BITS - 200);
+
+			tandem_bitmap_set(other, bit);
+			truth[first + bit] = true;
+		}
+		tandem_bitmap_set(words, 7);
+		truth[7] = true;
+		tandem_bitmap_or_at(words, first, other, BITS - 200);
+		expect_truth();
+	}
+}

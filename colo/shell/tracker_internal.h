@@ -1,0 +1,56 @@
+#ifndef TANDEM_TRACKER_INTERNAL_H
+#define TANDEM_TRACKER_INTERNAL_H
+
+#include "backing.h"
+#include "holes.h"
+#include "tracker.h"
+
+/* One way of tracking. */
+struct tandem_tracker_ops {
+	int (*open)(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error);
+	/* Adds to `written`. */
+	int (*scan)(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error);
+	/* What was written to these pages is not told any more; any thread. */
+	void (*forget)(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count);
+	void (*close)(struct tandem_region_tracker *tracker);
+	bool needs_quiescence;
+};
+
+extern const struct tandem_tracker_ops tandem_tracker_pagemap_ops;
+extern const struct tandem_tracker_ops tandem_tracker_compare_ops;
+extern const struct tandem_tracker_ops tandem_tracker_mark_ops;
+
+struct tandem_region_tracker {
+	/* fixed */
+	const struct tandem_tracker_ops *ops;
+	enum tandem_tracker kind;
+	uint8_t *base;
+	size_t length;
+	uint64_t page_count;
+	char text[256];
+
+	/* any thread */
+	_Atomic uint64_t *marks;
+	_Atomic uint64_t *free_marks;
+
+	/* the scanning thread's: one bit a page */
+	uint64_t *written; /* found by the scan under way */
+	uint64_t *free_pages;
+	uint64_t *holes;     /* at the last look, less those that were written to since */
+	uint64_t *holes_now; /* of the scan under way, when it has looked */
+	bool has_looked;
+	bool has_moved;
+	struct tandem_backing backing;
+	struct tandem_holes holes_of_file;
+
+	/* pagemap */
+	int userfault_fd;
+	int pagemap_fd;
+	/* compare */
+	void *hashes;
+};
+
+/* The holes of now, where the file can be asked. */
+void tandem_tracker_look(struct tandem_region_tracker *tracker);
+
+#endif
