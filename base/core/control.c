@@ -83,6 +83,7 @@ static void write_settings(struct tandem_writer *writer,
 	tandem_write_u64(writer, settings->reconnect_interval_ns);
 	tandem_write_u64(writer, settings->reconnect_interval_max_ns);
 	tandem_write_u64(writer, settings->poll_ns);
+	tandem_write_u32(writer, settings->verify_every);
 	tandem_write_u64(writer, settings->lease_ns);
 }
 
@@ -152,6 +153,7 @@ static void read_settings(struct tandem_reader *reader, struct tandem_control_se
 	settings->reconnect_interval_ns = tandem_read_u64(reader);
 	settings->reconnect_interval_max_ns = tandem_read_u64(reader);
 	settings->poll_ns = tandem_read_u64(reader);
+	settings->verify_every = tandem_read_u32(reader);
 	settings->lease_ns = tandem_read_u64(reader);
 }
 

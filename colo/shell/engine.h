@@ -72,6 +72,7 @@ struct tandem_engine {
 	                         */
 	bool is_slice_due;      /* background work of a copy, between two looks at the world */
 	bool is_scan_due;
+	uint64_t capture_count;
 	struct tandem_news told; /* what the program was last woken for */
 	const void
 	        *held_state; /* of the checkpoint that holds the program; borrowed until RESUME */

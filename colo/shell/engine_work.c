@@ -30,6 +30,24 @@ static int scan(struct tandem_engine *engine, struct tandem_error *reterr_error)
 	return code;
 }
 
+/* Of a captured epoch, so that none with a miss is ever sealed. */
+static int verify(struct tandem_engine *engine, struct tandem_error *reterr_error)
+{
+	const struct tandem_layout *layout = &engine->push.layout;
+	int code = 0;
+
+	if (engine->core.phase != TANDEM_PRIMARY_SCANNING || engine->settings.verify_every == 0 ||
+	    engine->capture_count++ % engine->settings.verify_every != 0)
+		return 0;
+	for (unsigned region = 0; code == 0 && region < layout->regions.count; region++) {
+		code = tandem_tracker_verify(engine->trackers[region], reterr_error);
+		if (code < 0)
+			tandem_error_wrap(reterr_error, code, "region %s",
+			                  layout->regions.entries[region].name);
+	}
+	return code;
+}
+
 static bool has_moved(struct tandem_engine *engine)
 {
 	bool has_any = false;
@@ -46,7 +64,7 @@ void tandem_engine_scan(struct tandem_engine *engine)
 	uint64_t left;
 
 	TANDEM_FAILPOINT("scan");
-	if (scan(engine, &error) < 0) {
+	if (scan(engine, &error) < 0 || verify(engine, &error) < 0) {
 		tandem_engine_give_up(engine, &error);
 		return;
 	}

@@ -235,8 +235,12 @@ int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_
 		return code;
 	code = tandem_tracker_new(tracker == TANDEM_TRACKER_AUTO ? tandem->tracker : tracker, base,
 	                          length, &engine->trackers[region], reterr_error);
-	if (code < 0)
+	if (code == 0 && engine->settings.verify_every != 0)
+		code = tandem_tracker_keep_account(engine->trackers[region], reterr_error);
+	if (code < 0) {
+		engine->trackers[region] = tandem_tracker_free(engine->trackers[region]);
 		return tandem_error_wrap(reterr_error, code, "region %s", name);
+	}
 	memcpy(tandem->regions.entries[region].name, name, strlen(name) + 1);
 	tandem->regions.entries[region].page_count = length / TANDEM_PAGE_BYTES;
 	engine->push.bases[region] = base;

@@ -140,6 +140,8 @@ struct tandem_region_tracker *tandem_tracker_free(struct tandem_region_tracker *
 	tandem_memory_free(tracker->free_pages);
 	tandem_memory_free(tracker->holes);
 	tandem_memory_free(tracker->holes_now);
+	tandem_memory_free(tracker->told);
+	tandem_memory_free(tracker->seen);
 	tandem_memory_free(tracker);
 	return NULL;
 }
@@ -231,6 +233,8 @@ static void conclude(struct tandem_region_tracker *tracker, uint64_t *dirty, uin
 			news |= take_holes(tracker, word);
 		tracker->written[word] |= news;
 	}
+	if (tracker->told != NULL)
+		tandem_bitmap_or(tracker->told, tracker->written, tracker->page_count);
 	tandem_bitmap_or_at(dirty, first_page, tracker->written, tracker->page_count);
 }
 
@@ -250,17 +254,6 @@ int tandem_tracker_scan(struct tandem_region_tracker *tracker, uint64_t *dirty, 
 
 /* ---- the program's words ---- */
 
-void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, size_t length)
-{
-	uint64_t last = (offset + length - 1) / TANDEM_PAGE_BYTES;
-
-	if (length == 0)
-		return;
-	for (uint64_t page = offset / TANDEM_PAGE_BYTES; page <= last; page++)
-		atomic_fetch_or_explicit(&tracker->marks[page / 64], UINT64_C(1) << (page % 64),
-		                         memory_order_release);
-}
-
 /* The bits of `word` that lie between two pages. */
 static uint64_t bits_between(uint64_t word, uint64_t first, uint64_t end)
 {
@@ -268,6 +261,19 @@ static uint64_t bits_between(uint64_t word, uint64_t first, uint64_t end)
 	uint64_t high = end < word * 64 + 64 ? end - word * 64 : 64;
 
 	return (high == 64 ? UINT64_MAX : (UINT64_C(1) << high) - 1) & ~((UINT64_C(1) << low) - 1);
+}
+
+/* A batch for each thread was measured to be no cheaper than the atomic operation: 3 to 4 ns. */
+void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, size_t length)
+{
+	uint64_t first = offset / TANDEM_PAGE_BYTES;
+	uint64_t end = (offset + length + TANDEM_PAGE_BYTES - 1) / TANDEM_PAGE_BYTES;
+
+	if (length == 0)
+		return;
+	for (uint64_t word = first / 64; word <= (end - 1) / 64; word++)
+		atomic_fetch_or_explicit(&tracker->marks[word], bits_between(word, first, end),
+		                         memory_order_release);
 }
 
 /* The free mark first, then what was written before is forgotten: whoever finds the mark with

@@ -46,6 +46,14 @@ void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, s
  * writes there afterwards is seen. */
 void tandem_tracker_mark_free(struct tandem_region_tracker *tracker, size_t offset, size_t length);
 
+/* Checks from now on that no write is missed; before the first scan. Errors: TANDEM_E_MEMORY. */
+TANDEM_MUST_CHECK int tandem_tracker_keep_account(struct tandem_region_tracker *tracker,
+                                                  struct tandem_error *reterr_error);
+/* Reads the whole region, right after a scan, while nobody writes to it. Errors:
+ * TANDEM_E_UNSUPPORTED (a page that was written was not told by a scan since the last look). */
+TANDEM_MUST_CHECK int tandem_tracker_verify(struct tandem_region_tracker *tracker,
+                                            struct tandem_error *reterr_error);
+
 const char *tandem_tracker_name(enum tandem_tracker kind);
 /* 0 and *ret_kind, or TANDEM_E_CONFIG. */
 int tandem_tracker_parse(const char *name, enum tandem_tracker *ret_kind);

@@ -48,6 +48,9 @@ struct tandem_region_tracker {
 	int pagemap_fd;
 	/* compare */
 	void *hashes;
+	/* verify; NULL: off */
+	uint64_t *told; /* since the last look */
+	void *seen;     /* hashes of the last look */
 };
 
 /* The holes of now, where the file can be asked. */

@@ -208,6 +208,10 @@ enum tandem_config_type {
 	     "",                                                                                   \
 	     "How written pages are found. \"auto\": pagemap on Linux 6.7 or newer, else "         \
 	     "compare.")                                                                           \
+	NUMBER(PAIR, verify_every, NUMBER, verify_every, OPTIONAL, 0, 0, 1000000, "", "",          \
+	       "Each so many epochs all pages are hashed in the pause, to see whether the "        \
+	       "tracker "                                                                          \
+	       "has missed one; a miss stops the protection. 0: never.")                           \
 	NUMBER(PAIR, state_bytes_max, BYTES, state_bytes_max, OPTIONAL, 65536, 0, 67108864, "",    \
 	       "", "Largest state blob that the program hands over with an epoch.")                \
 	NUMBER(PAIR, connect_timeout_ms, MILLISECONDS, connect_timeout_ns, OPTIONAL, 1000, 10,     \

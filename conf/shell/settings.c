@@ -43,6 +43,7 @@ int tandem_config_settings(const struct tandem_config *config,
 	settings.write_depth = pair->write_depth;
 	settings.merge_bytes_max = pair->merge_bytes_max;
 	settings.poll_ns = pair->poll_ns;
+	settings.verify_every = pair->verify_every;
 	settings.lease_ns = pair->lease_ns;
 	settings.state_bytes_max = pair->state_bytes_max;
 	settings.connect_timeout_ns = pair->connect_timeout_ns;

@@ -82,6 +82,7 @@ struct tandem_control_settings {
 	uint64_t reconnect_interval_ns;     /* pause before the first attempt; it doubles ... */
 	uint64_t reconnect_interval_max_ns; /* ... up to this, each with jitter */
 	uint64_t poll_ns;                   /* completions are polled this long before sleeping */
+	uint32_t verify_every; /* each so many epochs the tracker is checked; 0: never */
 	uint64_t lease_ns; /* output is not gated: the primary ends itself when the secondary was
 	                      not heard for this long; 0: it is gated */
 };

@@ -95,6 +95,7 @@ struct tandem_config_pair {
 	uint16_t write_depth;
 	uint32_t merge_bytes_max;
 	uint64_t poll_ns;
+	uint32_t verify_every; /* epochs; 0: never */
 	uint32_t state_bytes_max;
 	uint64_t connect_timeout_ns;
 	uint64_t commit_timeout_ns;

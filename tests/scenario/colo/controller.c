@@ -50,6 +50,13 @@ static void keep(struct controller *controller, const struct tandem_control_mess
 	pthread_cond_broadcast(&controller->changed);
 }
 
+void controller_verify_every(struct controller *controller, uint32_t verify_every)
+{
+	pthread_mutex_lock(&controller->lock);
+	controller->settings.verify_every = verify_every;
+	pthread_mutex_unlock(&controller->lock);
+}
+
 static void hang_up_locked(struct controller *controller)
 {
 	if (controller->connection >= 0)

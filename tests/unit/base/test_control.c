@@ -48,6 +48,7 @@ static struct tandem_control_message sample(void)
 	                     .reconnect_interval_ns = 5,
 	                     .reconnect_interval_max_ns = 6,
 	                     .poll_ns = 7,
+	                     .verify_every = 9,
 	                     .lease_ns = 8},
 	};
 	return message;
@@ -78,6 +79,7 @@ static void assert_same_settings(const struct tandem_control_settings *a,
 	cr_assert_eq(a->reconnect_interval_ns, b->reconnect_interval_ns);
 	cr_assert_eq(a->reconnect_interval_max_ns, b->reconnect_interval_max_ns);
 	cr_assert_eq(a->poll_ns, b->poll_ns);
+	cr_assert_eq(a->verify_every, b->verify_every);
 }
 
 Test(control, every_field_comes_back)

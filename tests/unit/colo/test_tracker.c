@@ -220,6 +220,63 @@ Test(tracker, compare_sees_writes_past_the_page_table)
 	bed_untrack();
 }
 
+/* ---- the judge ---- */
+
+static void expect_verdict(const char *what)
+{
+	struct tandem_error error = {.code = 0};
+
+	bed_scan();
+	cr_expect_eq(tandem_tracker_verify(bed_tracker, &error),
+	             what == NULL ? 0 : TANDEM_E_UNSUPPORTED, "%s", error.detail);
+	if (what != NULL)
+		cr_expect_not_null(strstr(error.detail, what), "%s", error.detail);
+}
+
+Test(tracker, verify_finds_a_page_that_was_not_told)
+{
+	if (!bed_track(TANDEM_TRACKER_PAGEMAP, BED_MEMFD))
+		cr_skip("no PAGEMAP_SCAN in this kernel");
+	cr_assert_eq(tandem_tracker_keep_account(bed_tracker, NULL), 0);
+	bed_store(9);
+	expect_verdict(NULL);
+	bed_store(10);
+	bed_scan();
+	bed_store(11);
+	expect_verdict(NULL);
+	tandem_tracker_mark_free(bed_tracker, 12 * BED_PAGE, BED_PAGE);
+	bed_punch(13, 1);
+	expect_verdict(NULL);
+	bed_store(12);
+	bed_store(13);
+	expect_verdict(NULL);
+	write_through_file(9);
+	bed_scan();
+	expect_verdict("page 9 ");
+	bed_untrack();
+}
+
+Test(tracker, verify_finds_a_page_that_was_not_marked)
+{
+	cr_assert(bed_track(TANDEM_TRACKER_MARK, BED_ANONYMOUS));
+	cr_assert_eq(tandem_tracker_keep_account(bed_tracker, NULL), 0);
+	expect_verdict(NULL);
+	bed_store(298);
+	tandem_tracker_mark(bed_tracker, 298 * BED_PAGE, 1);
+	bed_store(299);
+	expect_verdict("mark tracker");
+	bed_untrack();
+}
+
+Test(tracker, compare_needs_no_judge)
+{
+	cr_assert(bed_track(TANDEM_TRACKER_COMPARE, BED_MEMFD));
+	cr_assert_eq(tandem_tracker_keep_account(bed_tracker, NULL), 0);
+	write_through_file(9);
+	expect_verdict(NULL);
+	bed_untrack();
+}
+
 Test(tracker, marks_are_united_with_what_the_tracker_finds)
 {
 	static const enum tandem_tracker kinds[] = {TANDEM_TRACKER_MARK, TANDEM_TRACKER_COMPARE,

@@ -56,11 +56,12 @@ Test(lookup, the_host_name)
 
 Test(lookup, settings_for_a_data_plane)
 {
-	struct edit edit = {.pair = "channels = 2; tracker = \"mark\"; connect_timeout_ms = 50; "
-	                            "write_depth = 64; merge_bytes_max = 8192; poll_us = 7; "
-	                            "reconnect_interval_max_ms = 900;",
-	                    .node_a = "rails = [\"10.1.0.1\", \"10.2.0.1\"];",
-	                    .node_b = "port = 9999; rails = (\"10.1.0.2\", \"10.2.0.2\");"};
+	struct edit edit = {
+	        .pair = "channels = 2; tracker = \"mark\"; connect_timeout_ms = 50; "
+	                "write_depth = 64; merge_bytes_max = 8192; poll_us = 7; verify_every = 6; "
+	                "reconnect_interval_max_ms = 900;",
+	        .node_a = "rails = [\"10.1.0.1\", \"10.2.0.1\"];",
+	        .node_b = "port = 9999; rails = (\"10.1.0.2\", \"10.2.0.2\");"};
 	struct tandem_config *config = load_good(&edit);
 	const struct tandem_config_pair *pair = &config->pairs[0];
 	struct tandem_control_settings settings;
@@ -77,6 +78,7 @@ Test(lookup, settings_for_a_data_plane)
 	cr_assert_eq(settings.write_depth, 64);
 	cr_assert_eq(settings.merge_bytes_max, 8192);
 	cr_assert_eq(settings.poll_ns, 7 * TANDEM_NS_PER_US);
+	cr_assert_eq(settings.verify_every, 6);
 	cr_assert_eq(settings.reconnect_interval_max_ns, 900 * TANDEM_NS_PER_MS);
 	cr_assert_not(settings.has_key);
 	cr_assert_eq(settings.peer_port, 9999);
