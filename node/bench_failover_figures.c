@@ -120,14 +120,16 @@ static void print(const struct tandem_bench_failover_options *options,
 	printf("%zu rounds in %.1f s, fault %s, profile %s, %llu MiB, %u %% of it data, %u "
 	       "writers; load average "
 	       "%.2f to %.2f; controllers %s\n"
-	       "%llu writes acknowledged, none lost; %u take-overs without a fault\n"
-	       "ms                 p50       p99       max\n",
+	       "%llu writes acknowledged, none lost; %u take-overs without a fault\n",
 	       figures->total_ns.count, (double)figures->elapsed_ns / (double)TANDEM_NS_PER_S,
 	       tandem_bench_fault_text(options->fault), options->profile,
 	       (unsigned long long)options->size_bytes >> 20, options->fill_percent,
 	       options->connections, figures->loads[0], figures->loads[1],
 	       figures->is_real_time ? "real-time" : "NOT real-time",
 	       (unsigned long long)figures->acknowledged_count, figures->disturbed_count);
+	if (figures->total_ns.count == 0)
+		return;
+	puts("ms                 p50       p99       max");
 	print_samples("failover_ms", &figures->total_ns, "from the fault to the first reply");
 	for (unsigned i = 0; i < TANDEM_BENCH_PARTS; i++)
 		print_samples(parts[i].key, &figures->parts_ns[i], parts[i].text);

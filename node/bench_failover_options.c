@@ -12,6 +12,7 @@
 static const char *const fault_texts[] = {
         [TANDEM_BENCH_FAULT_KILL] = "kill",
         [TANDEM_BENCH_FAULT_STOP] = "stop",
+        [TANDEM_BENCH_FAULT_NONE] = "none",
 };
 
 const char *tandem_bench_fault_text(enum tandem_bench_fault fault)
@@ -33,7 +34,7 @@ static bool set_fault(const char *value, struct tandem_bench_failover_options *o
 			return true;
 		}
 	}
-	return refuse("fault", value, "kill or stop");
+	return refuse("fault", value, "kill, stop or none");
 }
 
 static bool set_profile(const char *value, struct tandem_bench_failover_options *options)
@@ -64,6 +65,8 @@ static bool set(int option, const char *value, struct tandem_bench_failover_opti
 	switch (option) {
 	case 'r':
 		return tandem_bench_parse_unsigned(value, 1, 1000000, &options->rounds);
+	case 't':
+		return tandem_bench_parse_unsigned(value, 1, 1000000, &options->seconds);
 	case 'f':
 		return set_fault(value, options);
 	case 'p':
@@ -96,6 +99,7 @@ enum tandem_bench_reading tandem_bench_failover_options_read(
         int argument_count, char **arguments, struct tandem_bench_failover_options *ret_options)
 {
 	static const struct option long_options[] = {{"rounds", required_argument, NULL, 'r'},
+	                                             {"seconds", required_argument, NULL, 't'},
 	                                             {"fault", required_argument, NULL, 'f'},
 	                                             {"profile", required_argument, NULL, 'p'},
 	                                             {"size", required_argument, NULL, 's'},
@@ -118,6 +122,10 @@ enum tandem_bench_reading tandem_bench_failover_options_read(
 	}
 	if (optind != argument_count) {
 		fprintf(stderr, "tandem-bench: unexpected argument '%s'\n", arguments[optind]);
+		return TANDEM_BENCH_WRONG;
+	}
+	if ((options.seconds > 0) != (options.fault == TANDEM_BENCH_FAULT_NONE)) {
+		fprintf(stderr, "tandem-bench: --seconds and --fault none need each other\n");
 		return TANDEM_BENCH_WRONG;
 	}
 	*ret_options = options;

@@ -13,10 +13,12 @@
 enum tandem_bench_fault {
 	TANDEM_BENCH_FAULT_KILL, /* the program's process dies */
 	TANDEM_BENCH_FAULT_STOP, /* every process of the node stops, as when its host hangs */
+	TANDEM_BENCH_FAULT_NONE, /* load only: no role may change */
 };
 
 struct tandem_bench_failover_options {
 	unsigned rounds;
+	unsigned seconds; /* of load where there is no fault; 0 with any other */
 	enum tandem_bench_fault fault;
 	const char *profile;   /* of the heartbeats */
 	uint64_t size_bytes;   /* of the region */

@@ -313,6 +313,8 @@ static void take_word(struct tandem_machine *machine, enum tandem_verb verb)
 		machine->has_word = true;
 		machine->word_generation = machine->event->generation;
 	}
+	if (verb == TANDEM_VERB_FORCE_NEXT)
+		machine->forced_generation = machine->view.record.generation;
 	if (verb == TANDEM_VERB_ALLOW_ALONE)
 		machine->may_answer_alone = true;
 	if (verb == TANDEM_VERB_ALLOW_RESYNC)
@@ -344,10 +346,9 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 		halt(machine, reason);
 		return;
 	case TANDEM_VERB_YANK_PROGRAM:
-		yank(machine, &machine->program);
-		return;
 	case TANDEM_VERB_YANK_STANDBY:
-		yank(machine, &machine->standby);
+		yank(machine,
+		     verb == TANDEM_VERB_YANK_PROGRAM ? &machine->program : &machine->standby);
 		return;
 	case TANDEM_VERB_LEAD_SOLO:
 	case TANDEM_VERB_LEAD_PAIR:
@@ -391,6 +392,7 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 		machine->hand_over = (struct tandem_hand_over){.is_asked = false};
 		return;
 	case TANDEM_VERB_TAKE_WORD:
+	case TANDEM_VERB_FORCE_NEXT:
 	case TANDEM_VERB_ALLOW_ALONE:
 	case TANDEM_VERB_ALLOW_RESYNC:
 	case TANDEM_VERB_ACKNOWLEDGE_FENCE:

@@ -251,6 +251,7 @@ static void absorb_heartbeat(struct tandem_machine *machine, const struct tandem
 	                     event->heard_ns != 0 ? event->heard_ns : event->now_ns);
 	if (!event->has_news)
 		return;
+	machine->forced_generation = 0;
 	machine->peer = event->statement;
 	if (machine->peer.record.generation > machine->view.record.generation)
 		machine->view.read_next_ns = event->now_ns;

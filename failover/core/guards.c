@@ -222,11 +222,23 @@ GUARD(program_is_silent)
 	       now_ns >= since_ns + tandem_machine_plane_window_ns(machine);
 }
 
+bool tandem_machine_next_is_forced(const struct tandem_machine *machine)
+{
+	return machine->forced_generation != 0 &&
+	       machine->forced_generation == record_of(machine)->generation;
+}
+
 GUARD(program_must_halt)
 {
 	UNTIMED;
 	return machine->program.connection != 0 && !machine->program.was_halted &&
-	       owner_is_peer(machine);
+	       owner_is_peer(machine) && !tandem_machine_next_is_forced(machine);
+}
+
+GUARD(forced_program_may_lead)
+{
+	return tandem_machine_next_is_forced(machine) && program_can_lead(machine) &&
+	       reading_is_fresh(machine) && tandem_machine_cas_is_idle(machine, now_ns);
 }
 
 /* An earlier life of this controller may have asked for SOLO to PAIR without learning the answer.
@@ -664,6 +676,15 @@ GUARD(may_force)
 	bool has_copy = machine->standby.connection != 0 && machine->standby.has_copy;
 	return machine->view.is_known && tandem_machine_cas_is_idle(machine, now_ns) &&
 	       (program_can_lead(machine) || has_copy);
+}
+
+/* The memory of the node that led is lost, and nothing here holds another: a program that starts
+ * from nothing may lead, unless the old one comes back before it. */
+GUARD(may_force_next)
+{
+	return machine->view.is_known && tandem_machine_cas_is_idle(machine, now_ns) &&
+	       record_of(machine)->generation > 0 &&
+	       tandem_detector_is_silent(&machine->detector, now_ns);
 }
 
 GUARD(may_maintain)

@@ -305,6 +305,8 @@ struct tandem_machine {
 	                           COPIED that crosses a LEAD is told from one that follows it */
 	bool has_word;          /* the operator's word for word_generation */
 	uint64_t word_generation;
+	uint64_t forced_generation; /* the next program that is ready replaces that record, by the
+	                               operator's word; 0: none was given */
 	uint64_t damper_ns[TANDEM_DAMPER_MAX]; /* automatic take-overs, newest overwrite oldest */
 	size_t damper_count;
 	const char *asked_reason; /* of the CAS last noted in this state: said once, asked often */

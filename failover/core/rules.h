@@ -30,6 +30,7 @@
 	X(QUIESCE)                                                                                 \
 	X(WITHDRAW)                                                                                \
 	X(TAKE_WORD)                                                                               \
+	X(FORCE_NEXT)                                                                              \
 	X(ALLOW_ALONE)                                                                             \
 	X(ALLOW_RESYNC)                                                                            \
 	X(ACKNOWLEDGE_FENCE)                                                                       \
@@ -100,6 +101,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(program_is_gone)                                                                         \
 	X(program_is_silent)                                                                       \
 	X(program_must_halt)                                                                       \
+	X(forced_program_may_lead)                                                                 \
 	X(owner_may_refresh)                                                                       \
 	X(owner_may_lead_solo)                                                                     \
 	X(owner_may_lead_pair)                                                                     \
@@ -144,6 +146,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(may_promote)                                                                             \
 	X(may_promote_first)                                                                       \
 	X(may_force)                                                                               \
+	X(may_force_next)                                                                          \
 	X(may_maintain)                                                                            \
 	X(plane_has_session)
 
@@ -164,6 +167,8 @@ bool tandem_machine_plane_reports(const struct tandem_machine *machine,
 bool tandem_machine_owns(const struct tandem_machine *machine);
 bool tandem_machine_cas_is_idle(const struct tandem_machine *machine, uint64_t now_ns);
 bool tandem_machine_is_settled(const struct tandem_machine *machine, uint64_t now_ns);
+/* The operator gave the word that the next program of this node leads. */
+bool tandem_machine_next_is_forced(const struct tandem_machine *machine);
 bool tandem_machine_needs_word(const struct tandem_machine *machine);
 uint64_t tandem_machine_plane_window_ns(const struct tandem_machine *machine);
 /* The peer's primary is quiet and lets this node's copy take over. */

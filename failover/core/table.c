@@ -37,6 +37,7 @@ LIST(init);
 static const struct tandem_rule joining_rules[] = {
 	{WHEN(take_over_is_won), DO(V(BEGIN_TAKE_OVER)), TO(TAKING_OVER), "the register names this node"},
 	{WHEN(take_over_is_interrupted), DO(V(HALT), V(RESUME_TAKE_OVER)), TO(TAKING_OVER), "going on with the take-over that this node had won"},
+	{WHEN(forced_program_may_lead), DO(V(CAS_FORCE)), STAY, "by the operator's word, given before it started, this program is to lead"},
 	{WHEN(program_must_halt), DO(V(HALT)), STAY, "the register says that the other node leads"},
 	{WHEN(standby_must_be_told), DO(V(STAND_BY)), STAY, NULL},
 	{WHEN(standby_holds_copy), NONE, TO(SECONDARY), "the register says that this standby holds a full copy"},
@@ -164,7 +165,8 @@ LIST(no_promote);
 
 static const struct tandem_rule force_rules[] = {
 	{WHEN(may_force), DO(V(CAS_FORCE), V(ACCEPT)), STAY, "the operator accepts loss of data: asking to lead"},
-	{NULL, DO(V(REFUSE)), STAY, "no program is ready and no standby holds a copy, or the arbiter is not asked out"},
+	{WHEN(may_force_next), DO(V(FORCE_NEXT), V(ACCEPT)), STAY, "the operator accepts loss of data: start the program on this node, and it leads"},
+	{NULL, DO(V(REFUSE)), STAY, "the node that leads is heard, or a decision is under way: look at 'status'"},
 };
 LIST(force);
 

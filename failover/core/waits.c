@@ -63,6 +63,12 @@ WHEN(leader_is_silent)
 	       tandem_detector_is_silent(&machine->detector, now_ns);
 }
 
+WHEN(next_program_is_forced)
+{
+	UNTIMED;
+	return tandem_machine_next_is_forced(machine);
+}
+
 WHEN(standby_is_missing)
 {
 	UNTIMED;
@@ -166,6 +172,7 @@ const struct tandem_wait tandem_waits[] = {
 	{STATE(JOINING), first_program_is_missing, "the program to start on the node that leads first", ""},
 	{STATE(JOINING), first_leader_needs_word, "the operator's word that this node leads first, or the peer's that its register is empty too", "promote"},
 	{STATE(JOINING), register_is_empty, "the first owner's program, on the other node, to lead", ""},
+	{STATE(JOINING), next_program_is_forced, "the program to start on this node: it will lead, by the operator's word", ""},
 	{STATE(JOINING), program_is_owner, "the program to attach its regions, and the arbiter", ""},
 	{STATE(JOINING), owner_of_pair_ended, "the peer, which holds the copy, to take over: the program that led on this node has ended", "force-primary"},
 	{STATE(JOINING), owner_ended, "the program that led alone, and has ended with its memory: to lead with another one loses what only it held", "force-primary"},

@@ -301,7 +301,9 @@ static void force(struct cluster *cluster, struct node *node)
 {
 	const struct tandem_machine *machine = &node->machine;
 	const struct tandem_rules *rules = tandem_table[machine->state][TANDEM_EVENT_FORCE];
-	bool is_obeyed = rules->count > 1 && rules->list[0].guard(machine, cluster->now_ns);
+	bool is_obeyed = false;
+	for (size_t i = 0; i + 1 < rules->count; i++)
+		is_obeyed = is_obeyed || rules->list[i].guard(machine, cluster->now_ns);
 	if (is_obeyed)
 		keep_promise(cluster, node, true);
 	say(cluster, node, TANDEM_EVENT_FORCE, 0);

@@ -204,6 +204,49 @@ Test(words, force_primary_leads_with_what_is_there)
 	             "3500 a TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
 }
 
+/* Node a led alone and is gone with its memory; b holds nothing. */
+static void lose_the_memory(void)
+{
+	begin_paired();
+	cluster_kill_node(&story, 1);
+	cluster_run(&story, 1000 * MS);
+	cluster_kill_node(&story, 0);
+	cluster_start_controller(&story, 1);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, 1000 * MS);
+	cr_assert(state_of(1) == TANDEM_STATE_JOINING, "%s", story.trace);
+	cr_expect_str_eq(tandem_machine_unblock(&story.nodes[1].machine, story.now_ns),
+	                 "force-primary");
+	say(1, TANDEM_EVENT_FORCE, 0);
+	story.trace_length = 0;
+	story.trace[0] = 0;
+}
+
+Test(words, force_primary_without_a_program_is_for_the_one_that_starts_next)
+{
+	lose_the_memory();
+	cluster_run(&story, 500 * MS);
+	cr_expect(cluster_record(&story, 1)->generation == 3, "nothing was asked yet");
+	cluster_start_program(&story, 1);
+	cluster_run(&story, 500 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
+Test(words, the_word_for_the_next_program_ends_when_the_other_node_is_heard)
+{
+	lose_the_memory();
+	cluster_start_controller(&story, 0);
+	cluster_run(&story, 500 * MS);
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	cluster_start_program(&story, 1);
+	cluster_run(&story, 500 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_JOINING, "%s", story.trace);
+	cr_expect(cluster_record(&story, 1)->generation == 3);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
 Test(words, maintenance_decides_nothing_until_it_is_over)
 {
 	begin_paired();

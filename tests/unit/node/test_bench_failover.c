@@ -59,6 +59,15 @@ Test(bench_failover, every_option_arrives)
 	cr_expect(options.keeps_files);
 }
 
+Test(bench_failover, load_without_a_fault)
+{
+	struct tandem_bench_failover_options options;
+
+	cr_assert_eq(read_words("--fault none --seconds 3600", &options), TANDEM_BENCH_RUN);
+	cr_expect_eq(options.fault, TANDEM_BENCH_FAULT_NONE);
+	cr_expect_eq(options.seconds, 3600);
+}
+
 Test(bench_failover, wrong_options_are_refused)
 {
 	static const char *const lines[] = {
@@ -66,6 +75,9 @@ Test(bench_failover, wrong_options_are_refused)
 	        "--rounds many",
 	        "--rounds 1000001",
 	        "--fault pause",
+	        "--fault none",
+	        "--seconds 10",
+	        "--fault none --seconds 0",
 	        "--profile wan",
 	        "--size 15M",
 	        "--size 1000001K",
