@@ -214,6 +214,20 @@ static int run_rounds(struct run *run, struct tandem_error *reterr_error)
 	return code;
 }
 
+/* The pair is one again: was it a take-over, or did the primary go on alone for a while? */
+static int await_end_of_trouble(struct run *run, struct tandem_error *reterr_error)
+{
+	const uint64_t seen_ns = run->before.suspected_ns;
+	const unsigned leader = run->leader;
+	const int code = await_pair(run, reterr_error);
+
+	if (code == 0 && (run->leader != leader || run->before.suspected_ns != seen_ns))
+		run->figures.disturbed_count++;
+	else
+		run->figures.lost_copy_count++;
+	return code;
+}
+
 /* Load, and no fault; then everything that was acknowledged is read back. */
 static int run_undisturbed(struct run *run, struct tandem_error *reterr_error)
 {
@@ -225,10 +239,8 @@ static int run_undisturbed(struct run *run, struct tandem_error *reterr_error)
 		if (code == 0)
 			code = tandem_bench_cluster_check_pair(&run->cluster, run->leader,
 			                                       &run->before, reterr_error);
-		if (code == TANDEM_E_PEER_LOST) {
-			run->figures.disturbed_count++;
-			code = await_pair(run, reterr_error);
-		}
+		if (code == TANDEM_E_PEER_LOST)
+			code = await_end_of_trouble(run, reterr_error);
 	}
 	return code < 0 ? code : await_pair(run, reterr_error);
 }

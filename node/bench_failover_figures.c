@@ -85,6 +85,7 @@ static struct json_object *json_report(const struct tandem_bench_failover_option
 	/* The run ends with an error at the first one. */
 	tandem_bench_json_count(report, "lost_writes", 0);
 	tandem_bench_json_count(report, "false_failovers", figures->disturbed_count);
+	tandem_bench_json_count(report, "lost_copies", figures->lost_copy_count);
 	json_object_object_add(report, "failover_ms", json_samples(&figures->total_ns));
 	for (unsigned i = 0; i < TANDEM_BENCH_PARTS; i++)
 		json_object_object_add(report, parts[i].key, json_samples(&figures->parts_ns[i]));
@@ -127,6 +128,9 @@ static void print(const struct tandem_bench_failover_options *options,
 	       options->connections, figures->loads[0], figures->loads[1],
 	       figures->is_real_time ? "real-time" : "NOT real-time",
 	       (unsigned long long)figures->acknowledged_count, figures->disturbed_count);
+	if (options->fault == TANDEM_BENCH_FAULT_NONE)
+		printf("the primary went on alone, without a fault, %u times\n",
+		       figures->lost_copy_count);
 	if (figures->total_ns.count == 0)
 		return;
 	puts("ms                 p50       p99       max");

@@ -26,7 +26,8 @@ struct tandem_bench_failover_figures {
 	struct tandem_bench_samples pair_ns; /* from the first reply until the next pair */
 	uint64_t acknowledged_count;         /* writes */
 	unsigned disturbed_count;            /* take-overs that no fault of the bench caused */
-	bool is_real_time;                   /* both controllers */
+	unsigned lost_copy_count; /* without a fault, and no take-over: SOLO for a while */
+	bool is_real_time;        /* both controllers */
 	uint64_t elapsed_ns;
 	double loads[2]; /* load average at the start and at the end */
 };

@@ -39,6 +39,7 @@ static void fill_timers(const struct tandem_config_pair *from, struct tandem_con
 {
 	pair->heartbeat_interval_ns = from->heartbeat_interval_ns;
 	pair->heartbeat_miss_count = from->heartbeat_miss_count;
+	pair->hung_after_ns = from->hung_after_ns;
 	pair->solo_after_ns = from->solo_after_ns;
 	pair->arbiter_timeout_ns = from->arbiter.timeout_ns;
 	pair->arbiter_poll_ns = from->arbiter.poll_interval_ns;

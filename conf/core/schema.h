@@ -260,6 +260,12 @@ enum tandem_config_type {
 	       10000, "", "", "Instead of a profile, together with heartbeat_misses.")             \
 	NUMBER(PAIR, heartbeat_misses, NUMBER, heartbeat_miss_count, OPTIONAL, 0, 2, 1000, "", "", \
 	       "Instead of a profile, together with heartbeat_interval_ms.")                       \
+	NUMBER(PAIR, hung_after_ms, MILLISECONDS, hung_after_ns, OPTIONAL, 0, 0, 600000, "", "",   \
+	       "A program or standby whose process and host live, but that reports nothing for "   \
+	       "this long, counts as hung. 0: 3 s with \"vm\", 1 s with \"lan\", and as long as "  \
+	       "heartbeats may be silent with \"lan-rt\" or without a profile. A busy host lets "  \
+	       "a "                                                                                \
+	       "program wait; the end of a process or of a host is seen sooner, in other ways.")   \
 	NUMBER(PAIR, take_overs_max, NUMBER, take_over_count_max, OPTIONAL, 3, 1, 16, "", "",      \
 	       "More automatic take-overs by one node within take_over_window_ms are held back "   \
 	       "for the operator.")                                                                \

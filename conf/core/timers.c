@@ -15,10 +15,11 @@ static const struct {
 	const char *name;
 	uint64_t interval_ns;
 	uint32_t miss_count;
+	uint64_t hung_after_ns;
 } profiles[] = {
-        {"vm", 50 * TANDEM_NS_PER_MS, 6},
-        {"lan", 20 * TANDEM_NS_PER_MS, 10},
-        {"lan-rt", 5 * TANDEM_NS_PER_MS, 10},
+        {"vm", 50 * TANDEM_NS_PER_MS, 6, 3 * TANDEM_NS_PER_S},
+        {"lan", 20 * TANDEM_NS_PER_MS, 10, TANDEM_NS_PER_S},
+        {"lan-rt", 5 * TANDEM_NS_PER_MS, 10, 50 * TANDEM_NS_PER_MS},
 };
 
 const struct tandem_config_timer_rule *tandem_config_timer_rule(size_t index)
@@ -47,6 +48,8 @@ uint64_t tandem_config_timer_ns(const struct tandem_config_pair *pair,
 		return pair->reconnect_interval_max_ns;
 	case TANDEM_CONFIG_TIMER_COMMIT:
 		return pair->commit_timeout_ns;
+	case TANDEM_CONFIG_TIMER_HUNG:
+		return pair->hung_after_ns;
 	case TANDEM_CONFIG_TIMER_SOLO:
 		return pair->solo_after_ns;
 	case TANDEM_CONFIG_TIMER_FENCE:
@@ -82,6 +85,8 @@ bool tandem_config_profile_apply(struct tandem_config_pair *pair)
 			continue;
 		pair->heartbeat_interval_ns = profiles[i].interval_ns;
 		pair->heartbeat_miss_count = profiles[i].miss_count;
+		if (pair->hung_after_ns == 0)
+			pair->hung_after_ns = profiles[i].hung_after_ns;
 		return true;
 	}
 	return false;

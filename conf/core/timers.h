@@ -13,6 +13,7 @@
 	X(RECONNECT, "reconnect_interval_ms")                                                      \
 	X(RECONNECT_MAX, "reconnect_interval_max_ms")                                              \
 	X(COMMIT, "commit_timeout_ms")                                                             \
+	X(HUNG, "hung_after_ms")                                                                   \
 	X(SOLO, "solo_after_ms")                                                                   \
 	X(FENCE, "fence_timeout_ms")                                                               \
 	X(PROMOTE, "promote.timeout_ms")                                                           \
@@ -35,6 +36,8 @@ enum tandem_config_timer {
 	  "a session must not be given up before heartbeats could tell a dead peer from a slow "   \
 	  "one")                                                                                   \
 	X(1, DETECT, SOLO, "a dead peer must be found dead before its lost session decides")       \
+	X(1, DETECT, HUNG,                                                                         \
+	  "a process that its host lets wait must not look worse than a host that is gone")        \
 	X(2, RECONNECT, SOLO,                                                                      \
 	  "a broken session deserves two attempts before the copy is given up")                    \
 	X(1, RECONNECT, RECONNECT_MAX, "the pause grows from the one to the other")                \
@@ -60,7 +63,8 @@ uint64_t tandem_config_timer_ns(const struct tandem_config_pair *pair,
                                 enum tandem_config_timer timer);
 const char *tandem_config_timer_key(enum tandem_config_timer timer);
 
-/* Fills interval and misses from the profile's name; false when there is no such profile. */
+/* Fills interval, misses and, where the file says nothing, what counts as hung from the profile's
+ * name; false when there is no such profile. */
 bool tandem_config_profile_apply(struct tandem_config_pair *pair);
 
 /* How often a data plane reports to its controller: often enough that four reports fit into the

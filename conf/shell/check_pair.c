@@ -133,6 +133,8 @@ static void check_heartbeat(struct subject *subject)
 		tandem_config_profile_apply(subject->pair);
 		return;
 	}
+	if (subject->pair->hung_after_ns == 0)
+		subject->pair->hung_after_ns = tandem_config_detect_ns(subject->pair);
 	if (is_given(subject, "heartbeat_profile"))
 		tandem_config_mistake_in(subject->reader, subject->setting, "heartbeat_profile",
 		                         "contradicts %s: give the profile or the numbers",

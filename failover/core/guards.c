@@ -109,10 +109,17 @@ static bool reading_is_fresh(const struct tandem_machine *machine)
 	return machine->view.is_known && machine->view.asked_ns >= machine->program.ready_ns;
 }
 
-uint64_t tandem_machine_plane_window_ns(const struct tandem_machine *machine)
+static uint64_t report_window_ns(const struct tandem_machine *machine)
 {
 	return later(machine->detector.window_ns,
 	             4 * machine->config.pair.settings.report_interval_ns);
+}
+
+/* A process that a busy host lets wait looks hung, and is not: the end of a process and of a host
+ * are seen in other ways, and sooner. */
+uint64_t tandem_machine_plane_window_ns(const struct tandem_machine *machine)
+{
+	return later(report_window_ns(machine), machine->config.pair.hung_after_ns);
 }
 
 /* Heard so lately that what it said may be used against the peer. */
@@ -120,7 +127,7 @@ bool tandem_machine_plane_reports(const struct tandem_machine *machine,
                                   const struct tandem_plane *plane, uint64_t now_ns)
 {
 	return plane->connection != 0 && plane->has_reported &&
-	       now_ns < plane->report_ns + tandem_machine_plane_window_ns(machine) / 2;
+	       now_ns < plane->report_ns + report_window_ns(machine) / 2;
 }
 
 bool tandem_machine_session_is_fresh(const struct tandem_machine *machine,

@@ -96,6 +96,7 @@ static int check_times(const struct tandem_controller_pair *pair, struct tandem_
 	        {"heartbeat_interval", pair->heartbeat_interval_ns, NS_PER_MS, 10 * NS_PER_S,
 	         "needs 1 ms to 10 s"},
 	        {"heartbeat_miss_count", pair->heartbeat_miss_count, 2, 1000, "needs 2 to 1000"},
+	        {"hung_after", pair->hung_after_ns, 0, 3600 * NS_PER_S, "needs at most 1 h"},
 	        {"solo_after", pair->solo_after_ns, NS_PER_MS, 3600 * NS_PER_S,
 	         "needs 1 ms to 1 h"},
 	        {"arbiter_timeout", pair->arbiter_timeout_ns, NS_PER_MS, 60 * NS_PER_S,

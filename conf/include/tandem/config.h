@@ -108,6 +108,7 @@ struct tandem_config_pair {
 	char on_rejoin[16]; /* "resync", "keep-and-resync" or "manual" */
 	uint64_t fence_timeout_ns;
 	char heartbeat_profile[16];
+	uint64_t hung_after_ns;         /* likewise */
 	uint64_t heartbeat_interval_ns; /* of the profile where the file names one */
 	uint32_t heartbeat_miss_count;
 	uint32_t take_over_count_max; /* in take_over_window_ns, then the operator decides */

@@ -103,8 +103,10 @@ struct tandem_controller_pair {
 	size_t link_count;              /* 1..TANDEM_CONTROLLER_LINKS_MAX */
 	uint64_t heartbeat_interval_ns; /* 1 ms..10 s */
 	uint32_t heartbeat_miss_count;  /* 2..1000; interval * count of silence is suspect */
-	uint64_t solo_after_ns;         /* session lost while the peer's controller lives */
-	bool is_strict; /* nothing leaves without a copy, but by the operator's word */
+	uint64_t hung_after_ns; /* a data plane whose process lives and that reports nothing this
+	                           long counts as hung; at least the heartbeats' window */
+	uint64_t solo_after_ns; /* session lost while the peer's controller lives */
+	bool is_strict;         /* nothing leaves without a copy, but by the operator's word */
 	enum tandem_rejoin rejoin;
 	enum tandem_arbiter_type arbiter_type;
 	char arbiter_path[TANDEM_CONTROLLER_PATH_BYTES]; /* made when missing; the pair's records

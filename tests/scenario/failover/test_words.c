@@ -148,6 +148,22 @@ Test(words, with_the_arbiter_fence_a_program_that_hangs_is_taken_over)
 	cr_expect(story.violation[0] == 0, "%s", story.violation);
 }
 
+/* Its host lives and lets it wait: it counts as hung only after a while. */
+Test(words, a_program_that_does_not_report_is_not_lost_at_once)
+{
+	begin_paired();
+	for (unsigned i = 0; i < 2; i++)
+		story.nodes[i].machine.config.pair.hung_after_ns = 2000 * MS;
+	for (unsigned i = 0; i < CLUSTER_PROGRAMS; i++)
+		story.nodes[0].programs[i].process.is_stopped = true;
+	cluster_run(&story, 1900 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY, "%s", story.trace);
+	cr_expect(cluster_record(&story, 0)->generation == 2);
+	cluster_run(&story, 500 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
 /* Both controllers live, so only the peer's word tells that its program is gone. */
 Test(words, with_the_arbiter_manual_status_asks_for_the_word_when_only_the_program_died)
 {

@@ -39,6 +39,10 @@ Test(timers, profiles)
 	cr_assert_eq(tandem_config_detect_ns(&pair), 200 * TANDEM_NS_PER_MS);
 	pair = pair_with_defaults("lan-rt");
 	cr_assert_eq(tandem_config_detect_ns(&pair), 50 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pair.hung_after_ns, 50 * TANDEM_NS_PER_MS);
+	pair.hung_after_ns = 7;
+	cr_assert(tandem_config_profile_apply(&pair));
+	cr_assert_eq(pair.hung_after_ns, 7, "the file's word");
 	strcpy(pair.heartbeat_profile, "wan");
 	cr_assert_not(tandem_config_profile_apply(&pair));
 }
@@ -69,6 +73,10 @@ Test(timers, every_rule_has_an_edge)
 	pair = pair_with_defaults("vm");
 	pair.solo_after_ns = tandem_config_detect_ns(&pair) - 1;
 	cr_assert_eq(count_broken(&pair), 1, "solo");
+
+	pair = pair_with_defaults("lan-rt");
+	pair.hung_after_ns = tandem_config_detect_ns(&pair) - 1;
+	cr_assert_eq(count_broken(&pair), 1, "hung");
 
 	pair = pair_with_defaults("lan");
 	pair.reconnect_interval_ns = pair.solo_after_ns / 2 + 1;
@@ -115,7 +123,7 @@ Test(timers, every_rule_names_its_timers)
 		cr_assert_str_neq(tandem_config_timer_key(rule->left), "");
 		cr_assert_str_neq(tandem_config_timer_key(rule->right), "");
 	}
-	cr_assert_eq(count, 10);
+	cr_assert_eq(count, 11);
 }
 
 Test(timers, report_interval)
