@@ -163,6 +163,7 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 		        .pair = pair->name,
 		        .run_directory = daemon->node->run_directory,
 		        .image_directory = daemon->node->image_directory,
+		        .keeps_images = true,
 		        .activate = activate,
 		        .say = say,
 		        .argument = place,

@@ -18,6 +18,8 @@ const char *tandem_primary_phase_name(enum tandem_primary_phase phase)
 void tandem_primary_init(struct tandem_primary *primary,
                          const struct tandem_primary_options *options)
 {
+	struct tandem_layout layout;
+
 	memset(primary, 0, sizeof *primary);
 	primary->options = *options;
 	primary->next_epoch = options->first_epoch;
@@ -31,6 +33,10 @@ void tandem_primary_init(struct tandem_primary *primary,
 	                                .random = options->random};
 	primary->lease.length_ns = options->lease_ns;
 	tandem_repair_reset(&primary->repair);
+	tandem_resync_reset(&primary->resync);
+	if (tandem_layout_init(&layout, &options->regions, options->channel_count,
+	                       options->stripe_pages, options->state_bytes_max))
+		primary->page_count = layout.page_count;
 	tandem_gate_init(&primary->gate);
 }
 
@@ -210,6 +216,12 @@ static void on_tick(struct tandem_primary *primary, const struct tandem_primary_
 		primary->repair.deadline_ns = UINT64_MAX;
 		return;
 	}
+	if (event->now_ns >= primary->resync.deadline_ns) {
+		tandem_primary_drop(primary, actions, TANDEM_E_TIMEOUT,
+		                    "COMPARE was not answered by DIGESTS in time");
+		primary->resync.deadline_ns = UINT64_MAX;
+		return;
+	}
 	if (!is_pushing && event->now_ns >= primary->apply_deadline_ns) {
 		tandem_primary_drop(primary, actions, TANDEM_E_TIMEOUT,
 		                    "COMMITTED was not followed by APPLIED in time");
@@ -324,6 +336,7 @@ uint64_t tandem_primary_deadline_ns(const struct tandem_primary *primary)
 		return deadline_ns;
 	deadline_ns = earlier(deadline_ns, primary->ping_at_ns);
 	deadline_ns = earlier(deadline_ns, primary->repair.deadline_ns);
+	deadline_ns = earlier(deadline_ns, primary->resync.deadline_ns);
 	deadline_ns = earlier(deadline_ns, primary->apply_deadline_ns);
 	deadline_ns = earlier(deadline_ns, ignorance_deadline_ns(primary));
 	return earlier(deadline_ns, primary->heard_ns + primary->options.commit_timeout_ns);

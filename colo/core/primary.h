@@ -8,6 +8,7 @@
 #include "gate.h"
 #include "lease.h"
 #include "repair.h"
+#include "resync.h"
 #include "wire.h"
 
 /* The primary's side of the epoch protocol (DESIGN 4): events in, ordered actions out. Pure. The
@@ -85,7 +86,10 @@ enum tandem_primary_action_type {
 	                                 on others; they may be restored */
 	TANDEM_PRIMARY_DO_FORGET_MAP, /* the last epoch's map is applied */
 	TANDEM_PRIMARY_DO_MERGE_MAPS, /* every page of both maps is to push again */
-	TANDEM_PRIMARY_DO_REPORT_UP,  /* to the controller: peer_incarnation */
+	TANDEM_PRIMARY_DO_TAKE_DIGESTS, /* message: until the next seal a page that equals its
+	                                   digest need not travel; the message's bytes are borrowed
+	                                 */
+	TANDEM_PRIMARY_DO_REPORT_UP,    /* to the controller: peer_incarnation */
 	TANDEM_PRIMARY_DO_REPORT_LOST,
 	TANDEM_PRIMARY_DO_REPORT_COPIED,    /* epoch, peer_incarnation */
 	TANDEM_PRIMARY_DO_REPORT_COMMITTED, /* epoch: for statistics */
@@ -109,7 +113,7 @@ struct tandem_primary_action {
 	struct tandem_wire_message message;
 };
 
-#define TANDEM_PRIMARY_ACTIONS_MAX 10u
+#define TANDEM_PRIMARY_ACTIONS_MAX 14u
 
 struct tandem_primary_actions {
 	unsigned count;
@@ -182,6 +186,9 @@ struct tandem_primary {
 	struct tandem_lease lease;
 	/* lost data channels */
 	struct tandem_repair repair;
+	/* a copy onto an image that holds something */
+	struct tandem_resync resync;
+	uint64_t page_count; /* of the layout */
 };
 
 void tandem_primary_init(struct tandem_primary *primary,

@@ -26,11 +26,15 @@ static void copy_is_ready(struct tandem_primary *primary, struct tandem_primary_
 		capture(primary, actions);
 }
 
-static void continue_copy(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+/* The digests come first: the scan re-arms, and only then a page is compared (4.2, [C28]). */
+static void continue_copy(struct tandem_primary *primary, uint64_t now_ns,
+                          struct tandem_primary_actions *actions)
 {
 	tandem_primary_enter(primary, TANDEM_PRIMARY_COPYING, UINT64_MAX);
 	primary->is_copy_ready = false;
 	primary->copy_pass = 0;
+	if (tandem_primary_learn(primary, now_ns, actions))
+		return;
 	if (primary->options.copy_passes_max == 0)
 		copy_is_ready(primary, actions);
 	else
@@ -44,7 +48,7 @@ void tandem_primary_go_on(struct tandem_primary *primary, uint64_t now_ns,
 		tandem_primary_ask(primary, now_ns, actions);
 		tandem_primary_enter(primary, TANDEM_PRIMARY_REPAIRING, UINT64_MAX);
 	} else if (primary->is_copying && !primary->is_copy_captured) {
-		continue_copy(primary, actions);
+		continue_copy(primary, now_ns, actions);
 	} else {
 		tandem_primary_enter(primary, TANDEM_PRIMARY_OPEN, UINT64_MAX);
 		if (primary->is_waiting)
@@ -61,6 +65,8 @@ void tandem_primary_start_copy(struct tandem_primary *primary, uint64_t now_ns, 
 		tandem_primary_act(actions, TANDEM_PRIMARY_DO_MARK_ALL)->is_fresh =
 		        primary->is_fresh;
 		primary->peer_incarnation = 0;
+		if (!primary->is_fresh)
+			tandem_resync_begin(&primary->resync, primary->page_count);
 	}
 	tandem_primary_go_on(primary, now_ns, actions);
 }

@@ -3,9 +3,9 @@
 
 #include "primary.h"
 
-/* The primary's core in four files: primary.c (the controller's and the program's words, time),
+/* The primary's core in five files: primary.c (the controller's and the program's words, time),
  * primary_session.c (HELLO to loss, what the secondary says), primary_epoch.c (copy, capture, seal,
- * commit, apply) and primary_repair.c (lost channels). */
+ * commit, apply), primary_repair.c (lost channels) and primary_resync.c (digests of the image). */
 
 /* Waiting for APPLIED may take as long as the copying of an epoch; pings tell a dead peer
  * meanwhile. */
@@ -65,6 +65,13 @@ void tandem_primary_on_pushed(struct tandem_primary *primary,
                               const struct tandem_primary_event *event,
                               struct tandem_primary_actions *actions);
 void tandem_primary_on_settled(struct tandem_primary *primary,
+                               const struct tandem_primary_event *event,
+                               struct tandem_primary_actions *actions);
+
+/* primary_resync.c */
+bool tandem_primary_learn(struct tandem_primary *primary, uint64_t now_ns,
+                          struct tandem_primary_actions *actions);
+void tandem_primary_on_digests(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions);
 

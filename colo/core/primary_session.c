@@ -74,6 +74,7 @@ void tandem_primary_on_session_lost(struct tandem_primary *primary,
 	tandem_primary_release_copy(primary);
 	primary->is_quiet = false; /* the next session's epochs are another end to tell of */
 	tandem_repair_reset(&primary->repair);
+	tandem_resync_reset(&primary->resync);
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_MERGE_MAPS);
 	tandem_primary_resume(primary, actions);
 	if (was_up)
@@ -213,9 +214,13 @@ void tandem_primary_on_message(struct tandem_primary *primary,
 	case TANDEM_WIRE_FENCED:
 		tandem_primary_on_fenced(primary, event, actions);
 		return;
+	case TANDEM_WIRE_DIGESTS:
+		tandem_primary_on_digests(primary, event, actions);
+		return;
 	case TANDEM_WIRE_HELLO:
 	case TANDEM_WIRE_PING:
 	case TANDEM_WIRE_FENCE:
+	case TANDEM_WIRE_COMPARE:
 		tandem_primary_drop(primary, actions, TANDEM_E_PROTOCOL,
 		                    "a primary's message from the secondary");
 		return;

@@ -67,6 +67,13 @@ static void on_stand_by(struct tandem_secondary *secondary,
 		pong(secondary, actions); /* so that the primary learns at once that we know */
 }
 
+static bool has_regions_of(const struct tandem_secondary *secondary,
+                           const struct tandem_layout *layout)
+{
+	return secondary->layout.stripe_pages == layout->stripe_pages &&
+	       tandem_region_table_equal(&secondary->layout.regions, &layout->regions);
+}
+
 /* [C2]: NULL, or why the primary of this HELLO is not ours. */
 static const char *identity_fault(const struct tandem_secondary *secondary,
                                   const struct tandem_wire_message *hello)
@@ -103,18 +110,25 @@ const char *tandem_secondary_objection(const struct tandem_secondary *secondary,
 	return identity_fault(secondary, hello);
 }
 
-/* The image is this primary's copy, or zeros that nothing was applied to, which are anybody's:
- * making them again for every attempt could take longer than an attempt may. */
-static bool is_image_usable(const struct tandem_secondary *secondary,
-                            const struct tandem_wire_message *hello,
-                            const struct tandem_layout *layout)
+/* [C4]. Memory of these regions is kept, whoever filled it: what it holds is worth its digests
+ * [C28]. */
+static void take_regions(struct tandem_secondary *secondary,
+                         const struct tandem_wire_message *hello,
+                         const struct tandem_layout *layout,
+                         struct tandem_secondary_actions *actions)
 {
-	if (secondary->layout.stripe_pages != layout->stripe_pages ||
-	    !tandem_region_table_equal(&secondary->layout.regions, &layout->regions))
-		return false;
-	if (secondary->copy_incarnation == 0)
-		return secondary->is_fresh;
-	return secondary->copy_incarnation == hello->primary_incarnation;
+	bool has_regions = has_regions_of(secondary, layout);
+
+	secondary->layout = *layout;
+	if (has_regions && secondary->copy_incarnation == hello->primary_incarnation)
+		return;
+	secondary->copy_incarnation = 0;
+	secondary->committed = 0;
+	secondary->is_applied = true;
+	if (has_regions)
+		return;
+	secondary->is_fresh = false;
+	act(actions, TANDEM_SECONDARY_DO_RENEW);
 }
 
 static void on_hello(struct tandem_secondary *secondary, const struct tandem_wire_message *hello,
@@ -139,14 +153,8 @@ static void on_hello(struct tandem_secondary *secondary, const struct tandem_wir
 	secondary->fenced_mask = 0;
 	secondary->has_bar = false;
 	secondary->last_ping = 0;
-	if (!is_image_usable(secondary, hello, &layout)) {
-		secondary->copy_incarnation = 0;
-		secondary->committed = 0;
-		secondary->is_applied = true;
-		secondary->is_fresh = false;
-		act(actions, TANDEM_SECONDARY_DO_RENEW);
-	}
-	secondary->layout = layout;
+	secondary->has_committed = false;
+	take_regions(secondary, hello, &layout, actions);
 	act(actions, TANDEM_SECONDARY_DO_PREPARE);
 }
 
@@ -213,6 +221,7 @@ static void commit_if_complete(struct tandem_secondary *secondary,
 	secondary->committed = secondary->first.epoch;
 	secondary->copy_incarnation = secondary->session_incarnation;
 	secondary->sealed_mask = 0;
+	secondary->has_committed = true;
 	secondary->is_applied = false;
 	act(actions, TANDEM_SECONDARY_DO_COMMIT)->epoch = secondary->committed;
 	if (!secondary->is_fenced)
@@ -298,12 +307,39 @@ bool tandem_secondary_is_stale(const struct tandem_secondary *secondary, uint32_
 	return secondary->has_bar && (int32_t)(immediate - (uint32_t)secondary->bar) <= 0;
 }
 
+/* [C28]: while the session has committed nothing the image stays as it is. */
+static void on_compare(struct tandem_secondary *secondary,
+                       const struct tandem_wire_message *message,
+                       struct tandem_secondary_actions *actions)
+{
+	uint64_t page_count = secondary->layout.page_count;
+	struct tandem_wire_message *answer;
+
+	if (secondary->is_fenced)
+		return;
+	if (secondary->has_committed || message->first_page >= page_count ||
+	    message->page_count > page_count - message->first_page) {
+		drop(secondary, actions, TANDEM_E_PROTOCOL,
+		     "a COMPARE after a commit, or of pages that are not there");
+		return;
+	}
+	answer = &act(actions, TANDEM_SECONDARY_DO_SEND_DIGESTS)->message;
+	answer->type = TANDEM_WIRE_DIGESTS;
+	answer->generation = secondary->generation;
+	answer->first_page = message->first_page;
+	answer->page_count = message->page_count;
+}
+
 static void on_message(struct tandem_secondary *secondary,
                        const struct tandem_wire_message *message,
                        struct tandem_secondary_actions *actions)
 {
 	if (secondary->is_greeted && message->type == TANDEM_WIRE_FENCE) {
 		on_fence_asked(secondary, message, actions);
+		return;
+	}
+	if (secondary->is_greeted && message->type == TANDEM_WIRE_COMPARE) {
+		on_compare(secondary, message, actions);
 		return;
 	}
 	if (!secondary->is_greeted || message->type != TANDEM_WIRE_PING) {

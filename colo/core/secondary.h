@@ -41,13 +41,15 @@ enum tandem_secondary_action_type {
 	TANDEM_SECONDARY_DO_DROP,    /* end the session: code, reason */
 	TANDEM_SECONDARY_DO_PREPARE, /* make cache and image for the HELLO's regions and expose
 	                                them: PREPARED */
-	TANDEM_SECONDARY_DO_RENEW,   /* before PREPARE: the copy is another's, begin with zeros */
+	TANDEM_SECONDARY_DO_RENEW,   /* before PREPARE: there are other regions */
 	TANDEM_SECONDARY_DO_COMMIT, /* the collected lists and blob become the committed ones: epoch
 	                             */
 	TANDEM_SECONDARY_DO_APPLY,  /* a bounded slice: APPLIED */
 	TANDEM_SECONDARY_DO_FENCE_CHANNELS, /* channel_mask; read what had arrived:
 	                                       CHANNELS_FENCED */
 	TANDEM_SECONDARY_DO_DISCARD,        /* collected lists and blob are nothing */
+	TANDEM_SECONDARY_DO_SEND_DIGESTS,   /* message: DIGESTS without the digests, which are made
+	                                       of the image */
 	TANDEM_SECONDARY_DO_REPORT_UP,      /* to the controller: primary's incarnation */
 };
 
@@ -84,8 +86,9 @@ struct tandem_secondary {
 	bool is_fresh; /* nothing was ever applied */
 	/* the session */
 	bool has_session;
-	bool is_greeted; /* WELCOME sent */
-	bool is_dropped; /* it broke the protocol: what still comes in is not believed */
+	bool is_greeted;    /* WELCOME sent */
+	bool has_committed; /* in this session */
+	bool is_dropped;    /* it broke the protocol: what still comes in is not believed */
 	uint64_t session_generation;
 	uint64_t session_incarnation;
 	uint64_t last_ping;

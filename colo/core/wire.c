@@ -6,6 +6,9 @@
 #include <tandem/crc32c.h>
 #include <tandem/error.h>
 
+_Static_assert(40 + TANDEM_DIGESTS_MAX * TANDEM_DIGEST_BYTES <= TANDEM_WIRE_BYTES_MAX,
+               "DIGESTS has to fit into a message");
+
 #define WIRE_MAGIC    0x314c4f43u /* "COL1" */
 #define TRAILER_MAGIC 0x314c4553u /* "SEL1" */
 
@@ -71,6 +74,34 @@ static void decode_welcome(struct tandem_reader *reader, struct tandem_wire_mess
 	message->is_fresh = is_fresh == 1;
 }
 
+static void encode_pages(const struct tandem_wire_message *message, struct tandem_writer *writer)
+{
+	tandem_write_u64(writer, message->first_page);
+	tandem_write_u32(writer, message->page_count);
+	if (message->type == TANDEM_WIRE_DIGESTS)
+		tandem_write_bytes(writer, message->digests,
+		                   (size_t)message->page_count * TANDEM_DIGEST_BYTES);
+}
+
+static void decode_pages(struct tandem_reader *reader, struct tandem_wire_message *message)
+{
+	size_t digest_bytes;
+
+	message->first_page = tandem_read_u64(reader);
+	message->page_count = tandem_read_u32(reader);
+	if (message->page_count == 0 || message->page_count > TANDEM_DIGESTS_MAX)
+		reader->failed = true;
+	if (reader->failed || message->type != TANDEM_WIRE_DIGESTS)
+		return;
+	digest_bytes = (size_t)message->page_count * TANDEM_DIGEST_BYTES;
+	if (tandem_reader_left(reader) < digest_bytes) {
+		reader->failed = true;
+		return;
+	}
+	message->digests = reader->bytes + reader->offset;
+	reader->offset += digest_bytes;
+}
+
 size_t tandem_wire_encode(const struct tandem_wire_message *message, uint8_t *ret_bytes)
 {
 	struct tandem_writer writer = tandem_writer_over(ret_bytes, TANDEM_WIRE_BYTES_MAX);
@@ -106,6 +137,10 @@ size_t tandem_wire_encode(const struct tandem_wire_message *message, uint8_t *re
 		tandem_write_u64(&writer, message->epoch);
 		tandem_write_u32(&writer, message->channel_mask);
 		break;
+	case TANDEM_WIRE_COMPARE:
+	case TANDEM_WIRE_DIGESTS:
+		encode_pages(message, &writer);
+		break;
 	}
 	tandem_write_u32(&writer, tandem_crc32c(0, ret_bytes, writer.length));
 	return writer.length;
@@ -139,6 +174,10 @@ static void decode_body(struct tandem_reader *reader, struct tandem_wire_message
 	case TANDEM_WIRE_FENCED:
 		message->epoch = tandem_read_u64(reader);
 		message->channel_mask = tandem_read_u32(reader);
+		return;
+	case TANDEM_WIRE_COMPARE:
+	case TANDEM_WIRE_DIGESTS:
+		decode_pages(reader, message);
 		return;
 	}
 	reader->failed = true;

@@ -9,9 +9,11 @@
 
 /* What primary and secondary say to each other: control messages, and what lies in the slots.
  * docs/protocol.md, section C. Pure; any bytes are safe to decode. */
-#define TANDEM_WIRE_VERSION  2u
+#define TANDEM_WIRE_VERSION  3u
 #define TANDEM_TRAILER_BYTES 96u
 #define TANDEM_REASON_BYTES  160u
+#define TANDEM_DIGEST_BYTES  16u
+#define TANDEM_DIGESTS_MAX   240u /* of one message */
 
 enum tandem_wire_type {
 	TANDEM_WIRE_HELLO = 1, /* primary: first message */
@@ -23,6 +25,8 @@ enum tandem_wire_type {
 	TANDEM_WIRE_APPLIED,   /* secondary: epoch */
 	TANDEM_WIRE_FENCE,     /* primary: channel mask, last sealed epoch */
 	TANDEM_WIRE_FENCED,    /* secondary: the mask, its last committed epoch */
+	TANDEM_WIRE_COMPARE,   /* primary: pages, by number and count */
+	TANDEM_WIRE_DIGESTS,   /* secondary: the same pages, and a digest of each in the image */
 };
 
 struct tandem_wire_message {
@@ -41,6 +45,10 @@ struct tandem_wire_message {
 	bool is_fresh;                    /* WELCOME: cache and image are all zeros */
 	char pair[TANDEM_NAME_BYTES];     /* HELLO */
 	char reason[TANDEM_REASON_BYTES]; /* REFUSED */
+	uint64_t first_page;              /* COMPARE, DIGESTS: global number */
+	uint32_t page_count;              /* COMPARE, DIGESTS: 1 to TANDEM_DIGESTS_MAX */
+	const uint8_t *digests; /* DIGESTS: page_count * TANDEM_DIGEST_BYTES; borrowed, when decoded
+	                           from the message's bytes */
 	struct tandem_region_table regions; /* HELLO */
 };
 

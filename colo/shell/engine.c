@@ -9,6 +9,8 @@
 #include <tandem/clock.h>
 #include <tandem/failpoint.h>
 
+#include "digest.h"
+
 /* How old what status says of the channels may be. */
 #define CHANNELS_SHOWN_NS (10 * TANDEM_NS_PER_MS)
 
@@ -122,6 +124,15 @@ static void execute_map(struct tandem_engine *engine, const struct tandem_primar
 	}
 }
 
+static void take_digests(struct tandem_engine *engine, const struct tandem_wire_message *message)
+{
+	const struct tandem_primary *core = &engine->core;
+	uint64_t seed = tandem_digest_seed(core->options.incarnation, core->session_incarnation);
+
+	tandem_push_take_digests(&engine->push, seed, message->first_page, message->page_count,
+	                         message->digests);
+}
+
 /* The timer first, then the output. */
 static void renew_lease(struct tandem_engine *engine, uint64_t end_ns)
 {
@@ -188,6 +199,9 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 	case TANDEM_PRIMARY_DO_FORGET_MAP:
 	case TANDEM_PRIMARY_DO_MERGE_MAPS:
 		execute_map(engine, action);
+		return true;
+	case TANDEM_PRIMARY_DO_TAKE_DIGESTS:
+		take_digests(engine, &action->message);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_UP:
 		atomic_store(&engine->session_incarnation, action->peer_incarnation);

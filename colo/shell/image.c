@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include <tandem/memory.h>
+
+#include "digest.h"
 
 static int make_directory(const char *path, struct tandem_error *reterr_error)
 {
@@ -58,15 +61,50 @@ static void region_path(const struct tandem_image *image, unsigned region, char 
 	         image->layout.regions.entries[region].name);
 }
 
-/* The whole file is allocated here, so that no store of apply can meet a full file system. */
-static int map_file(const char *path, uint64_t bytes, uint8_t **ret_memory,
-                    struct tandem_error *reterr_error)
+/* [C30] The kernel grants a write lease to the only one who has the file open, mappings counted: a
+ * program that was superseded and still runs on the file would write to our image. The signal that
+ * tells of somebody who opens it meanwhile is one that is ignored. */
+static bool is_ours_alone(int fd)
 {
-	int failure, fd;
+	bool is_alone = fcntl(fd, F_SETSIG, SIGURG) == 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+
+	return is_alone && fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
+}
+
+/* A descriptor of what an earlier life left, or -1. */
+static int open_old(const char *path, uint64_t bytes)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat found;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == geteuid() &&
+	    found.st_nlink == 1 && (uint64_t)found.st_size == bytes &&
+	    (found.st_mode & 07777) == 0600 && is_ours_alone(fd))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int open_file(const char *path, uint64_t bytes, bool takes_over, bool *ret_is_old)
+{
+	int fd = takes_over ? open_old(path, bytes) : -1;
+
+	*ret_is_old = fd >= 0;
+	if (fd >= 0)
+		return fd;
+	unlink(path);
+	return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
+/* The whole file is allocated here, so that no store of apply can meet a full file system. */
+static int map_file(const char *path, uint64_t bytes, bool takes_over, uint8_t **ret_memory,
+                    bool *ret_is_old, struct tandem_error *reterr_error)
+{
+	int failure, fd = open_file(path, bytes, takes_over, ret_is_old);
 	void *memory;
 
-	unlink(path);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "open",
 		                              "image file %s", path);
@@ -97,6 +135,8 @@ static int make_region(struct tandem_image *image, unsigned region,
                        struct tandem_error *reterr_error)
 {
 	char path[256];
+	bool is_old = false;
+	int code;
 
 	region_path(image, region, path, sizeof path);
 	image->caches[region] = tandem_memory_map(region_bytes(image, region));
@@ -108,7 +148,10 @@ static int make_region(struct tandem_image *image, unsigned region,
 	/* Fewer entries for a device to keep, faster to register and to give back. A wish: a kernel
 	 * without them says no. */
 	(void)madvise(image->caches[region], region_bytes(image, region), MADV_HUGEPAGE);
-	return map_file(path, region_bytes(image, region), &image->images[region], reterr_error);
+	code = map_file(path, region_bytes(image, region), image->takes_over,
+	                &image->images[region], &is_old, reterr_error);
+	image->has_content = image->has_content || is_old;
+	return code;
 }
 
 /* Its room, too: what is written at a promotion must not meet a full file system. */
@@ -141,6 +184,7 @@ int tandem_image_make(struct tandem_image *image, const struct tandem_layout *la
 	tandem_image_done(image, true);
 	image->layout = *layout;
 	image->is_made = true;
+	image->has_content = false;
 	for (unsigned region = 0; region < layout->regions.count; region++) {
 		int code = make_region(image, region, reterr_error);
 
@@ -198,6 +242,19 @@ void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run
 		memset(image->images[region] + offset, 0, bytes);
 		memset(image->caches[region] + offset, 0, bytes);
 	}
+}
+
+void tandem_image_digest(const struct tandem_image *image, uint64_t page, uint64_t seed,
+                         uint8_t *ret_digest)
+{
+	unsigned region = tandem_layout_region(&image->layout, page);
+	uint64_t index = page - image->layout.first_page[region];
+
+	if (index < image->layout.regions.entries[region].page_count)
+		tandem_digest_page(image->images[region] + index * TANDEM_PAGE_BYTES, seed,
+		                   ret_digest);
+	else
+		memset(ret_digest, 0, TANDEM_DIGEST_BYTES);
 }
 
 int tandem_image_write_state(const struct tandem_image *image, const void *state,

@@ -20,13 +20,17 @@ struct tandem_image {
 	char directory[160]; /* IMAGE_DIRECTORY/PAIR */
 	uint8_t *caches[TANDEM_REGIONS_MAX];
 	uint8_t *images[TANDEM_REGIONS_MAX];
+	bool takes_over; /* files that an earlier life left; false after init */
 	bool is_made;
+	bool has_content; /* a file was there before: it is not all zeros */
 };
 
 /* `directory` is made (0700) with its parent. Nothing is mapped yet. */
 TANDEM_MUST_CHECK int tandem_image_init(struct tandem_image *image, const char *parent,
                                         const char *pair, struct tandem_error *reterr_error);
-/* Fresh files and caches of zeros for the layout's regions; older files of these names are
+/* Files and caches for the layout's regions. With takes_over a file that an earlier life left is
+ * used when it has the region's size and nobody else has it open for writing: has_content, worth
+ * its digests [C28]. All others are made anew, of zeros, and older files of these names are
  * unlinked, so a program that still runs on them keeps its own. Errors: TANDEM_E_MEMORY (what is
  * needed where), TANDEM_E_SYSTEM. */
 TANDEM_MUST_CHECK int tandem_image_make(struct tandem_image *image,
@@ -40,6 +44,9 @@ TANDEM_MUST_CHECK int tandem_image_keep(struct tandem_image *image, uint64_t gen
                                         struct tandem_error *reterr_error);
 /* Copies one run from cache to image; zero runs become zeros in both. */
 void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run);
+/* Of a page of the image, by its global number; zeros for one that pads a region to its stripe. */
+void tandem_image_digest(const struct tandem_image *image, uint64_t page, uint64_t seed,
+                         uint8_t *ret_digest);
 /* Writes DIRECTORY/state.blob, whose room tandem_image_make() has reserved. */
 TANDEM_MUST_CHECK int tandem_image_write_state(const struct tandem_image *image, const void *state,
                                                size_t state_bytes,

@@ -48,11 +48,13 @@ int tandem_push_init(struct tandem_push *push, struct tandem_error *reterr_error
 	push->slots = tandem_memory_map(push->slots_bytes);
 	push->to_push = tandem_memory_alloc_array(TANDEM_BITMAP_WORDS(page_count) + 1,
 	                                          sizeof *push->to_push);
+	push->digests_bytes = page_count * TANDEM_DIGEST_BYTES;
+	push->digests = tandem_memory_map(push->digests_bytes);
 	push->loads = tandem_memory_alloc_array(push->layout.channel_count, sizeof *push->loads);
 	push->lanes = tandem_memory_alloc_array(push->layout.channel_count, sizeof *push->lanes);
 	if (init_stripes(push) == 0 && push->loads != NULL && push->lanes != NULL &&
 	    init_map(&push->open, page_count) == 0 && init_map(&push->last, page_count) == 0 &&
-	    push->slots != NULL && push->to_push != NULL)
+	    push->slots != NULL && push->to_push != NULL && push->digests != NULL)
 		return 0;
 	tandem_push_done(push);
 	return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "engine",
@@ -71,6 +73,8 @@ void tandem_push_done(struct tandem_push *push)
 	push->lanes = NULL;
 	tandem_memory_free(push->to_push);
 	push->to_push = NULL;
+	tandem_memory_unmap(push->digests, push->digests_bytes);
+	push->digests = NULL;
 	if (push->slots != NULL)
 		tandem_memory_unmap(push->slots, push->slots_bytes);
 	push->slots = NULL;
@@ -106,6 +110,7 @@ void tandem_push_mark_all(struct tandem_push *push, bool is_fresh)
 		tandem_bitmap_set_range(push->to_push, push->layout.first_page[region],
 		                        push->layout.regions.entries[region].page_count);
 	push->skips_zeros = is_fresh;
+	tandem_push_forget_digests(push);
 }
 
 void tandem_push_merge(struct tandem_push *push)
@@ -115,6 +120,7 @@ void tandem_push_merge(struct tandem_push *push)
 	tandem_page_map_clear(&push->open);
 	tandem_page_map_clear(&push->last);
 	push->is_last_kept = false;
+	tandem_push_forget_digests(push);
 	push->session = NULL;
 }
 

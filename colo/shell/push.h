@@ -13,8 +13,8 @@
 #include "../core/stripes.h"
 
 /* The primary's memory work: what is to push, what was recorded, and the writes that carry it. One
- * thread. In three files: push.c (maps), push_pages.c (pages onto channels) and push_seal.c (blob,
- * lists, trailers). */
+ * thread. In four files: push.c (maps), push_pages.c (pages onto channels), push_seal.c (blob,
+ * lists, trailers) and push_digests.c (what the image holds already). */
 struct tandem_lane;
 
 struct tandem_push {
@@ -28,6 +28,10 @@ struct tandem_push {
 	        last;      /* of the sealed or committed epoch, until it is applied (4.4, 4.7) */
 	bool is_last_kept; /* `last` is in force */
 	bool skips_zeros;  /* a fresh peer: zero pages of the copy need no record */
+	uint8_t *digests;  /* of the peer's image, while it is as they say [C28] */
+	size_t digests_bytes;
+	uint64_t digest_count; /* of the pages below this one */
+	uint64_t digest_seed;
 	struct tandem_stripes stripes; /* which channel carries what */
 	struct tandem_load *loads;     /* of each channel */
 	struct tandem_lane *lanes;     /* of each channel: writes that it has not taken yet */
@@ -36,6 +40,7 @@ struct tandem_push {
 	uint32_t state_bytes; /* blob of the captured epoch, in its slot of the mirror */
 	uint64_t data_pages;  /* counters of this incarnation */
 	uint64_t zero_pages;
+	uint64_t equal_pages;           /* that the image held already */
 	struct tandem_session *session; /* borrowed */
 	uint64_t poll_ns; /* completions are polled this long before the descriptor is waited for */
 	uint64_t stall_timeout_ns;          /* a push that makes no progress this long gives up */
@@ -53,6 +58,10 @@ TANDEM_MUST_CHECK int tandem_push_begin(struct tandem_push *push, struct tandem_
                                         uint32_t channel_mask, struct tandem_error *reterr_error);
 /* Everything must travel again; `is_fresh`: zero pages need not. */
 void tandem_push_mark_all(struct tandem_push *push, bool is_fresh);
+/* Until the next seal, or until the session or this copy ends, a page that equals its digest need
+ * not travel. */
+void tandem_push_take_digests(struct tandem_push *push, uint64_t seed, uint64_t first_page,
+                              uint32_t page_count, const uint8_t *digests);
 /* A lost session: every page of both maps is to push again. */
 void tandem_push_merge(struct tandem_push *push);
 /* The sealed epoch is committed: every stripe is free. */

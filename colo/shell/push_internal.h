@@ -18,6 +18,11 @@ struct tandem_lane {
 	struct tandem_write writes[TANDEM_LANE_WRITES];
 };
 
+void tandem_push_forget_digests(struct tandem_push *push);
+/* The peer's image holds this content of the page, NULL for zeros, and the open epoch records
+ * nothing else. */
+bool tandem_push_is_in_image(struct tandem_push *push, uint64_t page, const uint8_t *memory);
+
 unsigned tandem_push_inflight(const struct tandem_push *push);
 /* Polls for poll_ns, then sleeps until the session has work, a moment at most. */
 void tandem_push_wait(struct tandem_push *push);

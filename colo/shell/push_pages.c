@@ -46,7 +46,7 @@ static void record(struct tandem_push *push, unsigned channel, uint64_t page,
 }
 
 /* What is free is not looked at: that would fill it with memory. */
-static bool is_zero(const struct tandem_push *push, unsigned region, uint64_t page)
+static bool reads_as_zeros(const struct tandem_push *push, unsigned region, uint64_t page)
 {
 	const uint64_t *free_pages = push->free_pages[region];
 
@@ -55,18 +55,19 @@ static bool is_zero(const struct tandem_push *push, unsigned region, uint64_t pa
 	       tandem_is_zero(page_memory(push, region, page), TANDEM_PAGE_BYTES);
 }
 
-/* [C18]: the bit is cleared before the page is read (4.2). The peer's cache and image of a fresh
- * copy are zeros already, unless this copy has written the page before. */
+/* [C18]: the bit is cleared before the page is read (4.2). */
 static void take_page(struct tandem_push *push, struct pass *pass, unsigned channel, uint64_t page)
 {
 	unsigned region = tandem_layout_region(&push->layout, page);
-	bool is_recorded = tandem_bitmap_get(push->open.recorded, page);
+	const uint8_t *memory = page_memory(push, region, page);
+	bool is_zero;
 
 	tandem_bitmap_clear(push->to_push, page);
 	pass->pages_left--;
-	if (is_zero(push, region, page)) {
-		if (push->skips_zeros && !is_recorded)
-			return;
+	is_zero = reads_as_zeros(push, region, page);
+	if (tandem_push_is_in_image(push, page, is_zero ? NULL : memory))
+		return;
+	if (is_zero) {
 		record(push, channel, page, TANDEM_RUN_ZERO);
 		push->zero_pages++;
 		return;

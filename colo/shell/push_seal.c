@@ -98,6 +98,7 @@ static void swap_maps(struct tandem_push *push)
 	tandem_page_map_clear(&push->open);
 	push->is_last_kept = true;
 	push->skips_zeros = false;
+	tandem_push_forget_digests(push);
 }
 
 /* No write still reads the slot: the capture before this one settled after the slot's last seal. */

@@ -253,6 +253,7 @@ static void begin_life(struct tandem_standby *standby)
 static void end_life(struct tandem_standby *standby)
 {
 	struct tandem_standby_mail mail;
+	bool keeps_images;
 
 	tandem_standby_end_session(standby, "this life of the standby ends");
 	standby->link = tandem_control_link_free(standby->link);
@@ -262,7 +263,9 @@ static void end_life(struct tandem_standby *standby)
 	pthread_mutex_unlock(&standby->lock);
 	tandem_session_free(mail.offered);
 	standby->leaving = tandem_session_free(standby->leaving);
-	tandem_image_done(&standby->image, standby->activated_incarnation == 0);
+	keeps_images = standby->activated_incarnation != 0 ||
+	               (standby->core.copy_incarnation != 0 && standby->options.keeps_images);
+	tandem_image_done(&standby->image, !keeps_images);
 	if (standby->has_inbox)
 		tandem_inbox_done(&standby->inbox, false);
 	standby->has_inbox = false;
@@ -413,6 +416,7 @@ int tandem_standby_new(const struct tandem_standby_options *options,
 	         options->image_directory);
 	code = tandem_image_init(&standby->image, standby->image_directory, standby->pair,
 	                         reterr_error);
+	standby->image.takes_over = options->keeps_images;
 	if (code == 0)
 		code = start(standby, reterr_error);
 	if (code < 0) {

@@ -8,6 +8,8 @@
 #include <tandem/memory.h>
 #include <tandem/stats_page.h>
 
+#include "digest.h"
+
 static int expose(struct tandem_standby *standby, struct tandem_error *reterr_error)
 {
 	const struct tandem_region_table *regions = &standby->core.layout.regions;
@@ -54,7 +56,7 @@ static int prepare(struct tandem_standby *standby, struct tandem_error *reterr_e
 		code = tandem_stats_reserve(standby->run_directory, standby->pair, reterr_error);
 	if (code == 0 && !standby->image.is_made) {
 		code = tandem_image_make(&standby->image, layout, reterr_error);
-		standby->is_fresh = code == 0;
+		standby->is_fresh = code == 0 && !standby->image.has_content;
 	}
 	if (standby->has_inbox && memcmp(&standby->inbox.layout, layout, sizeof *layout) != 0) {
 		tandem_inbox_done(&standby->inbox, false);
@@ -118,6 +120,20 @@ static void do_report_up(struct tandem_standby *standby, uint64_t incarnation)
 	tandem_standby_report(standby, &message);
 }
 
+static void send_digests(struct tandem_standby *standby, const struct tandem_wire_message *blank)
+{
+	struct tandem_wire_message message = *blank;
+	uint8_t digests[TANDEM_DIGESTS_MAX * TANDEM_DIGEST_BYTES];
+	uint64_t seed =
+	        tandem_digest_seed(standby->core.session_incarnation, standby->core.incarnation);
+
+	for (uint32_t index = 0; index < message.page_count; index++)
+		tandem_image_digest(&standby->image, message.first_page + index, seed,
+		                    digests + (size_t)index * TANDEM_DIGEST_BYTES);
+	message.digests = digests;
+	tandem_standby_send(standby, &message);
+}
+
 static void execute(struct tandem_standby *standby, const struct tandem_secondary_action *action)
 {
 	switch (action->type) {
@@ -144,6 +160,9 @@ static void execute(struct tandem_standby *standby, const struct tandem_secondar
 		return;
 	case TANDEM_SECONDARY_DO_DISCARD:
 		tandem_inbox_discard(&standby->inbox);
+		return;
+	case TANDEM_SECONDARY_DO_SEND_DIGESTS:
+		send_digests(standby, &action->message);
 		return;
 	case TANDEM_SECONDARY_DO_APPLY:
 		return; /* the loop applies slice after slice while the core says that it is not

@@ -27,6 +27,7 @@ struct tandem_standby_options {
 	const char *pair;
 	const char *run_directory;   /* of the local controller */
 	const char *image_directory; /* images are IMAGE_DIRECTORY/PAIR/REGION */
+	bool keeps_images; /* of a copy, for the next life, which copies only what differs */
 	/* Starts the promoted program; on the standby's thread. 0 or an error. */
 	int (*activate)(void *argument, const struct tandem_activation *activation,
 	                struct tandem_error *reterr_error);
@@ -60,8 +61,8 @@ void tandem_standby_refuse(struct tandem_session *session, const char *reason);
  * attaches again under a new incarnation and holds nothing. Any thread. */
 void tandem_standby_renew(struct tandem_standby *standby);
 
-/* Ends the threads and unmaps; images stay for a program that runs on them, else they are unlinked.
- * NULL is allowed. */
+/* Ends the threads and unmaps. Images stay for a program that runs on them, or with keeps_images;
+ * others are unlinked. NULL is allowed. */
 struct tandem_standby *tandem_standby_free(struct tandem_standby *standby);
 
 #endif

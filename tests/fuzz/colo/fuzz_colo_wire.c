@@ -9,6 +9,19 @@
 /* The first byte chooses: bit 0, the checksum is made right, so that the fields behind it are
  * reached. What is accepted must say the same when it is said again. */
 
+static const uint8_t digests[3 * TANDEM_DIGEST_BYTES] = {7, 8, 9};
+
+static bool same_digests(const struct tandem_wire_message *one,
+                         const struct tandem_wire_message *other)
+{
+	size_t digest_bytes = (size_t)one->page_count * TANDEM_DIGEST_BYTES;
+
+	if (one->first_page != other->first_page || one->page_count != other->page_count)
+		return false;
+	return one->type != TANDEM_WIRE_DIGESTS ||
+	       memcmp(one->digests, other->digests, digest_bytes) == 0;
+}
+
 size_t fuzz_example(unsigned number, uint8_t *bytes, size_t capacity)
 {
 	uint8_t encoded[TANDEM_WIRE_BYTES_MAX];
@@ -16,11 +29,14 @@ size_t fuzz_example(unsigned number, uint8_t *bytes, size_t capacity)
 	size_t length;
 
 	memset(&message, 0, sizeof message);
-	message.type = (enum tandem_wire_type)(TANDEM_WIRE_HELLO + number % 9);
+	message.type = (enum tandem_wire_type)(TANDEM_WIRE_HELLO + number % 11);
 	message.generation = number;
 	message.channel_count = 4;
 	message.stripe_pages = 1 + number % 300;
 	message.channel_mask = number;
+	message.first_page = number;
+	message.page_count = 1 + number % 3;
+	message.digests = digests;
 	memcpy(message.pair, "pair", 5);
 	message.regions.count = 1 + number % TANDEM_REGIONS_MAX;
 	for (unsigned region = 0; region < message.regions.count; region++) {
@@ -43,7 +59,7 @@ static void say_again(const struct tandem_wire_message *message)
 
 	if (tandem_wire_decode(bytes, length, &again) != 0 || again.type != message->type ||
 	    again.epoch != message->epoch || again.number != message->number ||
-	    again.channel_mask != message->channel_mask ||
+	    again.channel_mask != message->channel_mask || !same_digests(&again, message) ||
 	    !tandem_region_table_equal(&again.regions, &message->regions))
 		abort();
 }

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "shell/digest.h"
+#include "shell/push_internal.h"
+
 /* engine.c without its threads: what the core says is done in order, with the real push. */
 
 #define SECOND UINT64_C(1000000000)
@@ -136,12 +139,31 @@ static void take_dirty(struct world *world)
 	world->program.dirty = 0;
 }
 
+/* It compares first and arms its tracker then: what was stored in between is not known. */
+static void compare_too_early(struct world *world)
+{
+	struct tandem_push *push = &world->primary.push;
+
+	for (unsigned page = 0; page < PAGES; page++) {
+		uint64_t number = push->layout.first_page[page_region(page)] + page_index(page);
+
+		if (tandem_push_is_in_image(push, number, page_live(page)))
+			tandem_bitmap_clear(push->to_push, number);
+	}
+	for (unsigned step = 0; step < 40 && !world->has_failed; step++)
+		world_outside(world);
+	world->program.dirty = 0;
+}
+
 static void do_scan(struct world *world)
 {
 	struct primary_side *primary = &world->primary;
 	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_SCANNED};
 
 	take_dirty(world);
+	if (world->bug == BUG_DIGEST_BEFORE_ARM && primary->push.digest_count > 0 &&
+	    primary->core.phase == TANDEM_PRIMARY_COPYING && primary->core.copy_pass == 0)
+		compare_too_early(world);
 	if (primary->core.phase == TANDEM_PRIMARY_SCANNING) {
 		check_captured(world, primary->core.captured);
 		tandem_push_state(&primary->push, primary->core.captured, world->program.state,
@@ -198,6 +220,20 @@ static void do_push(struct world *world)
 	step(world, &event);
 }
 
+static int seal_push(struct world *world, const struct tandem_primary_action *action)
+{
+	struct tandem_push *push = &world->primary.push;
+	uint8_t digests[TANDEM_DIGESTS_MAX * TANDEM_DIGEST_BYTES];
+	uint32_t kept_count = (uint32_t)push->digest_count;
+	int code;
+
+	memcpy(digests, push->digests, kept_count * TANDEM_DIGEST_BYTES);
+	code = tandem_push_seal(push, action->epoch, action->base, action->generation);
+	if (world->bug == BUG_DIGESTS_KEPT)
+		tandem_push_take_digests(push, push->digest_seed, 0, kept_count, digests);
+	return code;
+}
+
 static bool do_seal(struct world *world, const struct tandem_primary_action *action)
 {
 	struct tandem_push *push = &world->primary.push;
@@ -206,7 +242,7 @@ static bool do_seal(struct world *world, const struct tandem_primary_action *act
 	if (world->bug == BUG_STATE_FROM_NEXT)
 		tandem_push_state(push, action->epoch, world->program.state,
 		                  world->program.state_bytes);
-	code = tandem_push_seal(push, action->epoch, action->base, action->generation);
+	code = seal_push(world, action);
 	if (code == TANDEM_E_CHANNEL_LOST)
 		world_met(world, MET_REFUSED_IN_SEAL);
 	if (code == 0 || code == TANDEM_E_CHANNEL_LOST)
@@ -255,6 +291,16 @@ static void mark_all(struct world *world, bool is_fresh)
 {
 	world_met(world, is_fresh ? MET_COPY_FULL_FRESH : MET_COPY_FULL_STALE);
 	tandem_push_mark_all(&world->primary.push, is_fresh || world->bug == BUG_FRESH_ALWAYS);
+}
+
+static void take_digests(struct world *world, const struct tandem_wire_message *message)
+{
+	const struct tandem_primary *core = &world->primary.core;
+
+	world_met(world, MET_DIGESTS_TAKEN);
+	tandem_push_take_digests(&world->primary.push,
+	                         tandem_digest_seed(P_INCARNATION, core->session_incarnation),
+	                         message->first_page, message->page_count, message->digests);
 }
 
 static void report_copied(struct world *world, const struct tandem_primary_action *action)
@@ -408,6 +454,9 @@ static bool execute(struct world *world, const struct tandem_primary_action *act
 	case TANDEM_PRIMARY_DO_MERGE_MAPS:
 		execute_map(world, action);
 		return true;
+	case TANDEM_PRIMARY_DO_TAKE_DIGESTS:
+		take_digests(world, &action->message);
+		return true;
 	case TANDEM_PRIMARY_DO_REPORT_UP:
 	case TANDEM_PRIMARY_DO_REPORT_LOST:
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
@@ -423,6 +472,9 @@ static bool execute(struct world *world, const struct tandem_primary_action *act
 
 static void execute_all(struct world *world, const struct tandem_primary_actions *actions)
 {
+	if (world->primary.push.equal_pages > world->primary.equal_pages)
+		world_met(world, MET_PAGE_IN_IMAGE);
+	world->primary.equal_pages = world->primary.push.equal_pages;
 	for (unsigned index = 0; index < actions->count; index++) {
 		if (world->primary.is_dead || world->has_failed)
 			return;
@@ -606,6 +658,8 @@ static void on_channel_lost(struct world *world)
 	primary->session->lost_due &= ~(1u << channel);
 	if (tandem_repair_is_under_way(&primary->core.repair))
 		world_met(world, MET_LOST_WHILE_REPAIRING);
+	if (tandem_resync_is_under_way(&primary->core.resync))
+		world_met(world, MET_LOST_WHILE_LEARNING);
 	event.is_unused = !tandem_push_lose(&primary->push, channel);
 	step(world, &event);
 	if (primary->core.phase == TANDEM_PRIMARY_REPAIRING) {

@@ -4,6 +4,8 @@
 
 #include <tandem/memory.h>
 
+#include "shell/digest.h"
+
 /* standby.c without its threads: the real core, inbox and apply. */
 
 static uint8_t caches[REGIONS][3 * 4096], images[REGIONS][3 * 4096];
@@ -140,21 +142,34 @@ static void end_session(struct world *world)
 
 /* ---- actions ---- */
 
+/* [C30]: a later life finds what an earlier one left, an epoch half applied or what a program made
+ * of it, or nothing. The cache is its own and holds anything. */
+static bool find_old_image(struct world *world)
+{
+	if (world->secondary.incarnation == 0x2001 || world_chance(world, 3))
+		return false;
+	memset(caches, 0xee, sizeof caches);
+	if (world_chance(world, 3))
+		memset(images[world_pick(world, REGIONS)], (int)world_pick(world, 2), 4096);
+	return true;
+}
+
 static void make_image(struct world *world)
 {
 	struct secondary_side *secondary = &world->secondary;
+	bool is_old = world->bug != BUG_NO_RENEW && find_old_image(world);
 
 	secondary->image.layout = secondary->core.layout;
 	for (unsigned region = 0; region < REGIONS; region++) {
 		secondary->image.caches[region] = caches[region];
 		secondary->image.images[region] = images[region];
 	}
-	if (world->bug != BUG_NO_RENEW || secondary->incarnation == 0x2001) {
+	if (!is_old && (world->bug != BUG_NO_RENEW || secondary->incarnation == 0x2001)) {
 		memset(caches, 0, sizeof caches);
 		memset(images, 0, sizeof images);
 	}
 	secondary->is_made = true;
-	secondary->is_fresh = true;
+	secondary->is_fresh = !is_old;
 }
 
 static void do_prepare(struct world *world)
@@ -191,6 +206,25 @@ static void do_send(struct world *world, const struct tandem_wire_message *messa
 		return;
 	if (!wire_send(&wire->to_primary, message))
 		wire_cut(wire);
+}
+
+static void send_digests(struct world *world, const struct tandem_wire_message *blank)
+{
+	struct secondary_side *secondary = &world->secondary;
+	struct tandem_wire_message message = *blank;
+	struct tandem_image read = secondary->image;
+	uint64_t seed = tandem_digest_seed(P_INCARNATION, secondary->incarnation);
+	uint8_t digests[TANDEM_DIGESTS_MAX * TANDEM_DIGEST_BYTES];
+
+	if (world->bug == BUG_DIGEST_OF_CACHE)
+		memcpy(read.images, read.caches, sizeof read.images);
+	for (uint32_t index = 0; index < message.page_count; index++)
+		tandem_image_digest(&read, message.first_page + index, seed,
+		                    digests + (size_t)index * TANDEM_DIGEST_BYTES);
+	message.digests = digests;
+	do_send(world, &message);
+	if (world->bug == BUG_IMAGE_SHARED)
+		memset(images[world_pick(world, REGIONS)], 0x77, 4096);
 }
 
 static void take(struct world *world, const struct arrival *arrival)
@@ -251,6 +285,9 @@ static void execute(struct world *world, const struct tandem_secondary_action *a
 		return;
 	case TANDEM_SECONDARY_DO_DISCARD:
 		tandem_inbox_discard(&secondary->inbox);
+		return;
+	case TANDEM_SECONDARY_DO_SEND_DIGESTS:
+		send_digests(world, &action->message);
 		return;
 	case TANDEM_SECONDARY_DO_APPLY:
 	case TANDEM_SECONDARY_DO_REPORT_UP:

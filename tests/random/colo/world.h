@@ -71,7 +71,11 @@
 	X(CHANNEL_NOT_FENCED)      /* 3.5: FENCED is said, and writes of the channel land later */ \
 	X(NOT_TAKEN_BACK)          /* 4.7: what a lost channel carried is not pushed again */      \
 	X(ABORTED_MAP_FORGOTTEN)   /* 4.7: FENCED aborts an epoch, and its map with it */          \
-	X(OUTPUT_WHEN_QUIET)       /* R9: acknowledgements release after QUIESCED */
+	X(OUTPUT_WHEN_QUIET)       /* R9: acknowledgements release after QUIESCED */               \
+	X(DIGEST_BEFORE_ARM)       /* 4.2: pages are compared, then tracked */                     \
+	X(DIGESTS_KEPT)            /* C29: the image has changed since its digests were made */    \
+	X(DIGEST_OF_CACHE)         /* 4.15: the cache is compared, the image is promoted */        \
+	X(IMAGE_SHARED)            /* C30: somebody else writes to the image that was taken over */
 
 enum bug {
 #define X(name) BUG_##name,
@@ -92,6 +96,9 @@ enum bug {
 	X(COPY_FULL_FRESH)                                                                         \
 	X(COPY_FULL_STALE)                                                                         \
 	X(COPY_DELTA)                                                                              \
+	X(DIGESTS_TAKEN)                                                                           \
+	X(PAGE_IN_IMAGE)                                                                           \
+	X(LOST_WHILE_LEARNING)                                                                     \
 	X(PUSH_BLOCKED)                                                                            \
 	X(CHECKPOINT_WAITS)                                                                        \
 	X(CHECKPOINT_SKIPPED)                                                                      \
@@ -268,8 +275,9 @@ struct primary_side {
 	uint64_t quiet_ticket; /* the last that had left at QUIESCED */
 	uint32_t restore_due;  /* channels whose pause is not over */
 	unsigned control_rail;
-	unsigned swallow; /* FENCED that a careless engine has answered itself */
-	bool is_repaired; /* a channel was fenced since the last commit */
+	unsigned swallow;     /* FENCED that a careless engine has answered itself */
+	bool is_repaired;     /* a channel was fenced since the last commit */
+	uint64_t equal_pages; /* that were met */
 	uint8_t next_state[STATE_BYTES];
 };
 

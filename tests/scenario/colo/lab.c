@@ -338,6 +338,7 @@ bool lab_start_standby(struct lab *lab)
 	struct tandem_standby_options options = {.pair = LAB_PAIR,
 	                                         .run_directory = lab->run_standby,
 	                                         .image_directory = lab->images,
+	                                         .keeps_images = true,
 	                                         .activate = activate,
 	                                         .say = say,
 	                                         .argument = lab};

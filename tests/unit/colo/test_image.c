@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,6 +88,85 @@ Test(image, a_new_copy_leaves_who_runs_on_the_old_one_alone)
 	cr_assert_eq(pread(fd, &found, 1, 5), 1);
 	cr_expect_eq(found, 9);
 	close(fd);
+	end();
+}
+
+/* [C30] */
+Test(image, what_an_earlier_life_left_is_taken_over)
+{
+	uint8_t digests[3][TANDEM_DIGEST_BYTES];
+
+	begin();
+	cr_expect(!image.has_content);
+	image.takes_over = true;
+	image.images[0][5] = 9;
+	image.caches[0][5] = 9;
+	tandem_image_digest(&image, 0, 1, digests[0]);
+	tandem_image_done(&image, false);
+	cr_assert_eq(tandem_image_make(&image, &layout, NULL), 0);
+	cr_expect(image.has_content);
+	cr_expect_eq(image.images[0][5], 9);
+	cr_expect_eq(image.caches[0][5], 0);
+	tandem_image_digest(&image, 0, 1, digests[1]);
+	tandem_image_digest(&image, 0, 2, digests[2]);
+	cr_expect_eq(memcmp(digests[0], digests[1], TANDEM_DIGEST_BYTES), 0);
+	cr_expect_neq(memcmp(digests[0], digests[2], TANDEM_DIGEST_BYTES), 0, "another seed");
+	tandem_image_digest(&image, 1, 1, digests[1]);
+	cr_expect_neq(memcmp(digests[0], digests[1], TANDEM_DIGEST_BYTES), 0);
+	end();
+}
+
+static void expect_not_taken_over(const char *why)
+{
+	cr_assert_eq(tandem_image_make(&image, &layout, NULL), 0);
+	for (unsigned byte = 0; byte < 20 * 4096; byte++)
+		cr_assert_eq(image.images[0][byte], 0, "%s", why);
+}
+
+/* [C30] A program that was superseded and still runs would write to our image. */
+Test(image, what_somebody_else_can_write_to_or_is_no_image_is_not_taken_over)
+{
+	char elsewhere[128];
+	uint8_t *other;
+	int fd;
+
+	begin();
+	image.images[0][5] = 9;
+	tandem_image_done(&image, false);
+	expect_not_taken_over("nobody wishes it");
+
+	image.takes_over = true;
+	image.images[0][5] = 9;
+	fd = open(path_of("a"), O_RDWR);
+	tandem_image_done(&image, false);
+	expect_not_taken_over("it is open");
+
+	close(fd);
+	fd = open(path_of("a"), O_RDWR);
+	other = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	other[5] = 9;
+	tandem_image_done(&image, false);
+	expect_not_taken_over("it is mapped");
+	munmap(other, 4096);
+
+	image.images[0][5] = 9;
+	tandem_image_done(&image, false);
+	cr_assert_eq(truncate(path_of("a"), 19 * 4096), 0);
+	expect_not_taken_over("another size");
+
+	image.images[0][5] = 9;
+	tandem_image_done(&image, false);
+	snprintf(elsewhere, sizeof elsewhere, "%s", path_of("elsewhere"));
+	cr_assert_eq(rename(path_of("a"), elsewhere), 0);
+	cr_assert_eq(symlink("elsewhere", path_of("a")), 0);
+	expect_not_taken_over("a symbolic link");
+
+	tandem_image_done(&image, false);
+	cr_assert_eq(unlink(path_of("a")), 0);
+	cr_assert_eq(link(elsewhere, path_of("a")), 0);
+	expect_not_taken_over("it has another name");
+	unlink(elsewhere);
 	end();
 }
 

@@ -41,7 +41,8 @@ static void hear(enum tandem_wire_type type, uint64_t epoch)
 	                                      .generation = core.generation,
 	                                      .epoch = epoch,
 	                                      .secondary_incarnation = 0x2,
-	                                      .primary_incarnation = 0x1};
+	                                      .primary_incarnation = 0x1,
+	                                      .is_fresh = true};
 	struct tandem_primary_event event = {
 	        .type = TANDEM_PRIMARY_ON_MESSAGE, .now_ns = SECOND, .message = &message};
 

@@ -240,6 +240,112 @@ Test(push, a_pushed_page_that_becomes_zero_is_recorded)
 	end();
 }
 
+static void take_digests(void)
+{
+	uint8_t digests[TANDEM_DIGESTS_MAX * TANDEM_DIGEST_BYTES];
+	uint32_t page_count = (uint32_t)push.layout.page_count;
+
+	for (uint32_t page = 0; page < page_count; page++)
+		tandem_image_digest(&image, page, 77, digests + page * TANDEM_DIGEST_BYTES);
+	tandem_push_take_digests(&push, 77, 0, page_count, digests);
+}
+
+/* 4.15, [C29] */
+Test(push, what_the_image_holds_already_does_not_travel)
+{
+	uint64_t seed = 4;
+	bool is_blocked;
+
+	begin();
+	scribble(&seed, 300);
+	memset(heap + 9 * 4096, 5, 4096);
+	memcpy(images[0], heap, sizeof heap);
+	memcpy(images[1], notes, sizeof notes);
+	images[0][9 * 4096] ^= 1;          /* the image is of another life here ... */
+	memset(heap + 20 * 4096, 0, 4096); /* ... and has a page that is zero by now */
+	images[0][20 * 4096] = 1;
+	tandem_push_mark_all(&push, false);
+	take_digests();
+	cr_assert_eq(push_all(&is_blocked), 0);
+	cr_expect_eq(push.data_pages, 1);
+	cr_expect_eq(push.zero_pages, 1);
+	cr_expect_eq(push.equal_pages, HEAP_PAGES + NOTES_PAGES - 2);
+	seal(1);
+	commit_and_apply();
+	expect_equal("after the resync");
+	end();
+}
+
+/* A free page is zeros, whatever is still in its memory and in the image. */
+Test(push, a_free_page_becomes_zeros_in_an_image_that_holds_its_old_content)
+{
+	static uint64_t free_pages[TANDEM_BITMAP_WORDS(HEAP_PAGES) + 1];
+	bool is_blocked;
+
+	begin();
+	memset(heap + 9 * 4096, 5, 4096);
+	memcpy(images[0], heap, sizeof heap);
+	tandem_bitmap_set(free_pages, 9);
+	tandem_bitmap_set(free_pages, 10);
+	push.free_pages[0] = free_pages;
+	tandem_push_mark_all(&push, false);
+	take_digests();
+	cr_assert_eq(push_all(&is_blocked), 0);
+	cr_expect_eq(push.zero_pages, 1, "page 10 is zeros in the image");
+	cr_expect_eq(push.data_pages, 0);
+	seal(1);
+	commit_and_apply();
+	cr_expect_eq(images[0][9 * 4096], 0);
+	push.free_pages[0] = NULL;
+	end();
+}
+
+/* Pushed once, the page of the image is not what will be applied. */
+Test(push, a_page_that_comes_back_to_the_images_content_travels)
+{
+	bool is_blocked;
+
+	begin();
+	tandem_push_mark_all(&push, false);
+	take_digests();
+	memset(heap, 1, 4096);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	memset(heap, 0, 4096);
+	tandem_bitmap_set(push.to_push, 0);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	seal(1);
+	commit_and_apply();
+	expect_equal("as the image was");
+	end();
+}
+
+/* The image changes with every epoch that is sealed. */
+Test(push, digests_count_until_the_next_seal_or_copy)
+{
+	bool is_blocked;
+
+	begin();
+	tandem_push_mark_all(&push, false);
+	take_digests();
+	memset(heap, 1, 4096);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	seal(1);
+	commit_and_apply();
+	memset(heap, 0, 4096);
+	tandem_bitmap_set(push.to_push, 0);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	seal(2);
+	commit_and_apply();
+	expect_equal("as the image was at first");
+	take_digests();
+	tandem_push_mark_all(&push, false);
+	cr_expect_eq(push.digest_count, 0);
+	take_digests();
+	tandem_push_merge(&push);
+	cr_expect_eq(push.digest_count, 0);
+	end();
+}
+
 /* 4.4: pages of an epoch that is not applied wait, others do not. */
 Test(push, pages_of_an_unapplied_epoch_wait)
 {

@@ -270,7 +270,6 @@ Test(secondary, who_may_come_in)
 	cr_expect_eq(code, TANDEM_E_REFUSED);
 }
 
-/* Another incarnation or other regions: what is here is nobody's copy any more. */
 /* What an attempt has made and nobody has written to is not made again for the next one. */
 Test(secondary, zeros_are_kept_from_one_attempt_to_the_next)
 {
@@ -296,25 +295,91 @@ Test(secondary, zeros_are_kept_from_one_attempt_to_the_next)
 	cr_expect(does(TANDEM_SECONDARY_DO_RENEW), "another region table");
 }
 
-Test(secondary, another_primary_begins_with_nothing)
+static void commit_and_lose(uint64_t epoch)
+{
+	begin();
+	seal_good(0, epoch, 0);
+	seal_good(1, epoch, 0);
+	tell(TANDEM_SECONDARY_ON_APPLIED, true);
+	tell(TANDEM_SECONDARY_ON_SESSION_LOST, true);
+}
+
+/* The memory stays, for its digests, and is no copy any more. */
+Test(secondary, another_primary_begins_with_no_epoch)
 {
 	struct tandem_wire_message message = hello();
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_HELLO,
 	                                       .message = &message};
 
-	begin();
-	seal_good(0, 5, 0);
-	seal_good(1, 5, 0);
-	tell(TANDEM_SECONDARY_ON_APPLIED, true);
-	tell(TANDEM_SECONDARY_ON_SESSION_LOST, true);
+	commit_and_lose(5);
 	tandem_secondary_step(&core, &event, &actions);
 	cr_expect(!does(TANDEM_SECONDARY_DO_RENEW), "the same primary goes on");
 	cr_expect_eq(core.committed, 5);
 	tell(TANDEM_SECONDARY_ON_SESSION_LOST, true);
-	message.regions.entries[0].page_count++;
+	stand_by(3, 0x7);
+	message.generation = 3;
+	message.primary_incarnation = 0x7;
 	tandem_secondary_step(&core, &event, &actions);
-	cr_expect(does(TANDEM_SECONDARY_DO_RENEW));
+	cr_expect(!does(TANDEM_SECONDARY_DO_RENEW));
 	cr_expect_eq(core.committed, 0);
+	cr_expect_eq(core.copy_incarnation, 0);
+	tell(TANDEM_SECONDARY_ON_FENCE, true);
+	cr_expect(!tandem_secondary_is_promotable(&core));
+}
+
+/* ---- digests [C28] ---- */
+
+static void compare(uint64_t first_page, uint32_t page_count)
+{
+	struct tandem_wire_message message = {.type = TANDEM_WIRE_COMPARE,
+	                                      .generation = 2,
+	                                      .first_page = first_page,
+	                                      .page_count = page_count};
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_MESSAGE,
+	                                       .message = &message};
+
+	tandem_secondary_step(&core, &event, &actions);
+}
+
+Test(secondary, digests_are_of_the_pages_that_compare_names)
+{
+	begin();
+	compare(7, 41);
+	cr_assert_eq(actions.count, 1);
+	cr_expect_eq(actions.items[0].type, TANDEM_SECONDARY_DO_SEND_DIGESTS);
+	cr_expect_eq(actions.items[0].message.type, TANDEM_WIRE_DIGESTS);
+	cr_expect_eq(actions.items[0].message.generation, 2);
+	cr_expect_eq(actions.items[0].message.first_page, 7);
+	cr_expect_eq(actions.items[0].message.page_count, 41);
+}
+
+Test(secondary, pages_that_are_not_there_are_not_compared)
+{
+	static const uint64_t firsts[] = {8, 48, UINT64_MAX - 40, UINT64_MAX};
+
+	for (unsigned index = 0; index < sizeof firsts / sizeof *firsts; index++) {
+		begin();
+		compare(firsts[index], 41);
+		cr_expect(does(TANDEM_SECONDARY_DO_DROP), "page %llu",
+		          (unsigned long long)firsts[index]);
+		cr_expect(!does(TANDEM_SECONDARY_DO_SEND_DIGESTS));
+	}
+}
+
+Test(secondary, an_image_that_changes_has_no_digests)
+{
+	begin();
+	seal_good(0, 1, 0);
+	seal_good(1, 1, 0);
+	compare(0, 1);
+	cr_expect(does(TANDEM_SECONDARY_DO_DROP));
+	commit_and_lose(5);
+	greet();
+	compare(0, 1);
+	cr_expect(does(TANDEM_SECONDARY_DO_SEND_DIGESTS), "this session has committed nothing");
+	tell(TANDEM_SECONDARY_ON_FENCE, true);
+	compare(0, 1);
+	cr_expect_eq(actions.count, 0);
 }
 
 /* ---- lost channels ---- */

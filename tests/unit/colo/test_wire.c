@@ -5,6 +5,8 @@
 
 #include "core/wire.h"
 
+static const uint8_t digests[TANDEM_DIGESTS_MAX * TANDEM_DIGEST_BYTES] = {1, 2, 3};
+
 static struct tandem_wire_message message_of(enum tandem_wire_type type)
 {
 	struct tandem_wire_message message;
@@ -12,7 +14,7 @@ static struct tandem_wire_message message_of(enum tandem_wire_type type)
 	memset(&message, 0, sizeof message);
 	message.type = type;
 	message.generation = 0x0102030405060708;
-	if (type != TANDEM_WIRE_PING && type != TANDEM_WIRE_REFUSED)
+	if (type != TANDEM_WIRE_PING && type != TANDEM_WIRE_REFUSED && type < TANDEM_WIRE_COMPARE)
 		message.epoch = 77;
 	if (type == TANDEM_WIRE_PING || type == TANDEM_WIRE_PONG || type == TANDEM_WIRE_APPLIED)
 		message.number = 99;
@@ -33,6 +35,12 @@ static struct tandem_wire_message message_of(enum tandem_wire_type type)
 		memcpy(message.regions.entries[1].name, "notes", 6);
 		message.regions.entries[1].page_count = 1;
 	}
+	if (type >= TANDEM_WIRE_COMPARE) {
+		message.first_page = 0x123456789a;
+		message.page_count = 3;
+	}
+	if (type == TANDEM_WIRE_DIGESTS)
+		message.digests = digests;
 	message.is_fresh = type == TANDEM_WIRE_WELCOME;
 	if (type == TANDEM_WIRE_REFUSED) {
 		message.code = TANDEM_E_REFUSED;
@@ -43,19 +51,23 @@ static struct tandem_wire_message message_of(enum tandem_wire_type type)
 
 Test(wire, every_type_comes_back_as_it_was)
 {
-	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_FENCED; type++) {
+	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_DIGESTS; type++) {
 		struct tandem_wire_message message = message_of((enum tandem_wire_type)type), back;
 		uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
 		size_t length = tandem_wire_encode(&message, bytes);
 
 		cr_assert_eq(tandem_wire_decode(bytes, length, &back), 0, "type %u", type);
+		if (back.digests != NULL) {
+			cr_expect_eq(memcmp(back.digests, digests, 3 * TANDEM_DIGEST_BYTES), 0);
+			back.digests = digests;
+		}
 		cr_expect_eq(memcmp(&message, &back, sizeof back), 0, "type %u", type);
 	}
 }
 
 Test(wire, every_truncation_and_every_more_is_refused)
 {
-	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_FENCED; type++) {
+	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_DIGESTS; type++) {
 		struct tandem_wire_message message = message_of((enum tandem_wire_type)type), back;
 		uint8_t bytes[TANDEM_WIRE_BYTES_MAX + 1] = {0};
 		size_t length = tandem_wire_encode(&message, bytes);
@@ -69,7 +81,7 @@ Test(wire, every_truncation_and_every_more_is_refused)
 
 Test(wire, every_flipped_bit_is_refused)
 {
-	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_FENCED; type++) {
+	for (unsigned type = TANDEM_WIRE_HELLO; type <= TANDEM_WIRE_DIGESTS; type++) {
 		struct tandem_wire_message message = message_of((enum tandem_wire_type)type), back;
 		uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
 		size_t length = tandem_wire_encode(&message, bytes);
@@ -101,6 +113,23 @@ Test(wire, a_full_region_table_fits)
 	message.regions.count = TANDEM_REGIONS_MAX;
 	cr_expect_eq(tandem_wire_decode(bytes, tandem_wire_encode(&message, bytes), &back), 0);
 	cr_expect_eq(back.regions.count, TANDEM_REGIONS_MAX);
+}
+
+Test(wire, digests_have_a_count_that_fits)
+{
+	static const uint32_t counts[] = {0, TANDEM_DIGESTS_MAX + 1, UINT32_MAX};
+	struct tandem_wire_message message = message_of(TANDEM_WIRE_COMPARE), back;
+	uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
+
+	for (unsigned index = 0; index < sizeof counts / sizeof *counts; index++) {
+		message.page_count = counts[index];
+		cr_expect_lt(tandem_wire_decode(bytes, tandem_wire_encode(&message, bytes), &back),
+		             0);
+	}
+	message = message_of(TANDEM_WIRE_DIGESTS);
+	message.page_count = TANDEM_DIGESTS_MAX;
+	cr_expect_eq(tandem_wire_decode(bytes, tandem_wire_encode(&message, bytes), &back), 0);
+	cr_expect_eq(back.page_count, TANDEM_DIGESTS_MAX);
 }
 
 static const struct tandem_trailer trailer = {.generation = 3,
