@@ -107,6 +107,10 @@ const char *tandem_secondary_objection(const struct tandem_secondary *secondary,
 	                        hello->state_bytes_max))
 		return "the region table is out of its limits";
 	*ret_code = TANDEM_E_REFUSED;
+	/* [C27] */
+	if (secondary->copy_incarnation == hello->primary_incarnation &&
+	    !has_regions_of(secondary, &layout))
+		return "the regions of one life of a program are fixed, and its copy has others";
 	return identity_fault(secondary, hello);
 }
 

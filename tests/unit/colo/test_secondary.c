@@ -327,6 +327,26 @@ Test(secondary, another_primary_begins_with_no_epoch)
 	cr_expect(!tandem_secondary_is_promotable(&core));
 }
 
+/* [C27]: a PAIR that is still on its way to the register names a copy that is there. */
+Test(secondary, a_copy_is_not_given_up_for_other_regions_of_its_own_primary)
+{
+	struct tandem_wire_message message = hello();
+	int code;
+
+	commit_and_lose(5);
+	message.regions.entries[0].page_count++;
+	cr_assert_not_null(tandem_secondary_objection(&core, &message, &code));
+	cr_expect_eq(code, TANDEM_E_REFUSED);
+	message.regions.entries[0].page_count--;
+	message.stripe_pages = 8;
+	cr_assert_not_null(tandem_secondary_objection(&core, &message, &code));
+	message.primary_incarnation = 0x7;
+	cr_assert_not_null(tandem_secondary_objection(&core, &message, &code),
+	                   "only the register's owner comes in");
+	tell(TANDEM_SECONDARY_ON_FENCE, true);
+	cr_expect(tandem_secondary_is_promotable(&core));
+}
+
 /* ---- digests [C28] ---- */
 
 static void compare(uint64_t first_page, uint32_t page_count)
