@@ -133,6 +133,40 @@ static const char *size(struct json_object *object, const char *key,
 	return text;
 }
 
+/* At most one digit behind the point: these change while they are read. */
+static const char *amount(struct json_object *object, const char *key,
+                          char text[TANDEM_QUANTITY_BYTES])
+{
+	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+	double value = (double)count_of(object, key);
+	size_t unit = 0;
+	while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(text, TANDEM_QUANTITY_BYTES, "%.*f %s", unit > 0, value, units[unit]);
+	return text;
+}
+
+static void show_copy(struct json_object *pair)
+{
+	struct json_object *copy = get(pair, "copy");
+	bool is_comparing = strcmp(text_of(copy, "stage", ""), "compare") == 0;
+	char done[TANDEM_QUANTITY_BYTES], total[TANDEM_QUANTITY_BYTES];
+	char rate[TANDEM_QUANTITY_BYTES], equal[TANDEM_QUANTITY_BYTES], left[32];
+	if (!copy)
+		return;
+	printf("  %-12s %" PRIu64 " %%, %s of %s",
+	       is_comparing ? "comparing:" : "copy:", count_of(copy, "percent"),
+	       amount(copy, "bytes_done", done), amount(copy, "bytes_total", total));
+	if (get(copy, "left_ms"))
+		printf(" at %s/s, %s left", amount(copy, "bytes_per_s", rate),
+		       span(copy, "left_ms", left));
+	if (count_of(copy, "bytes_equal") > 0)
+		printf("; %s were there already", amount(copy, "bytes_equal", equal));
+	putchar('\n');
+}
+
 static void show_channel(struct json_object *channel)
 {
 	const char *first_error = text_of(channel, "first_error", "");
@@ -218,6 +252,7 @@ static void show_pair(struct json_object *answer, struct json_object *pair)
 	show_advice(pair);
 	show_peer(pair);
 	show_data_plane(pair);
+	show_copy(pair);
 	show_channels(pair);
 	show_arbiter(pair);
 	show_guards(answer, pair);

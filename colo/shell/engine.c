@@ -106,7 +106,7 @@ static void execute_map(struct tandem_engine *engine, const struct tandem_primar
 	struct tandem_push *push = &engine->push;
 
 	if (action->type == TANDEM_PRIMARY_DO_MARK_ALL) {
-		atomic_store(&engine->stats->copy_bytes_done, 0);
+		tandem_engine_end_progress(engine); /* of an attempt before */
 		tandem_push_mark_all(push, action->is_fresh);
 	} else if (action->type == TANDEM_PRIMARY_DO_COMMIT_MAP) {
 		tandem_push_commit(push);
@@ -131,6 +131,7 @@ static void take_digests(struct tandem_engine *engine, const struct tandem_wire_
 
 	tandem_push_take_digests(&engine->push, seed, message->first_page, message->page_count,
 	                         message->digests);
+	tandem_engine_note_compared(engine);
 }
 
 /* The timer first, then the output. */
@@ -214,6 +215,7 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		tandem_engine_say(engine, TANDEM_CONTROL_SESSION_LOST, engine->core.generation, 0);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
+		tandem_engine_end_progress(engine);
 		tandem_engine_say(engine, TANDEM_CONTROL_COPIED, engine->core.generation,
 		                  action->epoch);
 		atomic_store(&engine->copied_epoch, action->epoch); /* [L4] */

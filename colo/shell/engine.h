@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <tandem/progress.h>
 #include <tandem/stats_page.h>
 #include <tandem/tandem.h>
 #include <tandem/transport.h>
@@ -66,6 +67,9 @@ struct tandem_engine {
 	struct tandem_transport_options transport_options; /* filled before it starts */
 	struct tandem_push push;
 	struct tandem_dead_man dead_man; /* lease mode only */
+	struct tandem_progress progress; /* of a copy ... */
+	uint64_t copy_handled_pages;     /* ... and what the push had counted when it began */
+	uint64_t copy_equal_pages;
 	struct tandem_session *session;
 	struct tandem_channels channels;
 	uint64_t refused_at_ns; /* a channel refused a write and its loss was not told yet; 0: none

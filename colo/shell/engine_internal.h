@@ -3,9 +3,9 @@
 
 #include "engine.h"
 
-/* The engine in three files: engine.c (its thread, the core's actions, other threads),
- * engine_session.c (the session, its messages and channels) and engine_work.c (scan, push, seal).
- */
+/* The engine in four files: engine.c (its thread, the core's actions, other threads),
+ * engine_session.c (the session, its messages and channels), engine_work.c (scan, push, seal) and
+ * engine_progress.c (what status shows of a copy). */
 
 /* Steps the core and does what it says. */
 void tandem_engine_step(struct tandem_engine *engine, const struct tandem_primary_event *event);
@@ -27,6 +27,12 @@ void tandem_engine_lose_work(struct tandem_engine *engine, int code, const char 
                              const char *reason);
 /* True when something has happened. */
 bool tandem_engine_read_session(struct tandem_engine *engine);
+
+/* engine_progress.c */
+void tandem_engine_note_compared(struct tandem_engine *engine);
+void tandem_engine_note_scanned(struct tandem_engine *engine, uint64_t left_pages);
+void tandem_engine_note_pushed(struct tandem_engine *engine);
+void tandem_engine_end_progress(struct tandem_engine *engine);
 
 /* engine_work.c */
 void tandem_engine_scan(struct tandem_engine *engine);

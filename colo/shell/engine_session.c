@@ -52,6 +52,7 @@ static void end_session(struct tandem_engine *engine)
 	engine->refused_at_ns = 0;
 	engine->is_slice_due = false;
 	engine->is_scan_due = false;
+	tandem_engine_end_progress(engine);
 	atomic_store(&engine->has_session, false);
 	atomic_store(&engine->copied_epoch, 0);
 	tandem_engine_tell(engine, TANDEM_PRIMARY_ON_SESSION_LOST);

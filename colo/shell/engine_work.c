@@ -78,20 +78,8 @@ void tandem_engine_scan(struct tandem_engine *engine)
 	left = tandem_push_left(&engine->push);
 	event.is_small = left <= engine->push.layout.page_count / SMALL_FRACTION;
 	event.now_ns = tandem_clock_now_ns();
-	if (engine->core.is_copying)
-		atomic_store(&engine->stats->copy_bytes_total,
-		             atomic_load(&engine->stats->copy_bytes_done) +
-		                     left * TANDEM_PAGE_BYTES);
+	tandem_engine_note_scanned(engine, left);
 	tandem_engine_step(engine, &event);
-}
-
-static void count_pushed(struct tandem_engine *engine)
-{
-	const struct tandem_push *push = &engine->push;
-
-	atomic_store(&engine->stats->pages_pushed, push->data_pages);
-	atomic_store(&engine->stats->zero_pages, push->zero_pages);
-	atomic_store(&engine->stats->bytes_pushed, push->data_pages * TANDEM_PAGE_BYTES);
 }
 
 /* SLICED only when the slice is locally complete: a page that a posted write may still read counts
@@ -108,8 +96,7 @@ void tandem_engine_slice(struct tandem_engine *engine)
 		tandem_engine_lose_work(engine, code, "push", "the push of a copy failed");
 		return;
 	}
-	count_pushed(engine);
-	atomic_fetch_add(&engine->stats->copy_bytes_done, SLICE_PAGES * TANDEM_PAGE_BYTES);
+	tandem_engine_note_pushed(engine);
 	event.now_ns = tandem_clock_now_ns();
 	atomic_store(&engine->heard_ns, event.now_ns);
 	tandem_engine_step(engine, &event);
@@ -128,7 +115,7 @@ void tandem_engine_push(struct tandem_engine *engine)
 		tandem_engine_lose_work(engine, code, "push", "the push of an epoch failed");
 		return;
 	}
-	count_pushed(engine);
+	tandem_engine_note_pushed(engine);
 	tandem_histogram_add(&engine->stats->push_ns, tandem_clock_now_ns() - start_ns);
 	event.is_done = !is_blocked;
 	event.now_ns = tandem_clock_now_ns();

@@ -41,6 +41,7 @@ struct tandem_push {
 	uint64_t data_pages;  /* counters of this incarnation */
 	uint64_t zero_pages;
 	uint64_t equal_pages;           /* that the image held already */
+	uint64_t handled_pages;         /* these and all others that were taken off to_push */
 	struct tandem_session *session; /* borrowed */
 	uint64_t poll_ns; /* completions are polled this long before the descriptor is waited for */
 	uint64_t stall_timeout_ns;          /* a push that makes no progress this long gives up */

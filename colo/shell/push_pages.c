@@ -64,6 +64,7 @@ static void take_page(struct tandem_push *push, struct pass *pass, unsigned chan
 
 	tandem_bitmap_clear(push->to_push, page);
 	pass->pages_left--;
+	push->handled_pages++;
 	is_zero = reads_as_zeros(push, region, page);
 	if (tandem_push_is_in_image(push, page, is_zero ? NULL : memory))
 		return;

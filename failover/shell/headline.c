@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <tandem/progress.h>
 
 #include "core/rules.h"
 
 #define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S  UINT64_C(1000000000)
 
 struct line {
 	const struct tandem_machine *machine;
@@ -106,15 +108,23 @@ static void say_in_sync(struct line *line)
 		say(line, ", but the arbiter does not answer: no failover until it does");
 }
 
-static void say_solo(struct line *line)
+static void say_copy(struct line *line)
 {
 	const struct tandem_headline_facts *facts = line->facts;
+	uint64_t left_ns = tandem_progress_left_ns(facts->copy_bytes_done, facts->copy_bytes_total,
+	                                           facts->copy_bytes_per_s);
+	say(line, ", %s %s, %u %%", line->other,
+	    facts->is_comparing ? "is compared before it takes a copy" : "takes a copy",
+	    tandem_progress_percent(facts->copy_bytes_done, facts->copy_bytes_total));
+	if (left_ns != UINT64_MAX)
+		say(line, ", %" PRIu64 " s left", (left_ns + NS_PER_S - 1) / NS_PER_S);
+}
+
+static void say_solo(struct line *line)
+{
 	say_primary(line, " alone");
-	if (line->machine->program.has_session && facts->copy_bytes_total > 0)
-		say(line, ", %s takes a copy, %" PRIu64 " %%", line->other,
-		    facts->copy_bytes_done >= facts->copy_bytes_total
-		            ? 99
-		            : facts->copy_bytes_done / (facts->copy_bytes_total / 100 + 1));
+	if (line->machine->program.has_session && line->facts->is_copying)
+		say_copy(line);
 	else
 		say(line, ", %s has no copy", line->other);
 }

@@ -22,8 +22,12 @@ enum tandem_headline {
 struct tandem_headline_facts {
 	bool has_page;
 	uint64_t behind_ns; /* age of the oldest output that waits for a commit; 0: none waits */
+	bool is_copying;
+	bool is_comparing; /* what the other node has: it comes before the copying */
 	uint64_t copy_bytes_total;
 	uint64_t copy_bytes_done;
+	uint64_t copy_bytes_equal; /* that the other node had already */
+	uint64_t copy_bytes_per_s; /* 0: not known yet */
 };
 
 enum tandem_headline tandem_headline_of(const struct tandem_machine *machine, uint64_t now_ns);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <tandem/clock.h>
+#include <tandem/progress.h>
 #include <tandem/stats_page.h>
 
 #include "shell/headline.h"
@@ -285,14 +286,38 @@ static void write_pushed(struct tandem_scrape *scrape)
 		write_value(scrape, scrape->stats->bytes_pushed);
 }
 
-/* The totals of an old copy stay in the page. */
 static void write_resync(struct tandem_scrape *scrape)
 {
 	if (!scrape->stats)
 		return;
 	uint64_t total = scrape->stats->copy_bytes_total, done = scrape->stats->copy_bytes_done;
-	bool is_over = scrape->machine->state != TANDEM_STATE_PRIMARY_SOLO || done > total;
+	bool is_over = scrape->stats->copy_since_ns == 0 || done > total;
 	write_value(scrape, is_over ? 0 : total - done);
+}
+
+static void write_resync_rate(struct tandem_scrape *scrape)
+{
+	if (scrape->stats)
+		write_value(scrape, scrape->stats->copy_since_ns == 0
+		                            ? 0
+		                            : scrape->stats->copy_bytes_per_s);
+}
+
+static void write_resync_equal(struct tandem_scrape *scrape)
+{
+	if (scrape->stats)
+		write_value(scrape, scrape->stats->copy_bytes_equal);
+}
+
+static void write_resync_left(struct tandem_scrape *scrape)
+{
+	const struct tandem_stats *stats = scrape->stats;
+	if (!stats || stats->copy_since_ns == 0)
+		return;
+	uint64_t left_ns = tandem_progress_left_ns(stats->copy_bytes_done, stats->copy_bytes_total,
+	                                           stats->copy_bytes_per_s);
+	if (left_ns != UINT64_MAX)
+		write_span(scrape, "", "", left_ns);
 }
 
 static void write_spread(struct tandem_scrape *scrape, const struct tandem_histogram *spread_ns)
@@ -371,6 +396,9 @@ static const struct tandem_metric metrics[] = {
 	{"tandem_pause_seconds", SUMMARY, "", "seconds", "For how long a checkpoint held the program; the quantiles are of its whole life", write_pause},
 	{"tandem_pushed_bytes_total", COUNTER, "", "bytes", "Page data pushed to the other node", write_pushed},
 	{"tandem_resync_bytes_remaining", GAUGE, "", "bytes", "What a copy to the other node still has to push, as last seen", write_resync},
+	{"tandem_resync_bytes_per_second", GAUGE, "", "bytes", "How fast that copy goes, by its last seconds; 0 when none is under way", write_resync_rate},
+	{"tandem_resync_left_seconds", GAUGE, "", "seconds", "How long that copy still takes at this rate; absent when nobody can tell, or none is under way", write_resync_left},
+	{"tandem_resync_bytes_equal", GAUGE, "", "bytes", "What the other node held already and did not have to be pushed, in the copy under way or the last one", write_resync_equal},
 	{"tandem_channels_up", GAUGE, "", "", "Data channels that carry data", write_channels_up},
 	{"tandem_session_up", GAUGE, "", "", "1: the data planes of the two nodes have a session", write_session_up},
 	{"tandem_link_up", GAUGE, "link", "", "1: heartbeats arrive on the link", write_link_up},

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <tandem/clock.h>
+#include <tandem/progress.h>
 #include <tandem/stats_page.h>
 
 static void add_times(struct json_object *object, const char *key,
@@ -48,6 +49,7 @@ static void add_counts(struct json_object *object, const struct tandem_stats *st
 	        {"bytes_pushed", stats->bytes_pushed},
 	        {"copy_bytes_total", stats->copy_bytes_total},
 	        {"copy_bytes_done", stats->copy_bytes_done},
+	        {"copy_bytes_equal", stats->copy_bytes_equal},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		json_object_object_add(object, rows[i].key, json_object_new_uint64(rows[i].value));
@@ -145,7 +147,37 @@ void tandem_status_facts(const struct tandem_pair *pair, uint64_t now_ns,
 		*ret_facts = (struct tandem_headline_facts){
 		        .has_page = true,
 		        .behind_ns = since_ns != 0 && since_ns < now_ns ? now_ns - since_ns : 0,
+		        .is_copying = stats->copy_since_ns != 0,
+		        .is_comparing = stats->copy_is_comparing != 0,
 		        .copy_bytes_total = stats->copy_bytes_total,
-		        .copy_bytes_done = stats->copy_bytes_done};
+		        .copy_bytes_done = stats->copy_bytes_done,
+		        .copy_bytes_equal = stats->copy_bytes_equal,
+		        .copy_bytes_per_s = stats->copy_bytes_per_s};
 	tandem_stats_close(stats);
+}
+
+struct json_object *tandem_status_of_copy(const struct tandem_headline_facts *facts)
+{
+	uint64_t left_ns = tandem_progress_left_ns(facts->copy_bytes_done, facts->copy_bytes_total,
+	                                           facts->copy_bytes_per_s);
+	const struct {
+		const char *key;
+		uint64_t value;
+	} rows[] = {{"bytes_total", facts->copy_bytes_total},
+	            {"bytes_done", facts->copy_bytes_done},
+	            {"bytes_equal", facts->copy_bytes_equal},
+	            {"bytes_per_s", facts->copy_bytes_per_s},
+	            {"percent",
+	             tandem_progress_percent(facts->copy_bytes_done, facts->copy_bytes_total)}};
+	if (!facts->is_copying)
+		return NULL;
+	struct json_object *object = json_object_new_object();
+	json_object_object_add(object, "stage",
+	                       json_object_new_string(facts->is_comparing ? "compare" : "copy"));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		json_object_object_add(object, rows[i].key, json_object_new_uint64(rows[i].value));
+	json_object_object_add(
+	        object, "left_ms",
+	        left_ns == UINT64_MAX ? NULL : tandem_status_number(left_ns, TANDEM_NS_PER_MS));
+	return object;
 }

@@ -85,6 +85,7 @@ static void add_headline(struct json_object *object, const struct tandem_pair *p
 	add_text(object, "headline", text);
 	add_text(object, "protection", tandem_headline_name(headline));
 	add_flag(object, "protected", headline == TANDEM_HEADLINE_PROTECTED);
+	add(object, "copy", tandem_status_of_copy(&facts));
 }
 
 /* What ends this node's output when it may no longer lead and nobody else can end it. */

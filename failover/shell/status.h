@@ -20,6 +20,9 @@ struct json_object *tandem_status_of_stats(const char *directory, const char *pa
 /* stats.c: what the page of the program that is attached says; nothing of one that has ended. */
 void tandem_status_facts(const struct tandem_pair *pair, uint64_t now_ns,
                          struct tandem_headline_facts *ret_facts);
+/* stats.c: how far a copy to the other node is, null when none is under way. left_ms is null while
+ * nobody can tell. */
+struct json_object *tandem_status_of_copy(const struct tandem_headline_facts *facts);
 /* stats.c: the data channels of the same file, an empty list without it. */
 struct json_object *tandem_status_of_channels(const char *directory, const char *pair);
 /* p50_ms, p99_ms, max_ms and count. */

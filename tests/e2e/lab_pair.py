@@ -174,8 +174,8 @@ class LabPair(Pair):
     def __exit__(self, *_):
         self.lab.close()
 
-    def wait_pair(self, timeout_seconds=60):
-        return super().wait_pair(timeout_seconds)
+    def wait_pair(self, timeout_seconds=60, on_copy=None):
+        return super().wait_pair(timeout_seconds, on_copy)
 
     def stats(self, name="a"):
         """While the machine runs; afterwards the last that was seen, without its phase."""

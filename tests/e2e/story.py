@@ -93,7 +93,8 @@ def tell(options, timeline):
             number=1, seed=secrets.randbits(32), provider="", with_benchmark=True,
             load_seconds=chosen.load_seconds, load_seconds_max=180, keep=True,
         )
-        played = Round(plan, chosen.make_pair, timeline.tell)
+        on_copy = timeline.show_copy if sys.stdout.isatty() else None
+        played = Round(plan, chosen.make_pair, timeline.tell, on_copy)
         result = played.run()
     report = story_report.make(played, chosen.reason, chosen.is_one_clock)
     report["seconds"] = round(timeline.seconds, 1)

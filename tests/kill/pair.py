@@ -49,14 +49,16 @@ class Pair:
         """Only the server of the primary: a scheduler may well run its controller much later."""
         self.a.signal_program(self.layout.program.name, signal.SIGCONT)
 
-    def wait_pair(self, timeout_seconds=PAIR_SECONDS):
-        """Until the primary is protected; its Stats."""
+    def wait_pair(self, timeout_seconds=PAIR_SECONDS, on_copy=None):
+        """Until the primary is protected; its Stats. Those of a copy under way go to on_copy()."""
 
         def protected():
             program = self.layout.program.name
             if not self.a.is_running(program):
                 raise wait.Timeout(f"{program} of node a ended before it was protected")
             stats = self.stats()
+            if on_copy and stats and stats.copy_since_ns:
+                on_copy(stats)
             return stats if stats and stats.is_pair else None
 
         return wait.until(protected, timeout_seconds, "PAIR on node a")

@@ -111,11 +111,13 @@ def play(plan, make_pair):
 
 
 class Round:
-    """tell(text) is called with what happens, for those who watch."""
+    """tell(text) is called with what happens, for those who watch, and on_copy(stats) again and
+    again while the first copy is under way."""
 
-    def __init__(self, plan, make_pair, tell=lambda text: None):
+    def __init__(self, plan, make_pair, tell=lambda text: None, on_copy=None):
         self.plan = plan
         self.tell = tell
+        self.on_copy = on_copy
         self.random = random.Random(plan.seed)
         self.result = Result(
             plan.number, plan.seed, plan.kind, plan.forced_phase, plan.with_cut
@@ -155,7 +157,7 @@ class Round:
         self.tell(f"node b: controller and data plane; node a: the same and tandem-kv on"
                   f" {pair.layout.nodes['a'].listen_at}")
         pair.start(self._server_environment())
-        stats = pair.wait_pair()
+        stats = pair.wait_pair(on_copy=self.on_copy)
         self.result.transport, self.result.tracker = stats.transport, stats.tracker
         self.tell(f"PAIR: node b holds a full copy, by {stats.transport}, {stats.channel_count}"
                   f" channels; written pages are found by {stats.tracker}")

@@ -8,8 +8,8 @@ from collections import namedtuple
 
 PHASES = ("run", "scan", "push", "seal", "wait", "apply", "reply")
 
-_MAGIC = 0x33737461746E6174
-_FORMAT = struct.Struct("<QQIIII12Q16s128s16s")
+_MAGIC = 0x34737461746E6174
+_FORMAT = struct.Struct("<QQIIII16Q16s128s16s")
 _CHANNEL = struct.Struct("<IIQIIQ192s")
 CHANNEL_STATES = ("down", "joining", "up", "lost")
 _CHANNELS = 16
@@ -21,8 +21,8 @@ _HISTOGRAM_NAMES = ("pause", "scan", "push", "commit", "apply")
 Stats = namedtuple(
     "Stats",
     "incarnation process_id phase is_pair channel_count generation epochs_committed"
-    " epochs_aborted epoch_committed pages_pushed zero_pages bytes_pushed copy_bytes_total"
-    " copy_bytes_done committed_ns held_since_ns behind_since_ns transport transport_detail tracker channels histograms",
+    " epochs_aborted epoch_committed pages_pushed zero_pages bytes_pushed copy_since_ns"
+    " copy_is_comparing copy_bytes_total copy_bytes_done copy_bytes_equal copy_bytes_per_s committed_ns held_since_ns behind_since_ns transport transport_detail tracker channels histograms",
 )
 Channel = namedtuple(
     "Channel", "state rail bytes inflight_count lost_count oldest_posted_ns first_error"
@@ -75,12 +75,12 @@ def parse(data):
     magic, incarnation, process_id, phase, is_pair, channels, *rest = _FORMAT.unpack_from(data)
     if magic != _MAGIC or phase >= len(PHASES):
         return None
-    texts = [text.split(b"\0")[0].decode(errors="replace") for text in rest[12:]]
+    texts = [text.split(b"\0")[0].decode(errors="replace") for text in rest[16:]]
     histograms = {
         name: Histogram(data, first_histogram + index * _HISTOGRAM.size)
         for index, name in enumerate(_HISTOGRAM_NAMES)
     }
     return Stats(
-        incarnation, process_id, PHASES[phase], bool(is_pair), channels, *rest[:12], *texts,
+        incarnation, process_id, PHASES[phase], bool(is_pair), channels, *rest[:16], *texts,
         [_channel(data, index) for index in range(min(channels, _CHANNELS))], histograms,
     )

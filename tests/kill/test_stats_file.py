@@ -29,6 +29,7 @@ int main(void)
 	stats.epochs_aborted = 15;
 	stats.epoch_committed = 16;
 	stats.copy_bytes_done = 17;
+	stats.copy_bytes_per_s = 25;
 	stats.committed_ns = 22;
 	stats.held_since_ns = 23;
 	stats.behind_since_ns = 24;
@@ -75,7 +76,9 @@ class Layout(unittest.TestCase):
         self.assertEqual((stats.phase, stats.is_pair, stats.channel_count), ("seal", True, 4))
         self.assertEqual(stats.generation, 13)
         self.assertEqual((stats.epochs_committed, stats.epochs_aborted), (14, 15))
-        self.assertEqual((stats.epoch_committed, stats.copy_bytes_done), (16, 17))
+        self.assertEqual(
+            (stats.epoch_committed, stats.copy_bytes_done, stats.copy_bytes_per_s), (16, 17, 25)
+        )
         self.assertEqual(
             (stats.committed_ns, stats.held_since_ns, stats.behind_since_ns), (22, 23, 24)
         )

@@ -11,7 +11,7 @@
 
 /* What the engine of a protected program lets others see while it runs and after it was killed: a
  * file RUN_DIR/PAIR.stats mapped by the engine (the only writer) and by whoever reports. */
-#define TANDEM_STATS_MAGIC UINT64_C(0x33737461746e6174)
+#define TANDEM_STATS_MAGIC UINT64_C(0x34737461746e6174)
 
 /* Where in an epoch's life the engine is. */
 #define TANDEM_PHASE_TABLE(X)                                                                      \
@@ -57,8 +57,14 @@ struct tandem_stats {
 	_Atomic uint64_t pages_pushed;
 	_Atomic uint64_t zero_pages;
 	_Atomic uint64_t bytes_pushed;
-	_Atomic uint64_t copy_bytes_total; /* first synchronisation: to push, and done */
+	/* The copy that is under way, or the last one. While digests of the peer's image are
+	 * fetched the bytes are of the memory that they are of, then of what is to push. */
+	_Atomic uint64_t copy_since_ns; /* monotonic; 0: none is under way */
+	_Atomic uint64_t copy_is_comparing;
+	_Atomic uint64_t copy_bytes_total;
 	_Atomic uint64_t copy_bytes_done;
+	_Atomic uint64_t copy_bytes_equal; /* done without being pushed: the image held them */
+	_Atomic uint64_t copy_bytes_per_s; /* 0: not known yet */
 	/* Monotonic; 0: never, or nothing waits. */
 	_Atomic uint64_t committed_ns;    /* the last commit */
 	_Atomic uint64_t held_since_ns;   /* the oldest output that waits */

@@ -137,6 +137,9 @@ Test(loss, a_standby_that_was_started_again_is_sent_what_differs)
 	pushed = atomic_load(&lab->stats->pages_pushed) - before;
 	cr_expect(pushed >= 3 && pushed <= 64, "3 pages differ; %llu travelled",
 	          (unsigned long long)pushed);
+	cr_expect_eq(atomic_load(&lab->stats->copy_since_ns), 0, "the copy is over");
+	cr_expect_geq(atomic_load(&lab->stats->copy_bytes_equal), (3000 - 64) * LAB_PAGE);
+	cr_expect_geq(atomic_load(&lab->stats->copy_bytes_done), 3000 * LAB_PAGE);
 	lab_scribble(lab, 8, 100);
 	cr_assert(lab_commit(lab, "after") && lab_images_equal(lab));
 	lab_free(lab);

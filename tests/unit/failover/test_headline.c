@@ -73,12 +73,23 @@ Test(headline, of_one_that_leads_alone)
 	expect("UNPROTECTED: alpha primary alone (generation 7), beta has no copy",
 	       TANDEM_HEADLINE_UNPROTECTED);
 	machine.program.has_session = true;
+	expect("UNPROTECTED: alpha primary alone (generation 7), beta has no copy",
+	       TANDEM_HEADLINE_UNPROTECTED);
+	facts.is_copying = true;
 	facts.copy_bytes_total = 1000000;
 	facts.copy_bytes_done = 370100;
 	expect("UNPROTECTED: alpha primary alone (generation 7), beta takes a copy, 37 %",
 	       TANDEM_HEADLINE_UNPROTECTED);
+	facts.copy_bytes_per_s = 100000;
+	expect("UNPROTECTED: alpha primary alone (generation 7), beta takes a copy, 37 %, 7 s left",
+	       TANDEM_HEADLINE_UNPROTECTED);
+	facts.is_comparing = true;
+	expect("UNPROTECTED: alpha primary alone (generation 7), beta is compared before it takes "
+	       "a copy, 37 %, 7 s left",
+	       TANDEM_HEADLINE_UNPROTECTED);
+	facts.is_comparing = false;
 	facts.copy_bytes_done = UINT64_MAX;
-	expect("UNPROTECTED: alpha primary alone (generation 7), beta takes a copy, 99 %",
+	expect("UNPROTECTED: alpha primary alone (generation 7), beta takes a copy, 99 %, 0 s left",
 	       TANDEM_HEADLINE_UNPROTECTED);
 }
 

@@ -639,6 +639,36 @@ class Lies(unittest.TestCase):
         )
         self.assertIn("detect 1.0 ms, decide never", lines[-1])
 
+    def copy_line(self, **copy):
+        pair = {"pair": "kv", "state": "PRIMARY_SOLO", "copy": copy}
+        answer = {"ok": True, "pairs": [pair]}
+        ended, _ = self.ask(json.dumps(answer).encode() + b"\n", "status")
+        lines = [line for line in ended.stdout.splitlines() if "%" in line]
+        self.assertEqual(len(lines), 1, ended.stdout)
+        return lines[0]
+
+    def test_copy_for_people(self):
+        line = self.copy_line(
+            stage="copy", percent=37, bytes_total=6 << 30, bytes_done=2_384_000_000,
+            bytes_equal=0, bytes_per_s=1_100_000_000, left_ms=3690.5,
+        )
+        self.assertEqual(
+            line, "  copy:        37 %, 2.2 GiB of 6.0 GiB at 1.0 GiB/s, 3690.5 ms left"
+        )
+        line = self.copy_line(
+            stage="compare", percent=0, bytes_total=1 << 20, bytes_done=0, bytes_equal=0,
+            bytes_per_s=0, left_ms=None,
+        )
+        self.assertEqual(line, "  comparing:   0 %, 0 bytes of 1.0 MiB")
+        line = self.copy_line(
+            stage="copy", percent=99, bytes_total=1000, bytes_done=1000, bytes_equal=5 << 20,
+            bytes_per_s=0, left_ms=0,
+        )
+        self.assertEqual(
+            line, "  copy:        99 %, 1000 bytes of 1000 bytes at 0 bytes/s, 0.0 ms left;"
+                  " 5.0 MiB were there already"
+        )
+
 
 class Live(unittest.TestCase):
     """One controller of a pair whose other node is off."""
