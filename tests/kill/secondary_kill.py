@@ -44,6 +44,13 @@ class SecondaryKill(Scenario):
         )
         self.facts["pair_again_ms"] = (time.monotonic() - started) * 1000
         self.check(True, f"PAIR again after {self.facts['pair_again_ms']:.0f} ms")
+        stats = pair.stats()
+        equal, done = stats.copy_bytes_equal, stats.copy_bytes_done
+        self.facts["copy_bytes_equal"], self.facts["copy_bytes_done"] = equal, done
+        self.check(
+            equal > done // 2,
+            f"{equal >> 20} of {done >> 20} MiB were in the image of its old life and did not travel",
+        )
         self.load_for(connections, 1)
         self.check(all(each.is_open for each in connections), "no connection was closed")
 
