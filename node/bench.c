@@ -16,7 +16,7 @@ static const char help[] =
         "  failover    from a fault to the first reply of the other node\n"
         "\n"
         "examples:\n"
-        "  tandem-bench checkpoint --size-mib 64 --dirty 5\n"
+        "  tandem-bench checkpoint --size 64M --dirty 1M,5% --bare\n"
         "  tandem-bench transport --pattern random --bytes 256M\n"
         "  tandem-bench transport --help\n";
 

@@ -1,8 +1,12 @@
 tandem_add_program(
   tandem-bench
   bench.c
+  bench_bare.c
+  bench_bare_link.c
   bench_checkpoint.c
+  bench_checkpoint_figures.c
   bench_checkpoint_options.c
+  bench_checkpoint_report.c
   bench_cluster.c
   bench_controller.c
   bench_failover.c
@@ -15,14 +19,20 @@ tandem_add_program(
   bench_load.c
   bench_message.c
   bench_number.c
+  bench_pages.c
+  bench_pair.c
   bench_peer.c
   bench_peer_process.c
+  bench_plot.c
+  bench_program.c
+  bench_progress.c
   bench_receiver.c
   bench_report.c
   bench_samples.c
   bench_sender.c
   bench_status.c
   bench_transport.c
+  bench_upload.c
   bench_writers.c
   bench_yank.c
   bench_yank_bare.c

@@ -1,341 +1,309 @@
 #include "bench.h"
 
-#include <errno.h>
-#include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <tandem/clock.h>
-#include <tandem/histogram.h>
-#include <tandem/memory.h>
-#include <tandem/random.h>
-#include <tandem/stats_page.h>
-#include <tandem/tandem.h>
 
-#define PAGE_BYTES         4096u
-#define RELEASE_TIMEOUT_NS (60 * TANDEM_NS_PER_S)
+#include "bench_bare.h"
+#include "bench_checkpoint_figures.h"
+#include "bench_plot.h"
+#include "bench_program.h"
+#include "bench_progress.h"
 
-/* Dirties random pages, takes a checkpoint, waits until it is committed and applied, and compares
- * the pause with a plain memcpy of the same pages in the same run. */
+static const char help[] =
+        "usage: tandem-bench checkpoint [options]\n"
+        "\n"
+        "Protects a region of this process, dirties it and takes checkpoints; the standby is a "
+        "process of\n"
+        "its own, and a controller says yes to everything. Every pause is kept in memory that was "
+        "made\n"
+        "before the run. A row for each size of --dirty.\n"
+        "\n"
+        "  --size N          memory of the region (default 256M)\n"
+        "  --dirty LIST      what the program writes before each checkpoint, in bytes or per cent\n"
+        "                    (default 1%,10%,100%)\n"
+        "  --rate N          instead: bytes a second that it writes all the time; needs "
+        "--interval\n"
+        "  --pattern NAME    random pages (default), sequential, hot (nine of ten writes in one "
+        "tenth of\n"
+        "                    the pages), or upload (with --rate: a file arrives through a socket "
+        "into a\n"
+        "                    cache of 64 KiB buffers)\n"
+        "  --interval MS     from one checkpoint to the next (default 0: at once)\n"
+        "  --epochs N        checkpoints of a row (default 20)\n"
+        "  --channels N      data channels, 1 to 16 (default 4)\n"
+        "  --provider NAME   auto, rdma or tcp (default auto)\n"
+        "  --tracker NAME    auto, pagemap, compare or mark (default auto)\n"
+        "  --address A       local address to use (default 127.0.0.1)\n"
+        "  --bare            beside each checkpoint, on the same pages: PAGEMAP_SCAN alone, one\n"
+        "                    non-temporal copy, and a plain send over as many TCP connections; "
+        "the\n"
+        "                    ratios are of pairs\n"
+        "  --json            the result as JSON, with all samples\n"
+        "  --plot FILE.svg   also draws it: the pauses, and the pause against the dirty size "
+        "(gnuplot)\n"
+        "\n"
+        "examples:\n"
+        "  tandem-bench checkpoint\n"
+        "  tandem-bench checkpoint --size 2G --dirty 64K,1M,16M,256M --epochs 200 --bare\n"
+        "  tandem-bench checkpoint --size 2G --pattern upload --rate 64M --interval 600 --epochs "
+        "200\n"
+        "  tandem-bench checkpoint --dirty 4K,64K,1M,16M,100% --plot pause.svg\n";
+
 struct bench {
-	const struct tandem_bench_options *options;
-	struct tandem *tandem;
-	const struct tandem_stats *stats;
-	uint8_t *region;
-	uint8_t *copy;
-	uint64_t page_count;
-	uint64_t *order; /* page numbers, shuffled */
-	uint64_t random;
-	uint64_t stamp;
+	const struct tandem_bench_checkpoint_options *options;
+	struct tandem_bench_pair pair;
+	struct tandem_bench_program program;
+	struct tandem_bench_bare bare;
+	struct tandem_bench_checkpoint_figures figures;
+	struct tandem_bench_mark mark;
+	struct tandem_bench_progress progress;
 };
 
-struct row {
-	unsigned dirty_percent;
-	uint64_t dirty_pages;
-	struct tandem_histogram memcpy_ns;
-	struct tandem_histogram scan_ns, push_ns, commit_ns, apply_ns, pause_ns;
-};
+/* ---- all at once ---- */
 
-static void shuffle(struct bench *bench)
+static int measure_bare(struct bench *bench, struct tandem_bench_row *row,
+                        struct tandem_error *error)
 {
-	for (uint64_t index = bench->page_count - 1; index > 0; index--) {
-		uint64_t other = tandem_random_next(&bench->random) % (index + 1);
-		uint64_t page = bench->order[index];
-
-		bench->order[index] = bench->order[other];
-		bench->order[other] = page;
-	}
-}
-
-static void dirty(struct bench *bench, uint64_t pages)
-{
-	bench->stamp++;
-	for (uint64_t index = 0; index < pages; index++) {
-		uint8_t *page = bench->region + bench->order[index] * PAGE_BYTES;
-
-		memcpy(page + bench->stamp * 64 % PAGE_BYTES, &bench->stamp, sizeof bench->stamp);
-	}
-}
-
-static uint64_t time_memcpy(struct bench *bench, uint64_t pages)
-{
-	uint64_t start_ns = tandem_clock_now_ns();
-
-	for (uint64_t index = 0; index < pages; index++) {
-		uint64_t offset = bench->order[index] * PAGE_BYTES;
-
-		memcpy(bench->copy + offset, bench->region + offset, PAGE_BYTES);
-	}
-	return tandem_clock_now_ns() - start_ns;
-}
-
-static int checkpoint(struct bench *bench, struct tandem_error *error)
-{
-	uint64_t ticket;
-	int code = tandem_checkpoint(bench->tandem, &bench->stamp, sizeof bench->stamp, &ticket,
-	                             error);
+	uint64_t scan_ns, send_ns;
+	int code = tandem_bench_bare_scan(&bench->bare, bench->program.region,
+	                                  bench->options->size_bytes, &scan_ns, error);
 
 	if (code == 0)
-		code = tandem_wait_released(bench->tandem, ticket, RELEASE_TIMEOUT_NS);
-	if (code == TANDEM_E_TIMEOUT)
-		tandem_error_set(error, code, "checkpoint", "not committed within a minute");
-	return code;
-}
-
-/* An epoch is applied when the next one could be pushed: an empty one is sealed only then. */
-static int settle(struct bench *bench, struct tandem_error *error)
-{
-	return checkpoint(bench, error);
-}
-
-static void subtract(struct tandem_histogram *histogram, const struct tandem_histogram *before)
-{
-	for (unsigned bucket = 0; bucket < TANDEM_HISTOGRAM_BUCKETS; bucket++)
-		histogram->buckets[bucket] -= before->buckets[bucket];
-	histogram->count -= before->count;
-	histogram->sum -= before->sum;
-}
-
-static void add_mean(struct tandem_histogram *to, const struct tandem_histogram *now,
-                     struct tandem_histogram *before)
-{
-	struct tandem_histogram difference = *now;
-
-	subtract(&difference, before);
-	*before = *now;
-	if (difference.count > 0)
-		tandem_histogram_add(to, difference.sum / difference.count);
-}
-
-static int run_row(struct bench *bench, struct row *row, struct tandem_error *error)
-{
-	static struct tandem_histogram scan, push, commit, apply, pause;
-
-	row->dirty_pages = bench->page_count * row->dirty_percent / 100;
-	for (unsigned epoch = 0; epoch < bench->options->epochs; epoch++) {
-		int code = settle(bench, error);
-
-		shuffle(bench);
-		dirty(bench, row->dirty_pages);
-		scan = bench->stats->scan_ns;
-		push = bench->stats->push_ns;
-		commit = bench->stats->commit_ns;
-		apply = bench->stats->apply_ns;
-		pause = bench->stats->pause_ns;
-		if (code == 0)
-			code = checkpoint(bench, error);
-		if (code < 0)
-			return code;
-		add_mean(&row->pause_ns, &bench->stats->pause_ns, &pause);
-		add_mean(&row->scan_ns, &bench->stats->scan_ns, &scan);
-		add_mean(&row->push_ns, &bench->stats->push_ns, &push);
-		add_mean(&row->commit_ns, &bench->stats->commit_ns, &commit);
-		code = settle(bench, error);
-		if (code < 0)
-			return code;
-		struct tandem_histogram first = bench->stats->apply_ns;
-		add_mean(&row->apply_ns, &first, &apply);
-		tandem_histogram_add(&row->memcpy_ns, time_memcpy(bench, row->dirty_pages));
-	}
+		code = tandem_bench_bare_send(&bench->bare, &send_ns, error);
+	if (code < 0)
+		return code;
+	tandem_bench_row_add(row, TANDEM_BENCH_SPAN_BARE_SCAN, scan_ns);
+	tandem_bench_row_add(row, TANDEM_BENCH_SPAN_BARE_SEND, send_ns);
+	tandem_bench_row_add(row, TANDEM_BENCH_SPAN_BARE_COPY,
+	                     tandem_bench_bare_copy(&bench->bare));
 	return 0;
 }
 
-static double ms(const struct tandem_histogram *histogram)
+/* What the bare scan took from the tracker is dirty all the same. */
+static int give_back(struct bench *bench, struct tandem_error *error)
 {
-	return (double)tandem_histogram_at(histogram, 500) / 1e6;
+	for (size_t i = 0; i < bench->bare.range_count; i++)
+		tandem_mark_dirty(bench->pair.tandem, bench->bare.ranges[i].start,
+		                  bench->bare.ranges[i].length);
+	return tandem_bench_pair_checkpoint(&bench->pair, error);
 }
 
-static double fraction(const struct row *row)
+static int measure_checkpoint(struct bench *bench, struct tandem_bench_row *row,
+                              struct tandem_error *error)
 {
-	double memcpy_ms = ms(&row->memcpy_ns);
+	const uint64_t committed = bench->pair.stats->epochs_committed;
+	uint64_t ticket, begin_ns, resumed_ns;
+	int code;
 
-	return memcpy_ms > 0 ? ms(&row->pause_ns) / memcpy_ms : 0;
+	tandem_bench_mark_renew(&bench->mark, bench->pair.stats);
+	begin_ns = tandem_clock_now_ns();
+	code = tandem_checkpoint(bench->pair.tandem, NULL, 0, &ticket, error);
+	resumed_ns = tandem_clock_now_ns();
+	if (code == 0)
+		code = tandem_wait_released(bench->pair.tandem, ticket, 60 * TANDEM_NS_PER_S);
+	if (code < 0)
+		return code;
+	tandem_bench_row_add(row, TANDEM_BENCH_SPAN_TOTAL, tandem_clock_now_ns() - begin_ns);
+	tandem_bench_row_add(row, TANDEM_BENCH_SPAN_PAUSE, resumed_ns - begin_ns);
+	tandem_bench_pair_wait_counted(&bench->pair, committed);
+	tandem_bench_row_take(row, bench->pair.stats, &bench->mark);
+	code = tandem_bench_pair_settle(&bench->pair, error);
+	tandem_bench_row_take_apply(row, bench->pair.stats, &bench->mark);
+	return code;
 }
 
-static void print_row(const struct row *row)
+/* Whoever comes second finds the pages in the caches: they take turns. What comes first is written
+ * once more, so that the tracker misses nothing; what comes second is given back. */
+static int run_epoch(struct bench *bench, struct tandem_bench_row *row, unsigned epoch,
+                     struct tandem_error *error)
 {
-	printf("%5u %% %9llu %9.2f %9.2f %9.2f %9.2f %9.2f %11.2f %9.2f\n", row->dirty_percent,
-	       (unsigned long long)row->dirty_pages, ms(&row->scan_ns), ms(&row->push_ns),
-	       ms(&row->commit_ns), ms(&row->apply_ns), ms(&row->pause_ns), ms(&row->memcpy_ns),
-	       fraction(row));
+	const struct tandem_bench_pages pages = bench->program.pages;
+	const bool has_bare = bench->options->measures_bare;
+	int code = 0;
+
+	tandem_bench_program_write(&bench->program, row->dirty_bytes);
+	if (has_bare && epoch % 2 == 0) {
+		code = measure_bare(bench, row, error);
+		bench->program.pages = pages;
+		tandem_bench_program_write(&bench->program, row->dirty_bytes);
+	}
+	if (code == 0)
+		code = measure_checkpoint(bench, row, error);
+	if (code < 0 || !has_bare || epoch % 2 == 0)
+		return code;
+	bench->program.pages = pages;
+	tandem_bench_program_write(&bench->program, row->dirty_bytes);
+	code = measure_bare(bench, row, error);
+	if (code == 0)
+		code = give_back(bench, error);
+	return code == 0 ? tandem_bench_pair_settle(&bench->pair, error) : code;
 }
 
-static struct json_object *json_row(const struct row *row)
+static int run_epochs(struct bench *bench, struct tandem_bench_row *row, struct tandem_error *error)
 {
-	struct json_object *object = json_object_new_object();
+	uint64_t next_ns = tandem_clock_now_ns();
+	int code = 0;
 
-	json_object_object_add(object, "dirty_percent",
-	                       json_object_new_int((int)row->dirty_percent));
-	json_object_object_add(object, "dirty_pages",
-	                       json_object_new_int64((int64_t)row->dirty_pages));
-	json_object_object_add(object, "scan_ms", json_object_new_double(ms(&row->scan_ns)));
-	json_object_object_add(object, "push_ms", json_object_new_double(ms(&row->push_ns)));
-	json_object_object_add(object, "commit_ms", json_object_new_double(ms(&row->commit_ns)));
-	json_object_object_add(object, "apply_ms", json_object_new_double(ms(&row->apply_ns)));
-	json_object_object_add(object, "pause_ms", json_object_new_double(ms(&row->pause_ns)));
-	json_object_object_add(object, "memcpy_ms", json_object_new_double(ms(&row->memcpy_ns)));
-	json_object_object_add(object, "pause_memcpy_ratio", json_object_new_double(fraction(row)));
-	return object;
+	for (unsigned epoch = 0; code == 0 && epoch < bench->options->epochs; epoch++) {
+		next_ns += bench->options->interval_ns;
+		tandem_bench_program_run(&bench->program, bench->pair.tandem, next_ns);
+		code = run_epoch(bench, row, epoch, error);
+		tandem_bench_progress_step(&bench->progress, "checkpoints");
+	}
+	return code;
+}
+
+/* ---- at a rate ---- */
+
+static void take_last(struct bench *bench, struct tandem_bench_row *row, uint64_t committed)
+{
+	tandem_bench_pair_wait_counted(&bench->pair, committed);
+	tandem_bench_row_take(row, bench->pair.stats, &bench->mark);
+	tandem_bench_row_take_apply(row, bench->pair.stats, &bench->mark);
+}
+
+static int run_at_rate(struct bench *bench, struct tandem_bench_row *row,
+                       struct tandem_error *error)
+{
+	uint64_t next_ns = tandem_clock_now_ns(), committed = 0;
+	int code = 0;
+
+	for (unsigned epoch = 0; code == 0 && epoch < bench->options->epochs; epoch++) {
+		uint64_t ticket, begin_ns;
+
+		next_ns += bench->options->interval_ns;
+		tandem_bench_program_run(&bench->program, bench->pair.tandem, next_ns);
+		if (epoch > 0)
+			take_last(bench, row, committed);
+		committed = bench->pair.stats->epochs_committed;
+		tandem_bench_mark_renew(&bench->mark, bench->pair.stats);
+		begin_ns = tandem_clock_now_ns();
+		code = tandem_checkpoint(bench->pair.tandem, NULL, 0, &ticket, error);
+		tandem_bench_row_add(row, TANDEM_BENCH_SPAN_PAUSE,
+		                     tandem_clock_now_ns() - begin_ns);
+		tandem_bench_progress_step(&bench->progress, "checkpoints");
+	}
+	if (code < 0)
+		return code;
+	tandem_bench_program_run(&bench->program, bench->pair.tandem, next_ns);
+	take_last(bench, row, committed);
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+static int run_row(struct bench *bench, struct tandem_bench_row *row, struct tandem_error *error)
+{
+	const uint64_t begin_ns = tandem_clock_now_ns();
+	int code = tandem_bench_pair_settle(&bench->pair, error);
+
+	tandem_bench_mark_set(&bench->mark, bench->pair.stats);
+	if (code == 0)
+		code = bench->options->rate_bytes_s > 0 ? run_at_rate(bench, row, error)
+		                                        : run_epochs(bench, row, error);
+
+	row->elapsed_ns = tandem_clock_now_ns() - begin_ns;
+	tandem_bench_row_sort(row);
+	tandem_bench_progress_wipe(&bench->progress);
+	if (code == 0 && !bench->options->is_json)
+		tandem_bench_checkpoint_print_row(bench->options, row);
+	return code;
+}
+
+static void name(struct bench *bench)
+{
+	const struct tandem_stats *stats = bench->pair.stats;
+
+	memcpy(bench->figures.provider, stats->transport, sizeof bench->figures.provider);
+	memcpy(bench->figures.provider_detail, stats->transport_detail,
+	       sizeof bench->figures.provider_detail);
+	memcpy(bench->figures.tracker, stats->tracker, sizeof bench->figures.tracker);
+	if (strcmp(stats->tracker, "mark") == 0)
+		bench->program.tandem = bench->pair.tandem;
 }
 
 static int run_rows(struct bench *bench, struct tandem_error *error)
 {
-	struct json_object *rows = json_object_new_array(), *report = json_object_new_object();
+	const struct tandem_bench_checkpoint_options *options = bench->options;
 	int code = 0;
 
-	json_object_object_add(report, "transport",
-	                       json_object_new_string(bench->stats->transport));
-	json_object_object_add(report, "tracker", json_object_new_string(bench->stats->tracker));
-	json_object_object_add(report, "channels",
-	                       json_object_new_int((int)bench->options->channel_count));
-	json_object_object_add(report, "size_mib",
-	                       json_object_new_int64((int64_t)(bench->options->size_bytes >> 20)));
-	json_object_object_add(report, "epochs", json_object_new_int((int)bench->options->epochs));
-	json_object_object_add(report, "rows", rows);
-	if (!bench->options->is_json)
-		printf("%llu MiB, %s, %u channels, tracker %s; medians of %u epochs, milliseconds\n"
-		       "  dirty     pages      scan      push    commit     apply     pause  "
-		       "memcpy alone  fraction\n",
-		       (unsigned long long)bench->options->size_bytes >> 20,
-		       bench->stats->transport_detail, bench->options->channel_count,
-		       bench->stats->tracker, bench->options->epochs);
-	for (unsigned index = 0; code == 0 && index < bench->options->dirty_count; index++) {
-		static struct row row;
-
-		memset(&row, 0, sizeof row);
-		row.dirty_percent = bench->options->dirty_percent[index];
-		code = run_row(bench, &row, error);
-		if (code == 0 && !bench->options->is_json)
-			print_row(&row);
-		json_object_array_add(rows, json_row(&row));
-	}
-	if (code == 0 && bench->options->is_json)
-		puts(json_object_to_json_string_ext(report, JSON_C_TO_STRING_PRETTY));
-	json_object_put(report);
+	name(bench);
+	if (!options->is_json)
+		tandem_bench_checkpoint_print_head(options, &bench->figures);
+	bench->progress =
+	        tandem_bench_progress_begin((uint64_t)options->epochs * options->row_count);
+	for (unsigned i = 0; code == 0 && i < options->row_count; i++)
+		code = run_row(bench, &bench->figures.rows[i], error);
+	if (code == 0 && options->is_json)
+		tandem_bench_checkpoint_print_json(options, &bench->figures);
+	if (code == 0 && options->plot_path != NULL)
+		code = tandem_bench_plot(options, &bench->figures, error);
 	return code;
 }
 
-static int wait_pair(struct bench *bench, struct tandem_error *error)
+static uint64_t largest(const struct tandem_bench_checkpoint_options *options)
 {
-	uint64_t deadline_ns = tandem_clock_now_ns() + RELEASE_TIMEOUT_NS, ticket;
-	struct tandem_news news;
+	uint64_t bytes = TANDEM_BENCH_PAGE_BYTES;
 
-	for (;;) {
-		tandem_poll(bench->tandem, &news);
-		if (news.is_pair)
-			return 0;
-		if (tandem_clock_now_ns() > deadline_ns)
-			return tandem_error_set(error, TANDEM_E_TIMEOUT, "bench",
-			                        "the pair did not form in a minute");
-		if (news.wants_checkpoint) {
-			int code = tandem_checkpoint(bench->tandem, NULL, 0, &ticket, error);
-			if (code < 0)
-				return code;
-		}
-		if (tandem_wait_released(bench->tandem, UINT64_MAX, 10 * TANDEM_NS_PER_MS) ==
-		    TANDEM_E_NOT_LEADER)
-			return tandem_error_set(error, TANDEM_E_NOT_LEADER, "bench", "halted");
+	for (unsigned i = 0; i < options->row_count; i++) {
+		if (options->dirty_bytes[i] > bytes)
+			bytes = options->dirty_bytes[i];
 	}
+	return bytes;
 }
 
-static int make_memory(struct bench *bench, struct tandem_error *error)
+/* What starts processes comes first. */
+static int run(struct bench *bench, struct tandem_error *error)
 {
-	size_t size = bench->options->size_bytes;
+	const struct tandem_bench_checkpoint_options *options = bench->options;
+	int code = tandem_bench_pair_open(options, &bench->pair, error);
 
-	bench->page_count = size / PAGE_BYTES;
-	bench->region = tandem_memory_map(size);
-	bench->copy = tandem_memory_map(size);
-	bench->order = tandem_memory_alloc_array(bench->page_count, sizeof *bench->order);
-	if (bench->region == NULL || bench->copy == NULL || bench->order == NULL)
-		return tandem_error_set(error, TANDEM_E_MEMORY, "bench", "%zu MiB twice are needed",
-		                        size >> 20);
-	madvise(bench->region, size, MADV_NOHUGEPAGE);
-	for (uint64_t page = 0; page < bench->page_count; page++) {
-		bench->order[page] = page;
-		memset(bench->region + page * PAGE_BYTES, (int)(page % 255) + 1, PAGE_BYTES);
-	}
-	memcpy(bench->copy, bench->region, size);
-	return 0;
+	if (code == 0 && options->measures_bare)
+		code = tandem_bench_bare_open(largest(options), options->channel_count,
+		                              &bench->bare, error);
+	if (code == 0)
+		code = tandem_bench_program_open(options, true, &bench->program, error);
+	if (code == 0)
+		code = tandem_bench_checkpoint_figures_make(options, &bench->figures, error);
+	if (code == 0)
+		code = tandem_bench_pair_join(&bench->pair, options, bench->program.region, error);
+	return code == 0 ? run_rows(bench, error) : code;
 }
 
-static int join(struct bench *bench, const char *directory, struct tandem_error *error)
+int tandem_bench_checkpoint_main(int argument_count, char **arguments)
 {
-	struct tandem_options options = TANDEM_OPTIONS_DEFAULT;
-	int code;
-
-	options.pair = "bench";
-	options.run_directory = directory;
-	code = tandem_open(&options, &bench->tandem, error);
-	if (code == 0)
-		code = tandem_region_add(bench->tandem, "bench", bench->region,
-		                         bench->options->size_bytes, TANDEM_TRACKER_AUTO, error);
-	if (code == 0)
-		code = tandem_start(bench->tandem, error);
-	if (code == 0)
-		code = tandem_stats_open(directory, "bench", &bench->stats, error);
-	return code == 0 ? wait_pair(bench, error) : code;
-}
-
-static int run_pair(struct bench *bench, const char *directory, struct tandem_error *error)
-{
-	struct tandem_bench_controller *controller = NULL;
-	struct tandem_bench_peer *peer = NULL;
-	uint16_t port = 0;
-	int code = tandem_bench_peer_new(directory, bench->options, &peer, &port, error);
-
-	if (code == 0)
-		code = tandem_bench_controller_new(directory, bench->options, port, &controller,
-		                                   error);
-	if (code == 0)
-		code = tandem_bench_peer_start(peer, error);
-	if (code == 0)
-		code = make_memory(bench, error);
-	if (code == 0)
-		code = join(bench, directory, error);
-	if (code == 0)
-		code = run_rows(bench, error);
-	tandem_stats_close(bench->stats);
-	bench->tandem = tandem_close(bench->tandem);
-	tandem_bench_peer_free(peer);
-	tandem_bench_controller_free(controller);
-	return code;
-}
-
-static void clean(const char *directory)
-{
-	char path[128];
-
-	snprintf(path, sizeof path, "%s/%s", directory, TANDEM_CONTROL_SOCKET);
-	unlink(path);
-	snprintf(path, sizeof path, "%s/bench.stats", directory);
-	unlink(path);
-	rmdir(directory);
-	rmdir("/dev/shm/tandem-bench/bench");
-	rmdir("/dev/shm/tandem-bench");
-}
-
-int tandem_bench_checkpoint(const struct tandem_bench_options *options)
-{
-	char directory[] = "/tmp/tandem-bench-XXXXXX";
+	struct tandem_bench_checkpoint_options options;
+	static struct bench bench;
 	struct tandem_error error = {.code = 0};
-	struct bench bench = {.options = options, .random = 1};
 	int code;
 
-	if (mkdtemp(directory) == NULL) {
-		fprintf(stderr, "tandem-bench: %s: %s\n", directory, strerror(errno));
-		return EXIT_FAILURE;
+	/* A process of the bench that has ended is an error, not our end. */
+	signal(SIGPIPE, SIG_IGN);
+	switch (tandem_bench_checkpoint_options_read(argument_count, arguments, &options)) {
+	case TANDEM_BENCH_HELP:
+		fputs(help, stdout);
+		return EXIT_SUCCESS;
+	case TANDEM_BENCH_WRONG:
+		fputs(help, stderr);
+		return 2;
+	case TANDEM_BENCH_RUN:
+		break;
 	}
-	code = run_pair(&bench, directory, &error);
+	bench = (struct bench){.options = &options,
+	                       .bare = {.pagemap_fd = -1},
+	                       .program = {.upload = {.fd = -1, .client = -1}}};
+	code = run(&bench, &error);
 	if (code < 0)
 		fprintf(stderr, "tandem-bench: %s: %s\n", error.operation, error.detail);
-	if (bench.region != NULL)
-		tandem_memory_unmap(bench.region, options->size_bytes);
-	if (bench.copy != NULL)
-		tandem_memory_unmap(bench.copy, options->size_bytes);
-	tandem_memory_free(bench.order);
-	clean(directory);
+	/* The region is the library's until the pair is closed. */
+	tandem_bench_bare_close(&bench.bare);
+	tandem_bench_upload_close(&bench.program.upload);
+	tandem_bench_pair_close(&bench.pair);
+	tandem_bench_program_close(&bench.program);
+	tandem_bench_checkpoint_figures_clear(&bench.figures);
 	return code < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,120 +1,236 @@
-#include "bench.h"
+#include "bench_checkpoint_options.h"
 
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include <tandem/clock.h>
 
 #include "bench_number.h"
 
-static const char help[] =
-        "usage: tandem-bench checkpoint [options]\n"
-        "\n"
-        "Measures one pair inside this process: scan, push, commit and apply of an epoch, the "
-        "pause of the\n"
-        "program, and the fraction of a plain memcpy of the same pages that the pause took.\n"
-        "\n"
-        "  --size-mib N      memory of the region (default 256)\n"
-        "  --dirty LIST      per cent of the pages that each epoch dirties (default 1,10,100)\n"
-        "  --epochs N        epochs per row (default 20)\n"
-        "  --channels N      data channels, 1 to 16 (default 4)\n"
-        "  --provider NAME   auto, rdma or tcp (default auto)\n"
-        "  --tracker NAME    auto, pagemap or compare (default auto)\n"
-        "  --address A       local address to use (default 127.0.0.1)\n"
-        "  --json            the result as JSON\n"
-        "\n"
-        "examples:\n"
-        "  tandem-bench checkpoint\n"
-        "  tandem-bench checkpoint --size-mib 64 --dirty 5 --tracker compare --json\n";
+#define SIZE_MAX_BYTES (UINT64_C(1) << 40)
+#define DIRTY_DEFAULT  "1%,10%,100%"
+#define LIST_BYTES     256
 
-static bool parse_dirty(char *text, struct tandem_bench_options *options)
+static const char *const writes_texts[TANDEM_BENCH_WRITES_COUNT] = {
+        [TANDEM_BENCH_WRITES_RANDOM] = "random",
+        [TANDEM_BENCH_WRITES_SEQUENTIAL] = "sequential",
+        [TANDEM_BENCH_WRITES_HOT] = "hot",
+        [TANDEM_BENCH_WRITES_UPLOAD] = "upload",
+};
+
+/* What is told before it can be judged: --dirty may come before --size. */
+struct reading {
+	struct tandem_bench_checkpoint_options options;
+	const char *dirty; /* NULL: the default */
+};
+
+const char *tandem_bench_writes_text(enum tandem_bench_writes writes)
 {
-	options->dirty_count = 0;
-	for (char *rest = NULL, *word = strtok_r(text, ",", &rest); word != NULL;
-	     word = strtok_r(NULL, ",", &rest)) {
-		uint64_t percent;
-
-		if (options->dirty_count == 8 || !tandem_bench_parse_number(word, 0, 100, &percent))
-			return false;
-		options->dirty_percent[options->dirty_count++] = (unsigned)percent;
-	}
-	return options->dirty_count > 0;
+	return writes_texts[writes];
 }
 
-static bool parse_option(int option, char *value, struct tandem_bench_options *options)
+static bool refuse(const char *option, const char *value, const char *wanted)
 {
-	uint64_t number = 0;
+	fprintf(stderr, "tandem-bench: --%s '%s' must be %s\n", option, value, wanted);
+	return false;
+}
+
+static bool refuse_mix(const char *text)
+{
+	fprintf(stderr, "tandem-bench: %s\n", text);
+	return false;
+}
+
+static bool set_writes(const char *value, struct tandem_bench_checkpoint_options *options)
+{
+	for (unsigned i = 0; i < TANDEM_BENCH_WRITES_COUNT; i++) {
+		if (strcmp(value, writes_texts[i]) == 0) {
+			options->writes = (enum tandem_bench_writes)i;
+			return true;
+		}
+	}
+	return refuse("pattern", value, "random, sequential, hot or upload");
+}
+
+static bool set_tracker(const char *value, struct tandem_bench_checkpoint_options *options)
+{
+	options->tracker = value;
+	return strcmp(value, "auto") == 0 || strcmp(value, "pagemap") == 0 ||
+	       strcmp(value, "compare") == 0 || strcmp(value, "mark") == 0 ||
+	       refuse("tracker", value, "auto, pagemap, compare or mark");
+}
+
+static bool set_interval(const char *value, struct tandem_bench_checkpoint_options *options)
+{
+	uint64_t interval_ms;
+
+	if (!tandem_bench_parse_number(value, 0, 3600000, &interval_ms))
+		return false;
+	options->interval_ns = interval_ms * TANDEM_NS_PER_MS;
+	return true;
+}
+
+static bool set_size(const char *value, struct tandem_bench_checkpoint_options *options)
+{
+	return tandem_bench_parse_bytes(value, UINT64_C(1) << 20, SIZE_MAX_BYTES,
+	                                &options->size_bytes) &&
+	       (options->size_bytes % (UINT64_C(1) << 20) == 0 ||
+	        refuse("size", value, "whole MiB"));
+}
+
+static bool set(int option, const char *value, struct reading *reading)
+{
+	struct tandem_bench_checkpoint_options *options = &reading->options;
 
 	switch (option) {
 	case 's':
-		if (!tandem_bench_parse_number(value, 1, 1 << 20, &number))
-			return false;
-		options->size_bytes = number << 20;
-		return true;
+		return set_size(value, options);
 	case 'd':
-		return parse_dirty(value, options);
+		reading->dirty = value;
+		return true;
+	case 'w':
+		return set_writes(value, options);
+	case 'i':
+		return set_interval(value, options);
+	case 'r':
+		return tandem_bench_parse_bytes(value, TANDEM_BENCH_PAGE_BYTES, SIZE_MAX_BYTES,
+		                                &options->rate_bytes_s);
 	case 'e':
-		if (!tandem_bench_parse_number(value, 1, 1000000, &number))
-			return false;
-		options->epochs = (unsigned)number;
-		return true;
+		return tandem_bench_parse_unsigned(value, 1, TANDEM_BENCH_EPOCHS_MAX,
+		                                   &options->epochs);
 	case 'c':
-		if (!tandem_bench_parse_number(value, 1, 16, &number))
-			return false;
-		options->channel_count = (unsigned)number;
-		return true;
+		return tandem_bench_parse_unsigned(value, 1, 16, &options->channel_count);
 	case 'p':
 		options->provider = value;
 		return true;
 	case 't':
-		options->tracker = value;
-		return true;
+		return set_tracker(value, options);
 	case 'a':
 		options->address = value;
 		return true;
+	case 'g':
+		options->plot_path = value;
+		return true;
 	case 'j':
 		options->is_json = true;
+		return true;
+	case 'b':
+		options->measures_bare = true;
 		return true;
 	default:
 		return false;
 	}
 }
 
-int tandem_bench_checkpoint_main(int argument_count, char **arguments)
+/* "10%" or "64K"; down to whole pages, and at least one. */
+static bool parse_dirty(const char *word, uint64_t size_bytes, uint64_t *ret_bytes)
 {
-	static const struct option long_options[] = {{"size-mib", required_argument, NULL, 's'},
+	char number[24];
+	size_t length = strlen(word);
+	uint64_t percent;
+
+	if (length == 0 || word[length - 1] != '%') {
+		if (!tandem_bench_parse_bytes(word, TANDEM_BENCH_PAGE_BYTES, size_bytes, ret_bytes))
+			return false;
+	} else {
+		snprintf(number, sizeof number, "%.*s", (int)(length - 1), word);
+		if (length > sizeof number || !tandem_bench_parse_number(number, 0, 100, &percent))
+			return refuse("dirty", word, "bytes with a unit, or 0% to 100%");
+		*ret_bytes = size_bytes * percent / 100;
+	}
+	*ret_bytes -= *ret_bytes % TANDEM_BENCH_PAGE_BYTES;
+	return true;
+}
+
+static bool read_dirty(const char *text, struct tandem_bench_checkpoint_options *options)
+{
+	char list[LIST_BYTES];
+
+	if (strlen(text) >= sizeof list)
+		return refuse("dirty", text, "a shorter list");
+	memcpy(list, text, strlen(text) + 1);
+	for (char *rest = NULL, *word = strtok_r(list, ",", &rest); word != NULL;
+	     word = strtok_r(NULL, ",", &rest)) {
+		if (options->row_count == TANDEM_BENCH_ROWS_MAX)
+			return refuse("dirty", text, "a list of at most 16");
+		if (!parse_dirty(word, options->size_bytes,
+		                 &options->dirty_bytes[options->row_count++]))
+			return false;
+	}
+	return options->row_count > 0 || refuse("dirty", text, "a list such as 64K,10%");
+}
+
+/* One row, of what an interval makes. */
+static bool read_rate(struct tandem_bench_checkpoint_options *options)
+{
+	const double bytes = (double)options->rate_bytes_s * (double)options->interval_ns / 1e9;
+
+	if (options->interval_ns == 0)
+		return refuse_mix("--rate needs an --interval, such as --interval 600");
+	options->row_count = 1;
+	options->dirty_bytes[0] =
+	        bytes < (double)options->size_bytes ? (uint64_t)bytes : options->size_bytes;
+	options->dirty_bytes[0] -= options->dirty_bytes[0] % TANDEM_BENCH_PAGE_BYTES;
+	return true;
+}
+
+static bool judge(struct reading *reading)
+{
+	struct tandem_bench_checkpoint_options *options = &reading->options;
+	const bool is_upload = options->writes == TANDEM_BENCH_WRITES_UPLOAD;
+
+	if (reading->dirty != NULL && options->rate_bytes_s != 0)
+		return refuse_mix(
+		        "--rate and --interval make what an epoch dirties: leave out --dirty");
+	if (is_upload && options->rate_bytes_s == 0)
+		return refuse_mix("--pattern upload needs a --rate, such as --rate 64M");
+	if (options->measures_bare && options->rate_bytes_s != 0)
+		return refuse_mix(
+		        "--bare writes the same pages twice, which --rate cannot: use --dirty");
+	if (options->rate_bytes_s != 0)
+		return read_rate(options);
+	return read_dirty(reading->dirty != NULL ? reading->dirty : DIRTY_DEFAULT, options);
+}
+
+enum tandem_bench_reading tandem_bench_checkpoint_options_read(
+        int argument_count, char **arguments, struct tandem_bench_checkpoint_options *ret_options)
+{
+	static const struct option long_options[] = {{"size", required_argument, NULL, 's'},
 	                                             {"dirty", required_argument, NULL, 'd'},
+	                                             {"pattern", required_argument, NULL, 'w'},
+	                                             {"interval", required_argument, NULL, 'i'},
+	                                             {"rate", required_argument, NULL, 'r'},
 	                                             {"epochs", required_argument, NULL, 'e'},
 	                                             {"channels", required_argument, NULL, 'c'},
 	                                             {"provider", required_argument, NULL, 'p'},
 	                                             {"tracker", required_argument, NULL, 't'},
 	                                             {"address", required_argument, NULL, 'a'},
+	                                             {"bare", no_argument, NULL, 'b'},
 	                                             {"json", no_argument, NULL, 'j'},
+	                                             {"plot", required_argument, NULL, 'g'},
 	                                             {"help", no_argument, NULL, 'h'},
 	                                             {NULL, 0, NULL, 0}};
-	struct tandem_bench_options options = {.size_bytes = UINT64_C(256) << 20,
-	                                       .dirty_percent = {1, 10, 100},
-	                                       .dirty_count = 3,
-	                                       .epochs = 20,
-	                                       .channel_count = 4,
-	                                       .provider = "auto",
-	                                       .tracker = "auto",
-	                                       .address = "127.0.0.1"};
+	struct reading reading = {.options = {.size_bytes = UINT64_C(256) << 20,
+	                                      .epochs = 20,
+	                                      .channel_count = 4,
+	                                      .provider = "auto",
+	                                      .tracker = "auto",
+	                                      .address = "127.0.0.1"}};
 	int option;
 
 	while ((option = getopt_long(argument_count, arguments, "", long_options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return EXIT_SUCCESS;
-		}
-		if (!parse_option(option, optarg, &options)) {
-			fputs(help, stderr);
-			return 2;
-		}
+		if (option == 'h')
+			return TANDEM_BENCH_HELP;
+		if (!set(option, optarg, &reading))
+			return TANDEM_BENCH_WRONG;
 	}
 	if (optind != argument_count) {
-		fputs(help, stderr);
-		return 2;
+		fprintf(stderr, "tandem-bench: unexpected argument '%s'\n", arguments[optind]);
+		return TANDEM_BENCH_WRONG;
 	}
-	return tandem_bench_checkpoint(&options);
+	if (!judge(&reading))
+		return TANDEM_BENCH_WRONG;
+	*ret_options = reading.options;
+	return TANDEM_BENCH_RUN;
 }

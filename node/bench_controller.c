@@ -20,6 +20,7 @@ struct tandem_bench_controller {
 	int listener_fd;
 	int program_fd;
 	int standby_fd;
+	bool is_ready; /* the program */
 	uint64_t generation;
 	pthread_t thread;
 	bool has_thread;
@@ -47,6 +48,15 @@ static void tell_lead(struct tandem_bench_controller *controller, bool is_pair)
 	tell(controller->program_fd, &message);
 }
 
+/* A program leads when its standby is there. */
+static void try_lead(struct tandem_bench_controller *controller)
+{
+	if (!controller->is_ready || controller->standby_fd < 0 || controller->generation != 0)
+		return;
+	controller->generation = 1;
+	tell_lead(controller, false);
+}
+
 static void answer(struct tandem_bench_controller *controller, int fd,
                    const struct tandem_control_message *message)
 {
@@ -60,10 +70,11 @@ static void answer(struct tandem_bench_controller *controller, int fd,
 		else
 			controller->standby_fd = fd;
 		tell(fd, &welcome);
+		try_lead(controller);
 		return;
 	case TANDEM_CONTROL_READY:
-		controller->generation = 1;
-		tell_lead(controller, false);
+		controller->is_ready = true;
+		try_lead(controller);
 		return;
 	case TANDEM_CONTROL_COPIED:
 		controller->generation++;
@@ -125,7 +136,7 @@ static int listen_at(const char *directory, struct tandem_error *reterr_error)
 }
 
 static void fill_settings(struct tandem_control_settings *settings,
-                          const struct tandem_bench_options *options, uint16_t port)
+                          const struct tandem_bench_checkpoint_options *options, uint16_t port)
 {
 	*settings = TANDEM_CONTROL_SETTINGS_DEFAULT;
 	snprintf(settings->node, sizeof settings->node, "bench");
@@ -145,7 +156,8 @@ static void fill_settings(struct tandem_control_settings *settings,
 	settings->reconnect_interval_ns = 20 * TANDEM_NS_PER_MS;
 }
 
-int tandem_bench_controller_new(const char *directory, const struct tandem_bench_options *options,
+int tandem_bench_controller_new(const char *directory,
+                                const struct tandem_bench_checkpoint_options *options,
                                 uint16_t port, struct tandem_bench_controller **ret_controller,
                                 struct tandem_error *reterr_error)
 {

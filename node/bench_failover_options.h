@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench_reading.h"
+
 /* What `tandem-bench failover` is asked for. */
 
 #define TANDEM_BENCH_CONNECTIONS_MAX  64
@@ -39,12 +41,6 @@ struct tandem_bench_failover_options {
 	                                        .connections = 8,                                  \
 	                                        .value_bytes = 1024,                               \
 	                                        .directory = "/tmp"})
-
-enum tandem_bench_reading {
-	TANDEM_BENCH_RUN,
-	TANDEM_BENCH_HELP,
-	TANDEM_BENCH_WRONG, /* said on standard error */
-};
 
 /* `arguments` begins with the command; texts are borrowed from it. */
 enum tandem_bench_reading tandem_bench_failover_options_read(

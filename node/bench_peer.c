@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tandem/clock.h>
 #include <tandem/log.h>
@@ -13,6 +14,7 @@
 
 struct tandem_bench_peer {
 	char directory[64];
+	char images[64];
 	struct tandem_transport *transport;
 	struct tandem_listener *listener;
 	struct tandem_standby *standby;
@@ -21,10 +23,12 @@ struct tandem_bench_peer {
 	_Atomic bool is_ending;
 };
 
+/* A session that comes before the controller's word is refused, and comes again: no news here. */
 static void say(void *argument, bool is_error, const char *line)
 {
 	(void)argument;
-	tandem_log(is_error ? TANDEM_LOG_ERROR : TANDEM_LOG_DEBUG, "%s", line);
+	(void)is_error;
+	tandem_log(TANDEM_LOG_DEBUG, "%s", line);
 }
 
 static int activate(void *argument, const struct tandem_activation *activation,
@@ -86,7 +90,8 @@ static void *run(void *argument)
 	return NULL;
 }
 
-int tandem_bench_peer_new(const char *directory, const struct tandem_bench_options *options,
+int tandem_bench_peer_new(const char *directory,
+                          const struct tandem_bench_checkpoint_options *options,
                           struct tandem_bench_peer **ret_peer, uint16_t *ret_port,
                           struct tandem_error *reterr_error)
 {
@@ -97,6 +102,7 @@ int tandem_bench_peer_new(const char *directory, const struct tandem_bench_optio
 	if (peer == NULL)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "bench", "no memory");
 	snprintf(peer->directory, sizeof peer->directory, "%s", directory);
+	snprintf(peer->images, sizeof peer->images, "/dev/shm%s", strrchr(directory, '/'));
 	snprintf(transport_options.rails[0].address, sizeof transport_options.rails[0].address,
 	         "%s", options->address);
 	code = tandem_transport_open(options->provider, options->address, &peer->transport,
@@ -117,7 +123,7 @@ int tandem_bench_peer_start(struct tandem_bench_peer *peer, struct tandem_error 
 {
 	struct tandem_standby_options options = {.pair = "bench",
 	                                         .run_directory = peer->directory,
-	                                         .image_directory = "/dev/shm/tandem-bench",
+	                                         .image_directory = peer->images,
 	                                         .activate = activate,
 	                                         .say = say};
 	int code = tandem_standby_new(&options, &peer->standby, reterr_error), failure;
@@ -132,6 +138,15 @@ int tandem_bench_peer_start(struct tandem_bench_peer *peer, struct tandem_error 
 	return 0;
 }
 
+static void remove_images(const struct tandem_bench_peer *peer)
+{
+	char path[80];
+
+	snprintf(path, sizeof path, "%s/bench", peer->images);
+	rmdir(path);
+	rmdir(peer->images);
+}
+
 struct tandem_bench_peer *tandem_bench_peer_free(struct tandem_bench_peer *peer)
 {
 	if (peer == NULL)
@@ -142,6 +157,7 @@ struct tandem_bench_peer *tandem_bench_peer_free(struct tandem_bench_peer *peer)
 	tandem_standby_free(peer->standby);
 	tandem_listener_free(peer->listener);
 	tandem_transport_free(peer->transport);
+	remove_images(peer);
 	tandem_memory_free(peer);
 	return NULL;
 }

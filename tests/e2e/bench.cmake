@@ -9,3 +9,6 @@ set_tests_properties(e2e.bench_tool_tcp PROPERTIES RUN_SERIAL ON)
 tandem_add_script_test(bench_failover e2e 300 ${Python3_EXECUTABLE} -B
                        ${CMAKE_CURRENT_SOURCE_DIR}/bench_failover.py $<TARGET_FILE:tandem-bench>)
 set_tests_properties(e2e.bench_failover PROPERTIES RUN_SERIAL ON)
+# tandem-bench checkpoint over TCP: its fields, its picture, and that nothing is left behind.
+tandem_add_script_test(bench_checkpoint e2e 120 ${Python3_EXECUTABLE} -B
+                       ${CMAKE_CURRENT_SOURCE_DIR}/bench_checkpoint.py $<TARGET_FILE:tandem-bench>)

@@ -1,0 +1,165 @@
+"""`tandem-bench checkpoint` with tiny sizes: the fields of its report, that they can be true, the
+picture, and that nothing is left behind. Times are not judged. Run as `SCRIPT TANDEM_BENCH`."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+MIB = 1 << 20
+LATENCY_KEYS = {"count", "mean", "p50", "p99", "p999", "max"}
+SPANS = ("pause_us", "memory_us", "scan_us", "push_us", "commit_us", "apply_us", "total_us")
+BARE = ("bare_scan_us", "bare_copy_us", "bare_send_us")
+RATIOS = ("scan_ratio", "copy_ratio", "send_ratio")
+TINY = ("--size", "16M", "--provider", "tcp", "--epochs", "5")
+
+
+def left_behind(number):
+    """Files of the bench with this process number."""
+    return [path for folder in ("/tmp", "/dev/shm")
+            for path in Path(folder).glob(f"tandem-bench-{number}-*")]
+
+
+def bench(*arguments, status=0):
+    with subprocess.Popen([PROGRAM, "checkpoint", *TINY, *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        output, errors = process.communicate(timeout=60)
+    if process.returncode != status or left_behind(process.pid):
+        raise AssertionError(f"{arguments}: status {process.returncode}, left "
+                             f"{left_behind(process.pid)}\n{output}{errors}")
+    return output if status == 0 else errors
+
+
+def report_of(*arguments):
+    return json.loads(bench("--json", *arguments))
+
+
+def bare_words():
+    """--bare where the kernel can: Linux 6.7."""
+    return ("--bare",) if report_of("--dirty", "4K")["tracker"] == "pagemap" else ()
+
+
+class Case(unittest.TestCase):
+    def check_latency(self, latency, count):
+        self.assertEqual(set(latency), LATENCY_KEYS)
+        self.assertEqual(latency["count"], count)
+        self.assertLess(0, latency["p50"])
+        self.assertLessEqual(latency["p50"], latency["p99"])
+        self.assertLessEqual(latency["p99"], latency["p999"])
+        self.assertLessEqual(latency["p999"], latency["max"])
+        self.assertLessEqual(latency["mean"], latency["max"])
+
+    def check_samples(self, row, count):
+        samples = row["pause_samples_us"]
+        self.assertEqual(len(samples), count)
+        self.assertEqual(samples, sorted(samples))
+        self.assertAlmostEqual(samples[-1], row["pause_us"]["max"], 3)
+        self.assertEqual(sum(how_often for _, how_often in row["pause_histogram_us"]), count)
+
+
+class Report(Case):
+    def test_rows_and_their_pairs(self):
+        bare = bare_words()
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder, "pause.svg")
+            report = report_of("--dirty", "64K,25%,100%", *bare, "--channels", "2", "--plot", picture)
+            self.check_picture(picture, bare)
+        self.assertEqual(report["provider"], "tcp")
+        self.assertEqual(report["channels"], 2)
+        self.assertEqual(report["size_bytes"], 16 * MIB)
+        self.assertEqual([row["dirty_bytes"] for row in report["rows"]], [65536, 4 * MIB, 16 * MIB])
+        for row in report["rows"]:
+            for name in SPANS:
+                self.check_latency(row[name], 5)
+            self.check_samples(row, 5)
+            self.assertLessEqual(row["memory_us"]["p50"], row["pause_us"]["max"])
+        if bare:
+            self.check_bare(report["rows"])
+
+    def check_bare(self, rows):
+        for row in rows:
+            self.assertEqual(row["pushed_bytes_mean"], row["dirty_bytes"])
+            for name in BARE:
+                self.check_latency(row[name], 5)
+            for name in RATIOS:
+                self.assertLess(0, row[name]["p25"])
+                self.assertLessEqual(row[name]["p25"], row[name]["p50"])
+                self.assertLessEqual(row[name]["p50"], row[name]["p75"])
+
+    def check_picture(self, path, bare):
+        root = ElementTree.parse(path).getroot()
+        self.assertTrue(root.tag.endswith("svg"))
+        text = path.read_text(encoding="utf-8")
+        for words in ("The pause of a checkpoint", "64 KiB", "16 MiB"):
+            self.assertIn(words, text)
+        self.assertEqual("bare scan and plain send" in text, bool(bare))
+
+    def test_each_pattern(self):
+        for pattern in ("random", "sequential", "hot"):
+            with self.subTest(pattern=pattern):
+                report = report_of("--pattern", pattern, "--dirty", "1M")
+                self.assertEqual(report["pattern"], pattern)
+                row = report["rows"][0]
+                self.check_latency(row["pause_us"], 5)
+                self.assertGreater(row["pushed_bytes_mean"], 0)
+                self.assertLessEqual(row["pushed_bytes_mean"], MIB)
+
+    def test_rates(self):
+        for pattern in ("random", "upload"):
+            with self.subTest(pattern=pattern):
+                report = report_of("--pattern", pattern, "--rate", "20M", "--interval", "100")
+                row = report["rows"][0]
+                self.assertEqual(row["dirty_bytes"], 2 * MIB)
+                self.check_latency(row["pause_us"], 5)
+                self.check_latency(row["memory_us"], 5)
+                self.check_samples(row, 5)
+                self.assertGreaterEqual(row["seconds"], 0.5)
+                self.assertGreater(row["pushed_bytes_mean"], 0)
+
+    def test_marks(self):
+        report = report_of("--tracker", "mark", "--dirty", "4K,1M")
+        self.assertEqual(report["tracker"], "mark")
+        self.assertEqual([row["pushed_bytes_mean"] for row in report["rows"]], [4096, MIB])
+
+    def test_text(self):
+        text = bench("--dirty", "1M")
+        for words in ("16 MiB", "5 checkpoints", "pause"):
+            self.assertIn(words, text)
+
+    def test_nothing_is_left_of_one_that_was_killed(self):
+        with subprocess.Popen([PROGRAM, "checkpoint", *TINY, "--epochs", "100000", "--dirty", "4K"],
+                              stdout=subprocess.PIPE, text=True) as process:
+            self.assertRegex(process.stdout.readline(), re.compile("MiB, pattern"))
+            process.send_signal(signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while left_behind(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(left_behind(process.pid), [])
+
+
+class Refusals(unittest.TestCase):
+    def test_wrong_options(self):
+        for arguments in (("--rate", "64M"), ("--pattern", "cold"), ("--dirty", "17M"), ("word",)):
+            with self.subTest(arguments=arguments):
+                self.assertIn("usage:", bench(*arguments, status=2))
+
+    def test_bare_without_write_protection(self):
+        self.assertIn("pagemap", bench("--tracker", "mark", "--bare", status=1))
+
+    def test_picture_that_cannot_be_written(self):
+        result = bench("--dirty", "4K", "--plot", "/nowhere/pause.svg", status=1)
+        self.assertIn("/nowhere/pause.svg", result)
+
+    def test_help(self):
+        self.assertIn("examples:", bench("--help"))
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()
