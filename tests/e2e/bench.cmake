@@ -12,3 +12,7 @@ set_tests_properties(e2e.bench_failover PROPERTIES RUN_SERIAL ON)
 # tandem-bench checkpoint over TCP: its fields, its picture, and that nothing is left behind.
 tandem_add_script_test(bench_checkpoint e2e 120 ${Python3_EXECUTABLE} -B
                        ${CMAKE_CURRENT_SOURCE_DIR}/bench_checkpoint.py $<TARGET_FILE:tandem-bench>)
+# The tables and ratios of checkpoints, which no test judges: it only has to measure.
+tandem_add_script_test(bench_checkpoint_tool e2e 300 ${Python3_EXECUTABLE} -B
+                       ${CMAKE_CURRENT_SOURCE_DIR}/bench_checkpoint_tool.py ${PROJECT_BINARY_DIR})
+set_tests_properties(e2e.bench_checkpoint_tool PROPERTIES RUN_SERIAL ON)

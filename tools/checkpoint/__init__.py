@@ -1,0 +1,1 @@
+"""What tools/bench-checkpoint measures, a table or a ratio a module."""
