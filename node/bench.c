@@ -10,6 +10,7 @@ static const char help[] =
         "usage: tandem-bench COMMAND [options]\n"
         "\n"
         "  checkpoint  the pause of a program, and what it is made of\n"
+        "  copy        the first synchronisation, and what free pages cost\n"
         "  transport   goodput, commit latency and CPU of one session\n"
         "  fence       how long it takes until no write of the peer can change memory\n"
         "  yank        how long everything pending takes to end when the peer does not answer\n"
@@ -24,8 +25,11 @@ static const struct {
 	const char *name;
 	int (*run)(int argument_count, char **arguments);
 } commands[] = {
-        {"checkpoint", tandem_bench_checkpoint_main}, {"transport", tandem_bench_transport_main},
-        {"fence", tandem_bench_fence_main},           {"yank", tandem_bench_yank_main},
+        {"checkpoint", tandem_bench_checkpoint_main},
+        {"copy", tandem_bench_copy_main},
+        {"transport", tandem_bench_transport_main},
+        {"fence", tandem_bench_fence_main},
+        {"yank", tandem_bench_yank_main},
         {"failover", tandem_bench_failover_main},
 };
 

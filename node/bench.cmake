@@ -9,6 +9,8 @@ tandem_add_program(
   bench_checkpoint_report.c
   bench_cluster.c
   bench_controller.c
+  bench_copy.c
+  bench_copy_options.c
   bench_failover.c
   bench_failover_figures.c
   bench_failover_options.c

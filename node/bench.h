@@ -11,6 +11,7 @@
 
 /* The commands of tandem-bench; `arguments` begins with the command. The exit status. */
 int tandem_bench_checkpoint_main(int argument_count, char **arguments);
+int tandem_bench_copy_main(int argument_count, char **arguments);
 int tandem_bench_transport_main(int argument_count, char **arguments);
 int tandem_bench_fence_main(int argument_count, char **arguments);
 int tandem_bench_yank_main(int argument_count, char **arguments);

@@ -1,4 +1,4 @@
-"""`tandem-bench checkpoint` with tiny sizes: the fields of its report, that they can be true, the
+"""`tandem-bench checkpoint` and `copy` with tiny sizes: the fields of its report, that they can be true, the
 picture, and that nothing is left behind. Times are not judged. Run as `SCRIPT TANDEM_BENCH`."""
 
 import json
@@ -17,7 +17,7 @@ LATENCY_KEYS = {"count", "mean", "p50", "p99", "p999", "max"}
 SPANS = ("pause_us", "memory_us", "scan_us", "push_us", "commit_us", "apply_us", "total_us")
 BARE = ("bare_scan_us", "bare_copy_us", "bare_send_us")
 RATIOS = ("scan_ratio", "copy_ratio", "send_ratio")
-TINY = ("--size", "16M", "--provider", "tcp", "--epochs", "5")
+TINY = ("--size", "16M", "--provider", "tcp")
 
 
 def left_behind(number):
@@ -26,8 +26,9 @@ def left_behind(number):
             for path in Path(folder).glob(f"tandem-bench-{number}-*")]
 
 
-def bench(*arguments, status=0):
-    with subprocess.Popen([PROGRAM, "checkpoint", *TINY, *arguments], stdout=subprocess.PIPE,
+def bench(*arguments, command="checkpoint", status=0):
+    few = ("--epochs", "5") if command == "checkpoint" else ()
+    with subprocess.Popen([PROGRAM, command, *TINY, *few, *arguments], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:
         output, errors = process.communicate(timeout=60)
     if process.returncode != status or left_behind(process.pid):
@@ -36,8 +37,8 @@ def bench(*arguments, status=0):
     return output if status == 0 else errors
 
 
-def report_of(*arguments):
-    return json.loads(bench("--json", *arguments))
+def report_of(*arguments, command="checkpoint"):
+    return json.loads(bench("--json", *arguments, command=command))
 
 
 def bare_words():
@@ -143,8 +144,37 @@ class Report(Case):
         self.assertEqual(left_behind(process.pid), [])
 
 
+class Copy(unittest.TestCase):
+    def check(self, report, live_bytes):
+        self.assertEqual(report["live_bytes"], live_bytes)
+        self.assertLess(0, report["seconds"])
+        self.assertLessEqual(report["pushed_bytes"], report["channel_bytes"])
+
+    def test_free_pages_cost_no_data(self):
+        for history in ("boot", "ended"):
+            with self.subTest(history=history):
+                report = report_of("--history", history, "--live", "1M", "--free", command="copy")
+                self.check(report, MIB)
+                self.assertEqual(report["pushed_bytes"], MIB)
+
+    def test_what_is_not_known_to_be_free_is_copied(self):
+        report = report_of("--history", "ended", "--live", "1M", command="copy")
+        self.check(report, MIB)
+        self.assertEqual(report["pushed_bytes"], 16 * MIB)
+
+    def test_the_program_writes_meanwhile(self):
+        report = report_of("--live", "16M", "--rate", "100M", command="copy")
+        self.check(report, 16 * MIB)
+        self.assertGreaterEqual(report["pushed_bytes"], 16 * MIB)
+        self.assertGreater(report["written_bytes"], 0)
+        text = bench("--rate", "100M", command="copy")
+        for words in ("16 MiB", "a copy after", "meanwhile the program wrote"):
+            self.assertIn(words, text)
+
+
 class Refusals(unittest.TestCase):
     def test_wrong_options(self):
+        self.assertIn("usage:", bench("--live", "17M", command="copy", status=2))
         for arguments in (("--rate", "64M"), ("--pattern", "cold"), ("--dirty", "17M"), ("word",)):
             with self.subTest(arguments=arguments):
                 self.assertIn("usage:", bench(*arguments, status=2))
@@ -157,7 +187,8 @@ class Refusals(unittest.TestCase):
         self.assertIn("/nowhere/pause.svg", result)
 
     def test_help(self):
-        self.assertIn("examples:", bench("--help"))
+        for command in ("checkpoint", "copy"):
+            self.assertIn("examples:", bench("--help", command=command))
 
 
 if __name__ == "__main__":
