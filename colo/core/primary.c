@@ -262,6 +262,9 @@ static void take(struct tandem_primary *primary, const struct tandem_primary_eve
 	case TANDEM_PRIMARY_ON_CHECKPOINT:
 		tandem_primary_on_checkpoint(primary, ret_actions);
 		return;
+	case TANDEM_PRIMARY_ON_WITHDRAW:
+		tandem_primary_on_withdraw(primary, event, ret_actions);
+		return;
 	case TANDEM_PRIMARY_ON_SESSION_UP:
 		tandem_primary_on_session_up(primary, event, ret_actions);
 		return;

@@ -43,6 +43,7 @@ enum tandem_primary_event_type {
 	TANDEM_PRIMARY_ON_HALT,         /* controller */
 	TANDEM_PRIMARY_ON_LEASED,       /* the timer that ends this process is armed */
 	TANDEM_PRIMARY_ON_CHECKPOINT,   /* program: it is quiescent until RESUME */
+	TANDEM_PRIMARY_ON_WITHDRAW,     /* program: RESUME now, and no epoch, if none is sealed */
 	TANDEM_PRIMARY_ON_SESSION_UP,   /* channel_mask: the data channels that joined */
 	TANDEM_PRIMARY_ON_CHANNEL_LOST, /* channel_mask; is_unused: nothing was written to them
 	                                   since the last commit, nor will be before the next */

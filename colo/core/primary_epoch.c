@@ -153,6 +153,22 @@ void tandem_primary_on_checkpoint(struct tandem_primary *primary,
 	}
 }
 
+/* What is sealed is the secondary's to decide (4.8); what is not may be given up as when a channel
+ * is lost (4.7). */
+void tandem_primary_on_withdraw(struct tandem_primary *primary,
+                                const struct tandem_primary_event *event,
+                                struct tandem_primary_actions *actions)
+{
+	if (!primary->is_held)
+		return;
+	if (primary->is_waiting) {
+		tandem_primary_resume(primary, actions);
+	} else if (tandem_primary_is_capturing(primary) && primary->sealed == 0) {
+		tandem_primary_give_up(primary, actions);
+		tandem_primary_go_on(primary, event->now_ns, actions);
+	}
+}
+
 static void copy_is_applied(struct tandem_primary *primary, struct tandem_primary_actions *actions)
 {
 	struct tandem_primary_action *action =

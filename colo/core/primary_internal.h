@@ -52,6 +52,9 @@ void tandem_primary_commit(struct tandem_primary *primary, uint64_t now_ns,
 void tandem_primary_abort(struct tandem_primary *primary, struct tandem_primary_actions *actions);
 void tandem_primary_on_checkpoint(struct tandem_primary *primary,
                                   struct tandem_primary_actions *actions);
+void tandem_primary_on_withdraw(struct tandem_primary *primary,
+                                const struct tandem_primary_event *event,
+                                struct tandem_primary_actions *actions);
 void tandem_primary_on_applied(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions);
@@ -76,6 +79,8 @@ void tandem_primary_on_digests(struct tandem_primary *primary,
                                struct tandem_primary_actions *actions);
 
 /* primary_repair.c */
+/* An attempt that is not sealed comes to nothing. */
+void tandem_primary_give_up(struct tandem_primary *primary, struct tandem_primary_actions *actions);
 void tandem_primary_ask(struct tandem_primary *primary, uint64_t now_ns,
                         struct tandem_primary_actions *actions);
 void tandem_primary_on_channel_lost(struct tandem_primary *primary,

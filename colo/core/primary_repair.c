@@ -20,7 +20,7 @@ void tandem_primary_ask(struct tandem_primary *primary, uint64_t now_ns,
 
 /* 4.7: what the healthy channels carried stays recorded and carried; the program is asked for its
  * checkpoint again. One that waits for the next capture anyway goes on waiting for it. */
-static void give_up_attempt(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+void tandem_primary_give_up(struct tandem_primary *primary, struct tandem_primary_actions *actions)
 {
 	if (primary->is_copying && primary->is_applied) /* else the copy is committed already */
 		tandem_primary_release_copy(primary);
@@ -50,7 +50,7 @@ void tandem_primary_on_channel_lost(struct tandem_primary *primary,
 		tandem_primary_ask(primary, event->now_ns, actions);
 	} else {
 		if (is_under_way)
-			give_up_attempt(primary, actions);
+			tandem_primary_give_up(primary, actions);
 		tandem_primary_go_on(primary, event->now_ns, actions);
 	}
 }

@@ -36,13 +36,21 @@ void tandem_engine_set_phase(struct tandem_engine *engine, enum tandem_phase pha
 
 /* ---- the program ---- */
 
+/* Under the lock. */
+static void free_program(struct tandem_engine *engine)
+{
+	engine->is_program_free = true;
+	if (engine->is_program_watching)
+		wake(engine->news_fd);
+	pthread_cond_broadcast(&engine->changed);
+}
+
 static void do_resume(struct tandem_engine *engine)
 {
 	tandem_histogram_add(&engine->stats->pause_ns,
 	                     tandem_clock_now_ns() - engine->held_since_ns);
 	pthread_mutex_lock(&engine->lock);
-	engine->is_program_free = true;
-	pthread_cond_broadcast(&engine->changed);
+	free_program(engine);
 	pthread_mutex_unlock(&engine->lock);
 }
 
@@ -272,14 +280,29 @@ static void keep_alive(void *argument)
 
 /* ---- the thread ---- */
 
+/* It was taken back when it held the program before and does not after. */
+static void withdraw(struct tandem_engine *engine)
+{
+	bool was_held = engine->core.is_held;
+
+	tandem_engine_tell(engine, TANDEM_PRIMARY_ON_WITHDRAW);
+	pthread_mutex_lock(&engine->lock);
+	engine->is_withdrawn = was_held && !engine->core.is_held;
+	engine->is_withdrawing = false;
+	pthread_cond_broadcast(&engine->changed);
+	pthread_mutex_unlock(&engine->lock);
+}
+
 static void read_mail(struct tandem_engine *engine)
 {
 	struct tandem_engine_mail mail;
 	struct tandem_primary_event event = {.now_ns = tandem_clock_now_ns()};
+	bool is_withdrawing;
 
 	pthread_mutex_lock(&engine->lock);
 	mail = engine->mail;
 	memset(&engine->mail, 0, sizeof engine->mail);
+	is_withdrawing = engine->is_withdrawing;
 	pthread_mutex_unlock(&engine->lock);
 	if (mail.order == TANDEM_ENGINE_LEAD) {
 		event.type = TANDEM_PRIMARY_ON_LEAD;
@@ -303,6 +326,8 @@ static void read_mail(struct tandem_engine *engine)
 		TANDEM_FAILPOINT("run");
 		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_CHECKPOINT);
 	}
+	if (is_withdrawing)
+		withdraw(engine);
 }
 
 static void work_on_copy(struct tandem_engine *engine)
@@ -541,25 +566,66 @@ void tandem_engine_repeat(struct tandem_engine *engine)
 		                  atomic_load(&engine->copied_generation), copied);
 }
 
-void tandem_engine_checkpoint(struct tandem_engine *engine, const void *state, uint32_t state_bytes,
-                              uint64_t *ret_ticket)
+bool tandem_engine_begin(struct tandem_engine *engine, const void *state, uint32_t state_bytes,
+                         bool is_watching, uint64_t *ret_ticket)
 {
+	bool is_free;
+
 	pthread_mutex_lock(&engine->lock);
-	*ret_ticket = tandem_primary_checkpoint_ticket(&engine->core, tandem_clock_now_ns());
-	if (tandem_primary_skips_checkpoint(&engine->core)) {
+	is_free = engine->is_program_free;
+	if (is_free)
+		*ret_ticket =
+		        tandem_primary_checkpoint_ticket(&engine->core, tandem_clock_now_ns());
+	if (is_free && tandem_primary_skips_checkpoint(&engine->core)) {
 		pthread_cond_broadcast(&engine->changed); /* the ticket may be free already */
 		wake(engine->news_fd);
-		pthread_mutex_unlock(&engine->lock);
-		return;
+	} else if (is_free) {
+		engine->is_program_free = false;
+		engine->is_program_watching = is_watching;
+		engine->mail.has_checkpoint = true;
+		engine->mail.state = state;
+		engine->mail.state_bytes = state_bytes;
+		wake(engine->wake_fd);
 	}
-	engine->is_program_free = false;
-	engine->mail.has_checkpoint = true;
-	engine->mail.state = state;
-	engine->mail.state_bytes = state_bytes;
-	wake(engine->wake_fd);
-	while (!engine->is_program_free)
-		pthread_cond_wait(&engine->changed, &engine->lock);
 	pthread_mutex_unlock(&engine->lock);
+	return is_free;
+}
+
+bool tandem_engine_wait(struct tandem_engine *engine, const struct timespec *deadline)
+{
+	bool is_free;
+	int waited = 0;
+
+	pthread_mutex_lock(&engine->lock);
+	while (!engine->is_program_free && waited == 0)
+		waited = deadline == NULL ? pthread_cond_wait(&engine->changed, &engine->lock)
+		                          : pthread_cond_timedwait(&engine->changed, &engine->lock,
+		                                                   deadline);
+	is_free = engine->is_program_free;
+	pthread_mutex_unlock(&engine->lock);
+	return is_free;
+}
+
+/* A checkpoint that the engine has not taken yet is taken back here; of any other the core decides.
+ */
+bool tandem_engine_withdraw(struct tandem_engine *engine)
+{
+	bool is_withdrawn = false;
+
+	pthread_mutex_lock(&engine->lock);
+	if (!engine->is_program_free && engine->mail.has_checkpoint) {
+		engine->mail.has_checkpoint = false;
+		free_program(engine);
+		is_withdrawn = true;
+	} else if (!engine->is_program_free) {
+		engine->is_withdrawing = true;
+		wake(engine->wake_fd);
+		while (engine->is_withdrawing)
+			pthread_cond_wait(&engine->changed, &engine->lock);
+		is_withdrawn = engine->is_withdrawn;
+	}
+	pthread_mutex_unlock(&engine->lock);
+	return is_withdrawn;
 }
 
 uint64_t tandem_engine_confirm(struct tandem_engine *engine)

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <tandem/progress.h>
 #include <tandem/stats_page.h>
@@ -58,7 +59,10 @@ struct tandem_engine {
 	pthread_cond_t changed; /* something for a waiting program */
 	struct tandem_engine_mail mail;
 	struct tandem_primary core; /* stepped by the engine's thread; tickets by the program's */
-	bool is_program_free;       /* the checkpoint under way may return */
+	bool is_program_free;       /* no checkpoint reads its memory */
+	bool is_program_watching;   /* the one under way was begun: news_fd tells its end */
+	bool is_withdrawing;        /* the engine is asked to take it back ... */
+	bool is_withdrawn;          /* ... and did */
 	struct tandem_session *yankable; /* NULL while none; freed only after it was cleared here */
 
 	/* the engine thread's */
@@ -124,9 +128,14 @@ void tandem_engine_repeat(struct tandem_engine *engine);
 /* From any thread. */
 void tandem_engine_look(struct tandem_engine *engine, struct tandem_news *ret_news);
 
-/* From the program. */
-void tandem_engine_checkpoint(struct tandem_engine *engine, const void *state, uint32_t state_bytes,
-                              uint64_t *ret_ticket);
+/* From the program. `state` is borrowed until the program is free again; false when it is not free
+ * now. */
+bool tandem_engine_begin(struct tandem_engine *engine, const void *state, uint32_t state_bytes,
+                         bool is_watching, uint64_t *ret_ticket);
+/* Until the program is free; NULL waits for ever. False when the deadline came first. */
+bool tandem_engine_wait(struct tandem_engine *engine, const struct timespec *deadline);
+/* True when the checkpoint under way ends no epoch, and the program is free. */
+bool tandem_engine_withdraw(struct tandem_engine *engine);
 uint64_t tandem_engine_confirm(struct tandem_engine *engine);
 
 #endif

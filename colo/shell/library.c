@@ -6,33 +6,14 @@
 #include <unistd.h>
 
 #include <tandem/clock.h>
-#include <tandem/failpoint.h>
 #include <tandem/memory.h>
 #include <tandem/random.h>
-#include <tandem/tandem.h>
 
-#include "engine.h"
-
-/* The public face: arguments are checked here, the rest is the engine's. */
+#include "library_internal.h"
 
 #define RUN_DIRECTORY_DEFAULT "/run/tandem"
 
-struct tandem {
-	struct tandem_engine engine;
-	struct tandem_region_table regions;
-	pid_t process; /* a forked child is refused */
-	bool is_started;
-	uint64_t incarnation;
-	uint64_t first_epoch;
-	uint64_t start_timeout_ns;
-	char pair[TANDEM_NAME_BYTES];
-	char run_directory[96];
-	enum tandem_tracker tracker;
-	_Atomic bool is_leading;
-	char halt_reason[256]; /* under engine.lock */
-};
-
-static int check(const struct tandem *tandem, struct tandem_error *reterr_error)
+int tandem_library_check(const struct tandem *tandem, struct tandem_error *reterr_error)
 {
 	if (tandem->process != getpid())
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "libtandem",
@@ -41,35 +22,11 @@ static int check(const struct tandem *tandem, struct tandem_error *reterr_error)
 	return 0;
 }
 
-static uint64_t environment_number(const char *name)
-{
-	const char *text = getenv(name);
-
-	return text == NULL ? 0 : strtoull(text, NULL, 10);
-}
-
-bool tandem_recovery_read(struct tandem_recovery *ret_recovery)
-{
-	struct tandem_recovery recovery = {
-	        .pair = getenv("TANDEM_PAIR"),
-	        .image_directory = getenv("TANDEM_IMAGE_DIR"),
-	        .state_file = getenv("TANDEM_STATE_FILE"),
-	        .generation = environment_number("TANDEM_GENERATION"),
-	        .epoch = environment_number("TANDEM_EPOCH"),
-	};
-
-	if (recovery.pair == NULL || recovery.image_directory == NULL ||
-	    recovery.state_file == NULL || recovery.generation == 0)
-		return false;
-	*ret_recovery = recovery;
-	return true;
-}
-
 /* A promoted program takes the incarnation that the take-over named; any other draws its own. */
 static void choose_identity(struct tandem *tandem)
 {
 	struct tandem_recovery recovery;
-	uint64_t incarnation = environment_number("TANDEM_INCARNATION");
+	uint64_t incarnation = tandem_library_environment_number("TANDEM_INCARNATION");
 
 	tandem->first_epoch = 1;
 	tandem->incarnation = tandem_random_unique();
@@ -155,6 +112,7 @@ static int init_engine(struct tandem *tandem, struct tandem_error *reterr_error)
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&engine->changed, &clock);
 	pthread_condattr_destroy(&clock);
+	engine->is_program_free = true;
 	engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	engine->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (engine->wake_fd < 0 || engine->news_fd < 0)
@@ -197,6 +155,16 @@ static bool is_name_good(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
 }
 
+unsigned tandem_library_region(const struct tandem *tandem, const char *name)
+{
+	unsigned region = 0;
+
+	while (region < tandem->regions.count &&
+	       strcmp(tandem->regions.entries[region].name, name) != 0)
+		region++;
+	return region;
+}
+
 static int check_region(const struct tandem *tandem, const char *name, const void *base,
                         size_t length, struct tandem_error *reterr_error)
 {
@@ -214,11 +182,9 @@ static int check_region(const struct tandem *tandem, const char *name, const voi
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
 		                        "region %s: base %p and length %zu must be multiples of %u",
 		                        name, base, length, TANDEM_PAGE_BYTES);
-	for (unsigned region = 0; region < tandem->regions.count; region++) {
-		if (strcmp(tandem->regions.entries[region].name, name) == 0)
-			return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
-			                        "region %s exists already", name);
-	}
+	if (tandem_library_region(tandem, name) < tandem->regions.count)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
+		                        "region %s exists already", name);
 	return 0;
 }
 
@@ -227,7 +193,7 @@ int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_
 {
 	struct tandem_engine *engine = &tandem->engine;
 	unsigned region = tandem->regions.count;
-	int code = check(tandem, reterr_error);
+	int code = tandem_library_check(tandem, reterr_error);
 
 	if (code == 0)
 		code = check_region(tandem, name, base, length, reterr_error);
@@ -251,11 +217,41 @@ int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_
 
 const char *tandem_region_tracker(const struct tandem *tandem, const char *name)
 {
-	for (unsigned region = 0; region < tandem->regions.count; region++) {
-		if (strcmp(tandem->regions.entries[region].name, name) == 0)
-			return tandem_tracker_text(tandem->engine.trackers[region]);
-	}
-	return NULL;
+	unsigned region = tandem_library_region(tandem, name);
+
+	return region < tandem->regions.count ? tandem_tracker_text(tandem->engine.trackers[region])
+	                                      : NULL;
+}
+
+/* The engine looks at the length when it takes a page, and at the marks before: whichever length it
+ * saw, the pages between the two are looked at again. */
+int tandem_region_use(struct tandem *tandem, const char *name, size_t used_bytes,
+                      struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	unsigned region = tandem_library_region(tandem, name);
+	uint64_t page_count, unused, before;
+	int code = tandem_library_check(tandem, reterr_error);
+
+	if (code < 0)
+		return code;
+	if (region == tandem->regions.count)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_use",
+		                        "there is no region '%s'", name);
+	page_count = tandem->regions.entries[region].page_count;
+	if (used_bytes > page_count * TANDEM_PAGE_BYTES)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_use",
+		                        "region %s has %llu bytes, and %zu are to be used", name,
+		                        (unsigned long long)page_count * TANDEM_PAGE_BYTES,
+		                        used_bytes);
+	unused = page_count - (used_bytes + TANDEM_PAGE_BYTES - 1) / TANDEM_PAGE_BYTES;
+	before = atomic_exchange(&engine->push.unused_pages[region], unused);
+	if (unused != before)
+		tandem_tracker_mark(
+		        engine->trackers[region],
+		        (page_count - (unused > before ? unused : before)) * TANDEM_PAGE_BYTES,
+		        (unused > before ? unused - before : before - unused) * TANDEM_PAGE_BYTES);
+	return 0;
 }
 
 /* ---- the controller's orders, on the link's thread ---- */
@@ -361,8 +357,11 @@ static int open_stats(struct tandem *tandem, struct tandem_error *reterr_error)
 	return 0;
 }
 
-static struct timespec time_of(uint64_t at_ns)
+struct timespec tandem_library_deadline(uint64_t timeout_ns)
 {
+	uint64_t now_ns = tandem_clock_now_ns();
+	uint64_t at_ns = timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
+
 	return (struct timespec){.tv_sec = (time_t)(at_ns / TANDEM_NS_PER_S),
 	                         .tv_nsec = (long)(at_ns % TANDEM_NS_PER_S)};
 }
@@ -379,7 +378,7 @@ static bool leads_or_never_will(struct tandem *tandem)
 static int wait_lead(struct tandem *tandem, struct tandem_error *reterr_error)
 {
 	struct tandem_engine *engine = &tandem->engine;
-	const struct timespec deadline = time_of(tandem_clock_now_ns() + tandem->start_timeout_ns);
+	const struct timespec deadline = tandem_library_deadline(tandem->start_timeout_ns);
 	int code = 0, waited = 0;
 
 	pthread_mutex_lock(&engine->lock);
@@ -433,7 +432,7 @@ int tandem_start(struct tandem *tandem, struct tandem_error *reterr_error)
 	                                             .on_report = on_report,
 	                                             .on_attached = on_attached,
 	                                             .argument = tandem};
-	int code = check(tandem, reterr_error);
+	int code = tandem_library_check(tandem, reterr_error);
 
 	if (code == 0 && (tandem->is_started || tandem->regions.count == 0))
 		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_start", "%s",
@@ -456,76 +455,6 @@ int tandem_start(struct tandem *tandem, struct tandem_error *reterr_error)
 		return code;
 	say_ready(tandem);
 	return wait_lead(tandem, reterr_error);
-}
-
-/* ---- the program's calls ---- */
-
-int tandem_checkpoint(struct tandem *tandem, const void *state, size_t state_bytes,
-                      uint64_t *ret_ticket, struct tandem_error *reterr_error)
-{
-	struct tandem_engine *engine = &tandem->engine;
-	int code = check(tandem, reterr_error);
-
-	if (code < 0)
-		return code;
-	if (!tandem->is_started || state_bytes > engine->settings.state_bytes_max ||
-	    (state == NULL && state_bytes > 0))
-		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_checkpoint",
-		                        "the state blob has %zu bytes; at most %u "
-		                        "(state_bytes_max) are possible, and only "
-		                        "after tandem_start()",
-		                        state_bytes, engine->settings.state_bytes_max);
-	tandem_engine_checkpoint(engine, state, (uint32_t)state_bytes, ret_ticket);
-	if (atomic_load(&engine->is_halted))
-		return tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_checkpoint",
-		                        "%s", tandem->halt_reason);
-	return 0;
-}
-
-int tandem_confirm(struct tandem *tandem, uint64_t *ret_ticket, struct tandem_error *reterr_error)
-{
-	int code = check(tandem, reterr_error);
-
-	if (code < 0)
-		return code;
-	if (!tandem->is_started)
-		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_confirm",
-		                        "only after tandem_start()");
-	if (atomic_load(&tandem->engine.is_halted))
-		return tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_confirm", "%s",
-		                        tandem->halt_reason);
-	*ret_ticket = tandem_engine_confirm(&tandem->engine);
-	return 0;
-}
-
-void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
-{
-	uint64_t count;
-
-	if (read(tandem->engine.news_fd, &count, sizeof count) < 0)
-		count = 0; /* it was not set */
-	tandem_engine_look(&tandem->engine, ret_news);
-}
-
-int tandem_event_fd(const struct tandem *tandem)
-{
-	return tandem->engine.news_fd;
-}
-
-int tandem_wait_released(struct tandem *tandem, uint64_t ticket, uint64_t timeout_ns)
-{
-	struct tandem_engine *engine = &tandem->engine;
-	const struct timespec deadline = time_of(tandem_clock_now_ns() + timeout_ns);
-	int code = 0, waited = 0;
-
-	pthread_mutex_lock(&engine->lock);
-	while (engine->core.gate.released_ticket < ticket && !atomic_load(&engine->is_halted) &&
-	       waited == 0)
-		waited = pthread_cond_timedwait(&engine->changed, &engine->lock, &deadline);
-	if (engine->core.gate.released_ticket < ticket)
-		code = atomic_load(&engine->is_halted) ? TANDEM_E_NOT_LEADER : TANDEM_E_TIMEOUT;
-	pthread_mutex_unlock(&engine->lock);
-	return code;
 }
 
 /* Calls `mark_part` for what of the range lies in each region. */
@@ -555,16 +484,8 @@ void tandem_mark_dirty(struct tandem *tandem, const void *start, size_t length)
 void tandem_mark_free(struct tandem *tandem, void *start, size_t length)
 {
 	/* A child's call would reach the memory of its parent. */
-	if (check(tandem, NULL) == 0)
+	if (tandem_library_check(tandem, NULL) == 0)
 		mark(tandem, start, length, tandem_tracker_mark_free);
-}
-
-void tandem_note_reply(struct tandem *tandem, bool is_sending)
-{
-	if (tandem->engine.stats != NULL)
-		atomic_store_explicit(&tandem->engine.stats->phase,
-		                      is_sending ? TANDEM_PHASE_REPLY : TANDEM_PHASE_RUN,
-		                      memory_order_relaxed);
 }
 
 struct tandem *tandem_close(struct tandem *tandem)

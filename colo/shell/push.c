@@ -165,6 +165,14 @@ uint64_t tandem_push_left(const struct tandem_push *push)
 	return tandem_bitmap_population(push->to_push, push->layout.page_count);
 }
 
+bool tandem_push_is_unused(const struct tandem_push *push, unsigned region, uint64_t page)
+{
+	uint64_t end =
+	        push->layout.first_page[region] + push->layout.regions.entries[region].page_count;
+
+	return page >= end - atomic_load(&push->unused_pages[region]);
+}
+
 /* ---- waiting ---- */
 
 unsigned tandem_push_inflight(const struct tandem_push *push)

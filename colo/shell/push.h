@@ -1,6 +1,7 @@
 #ifndef TANDEM_PUSH_H
 #define TANDEM_PUSH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,9 @@ struct tandem_push {
 	uint8_t *bases[TANDEM_REGIONS_MAX]; /* of the regions; borrowed */
 	/* Of each region, borrowed: the pages that stand for zeros and are not read; NULL: none. */
 	const uint64_t *free_pages[TANDEM_REGIONS_MAX];
+	/* Pages at a region's end that are free: whatever they hold, they travel as zeros. Any
+	 * thread; who changes it marks the pages between the two after that. */
+	_Atomic uint64_t unused_pages[TANDEM_REGIONS_MAX];
 	uint64_t *to_push;           /* pages that the cache does not have */
 	struct tandem_page_map open; /* recorded for the open epoch */
 	struct tandem_page_map

@@ -23,6 +23,8 @@ void tandem_push_forget_digests(struct tandem_push *push);
  * nothing else. */
 bool tandem_push_is_in_image(struct tandem_push *push, uint64_t page, const uint8_t *memory);
 
+/* Free, as the program says: it counts as zeros, and its memory is not read. */
+bool tandem_push_is_unused(const struct tandem_push *push, unsigned region, uint64_t page);
 unsigned tandem_push_inflight(const struct tandem_push *push);
 /* Polls for poll_ns, then sleeps until the session has work, a moment at most. */
 void tandem_push_wait(struct tandem_push *push);

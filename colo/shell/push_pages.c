@@ -50,7 +50,8 @@ static bool reads_as_zeros(const struct tandem_push *push, unsigned region, uint
 {
 	const uint64_t *free_pages = push->free_pages[region];
 
-	return (free_pages != NULL &&
+	return tandem_push_is_unused(push, region, page) ||
+	       (free_pages != NULL &&
 	        tandem_bitmap_get(free_pages, page - push->layout.first_page[region])) ||
 	       tandem_is_zero(page_memory(push, region, page), TANDEM_PAGE_BYTES);
 }

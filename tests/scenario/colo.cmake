@@ -10,6 +10,7 @@ tandem_add_test(
   colo/test_pair.c
   colo/test_free.c
   colo/test_loss.c
+  colo/test_program.c
   colo/test_promotion.c
   colo/test_strangers.c
   LIBRARIES

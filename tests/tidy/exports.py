@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
-"""libtandem exports exactly what <tandem/tandem.h> marks with TANDEM_API."""
+"""libtandem exports exactly what the installed headers mark with TANDEM_API, and what its list of
+symbols names: what is added or removed shows in a review."""
 
 import re
 import subprocess
 
 import sources
 
-HEADER = "colo/include/tandem/tandem.h"
+HEADERS = ("colo/include/tandem/tandem.h", "base/include/tandem/error_code.h")
+LIST = "colo/libtandem.symbols"
 _DECLARED = re.compile(r"TANDEM_API\s+(?!__attribute)[^;{(]*?\b(tandem_\w+)\s*\(")
 
 
-def declared(text):
-    return set(_DECLARED.findall(sources.blank(text)))
+def declared(root):
+    return {
+        name
+        for header in HEADERS
+        if (sources.Path(root) / header).is_file()
+        for name in _DECLARED.findall(sources.blank(sources.read(root, header)))
+    }
 
 
 def exported(library):
@@ -24,9 +31,12 @@ def exported(library):
 
 
 def check(root, library):
-    wanted, found = declared(sources.read(root, HEADER)), exported(library)
-    mistakes = [f"{HEADER}: {name} is declared, but not exported" for name in wanted - found]
-    mistakes += [f"{library}: {name} is exported, but not declared" for name in found - wanted]
+    wanted, found = declared(root), exported(library)
+    listed = set(sources.read(root, LIST).split())
+    mistakes = [f"{name} is declared, but not exported" for name in wanted - found]
+    mistakes += [f"{name} is exported, but not declared" for name in found - wanted]
+    mistakes += [f"{LIST}: {name} is exported, but not listed" for name in found - listed]
+    mistakes += [f"{LIST}: {name} is listed, but not exported" for name in listed - found]
     return sorted(mistakes), len(wanted)
 
 

@@ -276,8 +276,9 @@ class Exports(Tree):
 
     def test_both_ways(self):
         api = '#define TANDEM_API __attribute__((visibility("default")))\n'
+        self.write(exports.LIST, "tandem_a\ntandem_e\n")
         self.write(
-            exports.HEADER,
+            exports.HEADERS[0],
             api + "TANDEM_API int tandem_a(void);\nTANDEM_API TANDEM_MUST_CHECK int "
             "tandem_b(const char *x,\n int y);\n",
         )
@@ -289,6 +290,8 @@ class Exports(Tree):
             exports.check(self.root, library),
             "tandem_b is declared, but not exported",
             "tandem_c is exported, but not declared",
+            "tandem_c is exported, but not listed",
+            "tandem_e is listed, but not exported",
         )
 
 

@@ -545,6 +545,15 @@ static void keep_alive(void *argument)
 
 /* ---- the thread ---- */
 
+static void withdraw(struct world *world)
+{
+	bool was_held = world->program.is_held;
+
+	step_simple(world, TANDEM_PRIMARY_ON_WITHDRAW);
+	if (was_held && !world->program.is_held)
+		world_met(world, MET_CHECKPOINT_WITHDRAWN);
+}
+
 static void read_mail(struct world *world)
 {
 	struct primary_mail mail = world->primary.mail;
@@ -571,6 +580,8 @@ static void read_mail(struct world *world)
 		step_simple(world, TANDEM_PRIMARY_ON_QUIESCE);
 	if (mail.has_checkpoint)
 		step_simple(world, TANDEM_PRIMARY_ON_CHECKPOINT);
+	if (mail.has_withdrawal)
+		withdraw(world);
 }
 
 static void note_welcome(struct world *world, const struct tandem_wire_message *message)

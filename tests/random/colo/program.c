@@ -65,6 +65,21 @@ bool program_checkpoint(struct world *world)
 	return true;
 }
 
+/* What the engine has not taken yet is taken back at once, as its mailbox does. */
+bool program_withdraw(struct world *world)
+{
+	struct primary_mail *mail = &world->primary.mail;
+
+	if (!world->program.is_held || world->primary.is_dead || !world->has_faults)
+		return false;
+	if (mail->has_checkpoint)
+		world->program.is_held = false;
+	else
+		mail->has_withdrawal = true;
+	mail->has_checkpoint = false;
+	return true;
+}
+
 bool program_confirm(struct world *world)
 {
 	struct tandem_primary *core = &world->primary.core;

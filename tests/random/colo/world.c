@@ -236,6 +236,8 @@ static bool work(struct world *world)
 		return world_paces(world, PACE_CHECKPOINT) && program_checkpoint(world);
 	case 5:
 		return world_paces(world, PACE_CONFIRM) && program_confirm(world);
+	case 6:
+		return world_chance(world, 4) && program_withdraw(world);
 	default:
 		return false;
 	}

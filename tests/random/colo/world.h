@@ -102,6 +102,7 @@ enum bug {
 	X(PUSH_BLOCKED)                                                                            \
 	X(CHECKPOINT_WAITS)                                                                        \
 	X(CHECKPOINT_SKIPPED)                                                                      \
+	X(CHECKPOINT_WITHDRAWN)                                                                    \
 	X(RELEASED_BY_COMMIT)                                                                      \
 	X(RELEASED_BY_PING)                                                                        \
 	X(RELEASED_SOLO)                                                                           \
@@ -257,6 +258,7 @@ struct program {
 struct primary_mail {
 	bool has_lead, has_halt, has_checkpoint;
 	bool has_quiesce; /* since the LEAD */
+	bool has_withdrawal;
 	uint64_t generation;
 	bool is_pair;
 };
@@ -453,6 +455,7 @@ bool register_take_over(struct world *world);
 bool program_store(struct world *world);
 bool program_checkpoint(struct world *world);
 bool program_confirm(struct world *world);
+bool program_withdraw(struct world *world);
 
 /* check.c */
 void check_captured(struct world *world, uint64_t epoch);

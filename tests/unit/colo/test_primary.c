@@ -662,3 +662,64 @@ Test(primary, fenced_is_not_waited_for_without_end)
 	cr_expect(drops(TANDEM_E_TIMEOUT));
 	cr_expect_eq(core.sealed, 2, "still in doubt");
 }
+
+/* A checkpoint that waits for the epoch before: that one is not touched, and no other begins. */
+Test(primary, a_waiting_checkpoint_is_withdrawn)
+{
+	seal_in_pair();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_assert(core.is_held && core.is_waiting);
+	tell(TANDEM_PRIMARY_ON_WITHDRAW, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_SEALED);
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_expect(does(TANDEM_PRIMARY_DO_COMMIT_MAP));
+	cr_expect(!does(TANDEM_PRIMARY_DO_SCAN));
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
+}
+
+/* 4.8: its number is gone, its pages stay recorded, and its output waits for the next epoch. */
+Test(primary, a_capture_that_is_blocked_is_withdrawn)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_PUSHED, .now_ns = SECOND};
+	uint64_t ticket;
+
+	seal_in_pair();
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	ticket = tandem_primary_checkpoint_ticket(&core, 1);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tandem_primary_step(&core, &event, &actions);
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_BLOCKED);
+	tell(TANDEM_PRIMARY_ON_WITHDRAW, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
+	cr_expect(!does(TANDEM_PRIMARY_DO_MERGE_MAPS) && !does(TANDEM_PRIMARY_DO_FORGET_MAP));
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
+	hear(TANDEM_WIRE_APPLIED, 2);
+	cr_expect(!does(TANDEM_PRIMARY_DO_PUSH) && !does(TANDEM_PRIMARY_DO_SEAL));
+	cr_expect(tandem_primary_wants_checkpoint(&core));
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	cr_expect_eq(core.sealed, 4);
+	cr_expect_lt(core.gate.released_ticket, ticket);
+	hear(TANDEM_WIRE_COMMITTED, 4);
+	cr_expect_geq(core.gate.released_ticket, ticket);
+}
+
+Test(primary, what_is_sealed_is_not_withdrawn)
+{
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_WITHDRAW, SECOND);
+	cr_expect_eq(actions.count, 0, "there is none");
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	cr_assert_eq(core.sealed, 2);
+	tell(TANDEM_PRIMARY_ON_WITHDRAW, SECOND);
+	cr_expect_eq(actions.count, 0);
+	cr_expect(core.is_held);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
+}

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <tandem/error.h>
 #include <tandem/tandem.h>
 
 struct tandem {
