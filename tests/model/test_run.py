@@ -50,9 +50,18 @@ class TestRun(unittest.TestCase):
         self.assertTrue(run.fault_of(result(must_fail=True), "errors: 0"))
 
     def test_every_rule_is_left_out_once(self):
-        left_out = [s for _, switches in run.UNSOUND.values() for s in switches]
+        left_out = [s for name in run.UNSOUND for s in run.VARIANTS[name].switches]
         for number in range(1, 10):
             self.assertEqual(left_out.count(f"WITHOUT_R{number}"), 1)
+
+    def test_no_name_means_two_variants(self):
+        self.assertEqual(len(run.VARIANTS), sum(len(each) for each in run.MODELS.values()))
+
+    def test_deep_variants_are_asked_for(self):
+        quick, every = run.chosen("epoch", False), run.chosen("epoch", True)
+        self.assertTrue(set(quick) < set(every))
+        self.assertNotIn("take-overs", every)
+        self.assertIn("take-overs", run.chosen(None, False))
 
 
 if __name__ == "__main__":
