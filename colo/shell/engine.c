@@ -47,6 +47,7 @@ static void free_program(struct tandem_engine *engine)
 
 static void do_resume(struct tandem_engine *engine)
 {
+	TANDEM_FAILPOINT("resume");
 	tandem_histogram_add(&engine->stats->pause_ns,
 	                     tandem_clock_now_ns() - engine->held_since_ns);
 	pthread_mutex_lock(&engine->lock);
@@ -116,6 +117,7 @@ static void execute_map(struct tandem_engine *engine, const struct tandem_primar
 	if (action->type == TANDEM_PRIMARY_DO_MARK_ALL) {
 		tandem_engine_end_progress(engine); /* of an attempt before */
 		tandem_push_mark_all(push, action->is_fresh);
+		TANDEM_FAILPOINT("copy");
 	} else if (action->type == TANDEM_PRIMARY_DO_COMMIT_MAP) {
 		tandem_push_commit(push);
 	} else if (action->type == TANDEM_PRIMARY_DO_ABORT_MAP) {

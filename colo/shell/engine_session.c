@@ -42,6 +42,7 @@ static void end_session(struct tandem_engine *engine)
 {
 	bool was_up = atomic_load(&engine->has_session);
 
+	TANDEM_FAILPOINT("session_lost");
 	tandem_engine_set_yankable(engine, NULL);
 	engine->session = tandem_session_free(engine->session);
 	tandem_channels_end(&engine->channels);
@@ -111,6 +112,7 @@ void tandem_engine_connect(struct tandem_engine *engine)
 		end_session(engine);
 		return;
 	}
+	TANDEM_FAILPOINT("connect");
 	if (tandem_transport_connect(engine->transport, &engine->transport_options, &session,
 	                             &engine->lost) < 0) {
 		end_session(engine);
@@ -118,6 +120,14 @@ void tandem_engine_connect(struct tandem_engine *engine)
 	}
 	engine->session = session;
 	tandem_engine_set_yankable(engine, session);
+}
+
+static void pass_sent(enum tandem_wire_type type)
+{
+	if (type == TANDEM_WIRE_HELLO)
+		TANDEM_FAILPOINT("hello");
+	if (type == TANDEM_WIRE_FENCE)
+		TANDEM_FAILPOINT("fence_asked");
 }
 
 void tandem_engine_send(struct tandem_engine *engine, const struct tandem_wire_message *message)
@@ -132,6 +142,8 @@ void tandem_engine_send(struct tandem_engine *engine, const struct tandem_wire_m
 	if (code == TANDEM_E_AGAIN &&
 	    (message->type == TANDEM_WIRE_HELLO || message->type == TANDEM_WIRE_FENCE))
 		tandem_session_yank(engine->session);
+	if (tandem_failpoint_armed)
+		pass_sent(message->type);
 }
 
 static bool are_exposures_right(const struct tandem_engine *engine)
@@ -146,6 +158,18 @@ static bool are_exposures_right(const struct tandem_engine *engine)
 	}
 	return tandem_session_exposed_bytes(engine->session, TANDEM_SLOTS_MEMORY_ID) ==
 	       engine->push.slots_bytes;
+}
+
+static void pass_read(enum tandem_wire_type type)
+{
+	if (type == TANDEM_WIRE_WELCOME)
+		TANDEM_FAILPOINT("welcome");
+	if (type == TANDEM_WIRE_COMMITTED)
+		TANDEM_FAILPOINT("committed");
+	if (type == TANDEM_WIRE_APPLIED)
+		TANDEM_FAILPOINT("apply");
+	if (type == TANDEM_WIRE_FENCED)
+		TANDEM_FAILPOINT("fence_answered");
 }
 
 static void on_message(struct tandem_engine *engine, const struct tandem_session_event *event)
@@ -172,8 +196,9 @@ static void on_message(struct tandem_engine *engine, const struct tandem_session
 	}
 	step_event.now_ns = tandem_clock_now_ns();
 	atomic_store(&engine->heard_ns, step_event.now_ns);
+	if (tandem_failpoint_armed)
+		pass_read(message.type);
 	if (message.type == TANDEM_WIRE_APPLIED) {
-		TANDEM_FAILPOINT("apply");
 		tandem_histogram_add(&engine->stats->apply_ns, message.number);
 		tandem_engine_set_phase(engine, TANDEM_PHASE_RUN);
 	}

@@ -20,12 +20,19 @@ static int scan(struct tandem_engine *engine, struct tandem_error *reterr_error)
 	int code = 0;
 
 	for (unsigned region = 0; code == 0 && region < layout->regions.count; region++) {
-		code = tandem_tracker_scan(engine->trackers[region], engine->push.to_push,
-		                           layout->first_page[region], reterr_error);
+		code = TANDEM_FAILPOINT_FIRES("tracker")
+		               ? tandem_error_set(reterr_error, TANDEM_E_UNSUPPORTED, "tracker",
+		                                  "the failpoint says that it has failed")
+		               : tandem_tracker_scan(engine->trackers[region], engine->push.to_push,
+		                                     layout->first_page[region], reterr_error);
 		if (code < 0)
 			tandem_error_wrap(reterr_error, code, "region %s",
 			                  layout->regions.entries[region].name);
 	}
+	if (TANDEM_FAILPOINT_FIRES("rearm"))
+		tandem_bitmap_clear(
+		        engine->push.to_push,
+		        tandem_bitmap_next(engine->push.to_push, layout->page_count, 0));
 	tandem_histogram_add(&engine->stats->scan_ns, tandem_clock_now_ns() - start_ns);
 	return code;
 }
@@ -75,6 +82,7 @@ void tandem_engine_scan(struct tandem_engine *engine)
 		                   "was mapped anew); the next session registers it again");
 		return;
 	}
+	TANDEM_FAILPOINT("scanned");
 	left = tandem_push_left(&engine->push);
 	event.is_small = left <= engine->push.layout.page_count / SMALL_FRACTION;
 	event.now_ns = tandem_clock_now_ns();
@@ -90,12 +98,14 @@ void tandem_engine_slice(struct tandem_engine *engine)
 	bool is_blocked;
 	int code = tandem_push_pages(&engine->push, SLICE_PAGES, &event.is_done, &is_blocked);
 
+	TANDEM_FAILPOINT("slice");
 	if (code == 0)
 		code = tandem_push_settle(&engine->push);
 	if (code < 0) {
 		tandem_engine_lose_work(engine, code, "push", "the push of a copy failed");
 		return;
 	}
+	TANDEM_FAILPOINT("sliced");
 	tandem_engine_note_pushed(engine);
 	event.now_ns = tandem_clock_now_ns();
 	atomic_store(&engine->heard_ns, event.now_ns);
@@ -115,6 +125,7 @@ void tandem_engine_push(struct tandem_engine *engine)
 		tandem_engine_lose_work(engine, code, "push", "the push of an epoch failed");
 		return;
 	}
+	TANDEM_FAILPOINT("pushed");
 	tandem_engine_note_pushed(engine);
 	tandem_histogram_add(&engine->stats->push_ns, tandem_clock_now_ns() - start_ns);
 	event.is_done = !is_blocked;
@@ -128,6 +139,7 @@ bool tandem_engine_seal(struct tandem_engine *engine, const struct tandem_primar
 
 	tandem_engine_set_phase(engine, TANDEM_PHASE_SEAL);
 	code = tandem_push_seal(&engine->push, action->epoch, action->base, action->generation);
+	TANDEM_FAILPOINT("sealed");
 	engine->sealed_at_ns = tandem_clock_now_ns();
 	if (code < 0)
 		tandem_engine_lose_work(engine, code, "seal", "the seal of an epoch failed");
@@ -138,7 +150,7 @@ bool tandem_engine_seal(struct tandem_engine *engine, const struct tandem_primar
 /* [C17] */
 void tandem_engine_settle(struct tandem_engine *engine)
 {
-	int code = tandem_push_settle(&engine->push);
+	int code = TANDEM_FAILPOINT_FIRES("settle") ? 0 : tandem_push_settle(&engine->push);
 
 	if (code < 0) {
 		tandem_engine_lose_work(engine, code, "push", "pushed pages did not complete");

@@ -69,6 +69,7 @@ static int seal_channel(struct tandem_push *push, struct tandem_trailer *trailer
 	int code = write_slot(push, trailer->channel, offset,
 	                      (size_t)list.run_count * TANDEM_RUN_BYTES);
 
+	TANDEM_FAILPOINT("seal_list");
 	trailer->run_count = list.run_count;
 	trailer->run_crc = list.crc;
 	trailer->data_pages = list.data_pages;
@@ -123,6 +124,7 @@ int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base, ui
 		trailer.state_crc = tandem_crc32c(0, push->slots + state_offset, push->state_bytes);
 		code = write_slot(push, tandem_stripes_lowest(&push->stripes), state_offset,
 		                  push->state_bytes);
+		TANDEM_FAILPOINT("seal_blob");
 	}
 	for (unsigned channel = 0; code == 0 && channel < push->layout.channel_count; channel++) {
 		if ((trailer.mask & 1u << channel) == 0)

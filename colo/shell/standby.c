@@ -175,6 +175,9 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 		        &error, TANDEM_E_USAGE, "activate",
 		        "this standby is not fenced at epoch %llu, or was activated before",
 		        (unsigned long long)order->epoch);
+	if (code == 0 && TANDEM_FAILPOINT_FIRES("standby_state"))
+		code = tandem_error_set(&error, TANDEM_E_SYSTEM, "state file",
+		                        "the failpoint leaves no room");
 	if (code == 0)
 		code = tandem_image_write_state(&standby->image, standby->state,
 		                                standby->state_bytes, &error);

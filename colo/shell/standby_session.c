@@ -17,6 +17,16 @@ void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_se
 	standby->session = session;
 }
 
+static void pass_sent(enum tandem_wire_type type)
+{
+	if (type == TANDEM_WIRE_WELCOME)
+		TANDEM_FAILPOINT("standby_welcome");
+	if (type == TANDEM_WIRE_COMMITTED)
+		TANDEM_FAILPOINT("standby_acknowledged");
+	if (type == TANDEM_WIRE_APPLIED)
+		TANDEM_FAILPOINT("standby_told");
+}
+
 void tandem_standby_send(struct tandem_standby *standby, const struct tandem_wire_message *message)
 {
 	uint8_t bytes[TANDEM_WIRE_BYTES_MAX];
@@ -29,6 +39,8 @@ void tandem_standby_send(struct tandem_standby *standby, const struct tandem_wir
 	if (standby->session != NULL &&
 	    tandem_session_send(standby->session, bytes, length) == TANDEM_E_AGAIN)
 		tandem_session_yank(standby->session);
+	if (tandem_failpoint_armed)
+		pass_sent(message->type);
 }
 
 static void on_notified(struct tandem_standby *standby, const struct tandem_session_event *event)
@@ -51,6 +63,7 @@ static void on_notified(struct tandem_standby *standby, const struct tandem_sess
 		tandem_session_yank(standby->session);
 		return;
 	}
+	TANDEM_FAILPOINT("standby_taken");
 	tandem_standby_step(standby, &step_event);
 }
 
@@ -138,6 +151,7 @@ void tandem_standby_fence_channels(struct tandem_standby *standby, uint32_t chan
 	struct tandem_secondary_event fenced = {.type = TANDEM_SECONDARY_ON_CHANNELS_FENCED};
 	uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_STANDBY_FENCE_TIMEOUT_NS;
 
+	TANDEM_FAILPOINT("standby_channels");
 	for (unsigned channel = 0; channel < standby->core.layout.channel_count; channel++) {
 		if ((channel_mask & 1u << channel) == 0)
 			continue;
@@ -147,6 +161,7 @@ void tandem_standby_fence_channels(struct tandem_standby *standby, uint32_t chan
 			return;
 		}
 	}
+	TANDEM_FAILPOINT("standby_channels_fenced");
 	while (!is_condemned(standby) && tandem_session_next_event(standby->session, &event)) {
 		if (event.type == TANDEM_SESSION_LOST) {
 			standby->lost = event.error;
@@ -178,8 +193,9 @@ void tandem_standby_apply_slice(struct tandem_standby *standby)
 {
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_APPLIED};
 	uint32_t pages = 0;
+	bool is_skipped;
 
-	TANDEM_FAILPOINT("standby_apply");
+	is_skipped = TANDEM_FAILPOINT_FIRES("standby_apply");
 	while (pages < SLICE_PAGES) {
 		const struct tandem_run *run = tandem_inbox_next_run(&standby->inbox);
 
@@ -189,7 +205,8 @@ void tandem_standby_apply_slice(struct tandem_standby *standby)
 			event.elapsed_ns = tandem_clock_now_ns() - standby->committed_at_ns;
 			break;
 		}
-		tandem_image_apply(&standby->image, run);
+		if (!is_skipped)
+			tandem_image_apply(&standby->image, run);
 		pages += run->page_count;
 	}
 	tandem_standby_step(standby, &event);
@@ -220,9 +237,11 @@ void tandem_standby_end_session(struct tandem_standby *standby, const char *reas
 	                         &error) < 0)
 		tandem_standby_make_void(standby, &error);
 	fenced_ns = tandem_clock_now_ns();
+	TANDEM_FAILPOINT("standby_drain");
 	drain(standby);
 	tandem_standby_finish_apply(standby);
 	standby->drain_ns = tandem_clock_now_ns() - fenced_ns;
+	TANDEM_FAILPOINT("standby_drained");
 	if (standby->has_inbox)
 		tandem_inbox_forget(&standby->inbox);
 	tandem_standby_step(standby, &event);

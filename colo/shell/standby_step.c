@@ -52,6 +52,9 @@ static int prepare(struct tandem_standby *standby, struct tandem_error *reterr_e
 	const struct tandem_layout *layout = &standby->core.layout;
 	int code = reserve_state(standby, reterr_error);
 
+	if (code == 0 && TANDEM_FAILPOINT_FIRES("standby_prepare"))
+		code = tandem_error_set(reterr_error, TANDEM_E_MEMORY, "cache",
+		                        "the failpoint leaves no memory");
 	if (code == 0 && !standby->image.is_made)
 		code = tandem_stats_reserve(standby->run_directory, standby->pair, reterr_error);
 	if (code == 0 && !standby->image.is_made) {

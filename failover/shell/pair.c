@@ -43,15 +43,15 @@ static void pass_failpoint(const struct tandem_action *action, bool is_done)
 {
 	enum tandem_control_type type = action->message.type;
 	if (action->type == TANDEM_ACTION_CAS)
-		tandem_failpoint_pass(is_done ? "cas_asked" : "cas");
+		(void)tandem_failpoint_pass(is_done ? "cas_asked" : "cas");
 	if (action->type != TANDEM_ACTION_SEND)
 		return;
 	if (type == TANDEM_CONTROL_FENCE)
-		tandem_failpoint_pass(is_done ? "fence_sent" : "fence");
+		(void)tandem_failpoint_pass(is_done ? "fence_sent" : "fence");
 	if (type == TANDEM_CONTROL_ACTIVATE)
-		tandem_failpoint_pass(is_done ? "activate_sent" : "activate");
+		(void)tandem_failpoint_pass(is_done ? "activate_sent" : "activate");
 	if (type == TANDEM_CONTROL_LEAD)
-		tandem_failpoint_pass(is_done ? "lead_sent" : "lead");
+		(void)tandem_failpoint_pass(is_done ? "lead_sent" : "lead");
 }
 
 static void send_message(struct tandem_pair *pair, const struct tandem_action *action)

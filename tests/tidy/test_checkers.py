@@ -9,6 +9,7 @@ from pathlib import Path
 
 import banned
 import exports
+import failpoints
 import formatting
 import headers
 import layers
@@ -293,6 +294,35 @@ class Exports(Tree):
             "tandem_c is exported, but not listed",
             "tandem_e is listed, but not exported",
         )
+
+
+class Failpoints(Tree):
+    ROWS = [("seal", "NOTHING", "a trailer is posted"), ("tracker", "ERROR", "before it")]
+    DOCUMENT = "\n## Failpoints\n| `seal` | a trailer is posted |  |\n| `tracker` | before it | `error` |\n"
+
+    def compare(self, rows=None, code=None, document=None):
+        code = code or {"seal": ["a.c"], "tracker": ["b.c"]}
+        return failpoints.compare(rows or self.ROWS, code, document or self.DOCUMENT)
+
+    def test_table_and_passages_are_read(self):
+        text = '\tX(seal, NOTHING, "a trailer is posted") \\\n\tX(tracker, ERROR, "before it")\n'
+        self.assertEqual(failpoints.table(text), self.ROWS)
+        text = ('TANDEM_FAILPOINT("one"); if (TANDEM_FAILPOINT_FIRES("two")) '
+                '(void)tandem_failpoint_pass(is_done ? "three" : "four"); /* TANDEM_FAILPOINT("no") */')
+        self.assertEqual(failpoints.passed(text), ["one", "two", "three", "four"])
+
+    def test_what_agrees_is_left_alone(self):
+        self.assertEqual(self.compare(), [])
+
+    def test_what_one_place_lacks_is_named(self):
+        self.assertIn("no code passes tracker", self.compare(code={"seal": ["a.c"]})[0])
+        self.assertIn("c.c: the failpoint sael", self.compare(
+            code={"seal": ["a.c"], "tracker": ["b.c"], "sael": ["c.c"]})[0])
+        self.assertIn("lacks the line", self.compare(
+            document=self.DOCUMENT.replace("before it", "after it"))[0])
+        self.assertIn("gone is not in", self.compare(
+            document=self.DOCUMENT + "| `gone` | somewhere |  |\n")[0])
+        self.assertIn("seal stands twice", self.compare(rows=self.ROWS + self.ROWS[:1])[0])
 
 
 if __name__ == "__main__":

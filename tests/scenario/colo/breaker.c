@@ -64,7 +64,7 @@ void tandem_failpoint_load(void)
 {
 }
 
-void tandem_failpoint_pass(const char *name)
+bool tandem_failpoint_pass(const char *name)
 {
 	pthread_mutex_lock(&lock);
 	if (passages_left > 0 && strcmp(name, armed_place) == 0 && --passages_left == 0)
@@ -72,6 +72,7 @@ void tandem_failpoint_pass(const char *name)
 	if (storm_one_in > 0 && tandem_random_next(&randomness) % storm_one_in == 0)
 		strike(1u << tandem_random_next(&randomness) % 4);
 	pthread_mutex_unlock(&lock);
+	return false;
 }
 
 void breaker_arm(const char *place, unsigned passage, uint32_t channel_mask)
