@@ -5,10 +5,11 @@ import time
 
 from . import channel_rows
 from .machines import LISTENER, WRITER
-from .verdict import end, expect, flows, lost_within, nothing_lost
+from .verdict import SLACK_S, end, expect, flows, lost_within, nothing_lost
 
 CONNECT_S = 5
 PEER_S = 2
+HELD_PEER_S = 5  # both machines have more to do before it is over
 # The device may take so long to give back what was posted.
 FLUSH_S = 0.2
 TIMES = {"connect_ms": CONNECT_S * 1000, "peer_ms": PEER_S * 1000}
@@ -93,6 +94,25 @@ def link_down(bed):
     )
 
 
+def packets_held(bed):
+    """[N21], [N12] The port of the listener's machine is down and takes nothing: the network holds
+    packets of the writer, and so the writer's device keeps their queue pairs."""
+    listener, writer = bed.join(connect_ms=CONNECT_S * 1000, peer_ms=HELD_PEER_S * 1000)
+    since = time.monotonic()
+    bed.set_link(LISTENER, "down")
+    lost_within(listener, 0, ("DEVICE",), since)
+    writer.ask("break 1", ("broken",))
+    lost_within(writer, HELD_PEER_S + FLUSH_S, (*SILENCE, *channel_rows.BROKEN), since)
+    freed_at = time.monotonic()
+    writer.tell("end")
+    seen = writer.hear(("ended",), SLACK_S, since=freed_at)
+    print(f"  writer: freed after {seen['at'] - freed_at:.2f} s", flush=True)
+    bed.set_link(LISTENER, "up")
+    expect(writer.wait(SLACK_S) == 0, "the writer ends in order")
+    end(listener)
+    bed.wait_whole()
+
+
 def address_removed(bed):
     """[N13] From either host."""
     _port_ends(bed, bed.remove_address, bed.add_address)
@@ -155,5 +175,5 @@ def fence_of_stopped(bed):
 
 ROWS = {row.__name__: row for row in (
     process_killed, host_stopped, listener_asks_stopped_host, cable_pulled, link_down,
-    address_removed, not_reading, never_answers, never_joins, channel_broken, last_channel,
-    restore_unanswered, fence_of_stopped)}
+    packets_held, address_removed, not_reading, never_answers, never_joins, channel_broken,
+    last_channel, restore_unanswered, fence_of_stopped)}

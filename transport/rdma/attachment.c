@@ -181,16 +181,23 @@ int tandem_rdma_attachment_settle(struct tandem_rdma_session *session,
 	return rc;
 }
 
+void tandem_rdma_attachment_release(struct tandem_rdma_session *session,
+                                    struct tandem_rdma_attachment *attachment)
+{
+	if (attachment->job != NULL) {
+		tandem_rdma_job_cancel(attachment->job);
+		tandem_rdma_job_end(attachment->job, NULL);
+		attachment->job = NULL;
+	}
+	release_sources(session, attachment);
+}
+
 void tandem_rdma_attachment_close(struct tandem_rdma_session *session,
                                   struct tandem_rdma_attachment *attachment)
 {
 	if (attachment->context == NULL)
 		return;
-	if (attachment->job != NULL) {
-		tandem_rdma_job_cancel(attachment->job);
-		tandem_rdma_job_end(attachment->job, NULL);
-	}
-	release_sources(session, attachment);
+	tandem_rdma_attachment_release(session, attachment);
 	tandem_rdma_session_unwatch(session, attachment->context->async_fd);
 	if (attachment->completion_channel != NULL)
 		ibv_destroy_comp_channel(attachment->completion_channel);

@@ -37,6 +37,9 @@ TANDEM_MUST_CHECK int tandem_rdma_attachment_pin(const struct tandem_rdma_attach
 TANDEM_MUST_CHECK int tandem_rdma_attachment_settle(struct tandem_rdma_session *session,
                                                     struct tandem_rdma_attachment *attachment,
                                                     struct tandem_error *reterr_error);
+/* Deregisters the sources, wherever the queue pairs are. */
+void tandem_rdma_attachment_release(struct tandem_rdma_session *session,
+                                    struct tandem_rdma_attachment *attachment);
 /* No queue pair and no completion queue uses it any more. Half-built is allowed. */
 void tandem_rdma_attachment_close(struct tandem_rdma_session *session,
                                   struct tandem_rdma_attachment *attachment);

@@ -323,32 +323,45 @@ void tandem_rdma_channel_stop(struct tandem_rdma_channel *channel)
 
 /* [T10] A yank looks at the queue pairs while it is counted: after the pointer is gone nobody new
  * finds it, and who is counted may still use it. */
-static void destroy_queue_pair(struct tandem_rdma_channel *channel)
+struct ibv_qp *tandem_rdma_channel_release_queue_pair(struct tandem_rdma_channel *channel)
 {
 	struct tandem_rdma_session *session = channel->session;
+	struct ibv_qp *queue_pair;
 
 	if (channel->id == NULL || channel->id->qp == NULL)
-		return;
+		return NULL;
 	atomic_store(&session->queue_pairs[channel->index], NULL);
 	while (atomic_load(&session->stopper_count) > 0)
 		sched_yield();
-	rdma_destroy_qp(channel->id);
+	queue_pair = channel->id->qp;
+	channel->id->qp = NULL;
+	return queue_pair;
 }
 
-static void release_exposed(struct tandem_rdma_channel *channel)
+void tandem_rdma_channel_destroy_queue_pair(struct tandem_rdma_channel *channel)
 {
-	for (unsigned i = 0; channel->exposed != NULL && i < TANDEM_MEMORY_IDS_MAX; i++)
-		tandem_rdma_registration_free(channel->exposed[i].registration);
-	tandem_memory_free(channel->exposed);
+	struct ibv_qp *queue_pair = tandem_rdma_channel_release_queue_pair(channel);
+
+	if (queue_pair != NULL)
+		ibv_destroy_qp(queue_pair);
 }
 
-static void release_memory(struct tandem_rdma_channel *channel)
+void tandem_rdma_channel_release_exposed(struct tandem_rdma_channel *channel)
 {
 	if (channel->job != NULL) {
 		tandem_rdma_job_cancel(channel->job);
 		tandem_rdma_job_end(channel->job, NULL);
+		channel->job = NULL;
 	}
-	release_exposed(channel);
+	for (unsigned i = 0; channel->exposed != NULL && i < TANDEM_MEMORY_IDS_MAX; i++)
+		channel->exposed[i].registration =
+		        tandem_rdma_registration_free(channel->exposed[i].registration);
+}
+
+static void release_memory(struct tandem_rdma_channel *channel)
+{
+	tandem_rdma_channel_release_exposed(channel);
+	tandem_memory_free(channel->exposed);
 	tandem_rdma_peer_memories_free(channel->peer_memories);
 	tandem_memory_free(channel->sent_entries);
 	tandem_memory_free(channel->send_tags);
@@ -357,11 +370,16 @@ static void release_memory(struct tandem_rdma_channel *channel)
 	tandem_memory_free(channel->sources);
 }
 
-void tandem_rdma_channel_close(struct tandem_rdma_channel *channel)
+void tandem_rdma_channel_begin_anew(struct tandem_rdma_channel *channel)
 {
 	const size_t attempt = offsetof(struct tandem_rdma_channel, join_state);
 
-	destroy_queue_pair(channel);
+	memset((uint8_t *)channel + attempt, 0, sizeof(*channel) - attempt);
+}
+
+void tandem_rdma_channel_close(struct tandem_rdma_channel *channel)
+{
+	tandem_rdma_channel_destroy_queue_pair(channel);
 	tandem_rdma_watcher_detach(&channel->watcher);
 	close_queue(&channel->queue);
 	release_memory(channel);
@@ -369,7 +387,7 @@ void tandem_rdma_channel_close(struct tandem_rdma_channel *channel)
 		tandem_rdma_session_close_slots(channel->session);
 	if (channel->owns_pd && channel->pd != NULL)
 		ibv_dealloc_pd(channel->pd);
-	memset((uint8_t *)channel + attempt, 0, sizeof(*channel) - attempt);
+	tandem_rdma_channel_begin_anew(channel);
 }
 
 void tandem_rdma_channel_destroy_id(struct tandem_rdma_channel *channel)

@@ -170,6 +170,16 @@ bool tandem_rdma_channel_is_quiet(const struct tandem_rdma_channel *channel);
 /* Its queue pair to ERR. */
 void tandem_rdma_channel_stop(struct tandem_rdma_channel *channel);
 
+/* Yank finds its queue pair no more, and who has found it is done with it. NULL where there is
+ * none; else the caller destroys it. */
+struct ibv_qp *tandem_rdma_channel_release_queue_pair(struct tandem_rdma_channel *channel);
+/* May take as long as the device likes. NULL id and no queue pair are allowed. */
+void tandem_rdma_channel_destroy_queue_pair(struct tandem_rdma_channel *channel);
+/* Deregisters what the peer may write, wherever the queue pair is. */
+void tandem_rdma_channel_release_exposed(struct tandem_rdma_channel *channel);
+/* As if there had been no attempt; what it had is somebody else's. */
+void tandem_rdma_channel_begin_anew(struct tandem_rdma_channel *channel);
+
 /* Destroys all of the attempt but the id, in the order in which the objects need each other; what
  * the device has not given back ends with its queue pair. Half-built is allowed. */
 void tandem_rdma_channel_close(struct tandem_rdma_channel *channel);

@@ -1,13 +1,14 @@
 #include <tandem/clock.h>
 #include <tandem/memory.h>
 
+#include "rdma/remains.h"
 #include "rdma/session.h"
 
 #define REST_NS  UINT64_C(500000000)
 #define QUELL_NS UINT64_C(20000000)
 
-/* Counted, so that no queue pair is destroyed under it; see tandem_rdma_channel_close. One that
- * does not take it is in RESET, or its device is gone: nothing is lost. */
+/* Counted, so that no queue pair is destroyed under it; see tandem_rdma_channel_release_queue_pair.
+ * One that does not take it is in RESET, or its device is gone: nothing is lost. */
 void tandem_rdma_session_stop(struct tandem_rdma_session *session)
 {
 	atomic_fetch_add(&session->stopper_count, 1);
@@ -201,8 +202,7 @@ static void end(struct tandem_rdma_channel *channel)
 
 	if (channel->join_state == TANDEM_RDMA_CHANNEL_JOINED)
 		rdma_disconnect(channel->id);
-	tandem_rdma_channel_close(channel);
-	tandem_rdma_channel_destroy_id(channel);
+	tandem_rdma_remains_leave(channel, true);
 	/* Connection management may not reach the peer on a path that is broken. */
 	channel->owes_ended = channel->state != TANDEM_CHANNEL_LOST || channel->owes_ended;
 	channel->state = TANDEM_CHANNEL_DOWN;

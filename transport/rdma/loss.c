@@ -1,6 +1,7 @@
 
 #include <tandem/clock.h>
 
+#include "rdma/remains.h"
 #include "rdma/session.h"
 #include "rdma/verbs.h"
 
@@ -148,12 +149,14 @@ static void finish_channel(struct tandem_rdma_channel *channel, uint64_t now_ns)
 	    (!tandem_rdma_channel_is_quiet(channel) && now_ns < channel->drain_deadline_ns))
 		return;
 	wrap_missing(&channel->cause, tandem_rdma_send_ring_inflight_count(&channel->sends));
-	if (has_joined)
+	if (has_joined) {
 		rdma_disconnect(channel->id);
-	tandem_rdma_channel_close(channel);
-	/* What is not connected is called off, so that the peer does not wait for it. */
-	if (!has_joined)
+		tandem_rdma_remains_leave(channel, false);
+	} else {
+		/* Called off, so that the peer does not wait for it. */
+		tandem_rdma_channel_close(channel);
 		tandem_rdma_channel_destroy_id(channel);
+	}
 	if (reports_loss)
 		tandem_rdma_arrival_add_news(channel, TANDEM_SESSION_CHANNEL_LOST);
 }

@@ -1,9 +1,9 @@
 #include <poll.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include <tandem/clock.h>
 
+#include "rdma/remains.h"
 #include "rdma/session.h"
 #include "rdma/verbs.h"
 
@@ -39,14 +39,6 @@ static void read_cm_events(struct tandem_rdma_session *session)
 	}
 }
 
-static void clear_wake(struct tandem_rdma_session *session)
-{
-	uint64_t count;
-
-	if (read(session->wake_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
-		return; /* another descriptor was the reason */
-}
-
 static void read_device_events(struct tandem_rdma_session *session, int fd)
 {
 	for (unsigned i = 0; i < TANDEM_RDMA_ATTACHMENTS_MAX; i++) {
@@ -70,7 +62,7 @@ static bool read_descriptors(struct tandem_rdma_session *session)
 		const int fd = ready[i].data.fd;
 
 		if (fd == session->wake_fd)
-			clear_wake(session);
+			tandem_rdma_session_clear_wake(session);
 		else if (fd == session->cm_channel->fd)
 			read_cm_events(session);
 		else
@@ -242,6 +234,7 @@ void tandem_rdma_session_progress(struct tandem_session *head)
 	if (session->is_listening_side)
 		tandem_rdma_admit_requests(session);
 	settle_registrations(session);
+	tandem_rdma_remains_settle(session);
 	tandem_rdma_join_settle_session(session);
 	tandem_rdma_control_pump(session);
 	check_time(session);

@@ -186,6 +186,14 @@ void tandem_rdma_session_wake(struct tandem_rdma_session *session)
 		return;
 }
 
+void tandem_rdma_session_clear_wake(struct tandem_rdma_session *session)
+{
+	uint64_t count;
+
+	if (read(session->wake_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+		return; /* another descriptor was the reason */
+}
+
 /* What was sent arrives [T14], then the peer is told, without waiting for its answer, and the
  * device is stopped. The control channel's end is the session's, so it is told first. */
 static void disconnect(struct tandem_rdma_session *session)
@@ -212,25 +220,11 @@ static void end_mail(struct tandem_rdma_session *session)
 	session->mailbox = tandem_rdma_mailbox_release(session->mailbox);
 }
 
-/* The order is the one in which the objects need each other; each step goes on after a failure. */
 void tandem_rdma_session_delete(struct tandem_rdma_session *session)
 {
 	if (session == NULL)
 		return;
 	end_mail(session);
 	disconnect(session);
-	for (unsigned i = 0; i < TANDEM_RDMA_CHANNELS_MAX; i++)
-		tandem_rdma_channel_close(&session->channels[i]);
-	for (unsigned i = 0; i < TANDEM_RDMA_ATTACHMENTS_MAX; i++)
-		tandem_rdma_attachment_close(session, &session->attachments[i]);
-	tandem_rdma_sources_clear(&session->sources);
-	for (unsigned i = 0; i < TANDEM_RDMA_CHANNELS_MAX; i++)
-		tandem_rdma_channel_destroy_id(&session->channels[i]);
-	if (session->cm_channel != NULL)
-		rdma_destroy_event_channel(session->cm_channel);
-	if (session->wake_fd >= 0)
-		close(session->wake_fd);
-	if (session->epoll_fd >= 0)
-		close(session->epoll_fd);
-	tandem_memory_free(session);
+	tandem_rdma_session_end(session);
 }

@@ -37,6 +37,13 @@
 /* How long the device may take to give back what was posted, after its queue pairs went to ERR. */
 #define TANDEM_RDMA_FLUSH_NS UINT64_C(200000000)
 
+/* Of a session that is freed. */
+enum tandem_rdma_ending {
+	TANDEM_RDMA_ENDING_NOT,
+	TANDEM_RDMA_ENDING_GIVEN_UP, /* no queue pair is left */
+	TANDEM_RDMA_ENDING_LEFT,     /* by its owner */
+};
+
 enum tandem_rdma_session_state {
 	TANDEM_RDMA_JOINING,
 	TANDEM_RDMA_UP,
@@ -78,6 +85,8 @@ struct tandem_rdma_session {
 	atomic_uint stopper_count; /* threads that use what stands in `queue_pairs` */
 	_Atomic(struct ibv_qp *) queue_pairs[TANDEM_RDMA_CHANNELS_MAX];
 
+	_Atomic(enum tandem_rdma_ending) ending; /* who frees it */
+
 	/* The owner's from here on. */
 	bool is_listening_side;
 	enum tandem_rdma_session_state state;
@@ -90,6 +99,7 @@ struct tandem_rdma_session {
 	struct rdma_event_channel *cm_channel;
 	int epoll_fd;
 	struct tandem_rdma_attachment attachments[TANDEM_RDMA_ATTACHMENTS_MAX];
+	struct tandem_rdma_remains *remains; /* of attempts that their device has not given up */
 
 	/* Who the peer is. */
 	struct tandem_key key;
@@ -175,8 +185,13 @@ TANDEM_MUST_CHECK int tandem_rdma_session_watch(struct tandem_rdma_session *sess
 void tandem_rdma_session_unwatch(struct tandem_rdma_session *session, int fd);
 /* Yanks, drains and frees; NULL and half-built are allowed. */
 void tandem_rdma_session_delete(struct tandem_rdma_session *session);
+/* ending.c: frees what is stopped and drained. What its device does not give up in time ends later,
+ * beside the caller; the memory that the session borrowed is its owner's at once. */
+void tandem_rdma_session_end(struct tandem_rdma_session *session);
 /* Makes the descriptor readable. */
 void tandem_rdma_session_wake(struct tandem_rdma_session *session);
+/* Until the next wake it is not, for that reason. */
+void tandem_rdma_session_clear_wake(struct tandem_rdma_session *session);
 
 /* arrival.c: puts an arrival in the ring, which has room for one of each receive. */
 void tandem_rdma_arrival_add(struct tandem_rdma_session *session,

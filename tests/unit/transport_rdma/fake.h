@@ -26,6 +26,8 @@ void fake_fail_call(uint64_t number, int os_errno);
 uint64_t fake_call_count(void);
 /* Objects that exist. */
 unsigned fake_live_count(void);
+/* The same when none is expected: a session that was freed may have left its end to a thread. */
+unsigned fake_left_count(void);
 /* Those that are registrations. */
 unsigned fake_registration_count(void);
 /* What was done wrongly so far, "" for nothing. */
@@ -49,6 +51,8 @@ void fake_hold_registering(bool is_held);
 unsigned fake_held_registering_count(void);
 /* Registering fails with ENOMEM above so many bytes in all. */
 void fake_limit_registered(uint64_t bytes);
+/* A queue pair is not given up until it is false again. */
+void fake_hold_destroying(bool is_held);
 /* An asynchronous event of the device, on `queue_pair` where the type names one. */
 void fake_raise(enum ibv_event_type type, struct ibv_qp *queue_pair);
 /* One without a queue pair, of that device. */

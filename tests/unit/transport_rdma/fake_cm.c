@@ -536,14 +536,6 @@ int rdma_create_qp_ex(struct rdma_cm_id *native, struct ibv_qp_init_attr_ex *att
 	return 0;
 }
 
-void rdma_destroy_qp(struct rdma_cm_id *native)
-{
-	LOCK();
-	fake_destroy_queue_pair(native->qp);
-	native->qp = NULL;
-	UNLOCK();
-}
-
 struct ibv_context **rdma_get_devices(int *ret_count)
 {
 	struct ibv_context **list = calloc(3, sizeof(*list));

@@ -48,8 +48,12 @@ static enum ibv_wc_status next_status;
 static struct fake_posts posts;
 static bool has_no_extended_posts;
 
+static bool is_destroying_held;
+static pthread_cond_t destroying = PTHREAD_COND_INITIALIZER;
+
 void fake_reset_queue_pairs(void)
 {
+	is_destroying_held = false;
 	queue_pairs = NULL;
 	next_number = 17;
 	is_held = false;
@@ -459,6 +463,24 @@ void fake_destroy_queue_pair(struct ibv_qp *native)
 	free(pair->requests);
 	free(pair->receives);
 	free(pair);
+}
+
+void fake_hold_destroying(bool holds)
+{
+	LOCK();
+	is_destroying_held = holds;
+	pthread_cond_broadcast(&destroying);
+	UNLOCK();
+}
+
+int ibv_destroy_qp(struct ibv_qp *native)
+{
+	LOCK();
+	while (is_destroying_held)
+		pthread_cond_wait(&destroying, &fake_lock);
+	fake_destroy_queue_pair(native);
+	UNLOCK();
+	return 0;
 }
 
 void fake_join_queue_pairs(struct ibv_qp *one, struct ibv_qp *other)

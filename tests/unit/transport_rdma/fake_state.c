@@ -1,8 +1,11 @@
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "fake.h"
+
+#define LEFT_TURNS 20000 /* of a millisecond or more */
 
 static uint64_t call_count;
 static uint64_t fail_at;
@@ -103,7 +106,16 @@ unsigned fake_live_count(void)
 {
 	unsigned sum = 0;
 
+	pthread_mutex_lock(&fake_lock);
 	for (unsigned i = 0; i < FAKE_OBJECTS; i++)
 		sum += (unsigned)counts[i];
+	pthread_mutex_unlock(&fake_lock);
 	return sum;
+}
+
+unsigned fake_left_count(void)
+{
+	for (unsigned i = 0; i < LEFT_TURNS && fake_live_count() > 0; i++)
+		poll(NULL, 0, 1);
+	return fake_live_count();
 }

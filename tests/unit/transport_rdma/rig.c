@@ -74,7 +74,7 @@ void rig_free(struct rig *rig)
 	tandem_contract_bed_close(&rig->bed);
 	tandem_memory_free(rig);
 	cr_expect_str_eq(fake_misuse(), "", "%s", fake_misuse());
-	cr_expect_eq(fake_live_count(), 0, "%u objects are left", fake_live_count());
+	cr_expect_eq(fake_left_count(), 0, "%u objects are left", fake_live_count());
 }
 
 void rig_settle(struct rig *rig)

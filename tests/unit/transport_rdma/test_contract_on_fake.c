@@ -27,5 +27,5 @@ ParameterizedTest(unsigned *number, rdma_contract, story)
 	cr_assert_eq(story->run(&bed), 0, "%s", story->name);
 	tandem_contract_bed_close(&bed);
 	cr_assert_str_eq(fake_misuse(), "", "%s: %s", story->name, fake_misuse());
-	cr_assert_eq(fake_live_count(), 0, "%s leaves %u objects", story->name, fake_live_count());
+	cr_assert_eq(fake_left_count(), 0, "%s leaves %u objects", story->name, fake_live_count());
 }

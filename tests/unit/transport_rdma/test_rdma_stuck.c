@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <string.h>
 
 #include <tandem/clock.h>
@@ -163,5 +164,63 @@ Test(rdma_stuck, a_device_that_is_gone_ends_a_join)
 	cr_assert_eq(pair_wait(&rig->pair, pair_is_connecting_lost, 0), 0);
 	cr_expect_eq(tandem_error_class(rig->pair.connecting.lost.code), TANDEM_CLASS_DEVICE, "%s",
 	             rig->pair.connecting.lost.detail);
+	rig_free(rig);
+}
+
+/* ---- [N21] the device keeps queue pairs ---- */
+
+static bool is_channel_up(const struct pair *pair, uint64_t channel)
+{
+	struct tandem_channel_status status;
+
+	tandem_session_channel_status(pair->connecting.session, (unsigned)channel, &status);
+	return status.state == TANDEM_CHANNEL_UP;
+}
+
+Test(rdma_stuck, a_device_that_keeps_a_queue_pair_stops_nobody)
+{
+	struct rig *rig = rig_new(TANDEM_REGISTRATION_BYTES_MAX);
+	const uint64_t begin_ns = tandem_clock_now_ns();
+	struct tandem_error error = {0};
+
+	cr_assert_eq(pair_map(&rig->pair), 0);
+	fake_hold_destroying(true);
+	tandem_session_break_channel(rig->pair.connecting.session, 1);
+	cr_assert_eq(pair_wait(&rig->pair, is_channel_lost, 1), 0);
+	expect_flow(rig, 0);
+	cr_expect_eq(tandem_session_fence_channel(rig->pair.listening.session, 1,
+	                                          tandem_clock_now_ns() + SOON_NS, &error),
+	             0, "%s", error.detail);
+	cr_assert_eq(tandem_session_restore(rig->pair.connecting.session, 1, &error), 0, "%s",
+	             error.detail);
+	cr_assert_eq(pair_wait(&rig->pair, is_channel_up, 1), 0);
+	expect_flow(rig, 1);
+	cr_expect_lt(tandem_clock_now_ns() - begin_ns, SOON_NS);
+	fake_hold_destroying(false);
+	rig_free(rig);
+}
+
+/* The owner has its memory back at once; the rest goes when the device lets go. */
+Test(rdma_stuck, a_session_is_freed_though_its_device_keeps_queue_pairs)
+{
+	struct rig *rig = rig_new_listening();
+	const unsigned idle_count = fake_live_count();
+	const uint64_t begin_ns = tandem_clock_now_ns();
+
+	cr_assert_eq(tandem_transport_connect(rig->bed.connecting, &rig->options,
+	                                      &rig->pair.connecting.session, NULL),
+	             0);
+	cr_assert_eq(pair_join(&rig->pair), 0);
+	cr_assert_eq(pair_map(&rig->pair), 0);
+	fake_hold_destroying(true);
+	rig->pair.connecting.session = tandem_session_free(rig->pair.connecting.session);
+	rig->pair.listening.session = tandem_session_free(rig->pair.listening.session);
+	cr_expect_lt(tandem_clock_now_ns() - begin_ns, SOON_NS);
+	/* What messages are sent from is left on each side. */
+	cr_expect_eq(fake_registration_count(), 2);
+	fake_hold_destroying(false);
+	while (fake_live_count() > idle_count && tandem_clock_now_ns() - begin_ns < 2 * SOON_NS)
+		sched_yield();
+	cr_expect_eq(fake_live_count(), idle_count);
 	rig_free(rig);
 }

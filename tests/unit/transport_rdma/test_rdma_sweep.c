@@ -171,7 +171,7 @@ static void check_clean(uint64_t number)
 {
 	cr_assert_str_eq(fake_misuse(), "", "call %llu: %s", (unsigned long long)number,
 	                 fake_misuse());
-	cr_assert_eq(fake_live_count(), 0, "call %llu leaves %u objects",
+	cr_assert_eq(fake_left_count(), 0, "call %llu leaves %u objects",
 	             (unsigned long long)number, fake_live_count());
 }
 

@@ -276,7 +276,8 @@ void tandem_session_break_channel(struct tandem_session *session, unsigned chann
 /* What is pending, on which channel and for how long, for status: one line into `text`. */
 void tandem_session_describe(const struct tandem_session *session, char *text, size_t text_bytes);
 
-/* Yanks, drains and frees; bounded by the device's flush. NULL and half-built are allowed. */
+/* Yanks, drains and frees; bounded by the device's flush: what it does not give up by then [N21]
+ * ends beside the caller. Borrowed memory is its owner's again. NULL and half-built are allowed. */
 struct tandem_session *tandem_session_free(struct tandem_session *session);
 
 /* ---- the in-memory provider, for tests ---- */
