@@ -14,6 +14,18 @@ void tandem_bitmap_set_range(uint64_t *words, uint64_t first, uint64_t length)
 	}
 }
 
+void tandem_bitmap_clear_range(uint64_t *words, uint64_t first, uint64_t length)
+{
+	for (uint64_t index = first; index < first + length; index++) {
+		if (index % 64 == 0 && first + length - index >= 64) {
+			words[index / 64] = 0;
+			index += 63;
+			continue;
+		}
+		tandem_bitmap_clear(words, index);
+	}
+}
+
 void tandem_bitmap_fill(uint64_t *words, uint64_t count)
 {
 	tandem_bitmap_set_range(words, 0, count);

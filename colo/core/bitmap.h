@@ -24,6 +24,7 @@ static inline void tandem_bitmap_clear(uint64_t *words, uint64_t index)
 }
 
 void tandem_bitmap_set_range(uint64_t *words, uint64_t first, uint64_t length);
+void tandem_bitmap_clear_range(uint64_t *words, uint64_t first, uint64_t length);
 void tandem_bitmap_fill(uint64_t *words, uint64_t count); /* every bit up to count */
 void tandem_bitmap_zero(uint64_t *words, uint64_t count);
 void tandem_bitmap_or(uint64_t *words, const uint64_t *other, uint64_t count);

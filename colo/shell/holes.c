@@ -129,13 +129,12 @@ bool tandem_holes_may_be_new(struct tandem_holes *holes, bool is_told)
 	return may_have_changed(holes) || is_first;
 }
 
-void tandem_holes_walk(struct tandem_holes *holes, uint64_t *ret_map)
+void tandem_holes_walk(struct tandem_holes *holes, uint64_t first, uint64_t count, uint64_t *map)
 {
 	off_t start = (off_t)holes->offset;
-	off_t end = start + (off_t)(holes->page_count * TANDEM_PAGE_BYTES);
-	off_t at = start;
+	off_t at = start + (off_t)(first * TANDEM_PAGE_BYTES);
+	off_t end = at + (off_t)(count * TANDEM_PAGE_BYTES);
 
-	tandem_bitmap_zero(ret_map, holes->page_count);
 	while (at < end) {
 		off_t data = lseek(holes->fd, at, SEEK_DATA);
 
@@ -143,7 +142,7 @@ void tandem_holes_walk(struct tandem_holes *holes, uint64_t *ret_map)
 			return;
 		if (data < 0 || data > end)
 			data = end;
-		tandem_bitmap_set_range(ret_map, (uint64_t)(at - start) / TANDEM_PAGE_BYTES,
+		tandem_bitmap_set_range(map, (uint64_t)(at - start) / TANDEM_PAGE_BYTES,
 		                        (uint64_t)(data - at) / TANDEM_PAGE_BYTES);
 		if (data == end)
 			return;

@@ -33,7 +33,7 @@ void tandem_holes_close(struct tandem_holes *holes);
  * which needs a store. `is_told`: the program itself tells what it writes and frees. Call it before
  * the walk. */
 bool tandem_holes_may_be_new(struct tandem_holes *holes, bool is_told);
-/* Sets the bits of the pages that are holes, clears all others of ret_map. */
-void tandem_holes_walk(struct tandem_holes *holes, uint64_t *ret_map);
+/* Sets the bits of those of these pages that are holes. */
+void tandem_holes_walk(struct tandem_holes *holes, uint64_t first, uint64_t count, uint64_t *map);
 
 #endif

@@ -190,7 +190,8 @@ void tandem_tracker_look(struct tandem_region_tracker *tracker)
 {
 	if (tracker->holes_of_file.fd < 0)
 		return;
-	tandem_holes_walk(&tracker->holes_of_file, tracker->holes_now);
+	tandem_bitmap_zero(tracker->holes_now, tracker->page_count);
+	tandem_holes_walk(&tracker->holes_of_file, 0, tracker->page_count, tracker->holes_now);
 	tracker->has_looked = true;
 }
 

@@ -53,7 +53,7 @@ struct tandem_region_tracker {
 	void *seen;     /* hashes of the last look */
 };
 
-/* The holes of now, where the file can be asked. */
+/* Walks through the whole file for the holes of now, where it can be asked. */
 void tandem_tracker_look(struct tandem_region_tracker *tracker);
 
 #endif

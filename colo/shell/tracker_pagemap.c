@@ -94,8 +94,7 @@ static void take_present(struct tandem_region_tracker *tracker, uint64_t page, u
 {
 	if ((categories & TANDEM_PAGE_IS_PFNZERO) != 0)
 		return;
-	for (uint64_t end = page + count; page < end; page++)
-		tandem_bitmap_clear(tracker->free_pages, page);
+	tandem_bitmap_clear_range(tracker->free_pages, page, count);
 }
 
 static void clear_present(struct tandem_region_tracker *tracker, uint64_t categories)
@@ -110,6 +109,13 @@ static void clear_present(struct tandem_region_tracker *tracker, uint64_t catego
 
 	if (walk(tracker, &scan, take_present) < 0)
 		tandem_bitmap_zero(tracker->free_pages, tracker->page_count);
+}
+
+static void take_mapped(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count,
+                        uint64_t categories)
+{
+	(void)categories;
+	tandem_bitmap_clear_range(tracker->holes_now, page, count);
 }
 
 /* What is neither in memory nor swapped out is zeros until a store is found. Armed pages that
@@ -231,6 +237,58 @@ static void close_pagemap(struct tandem_region_tracker *tracker)
 
 /* ---- an epoch ---- */
 
+static uint64_t end_of_run(const struct tandem_region_tracker *tracker, uint64_t page)
+{
+	while (page < tracker->page_count && tandem_bitmap_get(tracker->holes_now, page) &&
+	       !tandem_bitmap_get(tracker->holes, page))
+		page++;
+	return page;
+}
+
+/* Of the pages that are not mapped, those that were no holes before are looked up in the file. */
+static void look_up(struct tandem_region_tracker *tracker)
+{
+	for (uint64_t page = 0; page < tracker->page_count; page++) {
+		uint64_t news = tracker->holes_now[page / 64] & ~tracker->holes[page / 64];
+		uint64_t end;
+
+		if (news == 0) {
+			page |= 63;
+			continue;
+		}
+		end = end_of_run(tracker, page);
+		if (end == page)
+			continue;
+		tandem_bitmap_clear_range(tracker->holes_now, page, end - page);
+		tandem_holes_walk(&tracker->holes_of_file, page, end - page, tracker->holes_now);
+		page = end - 1;
+	}
+}
+
+/* A hole is never mapped, because punching it unmaps it everywhere. So the file is walked through
+ * once, and the page table tells afterwards where to look: that is many times cheaper. */
+static void look(struct tandem_region_tracker *tracker, bool is_first)
+{
+	uint64_t start = (uintptr_t)tracker->base;
+	struct tandem_pm_scan_arg scan = {
+	        .start = start,
+	        .end = start + tracker->length,
+	        .category_mask = TANDEM_PAGE_IS_PRESENT,
+	        .return_mask = TANDEM_PAGE_IS_PRESENT,
+	};
+
+	tandem_bitmap_fill(tracker->holes_now, tracker->page_count);
+	if (is_first || walk(tracker, &scan, take_mapped) < 0) {
+		tandem_tracker_look(tracker);
+		return;
+	}
+	/* What was marked may have been filled without being mapped here. */
+	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++)
+		tracker->holes[word] &= ~tracker->written[word];
+	look_up(tracker);
+	tracker->has_looked = true;
+}
+
 /* Something was mapped over the region. The same memory is tracked anew, and all of it dirty;
  * anything else is the end. */
 static int track_anew(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
@@ -259,6 +317,7 @@ static int track_anew(struct tandem_region_tracker *tracker, struct tandem_error
 static int scan_pagemap(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
 	int failure = populate(tracker, MADV_POPULATE_READ);
+	bool is_first = !tracker->holes_of_file.has_looked;
 	int code = 0;
 
 	if (failure == 0)
@@ -271,7 +330,7 @@ static int scan_pagemap(struct tandem_region_tracker *tracker, struct tandem_err
 		                              "the region cannot be scanned any more");
 	/* After the re-arming: what is a hole now and is written to later is found then. */
 	if (code == 0 && tandem_holes_may_be_new(&tracker->holes_of_file, false))
-		tandem_tracker_look(tracker);
+		look(tracker, is_first);
 	return code;
 }
 

@@ -39,6 +39,10 @@ Test(bitmap, behaves_as_an_array_of_bits)
 		expect_truth();
 		tandem_bitmap_clear(words, first);
 		truth[first] = false;
+		expect_truth();
+		tandem_bitmap_clear_range(words, first / 2, length / 2);
+		memset(truth + first / 2, false, length / 2);
+		expect_truth();
 		tandem_bitmap_set(words, length % BITS);
 		truth[length % BITS] = true;
 		expect_truth();

@@ -240,14 +240,78 @@ Test(tracker_free, compare_sees_holes)
 	sees_holes(TANDEM_TRACKER_COMPARE, BED_SHM_FILE);
 }
 
-Test(tracker_free, what_is_written_past_the_mapping_into_a_hole_is_seen)
+/* As everything that is written past the mapping. */
+Test(tracker_free, what_is_written_past_the_mapping_into_a_hole_is_missed_unless_marked)
 {
 	begin_full(TANDEM_TRACKER_PAGEMAP, BED_MEMFD);
 	bed_punch(13, 1);
 	bed_scan();
 	cr_assert_eq(pwrite(bed_file, "x", 1, 13 * BED_PAGE), 1);
-	bed_expect_only(13, false, "pwrite");
+	bed_expect_nothing("pwrite");
+	tandem_tracker_mark(bed_tracker, 13 * BED_PAGE, 1);
+	bed_expect_only(13, false, "pwrite and a mark");
 	bed_untrack();
+}
+
+/* By pread, which fills no hole. */
+static void check_pages(uint8_t *shadow, unsigned round)
+{
+	static const uint8_t zeros[BED_PAGE];
+	static uint8_t now[BED_BYTES];
+
+	cr_assert_eq(pread(bed_file, now, BED_BYTES, 0), BED_BYTES);
+	for (unsigned page = 0; page < BED_PAGES; page++) {
+		const uint8_t *memory = now + page * BED_PAGE;
+
+		if (memcmp(shadow + page * BED_PAGE, memory, BED_PAGE) != 0)
+			cr_assert(bed_is_dirty(page), "round %u page %u", round, page);
+		if (bed_is_free(page))
+			cr_assert_eq(memcmp(memory, zeros, BED_PAGE), 0, "round %u page %u", round,
+			             page);
+	}
+	memcpy(shadow, now, BED_BYTES);
+}
+
+static void change_at_random(uint64_t random)
+{
+	unsigned page = (unsigned)(random >> 32) % (BED_PAGES - 4);
+	unsigned count = (unsigned)(random >> 16) % 4 + 1;
+
+	if (random % 4 == 0)
+		bed_punch(page, count);
+	else if (random % 4 == 1)
+		cr_assert_eq(fallocate(bed_file, 0, page * BED_PAGE, count * BED_PAGE), 0);
+	else
+		bed_base[page * BED_PAGE + random % 4096] = (uint8_t)(random >> 8);
+}
+
+static void misses_no_hole(enum tandem_tracker kind, enum bed_memory memory)
+{
+	static uint8_t shadow[BED_BYTES];
+	uint64_t seed = 17;
+
+	if (!bed_track(kind, memory))
+		cr_skip("no PAGEMAP_SCAN in this kernel");
+	bed_scan();
+	check_pages(shadow, 0);
+	for (unsigned round = 1; round < 300; round++) {
+		for (unsigned count = 0; count < round % 40; count++)
+			change_at_random(tandem_random_next(&seed));
+		bed_scan();
+		check_pages(shadow, round);
+	}
+	bed_untrack();
+}
+
+Test(tracker_free, pagemap_misses_no_hole)
+{
+	misses_no_hole(TANDEM_TRACKER_PAGEMAP, BED_MEMFD);
+	misses_no_hole(TANDEM_TRACKER_PAGEMAP, BED_SHM_FILE);
+}
+
+Test(tracker_free, compare_misses_no_hole)
+{
+	misses_no_hole(TANDEM_TRACKER_COMPARE, BED_MEMFD);
 }
 
 /* A file without any hole cannot hide one, and is not looked through. */
