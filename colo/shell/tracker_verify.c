@@ -1,11 +1,13 @@
 #include "tracker_internal.h"
 
+#include <string.h>
 #include <xxhash.h>
 
 #include <tandem/memory.h>
 
 #include "../core/bitmap.h"
 #include "../core/layout.h"
+#include "zero.h"
 
 /* Does the tracker tell the truth? Of every page the hash that it had at the last look is kept, and
  * what was told since; a page that is another one now and was not told is a miss. */
@@ -27,30 +29,42 @@ int tandem_tracker_keep_account(struct tandem_region_tracker *tracker,
 	return 0;
 }
 
-/* A free page is not looked at: when it is none any more it was told. */
+/* Whether the page is what the last scan said. One that was freed may be anything: when somebody
+ * writes to it it is told. A hole that is none any more must still be zeros; one that is, is not
+ * read, for that would fill it. */
+static bool is_true(struct tandem_region_tracker *tracker, uint64_t page)
+{
+	const uint8_t *memory = tracker->base + page * TANDEM_PAGE_BYTES;
+	XXH128_hash_t *seen = tracker->seen, hash;
+
+	if (tandem_bitmap_get(tracker->free_pages, page))
+		return !tandem_bitmap_get(tracker->holes, page) ||
+		       tandem_bitmap_get(tracker->holes_now, page) ||
+		       tandem_is_zero(memory, TANDEM_PAGE_BYTES);
+	hash = XXH3_128bits(memory, TANDEM_PAGE_BYTES);
+	if (!tandem_bitmap_get(tracker->told, page) && !XXH128_isEqual(hash, seen[page]))
+		return false;
+	seen[page] = hash;
+	return true;
+}
+
 int tandem_tracker_verify(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
-	XXH128_hash_t *seen = tracker->seen;
-
-	for (uint64_t page = 0; seen != NULL && page < tracker->page_count; page++) {
-		const uint8_t *memory = tracker->base + page * TANDEM_PAGE_BYTES;
-		XXH128_hash_t hash;
-
-		if (tandem_bitmap_get(tracker->free_pages, page))
-			continue;
-		hash = XXH3_128bits(memory, TANDEM_PAGE_BYTES);
-		if (!tandem_bitmap_get(tracker->told, page) && !XXH128_isEqual(hash, seen[page]))
+	if (tracker->seen == NULL)
+		return 0;
+	tandem_tracker_look(tracker);
+	for (uint64_t page = 0; page < tracker->page_count; page++) {
+		if (!is_true(tracker, page))
 			return tandem_error_set(
 			        reterr_error, TANDEM_E_UNSUPPORTED, "verify_every",
 			        "page %llu at %p was written and the %s tracker did not tell: "
 			        "mark it (tandem_mark_dirty), or use the compare tracker",
-			        (unsigned long long)page, (const void *)memory,
+			        (unsigned long long)page,
+			        (const void *)(tracker->base + page * TANDEM_PAGE_BYTES),
 			        tandem_tracker_name(tracker->kind));
-		seen[page] = hash;
 	}
 	/* What is free stays told: its hash is not known. */
-	for (uint64_t word = 0; seen != NULL && word < TANDEM_BITMAP_WORDS(tracker->page_count);
-	     word++)
-		tracker->told[word] = tracker->free_pages[word];
+	memcpy(tracker->told, tracker->free_pages,
+	       TANDEM_BITMAP_WORDS(tracker->page_count) * sizeof *tracker->told);
 	return 0;
 }

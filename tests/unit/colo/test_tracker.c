@@ -1,9 +1,11 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -253,6 +255,77 @@ Test(tracker, verify_finds_a_page_that_was_not_told)
 	write_through_file(9);
 	bed_scan();
 	expect_verdict("page 9 ");
+	bed_untrack();
+}
+
+Test(tracker, verify_finds_what_was_written_past_the_mapping_into_a_hole)
+{
+	if (!bed_track(TANDEM_TRACKER_PAGEMAP, BED_MEMFD))
+		cr_skip("no PAGEMAP_SCAN in this kernel");
+	cr_assert_eq(tandem_tracker_keep_account(bed_tracker, NULL), 0);
+	bed_store(9);
+	expect_verdict(NULL);
+	cr_assert_eq(fallocate(bed_file, 0, 20 * BED_PAGE, BED_PAGE), 0);
+	expect_verdict(NULL);
+	write_through_file(10);
+	expect_verdict("page 10 ");
+	bed_untrack();
+}
+
+/* io_uring pins a registered buffer and writes to its pages past every page table, as a device
+ * does. */
+static bool write_by_ring(unsigned page)
+{
+	static const char text[] = "ring";
+	struct iovec buffer = {bed_base + page * BED_PAGE, BED_PAGE};
+	struct io_uring_params params = {.flags = 0};
+	int source = memfd_create("source", MFD_CLOEXEC);
+	int ring = (int)syscall(SYS_io_uring_setup, 2, &params);
+	struct io_uring_sqe *entries;
+	uint8_t *queue;
+
+	if (ring < 0 ||
+	    syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &buffer, 1) < 0)
+		return false;
+	cr_assert_eq(write(source, text, sizeof text), sizeof text);
+	bed_scan(); /* pinned, and protected again */
+	queue = mmap(NULL, params.sq_off.array + params.sq_entries * 4, PROT_READ | PROT_WRITE,
+	             MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
+	entries = mmap(NULL, params.sq_entries * sizeof *entries, PROT_READ | PROT_WRITE,
+	               MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
+	memset(entries, 0, sizeof *entries);
+	entries->opcode = IORING_OP_READ_FIXED;
+	entries->fd = source;
+	entries->addr = (uintptr_t)buffer.iov_base;
+	entries->len = sizeof text;
+	((uint32_t *)(void *)(queue + params.sq_off.array))[0] = 0;
+	__atomic_store_n((uint32_t *)(void *)(queue + params.sq_off.tail), 1, __ATOMIC_RELEASE);
+	cr_assert_eq(syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0), 1);
+	close(ring);
+	close(source);
+	return memcmp(buffer.iov_base, text, sizeof text) == 0;
+}
+
+Test(tracker, pagemap_does_not_see_a_device_that_writes_to_pinned_memory)
+{
+	if (!bed_track(TANDEM_TRACKER_PAGEMAP, BED_MEMFD))
+		cr_skip("no PAGEMAP_SCAN in this kernel");
+	memset(bed_base, 1, BED_BYTES);
+	bed_scan();
+	if (!write_by_ring(9))
+		cr_skip("no io_uring here");
+	is_missed_unless_marked(9, "a pinned buffer");
+	bed_untrack();
+}
+
+Test(tracker, compare_sees_a_device_that_writes_to_pinned_memory)
+{
+	cr_assert(bed_track(TANDEM_TRACKER_COMPARE, BED_MEMFD));
+	memset(bed_base, 1, BED_BYTES);
+	bed_scan();
+	if (!write_by_ring(9))
+		cr_skip("no io_uring here");
+	bed_expect_only(9, false, "a pinned buffer");
 	bed_untrack();
 }
 
