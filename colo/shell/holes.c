@@ -13,7 +13,8 @@
 #include "../core/bitmap.h"
 #include "../core/layout.h"
 
-/* A file without a part of a huge page at its end cannot have more blocks than bytes. */
+/* A file without a part of a huge page at its end cannot have more blocks than bytes. Where there
+ * are huge pages, a punched one may stay and be filled with zeros, and keep its blocks. */
 #define HUGE_BYTES  (INT64_C(2) << 20)
 #define BLOCK_BYTES 512
 
@@ -89,7 +90,8 @@ static bool has_news(int watch_fd)
 
 static bool is_full(const struct stat *file)
 {
-	return file->st_size % HUGE_BYTES == 0 && file->st_blocks * BLOCK_BYTES == file->st_size;
+	return file->st_blksize == TANDEM_PAGE_BYTES && file->st_size % HUGE_BYTES == 0 &&
+	       file->st_blocks * BLOCK_BYTES == file->st_size;
 }
 
 /* By the times of the file: a store through a mapping changes them too, so this finds an idle file

@@ -90,7 +90,10 @@ static bool alloc_maps(struct tandem_region_tracker *tracker)
 	tracker->free_pages = tandem_memory_alloc_array(words, sizeof *tracker->free_pages);
 	tracker->holes = tandem_memory_alloc_array(words, sizeof *tracker->holes);
 	tracker->holes_now = tandem_memory_alloc_array(words, sizeof *tracker->holes_now);
-	return tracker->marks != NULL && tracker->free_marks != NULL && tracker->written != NULL &&
+	tracker->unmapped = tandem_memory_alloc_array(words, sizeof *tracker->unmapped);
+	tracker->unmapped_now = tandem_memory_alloc_array(words, sizeof *tracker->unmapped_now);
+	return tracker->unmapped != NULL && tracker->unmapped_now != NULL &&
+	       tracker->marks != NULL && tracker->free_marks != NULL && tracker->written != NULL &&
 	       tracker->free_pages != NULL && tracker->holes != NULL && tracker->holes_now != NULL;
 }
 
@@ -140,6 +143,8 @@ struct tandem_region_tracker *tandem_tracker_free(struct tandem_region_tracker *
 	tandem_memory_free(tracker->free_pages);
 	tandem_memory_free(tracker->holes);
 	tandem_memory_free(tracker->holes_now);
+	tandem_memory_free(tracker->unmapped);
+	tandem_memory_free(tracker->unmapped_now);
 	tandem_memory_free(tracker->told);
 	tandem_memory_free(tracker->seen);
 	tandem_memory_free(tracker);

@@ -38,6 +38,8 @@ struct tandem_region_tracker {
 	uint64_t *free_pages;
 	uint64_t *holes;     /* at the last look, less those that were written to since */
 	uint64_t *holes_now; /* of the scan under way, when it has looked */
+	uint64_t *unmapped_now;
+	uint64_t *unmapped; /* pagemap: at the last look, less those that were written to since */
 	bool has_looked;
 	bool has_moved;
 	struct tandem_backing backing;

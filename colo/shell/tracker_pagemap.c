@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -115,7 +116,7 @@ static void take_mapped(struct tandem_region_tracker *tracker, uint64_t page, ui
                         uint64_t categories)
 {
 	(void)categories;
-	tandem_bitmap_clear_range(tracker->holes_now, page, count);
+	tandem_bitmap_clear_range(tracker->unmapped_now, page, count);
 }
 
 /* What is neither in memory nor swapped out is zeros until a store is found. Armed pages that
@@ -265,10 +266,20 @@ static void look_up(struct tandem_region_tracker *tracker)
 	}
 }
 
+/* A page that was mapped and is not any more was taken away by somebody: it is a hole, or one that
+ * was filled again, or zeros that a huge page keeps; or it was only swapped out. */
+static void take_vanished(struct tandem_region_tracker *tracker)
+{
+	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++)
+		tracker->written[word] |= tracker->unmapped_now[word] & ~tracker->unmapped[word] &
+		                          ~tracker->holes_now[word];
+}
+
 /* A hole is never mapped, because punching it unmaps it everywhere. So the file is walked through
  * once, and the page table tells afterwards where to look: that is many times cheaper. */
 static void look(struct tandem_region_tracker *tracker, bool is_first)
 {
+	uint64_t words = TANDEM_BITMAP_WORDS(tracker->page_count);
 	uint64_t start = (uintptr_t)tracker->base;
 	struct tandem_pm_scan_arg scan = {
 	        .start = start,
@@ -277,15 +288,21 @@ static void look(struct tandem_region_tracker *tracker, bool is_first)
 	        .return_mask = TANDEM_PAGE_IS_PRESENT,
 	};
 
-	tandem_bitmap_fill(tracker->holes_now, tracker->page_count);
-	if (is_first || walk(tracker, &scan, take_mapped) < 0) {
-		tandem_tracker_look(tracker);
-		return;
-	}
+	tandem_bitmap_fill(tracker->unmapped_now, tracker->page_count);
+	if (walk(tracker, &scan, take_mapped) < 0)
+		tandem_bitmap_fill(tracker->unmapped_now, tracker->page_count);
 	/* What was marked may have been filled without being mapped here. */
-	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++)
+	for (uint64_t word = 0; word < words; word++) {
 		tracker->holes[word] &= ~tracker->written[word];
-	look_up(tracker);
+		tracker->holes_now[word] = tracker->unmapped_now[word];
+	}
+	if (is_first) {
+		tandem_tracker_look(tracker);
+	} else {
+		look_up(tracker);
+		take_vanished(tracker);
+	}
+	memcpy(tracker->unmapped, tracker->unmapped_now, words * sizeof *tracker->unmapped);
 	tracker->has_looked = true;
 }
 
@@ -328,6 +345,8 @@ static int scan_pagemap(struct tandem_region_tracker *tracker, struct tandem_err
 		code = tandem_error_set_errno(reterr_error, TANDEM_E_UNSUPPORTED, -failure,
 		                              "PAGEMAP_SCAN",
 		                              "the region cannot be scanned any more");
+	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++)
+		tracker->unmapped[word] &= ~tracker->written[word];
 	/* After the re-arming: what is a hole now and is written to later is found then. */
 	if (code == 0 && tandem_holes_may_be_new(&tracker->holes_of_file, false))
 		look(tracker, is_first);

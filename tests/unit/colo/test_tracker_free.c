@@ -340,7 +340,19 @@ Test(tracker_free, a_full_file_is_seen_to_get_a_hole)
 	close(bed_file);
 }
 
-/* The documented miss: filled again by something that is no store. The program's word covers it. */
+Test(tracker_free, a_hole_that_was_filled_again_past_the_mapping_is_seen)
+{
+	begin_full(TANDEM_TRACKER_PAGEMAP, BED_MEMFD);
+	bed_punch(13, 1);
+	cr_assert_eq(pwrite(bed_file, "x", 1, 13 * BED_PAGE), 1);
+	bed_expect_only(13, false, "pwrite");
+	bed_punch(14, 1);
+	cr_assert_eq(fallocate(bed_file, 0, 14 * BED_PAGE, BED_PAGE), 0);
+	bed_expect_only(14, true, "fallocate");
+	bed_untrack();
+}
+
+/* The documented miss: filled again by a load. The program's word covers it. */
 Test(tracker_free, a_hole_that_a_read_has_filled_is_missed_unless_it_is_freed)
 {
 	begin_full(TANDEM_TRACKER_PAGEMAP, BED_MEMFD);

@@ -1,8 +1,10 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "tracker_bed.h"
@@ -206,6 +208,56 @@ Test(tracker_kinds, transparent_huge_pages_are_told_in_small_ones)
 	tells_small_pages();
 	bed_tracker = tandem_tracker_free(bed_tracker);
 	munmap(space, HUGE_BYTES + HUGE_PAGE);
+}
+
+/* In a mount namespace of this test's own process. */
+static bool make_huge_file(void)
+{
+	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("tmpfs", "/dev/shm", "tmpfs", 0, "huge=always,size=64m") != 0)
+		return false;
+	bed_file = open("/dev/shm/huge", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return bed_file >= 0 && ftruncate(bed_file, HUGE_BYTES) == 0;
+}
+
+/* The kernel maps the whole huge page at the next store to it. */
+Test(tracker_kinds, shared_huge_pages_are_told_as_such)
+{
+	uint8_t *space =
+	        mmap(NULL, HUGE_BYTES + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (!make_huge_file())
+		cr_skip("no file system with huge pages can be mounted here");
+	bed_base = space + (HUGE_PAGE - (uintptr_t)space % HUGE_PAGE) % HUGE_PAGE;
+	cr_assert_eq(mmap(bed_base, HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+	                  bed_file, 0),
+	             bed_base);
+	memset(bed_base, 1, HUGE_PAGE);
+	bed_store(600);
+	if (tandem_tracker_new(TANDEM_TRACKER_PAGEMAP, bed_base, HUGE_BYTES, &bed_tracker, NULL) <
+	    0)
+		cr_skip("no PAGEMAP_SCAN in this kernel");
+	scan_huge();
+	cr_expect_eq(scan_huge(), 0);
+	bed_store(600);
+	cr_expect_leq(scan_huge(), HUGE_PAGE / BED_PAGE);
+	cr_expect(tandem_bitmap_get(words, 600) && !tandem_bitmap_get(words, 5));
+	tandem_tracker_mark_free(bed_tracker, 5 * BED_PAGE, BED_PAGE);
+	scan_huge();
+	cr_expect(tandem_bitmap_get(words, 5) && bed_is_free(5));
+	bed_store(5);
+	scan_huge();
+	cr_expect(tandem_bitmap_get(words, 5) && !bed_is_free(5));
+	bed_punch(70, 1);
+	cr_expect_geq(scan_huge(), 1, "a part of a huge page");
+	cr_expect(tandem_bitmap_get(words, 70));
+	cr_assert_eq(madvise(bed_base + HUGE_PAGE, HUGE_PAGE, MADV_REMOVE), 0);
+	scan_huge();
+	for (unsigned page = 512; page < 1024; page++)
+		cr_expect(tandem_bitmap_get(words, page) && bed_is_free(page), "page %u", page);
+	bed_tracker = tandem_tracker_free(bed_tracker);
+	munmap(space, HUGE_BYTES + HUGE_PAGE);
+	close(bed_file);
 }
 
 static long huge_page_count(long change)
