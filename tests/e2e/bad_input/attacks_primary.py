@@ -160,6 +160,38 @@ def wrong_words(field):
     after_welcome(r"wrong length", b"")
 
 
+@attack("primary-digests")
+def wrong_digests(field):
+    """Digests that nobody asked for, and an image that is said to hold something and never told of."""
+    generation = field.victim.generation
+
+    def after_welcome(pattern, is_fresh, data_of):
+        with field.victim.visit() as visit:
+            visit.join()
+            visit.read_hello()
+            visit.expose()
+            visit.welcome(is_fresh=is_fresh)
+            data = data_of(min(visit.layout.page_count, colo.DIGESTS_MAX))
+            if data:
+                visit.say(data)
+            visit.swallow()
+        _expect(field, pattern)
+
+    def digests(first, more=0, **given):
+        return lambda count: colo.digests(generation, first, count + more, **given)
+
+    unasked = r"DIGESTS that COMPARE did not ask for"
+    after_welcome(unasked, 1, digests(0))
+    for first, more in ((1, 0), (0, -1), (1 << 40, 0), ((1 << 64) - 1, 0)):
+        after_welcome(unasked, 0, digests(first, more))
+    for given in (0, 1, 241):
+        after_welcome(r"cannot be read", 0, digests(0, given=given))
+    after_welcome(r"cannot be read", 0, lambda count: colo.digests(generation, 0, 241))
+    after_welcome(r"was not answered by DIGESTS in time|the secondary is silent", 0, lambda count: None)
+    after_welcome(r"a primary's message from the secondary", 0,
+                  lambda count: colo.compare(generation, 0, 1))
+
+
 @attack("primary-silence")
 def silence(field):
     """Answers that never come: each has its deadline."""

@@ -55,6 +55,9 @@ def hello_regions(field):
         _refused_hello(field, limits, channels=channels)
     for state_max in (colo.STATE_BYTES_LIMIT + 1, 0xFFFFFFFF):
         _refused_hello(field, limits, state_max=state_max)
+    others = r"refused: the regions of one life of a program are fixed"
+    _refused_hello(field, others, regions=[Region("other", 16)])
+    _refused_hello(field, others, stripe_pages=colo.STRIPE_PAGES // 2)
 
 
 @attack("hello-channels")
@@ -97,7 +100,33 @@ def message_bytes(field):
         with idle.primary() as primary:
             primary.send_message(data)
             primary.was_dropped()
-        field.idle_b.expect(r"session lost at epoch \d+: \d+ bytes that are no message of version 2")
+        field.idle_b.expect(r"session lost at epoch \d+: \d+ bytes that are no message of version 3")
+
+
+@attack("compare")
+def compare(field):
+    """COMPARE of pages that are not there, of too many, and digests from who has no image."""
+    idle = field.idle
+    generation = idle.identity.generation
+    pages = colo.Layout(idle.identity.regions).page_count
+    absent = r"session lost at epoch \d+: a COMPARE after a commit, or of pages that are not there"
+    unreadable = r"session lost at epoch \d+: \d+ bytes that are no message of version 3"
+    wrong = [(absent, colo.compare(generation, first, count)) for first, count in (
+        (pages, 1), (pages - 1, 2), ((1 << 64) - 1, 1), ((1 << 64) - 240, 240), (1 << 63, 1))]
+    wrong += [(unreadable, colo.compare(generation, 0, count))
+              for count in (0, colo.DIGESTS_MAX + 1, 0xFFFFFFFF)]
+    wrong += [(unreadable, colo.digests(generation, 0, 3, given)) for given in (0, 2, 4)]
+    wrong += [(r"session lost at epoch \d+: a message out of turn", colo.digests(generation, 0, 1))]
+    for pattern, data in wrong:
+        with idle.primary() as primary:
+            primary.send_message(data)
+            primary.was_dropped()
+        field.idle_b.expect(pattern)
+    with idle.primary() as primary:
+        for first in range(pages):
+            primary.send_message(colo.compare(generation, first, 1))
+            if primary.read_message(colo.DIGESTS).fields != (first, 1):
+                raise Wrong(f"no digest of page {first}")
 
 
 @attack("ping-flood")

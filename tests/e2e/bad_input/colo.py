@@ -8,8 +8,9 @@ from e2e.bad_input.transport import sealed
 
 WIRE_MAGIC = 0x314C4F43
 TRAILER_MAGIC = 0x314C4553
-VERSION = 2
-HELLO, WELCOME, REFUSED, PING, PONG, COMMITTED, APPLIED, FENCE, FENCED = range(1, 10)
+VERSION = 3
+HELLO, WELCOME, REFUSED, PING, PONG, COMMITTED, APPLIED, FENCE, FENCED, COMPARE, DIGESTS = range(1, 12)
+DIGESTS_MAX = 240
 PAGE_BYTES = 4096
 STRIPE_PAGES = 16
 SLOTS_ID = 255
@@ -49,6 +50,16 @@ def fence(generation, epoch, mask):
     return message(FENCE, generation, struct.pack("<QI", epoch, mask))
 
 
+def compare(generation, first, count):
+    return message(COMPARE, generation, struct.pack("<QI", first, count))
+
+
+def digests(generation, first, count, given=None):
+    """Right in number, but for as many as are given."""
+    data = b"\x5a" * 16 * (count if given is None else given)
+    return message(DIGESTS, generation, struct.pack("<QI", first, count) + data)
+
+
 def welcome(generation, incarnation, copy, epoch, is_fresh):
     return message(WELCOME, generation, struct.pack("<QQQB", incarnation, copy, epoch, is_fresh))
 
@@ -69,7 +80,7 @@ def said(kind, generation, epoch):
 
 _BODIES = {WELCOME: "<QQQB", REFUSED: "<i160s", PONG: "<QQ", COMMITTED: "<Q", APPLIED: "<QQ",
            PING: "<Q", HELLO: "<32sQQQIIII", FENCE: "<QI",
-           FENCED: "<QI"}
+           FENCED: "<QI", COMPARE: "<QI", DIGESTS: "<QI"}
 
 
 def parse(data):
