@@ -215,8 +215,7 @@ bool lab_start_program(struct lab *lab)
 		code = tandem_region_add(lab->program, region_names[region], lab->regions[region],
 		                         lab->region_bytes[region], TANDEM_TRACKER_AUTO, &error);
 	if (code == 0) {
-		controller_lead(lab->primary_control, 1, false);
-		lab->generation = 1;
+		controller_lead(lab->primary_control, ++lab->generation, false);
 		code = tandem_start(lab->program, &error);
 	}
 	if (code == 0)

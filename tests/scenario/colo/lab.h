@@ -52,7 +52,7 @@ struct lab *lab_new(const char *tracker, size_t heap_pages, size_t notes_pages);
 struct lab *lab_free(struct lab *lab);
 
 /* Each returns false when something did not come about in time. */
-bool lab_start_program(struct lab *lab); /* led SOLO in generation 1 */
+bool lab_start_program(struct lab *lab); /* led SOLO in the next generation, at first in 1 */
 void lab_close_program(struct lab *lab);
 bool lab_start_standby(struct lab *lab);
 void lab_kill_standby(struct lab *lab);

@@ -145,6 +145,29 @@ Test(loss, a_standby_that_was_started_again_is_sent_what_differs)
 	lab_free(lab);
 }
 
+/* The same standby, whose memory nobody's copy is any more. */
+Test(loss, a_program_that_was_started_again_sends_what_differs)
+{
+	struct lab *lab = lab_new("auto", 3000, 16);
+	uint64_t pushed;
+
+	for (size_t page = 0; page < 3000; page++)
+		memset(lab->regions[0] + page * LAB_PAGE, (int)(page % 255 + 1), 100);
+	cr_assert(lab_protect(lab) && lab_commit(lab, "all") && lab_images_equal(lab));
+	lab_close_program(lab);
+	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_SESSION_LOST, NULL));
+	lab->regions[0][77 * LAB_PAGE]++;
+	memset(lab->regions[0] + 78 * LAB_PAGE, 0, LAB_PAGE);
+	cr_assert(lab_start_program(lab) && lab_copy(lab) && lab_pair(lab));
+	cr_assert(lab_images_equal(lab));
+	pushed = atomic_load(&lab->stats->pages_pushed);
+	cr_expect(pushed >= 1 && pushed <= 64, "2 pages differ; %llu travelled",
+	          (unsigned long long)pushed);
+	lab_scribble(lab, 8, 100);
+	cr_assert(lab_commit(lab, "after") && lab_images_equal(lab));
+	lab_free(lab);
+}
+
 Test(loss, many_yanks_under_work_leave_the_image_right)
 {
 	struct lab *lab = lab_new("auto", 400, 40);
