@@ -23,6 +23,8 @@ struct tandem_bench_controller;
 TANDEM_MUST_CHECK int tandem_bench_controller_new(
         const char *directory, const struct tandem_bench_checkpoint_options *options, uint16_t port,
         struct tandem_bench_controller **ret_controller, struct tandem_error *reterr_error);
+/* When the program said that the standby had answered it, with its memory ready; 0: never. */
+uint64_t tandem_bench_controller_session_up_ns(const struct tandem_bench_controller *controller);
 struct tandem_bench_controller *tandem_bench_controller_free(
         struct tandem_bench_controller *controller);
 

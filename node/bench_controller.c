@@ -21,6 +21,7 @@ struct tandem_bench_controller {
 	int program_fd;
 	int standby_fd;
 	bool is_ready; /* the program */
+	_Atomic uint64_t session_up_ns;
 	uint64_t generation;
 	pthread_t thread;
 	bool has_thread;
@@ -75,6 +76,10 @@ static void answer(struct tandem_bench_controller *controller, int fd,
 	case TANDEM_CONTROL_READY:
 		controller->is_ready = true;
 		try_lead(controller);
+		return;
+	case TANDEM_CONTROL_SESSION_UP:
+		if (fd == controller->program_fd)
+			atomic_store(&controller->session_up_ns, tandem_clock_now_ns());
 		return;
 	case TANDEM_CONTROL_COPIED:
 		controller->generation++;
@@ -182,6 +187,11 @@ int tandem_bench_controller_new(const char *directory,
 	}
 	*ret_controller = controller;
 	return 0;
+}
+
+uint64_t tandem_bench_controller_session_up_ns(const struct tandem_bench_controller *controller)
+{
+	return atomic_load(&controller->session_up_ns);
 }
 
 struct tandem_bench_controller *tandem_bench_controller_free(

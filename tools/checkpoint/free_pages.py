@@ -28,14 +28,17 @@ def ratios(found):
     size = Ratio("free_page_bytes_ratio", "ended workload, free pages known: bytes / live bytes",
                  1.02)
     time = Ratio("free_page_time_ratio", "ended workload: time with / without knowledge", 0.10)
+    copy = Ratio("free_page_copy_ratio", "the same since the standby has its memory", 0.10)
     for known, unknown in zip(ended["known"], ended["unknown"]):
+        copy.add(known["copy_seconds"], unknown["copy_seconds"])
         size.add(known["channel_bytes"], known["live_bytes"])
         time.add(known["seconds"], unknown["seconds"])
-    return [size, time]
+    return [size, time, copy]
 
 
 def report(found):
     return {history: {name: {"ms": median(run["seconds"] for run in runs) * 1e3,
+                             "copy_ms": median(run["copy_seconds"] for run in runs) * 1e3,
                              "bytes": median(run["channel_bytes"] for run in runs),
                              "live_bytes": runs[0]["live_bytes"],
                              "freeing_ms": median(run["freeing_seconds"] for run in runs) * 1e3}
@@ -44,7 +47,8 @@ def report(found):
 
 
 def lines(found):
-    yield f"{'first copy':<18}{'not known':>24}{'known':>24}"
+    yield f"{'first copy':<18}{'not known':>36}{'known':>36}"
     for history, row in report(found).items():
         yield f"{history:<18}" + "".join(
-            f"{cell['ms']:>10.0f} ms{cell['bytes'] / 2**20:>8.1f} MiB" for cell in row.values())
+            f"{cell['ms']:>9.0f} ms (copy {cell['copy_ms']:>6.0f}){cell['bytes'] / 2**20:>8.1f} MiB"
+            for cell in row.values())
