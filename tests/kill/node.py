@@ -22,6 +22,11 @@ class Node:
         self._log_path = layout.log_path(self.name)
         self._processes = {}
         self._group = None
+        self._launchers = {}
+
+    def use_launcher(self, program, words):
+        """The words of a command that becomes the program, from its next start on."""
+        self._launchers[program] = words
 
     def use_configuration(self, path):
         """Of its own, from the next start on."""
@@ -63,6 +68,7 @@ class Node:
         command = ["setpriv", "--pdeathsig", "KILL", str(path), *arguments]
         if self.layout.namespace:
             command = ["ip", "netns", "exec", self.layout.namespace, *command]
+        command = [*self._launchers.get(program, []), *command]
         with open(self._log_path, "ab") as log:
             process = subprocess.Popen(
                 command,

@@ -7,9 +7,12 @@ import subprocess
 from kill import wait
 from kill.separated import PORT
 from matrix.rows_network import TWO_LINKS
+from matrix.quota import Quota
 from matrix.story import Case
 
 BUSY_SECONDS = 5
+CALM = {"options": {"heartbeat_interval_ms": "50", "heartbeat_misses": "20", "solo_after_ms": "2000",
+                    "commit_timeout_ms": "4000"}}
 WITH_RAIL = {**TWO_LINKS, "has_rail": True}
 
 
@@ -30,9 +33,7 @@ def hogs(name, *arguments):
                 os.killpg(hog.pid, signal.SIGKILL)
         story.prove("a")
 
-    return Case(name, play, {"options": {"heartbeat_interval_ms": "50", "heartbeat_misses": "20",
-                                         "solo_after_ms": "2000",
-                                         "commit_timeout_ms": "4000"}})
+    return Case(name, play, CALM)
 
 
 def controller_is_late(name):
@@ -55,10 +56,33 @@ def controller_is_late(name):
     return Case(f"controller of {name} not scheduled for a second", play)
 
 
+def controller_is_throttled(name):
+    """Its control group has 5 % of a processor, and something else is busy in it: it waits for nearly
+    half a second again and again, and accuses nobody."""
+    def play(story):
+        with Quota(5) as quota, subprocess.Popen(
+                [*quota.launcher(), "setpriv", "--pdeathsig", "KILL", "sh", "-c", "while :; do :; done"]
+        ) as hog:
+            try:
+                story.pair.nodes[name].use_launcher("tandem-failoverd", quota.launcher())
+                story.start()
+                story.work()
+                used_up_count = quota.used_up_count
+                story.strike()
+                story.stays_paired(BUSY_SECONDS, 2)
+                story.check(quota.used_up_count > used_up_count, "its share was enough for it")
+                story.prove("a")
+            finally:
+                hog.kill()
+
+    return Case(f"controller of {name} has part of 5 % of a processor", play, CALM)
+
+
 F11 = [
     hogs("stress-ng: cpu", "--cpu", "4"),
     hogs("stress-ng: cpu, memory, disk", "--cpu", "4", "--vm", "2", "--vm-bytes", "10%", "--io", "2"),
     *(controller_is_late(name) for name in "ab"),
+    *(controller_is_throttled(name) for name in "ab"),
 ]
 
 

@@ -17,7 +17,7 @@ ATTEMPTS_MAX = 6
 
 
 class Unavailable(Exception):
-    """This bed cannot be had here."""
+    """This bed, or this fault, cannot be had here."""
 
 
 class Early(Exception):
@@ -275,6 +275,8 @@ def _attempt(case, result, programs, attempt, keep):
                     result.notes = story.notes
                     result.problems += story.problems + pair.faults() + pair.crashes()
                     result.problems += pair.sink.judge(story.may_begin_anew)
+    except Unavailable as error:
+        result.skipped = str(error)
     except NetworkError as error:
         result.problems.append(f"NetworkError: {error}")
     except Early:
