@@ -114,6 +114,8 @@ void tandem_control_encode(const struct tandem_control_message *message, uint8_t
 	write_settings(&writer, &message->settings);
 	tandem_write_u64(&writer, message->drain_ns);
 	tandem_write_u64(&writer, message->behind_age_ns);
+	tandem_write_u8(&writer, (uint8_t)message->peer_beat);
+	tandem_write_u64(&writer, message->beat_age_ns);
 	TANDEM_ASSERT(!writer.failed);
 	memset(ret_bytes + writer.length, 0, TANDEM_CONTROL_BYTES - writer.length);
 }
@@ -171,6 +173,18 @@ static void read_enums(struct tandem_reader *reader, struct tandem_control_messa
 	message->answers = (enum tandem_control_type)answers;
 }
 
+/* [L13] What is unknown has no age. */
+static void read_beat(struct tandem_reader *reader, struct tandem_control_message *message)
+{
+	unsigned beat = tandem_read_u8(reader);
+	message->beat_age_ns = tandem_read_u64(reader);
+	if (beat >= TANDEM_PEER_BEAT_COUNT ||
+	    (beat == TANDEM_PEER_BEAT_UNKNOWN && message->beat_age_ns != 0) ||
+	    (beat != TANDEM_PEER_BEAT_UNKNOWN && message->type != TANDEM_CONTROL_REPORT))
+		reader->failed = true;
+	message->peer_beat = (enum tandem_peer_beat)beat;
+}
+
 static void read_body(struct tandem_reader *reader, struct tandem_control_message *message)
 {
 	read_enums(reader, message);
@@ -193,6 +207,7 @@ static void read_body(struct tandem_reader *reader, struct tandem_control_messag
 	read_settings(reader, &message->settings);
 	message->drain_ns = tandem_read_u64(reader);
 	message->behind_age_ns = tandem_read_u64(reader);
+	read_beat(reader, message);
 	if (message->status > 0 || message->status <= -TANDEM_ERROR_NUMBER_END)
 		reader->failed = true;
 }

@@ -13,7 +13,7 @@
  * section L. */
 
 #define TANDEM_NAME_BYTES        32 /* names of pairs, nodes, regions, with the terminating zero */
-#define TANDEM_CONTROL_VERSION   4
+#define TANDEM_CONTROL_VERSION   5
 #define TANDEM_CONTROL_BYTES     1280
 #define TANDEM_CONTROL_RAILS_MAX 4
 #define TANDEM_CONTROL_SOCKET    "failoverd.sock"
@@ -51,6 +51,16 @@ enum tandem_control_type {
 enum tandem_control_kind {
 	TANDEM_CONTROL_KIND_PROGRAM = 1, /* holds the regions (libtandem) */
 	TANDEM_CONTROL_KIND_STANDBY = 2, /* holds cache and image (tandemd) */
+};
+
+/* What reading the beat of the peer's data plane says [T18]. A word is evidence and decides
+ * nothing. */
+enum tandem_peer_beat {
+	TANDEM_PEER_BEAT_UNKNOWN, /* it was not read: also where the transport cannot, or a reading
+	                             failed */
+	TANDEM_PEER_BEAT_ADVANCING, /* the peer's process lives */
+	TANDEM_PEER_BEAT_STILL,     /* the peer's host answers, its process does nothing */
+	TANDEM_PEER_BEAT_COUNT,
 };
 
 /* One path between the two nodes. */
@@ -129,6 +139,9 @@ struct tandem_control_message {
 	uint64_t drain_ns;                       /* FENCED: what drain and apply took since FENCE */
 	uint64_t behind_age_ns; /* REPORT of a program: since the oldest output that waits for a
 	                           commit; 0: none waits */
+	enum tandem_peer_beat peer_beat; /* REPORT */
+	uint64_t beat_age_ns; /* REPORT: since the peer's word was last seen to have moved,
+	                         or was first read; 0 where it is unknown */
 };
 
 /* Encodes into exactly TANDEM_CONTROL_BYTES. Texts without an end are our own mistake. */

@@ -179,6 +179,7 @@ def plane_packets(field):
              attach(is_pair=2), attach(has_session=255), attach(status=1),
              attach(status=-1 << 31), _over(right, control.PAIR_AT, b"k" * 32),
              _over(right, control.TEXT_AT, b"t" * 256), right[:-1] + b"\1",
+             *(_over(right, control.PEER_BEAT_AT, beat) for beat in (b"\1", b"\3", b"\xff", b"\0\1")),
              *(control.control(kind) for kind in (0, max(control.FROM_PLANE) + 1, 31,
                                                   max(control.FROM_CONTROLLER) + 1, 255))]
     _complaint(field.b, no_message, lambda: [_drop(field, [case]) for case in cases])

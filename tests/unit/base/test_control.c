@@ -132,6 +132,8 @@ static const struct damage damages[] = {
         {14, 2, TANDEM_E_PROTOCOL},   /* keeps_old */
         {15, 1, TANDEM_E_PROTOCOL},   /* status: unknown negative */
         {18, 0, TANDEM_E_PROTOCOL},   /* status: positive */
+        {1052, 1, TANDEM_E_PROTOCOL}, /* peer_beat: only a REPORT has one */
+        {1053, 1, TANDEM_E_PROTOCOL}, /* beat_age_ns of what is unknown */
         {1279, 1, TANDEM_E_PROTOCOL}, /* padding */
 };
 
@@ -170,6 +172,22 @@ Test(control, attach_needs_a_kind_and_failed_names_its_order)
 	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
 	tandem_control_encode(&ready, bytes);
 	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), 0);
+}
+
+Test(control, a_report_says_how_the_peers_word_stands)
+{
+	uint8_t bytes[TANDEM_CONTROL_BYTES];
+	struct tandem_control_message got, report = {.type = TANDEM_CONTROL_REPORT,
+	                                             .peer_beat = TANDEM_PEER_BEAT_STILL,
+	                                             .beat_age_ns = 11};
+	tandem_control_encode(&report, bytes);
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), 0);
+	cr_assert_eq(got.peer_beat, TANDEM_PEER_BEAT_STILL);
+	cr_assert_eq(got.beat_age_ns, 11);
+	bytes[1052] = TANDEM_PEER_BEAT_COUNT;
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
+	bytes[1052] = TANDEM_PEER_BEAT_UNKNOWN;
+	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
 }
 
 Test(control, other_lengths_are_refused)
