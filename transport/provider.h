@@ -24,6 +24,8 @@ struct tandem_session_ops {
 	int (*notify)(struct tandem_session *session, unsigned channel,
 	              const struct tandem_write *write, uint32_t immediate);
 	unsigned (*inflight_count)(const struct tandem_session *session, unsigned channel);
+	void (*beat)(struct tandem_session *session); /* NULL, and the next: none [T18] */
+	int (*read_beat)(struct tandem_session *session, uint64_t timeout_ns);
 	void (*yank)(struct tandem_session *session);
 	int (*fence)(struct tandem_session *session, uint64_t deadline_ns,
 	             struct tandem_error *reterr_error);

@@ -173,6 +173,15 @@ static void scan(struct tandem_engine *engine)
 	tandem_engine_scan(engine);
 }
 
+static void report_up(struct tandem_engine *engine, uint64_t peer_incarnation)
+{
+	atomic_store(&engine->session_incarnation, peer_incarnation);
+	atomic_store(&engine->has_session, true);
+	tandem_beats_begin(&engine->beats, engine->settings.report_interval_ns);
+	engine->told_failure[0] = '\0';
+	tandem_engine_say(engine, TANDEM_CONTROL_SESSION_UP, engine->core.generation, 0);
+}
+
 /* True while the actions behind this one still make sense: a lost session ends the list. */
 static bool execute(struct tandem_engine *engine, const struct tandem_primary_action *action)
 {
@@ -215,10 +224,7 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		take_digests(engine, &action->message);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_UP:
-		atomic_store(&engine->session_incarnation, action->peer_incarnation);
-		atomic_store(&engine->has_session, true);
-		engine->told_failure[0] = '\0';
-		tandem_engine_say(engine, TANDEM_CONTROL_SESSION_UP, engine->core.generation, 0);
+		report_up(engine, action->peer_incarnation);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_LOST:
 		atomic_fetch_add(&engine->stats->epochs_aborted, engine->core.sealed != 0);
@@ -268,7 +274,7 @@ void tandem_engine_step(struct tandem_engine *engine, const struct tandem_primar
 	tell(engine);
 }
 
-/* A push waits for the peer: the pings go on. */
+/* A push waits for the peer: the pings go on, and this thread is not one that hangs. */
 static void keep_alive(void *argument)
 {
 	struct tandem_engine *engine = argument;
@@ -278,6 +284,7 @@ static void keep_alive(void *argument)
 	tandem_primary_keep_alive(&engine->core, tandem_clock_now_ns(), &actions);
 	pthread_mutex_unlock(&engine->lock);
 	execute_all(engine, &actions);
+	tandem_beats_turn(&engine->beats, engine->session);
 }
 
 /* ---- the thread ---- */
@@ -352,6 +359,8 @@ static int wait_ms(const struct tandem_engine *engine)
 		deadline_ns = tandem_session_deadline_ns(engine->session);
 	if (tandem_channels_deadline_ns(&engine->channels) < deadline_ns)
 		deadline_ns = tandem_channels_deadline_ns(&engine->channels);
+	if (engine->session != NULL && tandem_beats_deadline_ns(&engine->beats) < deadline_ns)
+		deadline_ns = tandem_beats_deadline_ns(&engine->beats);
 	if (engine->is_slice_due || engine->is_scan_due || deadline_ns <= now_ns)
 		return 0;
 	if (deadline_ns - now_ns > TANDEM_NS_PER_S)
@@ -417,6 +426,7 @@ static void *run_engine(void *argument)
 		work_on_copy(engine);
 		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_TICK);
 		look_after_channels(engine);
+		tandem_beats_turn(&engine->beats, engine->session);
 	}
 	return NULL;
 }
@@ -554,6 +564,8 @@ void tandem_engine_report(struct tandem_engine *engine,
 	        report_message->generation != 0 &&
 	        report_message->generation == atomic_load(&engine->copied_generation);
 	report_message->heard_age_ns = now_ns - atomic_load(&engine->heard_ns);
+	if (report_message->has_session)
+		tandem_beats_report(&engine->beats, now_ns, report_message);
 }
 
 void tandem_engine_repeat(struct tandem_engine *engine)

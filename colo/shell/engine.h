@@ -18,6 +18,7 @@
 #include "dead_man.h"
 #include "push.h"
 #include "tracker.h"
+#include "beats.h"
 
 /* The primary's shell: one thread that owns session, maps and core, and executes what the core
  * says. The program's threads and the link's thread talk to it through a mailbox and an eventfd. */
@@ -102,6 +103,7 @@ struct tandem_engine {
 	_Atomic bool has_session; /* greeted */
 	_Atomic bool has_lease;   /* the timer is armed */
 	_Atomic uint64_t session_incarnation;
+	struct tandem_beats beats;          /* of the peer's standby; says who may touch what */
 	_Atomic uint64_t copied_epoch;      /* COPIED reported for this session, 0 for none */
 	_Atomic uint64_t copied_generation; /* that the program was led in when it was */
 };

@@ -55,6 +55,7 @@ static void end_session(struct tandem_engine *engine)
 	engine->is_scan_due = false;
 	tandem_engine_end_progress(engine);
 	atomic_store(&engine->has_session, false);
+	tandem_beats_end(&engine->beats);
 	atomic_store(&engine->copied_epoch, 0);
 	tandem_engine_tell(engine, TANDEM_PRIMARY_ON_SESSION_LOST);
 	atomic_store(&engine->session_incarnation, 0);
@@ -277,6 +278,9 @@ static void on_session_event(struct tandem_engine *engine, const struct tandem_s
 	case TANDEM_SESSION_NOTIFIED:
 		tandem_engine_lose(engine, TANDEM_E_PROTOCOL, "notify",
 		                   "the secondary wrote to the primary");
+		return;
+	case TANDEM_SESSION_BEAT_READ:
+		tandem_beats_take(&engine->beats, event);
 		return;
 	case TANDEM_SESSION_LOST:
 		engine->lost = event->error;

@@ -105,6 +105,8 @@ static void on_report(void *argument, struct tandem_control_message *message)
 	message->epoch = atomic_load(&standby->committed);
 	message->generation = atomic_load(&standby->generation);
 	message->heard_age_ns = tandem_clock_now_ns() - atomic_load(&standby->heard_ns);
+	if (message->has_session)
+		tandem_beats_report(&standby->beats, tandem_clock_now_ns(), message);
 }
 
 static void on_attached(void *argument)
@@ -215,6 +217,7 @@ static bool attach(struct tandem_standby *standby, struct tandem_error *reterr_e
 	standby->lease_ns = welcome.settings.lease_ns;
 	if (welcome.settings.report_interval_ns < REPORT_INTERVAL_MIN_NS)
 		welcome.settings.report_interval_ns = REPORT_INTERVAL_MIN_NS;
+	standby->beat_interval_ns = welcome.settings.report_interval_ns;
 	return tandem_control_link_start(standby->link, &callbacks,
 	                                 welcome.settings.report_interval_ns, reterr_error) == 0;
 }
@@ -342,7 +345,9 @@ static int wait_ms(const struct tandem_standby *standby)
 	if (tandem_standby_has_to_apply(standby))
 		return 0;
 	if (standby->session != NULL)
-		deadline_ns = earlier(deadline_ns, tandem_session_deadline_ns(standby->session));
+		deadline_ns =
+		        earlier(deadline_ns, earlier(tandem_session_deadline_ns(standby->session),
+		                                     tandem_beats_deadline_ns(&standby->beats)));
 	if (standby->leaving != NULL)
 		deadline_ns = earlier(deadline_ns, standby->leaving_until_ns);
 	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / TANDEM_NS_PER_MS) + 1;
@@ -376,6 +381,7 @@ static void *run_standby(void *argument)
 		read_mail(standby);
 		if (tandem_standby_has_to_apply(standby))
 			tandem_standby_apply_slice(standby);
+		tandem_beats_turn(&standby->beats, standby->session);
 	}
 	end_life(standby);
 	return NULL;

@@ -15,6 +15,7 @@
 #include "control_link.h"
 #include "image.h"
 #include "inbox.h"
+#include "beats.h"
 
 /* The standby in three files: standby.c (its life, the controller's orders, other threads),
  * standby_session.c (a session from HELLO to fence) and standby_step.c (what the core's actions
@@ -64,6 +65,7 @@ struct tandem_standby {
 	struct tandem_session *leaving; /* refused, exposes nothing */
 	uint64_t leaving_until_ns;
 	uint64_t committed_at_ns;
+	uint64_t beat_interval_ns;
 	uint64_t lease_ns;   /* of the pair, 0: output is gated */
 	uint64_t granted_ns; /* when a ping was last answered */
 	uint64_t drain_ns;   /* of the session that ended last */
@@ -82,6 +84,7 @@ struct tandem_standby {
 	_Atomic uint64_t generation;
 	_Atomic uint64_t session_incarnation; /* 0: no session */
 	_Atomic bool has_copy;
+	struct tandem_beats beats; /* of the peer's program; says who may touch what */
 };
 
 void tandem_standby_say(struct tandem_standby *standby, bool is_error, const char *format, ...)

@@ -137,6 +137,9 @@ static void take_event(struct tandem_standby *standby, const struct tandem_sessi
 	case TANDEM_SESSION_CHANNEL_LOST:
 		on_channel(standby, event);
 		return;
+	case TANDEM_SESSION_BEAT_READ:
+		tandem_beats_take(&standby->beats, event);
+		return;
 	case TANDEM_SESSION_UP:
 	case TANDEM_SESSION_LOST:
 		return;
@@ -248,6 +251,7 @@ void tandem_standby_end_session(struct tandem_standby *standby, const char *reas
 	struct tandem_session *session = standby->session;
 	tandem_standby_set_session(standby, NULL);
 	tandem_session_free(session);
+	tandem_beats_end(&standby->beats);
 	if (!is_condemned(standby))
 		tandem_error_set(&standby->lost, TANDEM_E_YANKED, "session", "%s", reason);
 	memcpy(message.text, standby->lost.detail, sizeof message.text - 1);
@@ -270,7 +274,9 @@ void tandem_standby_read_session(struct tandem_standby *standby)
 		return;
 	tandem_session_progress(standby->session);
 	while (standby->session != NULL && tandem_session_next_event(standby->session, &event)) {
-		atomic_store(&standby->heard_ns, tandem_clock_now_ns());
+		/* What this side reads of a word is nothing that the peer's software has said. */
+		if (event.type != TANDEM_SESSION_BEAT_READ)
+			atomic_store(&standby->heard_ns, tandem_clock_now_ns());
 		if (event.type == TANDEM_SESSION_LOST) {
 			if (!is_condemned(standby))
 				standby->lost = event.error;

@@ -113,6 +113,7 @@ static void do_report_up(struct tandem_standby *standby, uint64_t incarnation)
 	struct tandem_control_message message = {.type = TANDEM_CONTROL_SESSION_UP};
 
 	atomic_store(&standby->session_incarnation, incarnation);
+	tandem_beats_begin(&standby->beats, standby->beat_interval_ns);
 	tandem_standby_say(
 	        standby, false,
 	        "pair %s: session with %s up, %u channels, generation %llu, copy of epoch %llu",

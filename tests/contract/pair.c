@@ -87,6 +87,12 @@ static void note(struct pair_side *side, const struct tandem_session_event *even
 			        .channel = event->channel, .immediate = event->immediate};
 		side->notice_count++;
 		break;
+	case TANDEM_SESSION_BEAT_READ:
+		side->reading_count++;
+		side->empty_reading_count += !event->has_beat;
+		if (event->has_beat)
+			side->beat = event->beat;
+		break;
 	case TANDEM_SESSION_LOST:
 		side->lost_count++;
 		side->lost = event->error;

@@ -34,6 +34,9 @@ struct pair_side {
 	struct tandem_error lost;
 	unsigned notice_count;
 	struct pair_notice notices[PAIR_NOTICES_MAX];
+	unsigned reading_count;       /* of the peer's word, ended */
+	unsigned empty_reading_count; /* of them without a word */
+	uint64_t beat;                /* the newest word that came */
 	unsigned message_count;
 	size_t message_bytes[PAIR_MESSAGES_MAX];
 	uint32_t message_crc[PAIR_MESSAGES_MAX];

@@ -28,6 +28,11 @@
 	X(yank_from_another_thread)                                                                \
 	X(a_freed_peer_is_lost)                                                                    \
 	X(a_peer_that_takes_nothing_is_lost)                                                       \
+	X(the_peers_word_is_read_while_it_does_nothing)                                            \
+	X(a_word_is_read_beside_writes_and_messages)                                               \
+	X(one_reading_at_a_time)                                                                   \
+	X(a_reading_ends_with_the_session)                                                         \
+	X(a_fenced_word_is_not_read)                                                               \
 	X(fence_delivers_what_had_arrived)                                                         \
 	X(nothing_lands_after_fence)                                                               \
 	X(fence_of_a_lost_session)                                                                 \

@@ -3,7 +3,10 @@
  *
  *   rdma_peer listen ADDRESS PORT   SIGUSR1: fence and poison the memory; SIGUSR2: count the bytes
  *                                   that changed since; SIGTERM: free and end
- *   rdma_peer write ADDRESS PORT    writes at full rate; SIGUSR1: yank; SIGTERM: free and end */
+ *   rdma_peer write ADDRESS PORT    writes at full rate; SIGUSR1: yank; SIGTERM: free and end
+ *
+ * With "beats" as a fourth word nothing is written: it moves its beat on and says how the other's
+ * is: "beat advancing", "beat still", "beat unknown". */
 
 #include <poll.h>
 #include <signal.h>
@@ -27,9 +30,13 @@
 #define JOIN_TIMEOUT_NS  (UINT64_C(10000) * TANDEM_NS_PER_MS)
 #define FENCE_TIMEOUT_NS (UINT64_C(5000) * TANDEM_NS_PER_MS)
 #define STORY_MS         120000
+#define BEAT_NS          (UINT64_C(100) * TANDEM_NS_PER_MS)
+#define BEAT_TIMEOUT_NS  (UINT64_C(400) * TANDEM_NS_PER_MS)
+#define BEATS_STILL      10 /* a machine that emulates does not run evenly */
 
 struct peer {
 	bool is_writer;
+	bool watches_beats;
 	struct tandem_transport *transport;
 	struct tandem_listener *listener;
 	struct tandem_session *session;
@@ -40,6 +47,10 @@ struct peer {
 	bool is_ended;
 	unsigned notice_count;
 	uint64_t yanked_ns;
+	uint64_t beat_ns; /* when the peer's word is read next */
+	uint64_t beat;
+	unsigned still_count;
+	const char *beat_said;
 };
 
 static uint64_t ms_since(uint64_t then_ns)
@@ -98,6 +109,46 @@ static void take_signal(struct peer *peer)
 		count_late_bytes(peer);
 }
 
+/* ---- beats ---- */
+
+static void say_beat(struct peer *peer, const char *what)
+{
+	if (peer->beat_said != NULL && strcmp(peer->beat_said, what) == 0)
+		return;
+	peer->beat_said = what;
+	printf("beat %s\n", what);
+}
+
+static void take_beat(struct peer *peer, const struct tandem_session_event *event)
+{
+	const bool has_moved = event->beat != peer->beat;
+
+	peer->still_count = event->has_beat && !has_moved ? peer->still_count + 1 : 0;
+	if (!event->has_beat)
+		say_beat(peer, "unknown");
+	else if (has_moved)
+		say_beat(peer, "advancing");
+	else if (peer->still_count >= BEATS_STILL)
+		say_beat(peer, "still");
+	if (event->has_beat)
+		peer->beat = event->beat;
+}
+
+static void turn_beat(struct peer *peer)
+{
+	const uint64_t now_ns = tandem_clock_now_ns();
+
+	if (!peer->watches_beats)
+		return;
+	tandem_session_beat(peer->session);
+	if (now_ns < peer->beat_ns)
+		return;
+	peer->beat_ns = now_ns + BEAT_NS;
+	/* One that is under way, or a session that is not up, is nothing new. */
+	if (tandem_session_read_beat(peer->session, BEAT_TIMEOUT_NS) != 0)
+		return;
+}
+
 /* ---- the session ---- */
 
 static void say_lost(struct peer *peer, const struct tandem_error *error)
@@ -118,6 +169,8 @@ static void take_events(struct peer *peer)
 			peer->is_up = true;
 		if (event.type == TANDEM_SESSION_LOST)
 			say_lost(peer, &event.error);
+		if (event.type == TANDEM_SESSION_BEAT_READ)
+			take_beat(peer, &event);
 		if (event.type != TANDEM_SESSION_NOTIFIED)
 			continue;
 		if (++peer->notice_count == 20)
@@ -145,7 +198,7 @@ static void write_round(struct peer *peer, unsigned channel)
 
 static void write_all(struct peer *peer)
 {
-	if (!peer->is_up || peer->is_lost ||
+	if (!peer->is_up || peer->is_lost || peer->watches_beats ||
 	    tandem_session_exposed_bytes(peer->session, 0) != MEMORY_BYTES)
 		return;
 	for (unsigned i = 0; i < tandem_session_channel_count(peer->session); i++)
@@ -156,6 +209,7 @@ static void progress(struct peer *peer)
 {
 	tandem_session_progress(peer->session);
 	take_events(peer);
+	turn_beat(peer);
 }
 
 /* As long as the session lives too: its data channels come in here. */
@@ -184,6 +238,9 @@ static int wait_ms(const struct peer *peer)
 		deadline_ns = tandem_listener_deadline_ns(peer->listener);
 	if (peer->session != NULL && tandem_session_deadline_ns(peer->session) < deadline_ns)
 		deadline_ns = tandem_session_deadline_ns(peer->session);
+	if (peer->session != NULL && peer->watches_beats && !peer->is_lost &&
+	    peer->beat_ns < deadline_ns)
+		deadline_ns = peer->beat_ns;
 	if (deadline_ns <= now_ns)
 		return 0;
 	deadline_ns -= now_ns;
@@ -260,8 +317,9 @@ int main(int argument_count, char **arguments)
 	struct peer peer = {.memory = tandem_memory_map(MEMORY_BYTES)};
 	const uint64_t begin_ns = tandem_clock_now_ns();
 
-	if (argument_count != 4 || peer.memory == NULL)
+	if (argument_count < 4 || argument_count > 5 || peer.memory == NULL)
 		return 2;
+	peer.watches_beats = argument_count == 5 && strcmp(arguments[4], "beats") == 0;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	peer.signal_fd = open_signals();
 	peer.is_writer = strcmp(arguments[1], "write") == 0;

@@ -135,9 +135,10 @@ def story_stuck_linux_6_1():
 class Peer:
     """rdma_peer in a machine, and what it said."""
 
-    def __init__(self, machine, mode, address):
+    def __init__(self, machine, mode, address, *words):
         # exec: signals go to the program itself.
-        self.process = machine.spawn(f"exec {build_folder()}/tests/rdma_peer {mode} {address} {PORT}")
+        self.process = machine.spawn(
+            f"exec {build_folder()}/tests/rdma_peer {mode} {address} {PORT} {' '.join(words)}")
         self.seen = 0
 
     def hear(self, pattern, timeout_s=20):
@@ -168,6 +169,17 @@ def join(lab):
     listener.hear("listening")
     writer = Peer(writer_machine, "write", listener_machine.address)
     listener.hear("receiving")
+    return listener, writer
+
+
+def join_to_watch(lab):
+    """Sessions that carry nothing but what is read of the beats."""
+    listener_machine, writer_machine = lab.machines["a"], lab.machines["b"]
+    listener = Peer(listener_machine, "listen", listener_machine.address, "beats")
+    listener.hear("listening")
+    writer = Peer(writer_machine, "write", listener_machine.address, "beats")
+    writer.hear("beat advancing")
+    listener.hear("beat advancing")
     return listener, writer
 
 
@@ -239,6 +251,23 @@ def try_fence_of_live_writer(lab):
     listener.end()
 
 
+def try_stopped_process(lab):
+    print("the writing process is stopped and its machine answers; then the machine freezes")
+    listener, writer = join_to_watch(lab)
+    writer.signal(signal.SIGSTOP)
+    listener.hear("beat still")
+    writer.signal(signal.SIGCONT)
+    listener.hear("beat advancing")
+    lab.machines["b"].stop()
+    listener.hear("beat unknown")
+    # What the device gave up on this queue pair, nothing else would have got through either.
+    expect_lost(listener, ("TIMEOUT", "PEER_LOST"), PEER_TIMEOUT_S + SOON_S)
+    lab.machines["b"].cont()
+    expect_lost(writer, ("TIMEOUT", "PEER_LOST"), 60)
+    writer.end()
+    listener.end()
+
+
 def try_cut_cable(lab):
     print("the cable is pulled")
     listener, writer = join(lab)
@@ -253,8 +282,8 @@ def try_cut_cable(lab):
 def story_two_machines():
     with Lab(machine_count=2) as lab:
         lab.start()
-        for attempt in (try_process_death, try_frozen_listener, try_yank, try_fence_of_frozen_writer,
-                        try_fence_of_live_writer, try_cut_cable):
+        for attempt in (try_process_death, try_stopped_process, try_frozen_listener, try_yank,
+                        try_fence_of_frozen_writer, try_fence_of_live_writer, try_cut_cable):
             attempt(lab)
             until(lambda: "rdma_peer" not in lab.machines["a"].run("ps -e").text, "nothing is left")
 

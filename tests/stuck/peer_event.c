@@ -132,6 +132,8 @@ static void take(struct peer *peer, const struct tandem_session_event *event)
 	case TANDEM_SESSION_NOTIFIED:
 		notified(peer, event);
 		break;
+	case TANDEM_SESSION_BEAT_READ:
+		break;
 	case TANDEM_SESSION_LOST:
 		peer->is_lost = true;
 		say("lost", -1, 0, &event->error);

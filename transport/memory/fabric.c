@@ -212,6 +212,7 @@ int tandem_transport_open_memory(struct tandem_fabric *fabric,
 	        (struct tandem_transport_capabilities){.name = "memory",
 	                                               .detail = "in-memory fabric",
 	                                               .has_one_sided_writes = false,
+	                                               .has_one_sided_reads = true,
 	                                               .write_batch_max = 64};
 	transport->fabric = fabric;
 	*ret_transport = &transport->head;

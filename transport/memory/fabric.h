@@ -129,6 +129,16 @@ struct tandem_memory_target {
 	uint64_t bytes;
 };
 
+/* [T18] */
+struct tandem_memory_beat {
+	uint64_t word; /* this side's own */
+	bool is_awaited;
+	uint64_t deadline_ns;
+	bool has_event;
+	bool has_come;
+	uint64_t peer_word;
+};
+
 struct tandem_memory_session {
 	struct tandem_session head;
 	atomic_bool is_yanked;
@@ -146,6 +156,7 @@ struct tandem_memory_session {
 	bool drains_controls; /* fenced: what had come is still taken */
 	uint64_t join_deadline_ns;
 	struct tandem_error cause;
+	struct tandem_memory_beat beat;
 	struct tandem_range_table sources;
 	struct tandem_memory_target targets[TANDEM_MEMORY_IDS_MAX];
 	struct tandem_event_queue queue;
@@ -209,6 +220,16 @@ uint64_t tandem_memory_channels_deadline_ns(const struct tandem_memory_session *
 int tandem_memory_channels_admit(struct tandem_memory_listener *listener,
                                  struct tandem_error *reterr_error);
 bool tandem_memory_channels_ask(const struct tandem_memory_listener *listener);
+
+/* ---- the beats: beat.c ---- */
+
+bool tandem_memory_beat_may_move(const struct tandem_memory_session *session);
+void tandem_memory_beat_move(struct tandem_memory_session *session, uint64_t now_ns);
+uint64_t tandem_memory_beat_deadline_ns(const struct tandem_memory_session *session);
+bool tandem_memory_beat_take(struct tandem_memory_session *session,
+                             struct tandem_session_event *ret_event);
+void tandem_memory_session_beat(struct tandem_session *session);
+int tandem_memory_session_read_beat(struct tandem_session *session, uint64_t timeout_ns);
 
 /* Takes a reference of `link`. */
 int tandem_memory_session_new(struct tandem_memory_link *link, enum tandem_memory_side side,

@@ -69,12 +69,12 @@ static bool may_move(const struct tandem_memory_session *session)
 	if (session->state == TANDEM_MEMORY_JOINING && !session->is_offered)
 		return true;
 	return is_peer_over(session) || tandem_memory_link_has_work(link, session->side) ||
-	       tandem_memory_channels_may_move(session);
+	       tandem_memory_channels_may_move(session) || tandem_memory_beat_may_move(session);
 }
 
 static bool has_work(const struct tandem_memory_session *session)
 {
-	if (session->has_up_event || session->has_lost_event ||
+	if (session->has_up_event || session->has_lost_event || session->beat.has_event ||
 	    !tandem_event_queue_is_empty(&session->queue))
 		return true;
 	return session->state != TANDEM_MEMORY_OVER &&
@@ -237,6 +237,7 @@ static void move(struct tandem_memory_session *session)
 		tandem_memory_link_land_late(link, session, now_ns);
 	}
 	tandem_memory_channels_move(session, now_ns);
+	tandem_memory_beat_move(session, now_ns);
 	if (session->state == TANDEM_MEMORY_OVER)
 		return;
 	if (!tandem_fabric_is_held(link->fabric) && is_peer_over(session) &&
@@ -282,7 +283,8 @@ static bool take_event(struct tandem_memory_session *session,
 	}
 	if (session->drains_controls)
 		tandem_memory_link_land_controls(session->link, session, tandem_clock_now_ns());
-	if (tandem_event_queue_take(&session->queue, ret_event))
+	if (tandem_event_queue_take(&session->queue, ret_event) ||
+	    tandem_memory_beat_take(session, ret_event))
 		return true;
 	if (!session->has_lost_event)
 		return false;
@@ -341,7 +343,9 @@ static uint64_t deadline_ns(const struct tandem_session *head)
 	case TANDEM_MEMORY_UP: {
 		uint64_t session_ns = deadline_of_session(session);
 		uint64_t channels_ns = tandem_memory_channels_deadline_ns(session);
-		return session_ns < channels_ns ? session_ns : channels_ns;
+		uint64_t beat_ns = tandem_memory_beat_deadline_ns(session);
+		uint64_t earlier_ns = session_ns < channels_ns ? session_ns : channels_ns;
+		return earlier_ns < beat_ns ? earlier_ns : beat_ns;
 	}
 	case TANDEM_MEMORY_OVER:
 		break;
@@ -368,6 +372,8 @@ static const struct tandem_session_ops ops = {
         .write = tandem_memory_session_write,
         .notify = tandem_memory_session_notify,
         .inflight_count = tandem_memory_session_inflight_count,
+        .beat = tandem_memory_session_beat,
+        .read_beat = tandem_memory_session_read_beat,
         .yank = yank,
         .fence = tandem_memory_session_fence,
         .fence_channel = tandem_memory_session_fence_channel,

@@ -108,6 +108,8 @@ bool tandem_rdma_session_next_event(struct tandem_session *head,
 		take(session, ret_event);
 		return true;
 	}
+	if (tandem_rdma_beat_next_event(session, ret_event))
+		return true;
 	if (session->has_lost_event) {
 		session->has_lost_event = false;
 		ret_event->type = TANDEM_SESSION_LOST;

@@ -108,10 +108,11 @@ static void close_queue(struct tandem_rdma_queue *queue)
 	*queue = (struct tandem_rdma_queue){0};
 }
 
-/* Requests the device may hold at once: credits overtake messages, so that they come on top. */
+/* Requests the device may hold at once: credits overtake messages, and the reading of the peer's
+ * beat does, so that they come on top. */
 static unsigned send_depth(const struct tandem_rdma_channel *channel)
 {
-	return channel->index == 0 ? channel->sends.capacity + TANDEM_RDMA_CREDIT_SLOTS
+	return channel->index == 0 ? channel->sends.capacity + TANDEM_RDMA_CREDIT_SLOTS + 1
 	                           : channel->sends.capacity;
 }
 
@@ -276,6 +277,8 @@ int tandem_rdma_channel_open(struct tandem_rdma_channel *channel, struct tandem_
 
 	if (rc == 0 && channel->index == 0)
 		rc = tandem_rdma_session_open_slots(channel->session, channel->pd, reterr_error);
+	if (rc == 0 && channel->index == 0)
+		rc = tandem_rdma_beat_open(channel->session, channel->pd, reterr_error);
 	if (rc == 0)
 		rc = allocate_sends(channel, send_capacity(channel), reterr_error);
 	if (rc == 0)
@@ -383,8 +386,10 @@ void tandem_rdma_channel_close(struct tandem_rdma_channel *channel)
 	tandem_rdma_watcher_detach(&channel->watcher);
 	close_queue(&channel->queue);
 	release_memory(channel);
-	if (channel->index == 0)
+	if (channel->index == 0) {
+		tandem_rdma_beat_close(channel->session);
 		tandem_rdma_session_close_slots(channel->session);
+	}
 	if (channel->owns_pd && channel->pd != NULL)
 		ibv_dealloc_pd(channel->pd);
 	tandem_rdma_channel_begin_anew(channel);

@@ -22,6 +22,8 @@ static const char *purpose_of(enum tandem_rdma_tag_kind kind)
 		return "credit";
 	case TANDEM_RDMA_TAG_WRITE:
 		return "write";
+	case TANDEM_RDMA_TAG_READ:
+		return "reading of the peer's beat";
 	case TANDEM_RDMA_TAG_RECEIVE_MESSAGE:
 	case TANDEM_RDMA_TAG_RECEIVE_NOTIFY:
 		return "receive";
@@ -41,11 +43,17 @@ static struct tandem_rdma_send_ring *ring_of(const struct tandem_rdma_tag *tag)
 	                                           : &tag->channel->sends;
 }
 
+static uint64_t posted_ns_of(const struct tandem_rdma_tag *tag)
+{
+	if (tag->kind == TANDEM_RDMA_TAG_READ)
+		return tag->channel->session->beat.posted_ns;
+	return ring_of(tag)->entries[tag->index].taken_ns;
+}
+
 static void age_text(const struct tandem_rdma_tag *tag, uint64_t now_ns, char *text,
                      size_t text_bytes)
 {
-	const uint64_t posted_ns =
-	        is_receive(tag) ? now_ns : ring_of(tag)->entries[tag->index].taken_ns;
+	const uint64_t posted_ns = is_receive(tag) ? now_ns : posted_ns_of(tag);
 
 	if (is_receive(tag))
 		text[0] = '\0';
@@ -88,9 +96,11 @@ static void lose_for_device(struct tandem_rdma_channel *channel, const char *wha
 	tandem_rdma_channel_lose(channel, &cause);
 }
 
-static void sent(const struct tandem_rdma_tag *tag, uint64_t now_ns)
+static void sent(const struct tandem_rdma_tag *tag, uint64_t now_ns, bool is_success)
 {
-	if (!tandem_rdma_send_ring_complete(ring_of(tag), tag->index, now_ns))
+	if (tag->kind == TANDEM_RDMA_TAG_READ)
+		tandem_rdma_beat_completed(tag->channel->session, is_success);
+	else if (!tandem_rdma_send_ring_complete(ring_of(tag), tag->index, now_ns))
 		lose_for_device(tag->channel, "the device completed a request that was not posted",
 		                0);
 }
@@ -143,7 +153,7 @@ static void failed(const struct tandem_rdma_tag *tag, const struct ibv_wc *wc, u
 	         !channel->is_fencing)
 		channel->flushed_ns = now_ns;
 	if (!is_receive(tag))
-		sent(tag, now_ns);
+		sent(tag, now_ns, false);
 }
 
 static void completed(struct tandem_rdma_session *session, const struct ibv_wc *wc, uint64_t now_ns)
@@ -160,7 +170,8 @@ static void completed(struct tandem_rdma_session *session, const struct ibv_wc *
 	case TANDEM_RDMA_TAG_MESSAGE:
 	case TANDEM_RDMA_TAG_CREDIT:
 	case TANDEM_RDMA_TAG_WRITE:
-		sent(tag, now_ns);
+	case TANDEM_RDMA_TAG_READ:
+		sent(tag, now_ns, true);
 		break;
 	case TANDEM_RDMA_TAG_RECEIVE_MESSAGE:
 		message_arrived(session, tag, wc);
@@ -265,7 +276,8 @@ uint64_t tandem_rdma_completions_deadline_ns(const struct tandem_rdma_session *s
 		if (channel->queue.armed < wanted_arm(channel))
 			return session->taken_ns;
 		if (!tandem_rdma_send_ring_is_empty(&channel->sends) ||
-		    (i == 0 && !tandem_rdma_send_ring_is_empty(&session->credits)))
+		    (i == 0 && (!tandem_rdma_send_ring_is_empty(&session->credits) ||
+		                session->beat.is_posted)))
 			deadline_ns = session->taken_ns + LOOK_NS;
 	}
 	return deadline_ns;

@@ -191,6 +191,19 @@ static void tell(struct tandem_rdma_channel *channel)
 	tandem_rdma_join_settle(channel);
 }
 
+static void tell_of_beat(struct tandem_rdma_session *session)
+{
+	const struct ibv_mr *mr = session->beat.mr;
+	struct tandem_rdma_piece word;
+
+	if (session->beat.is_told || mr == NULL || !has_room(session))
+		return;
+	session->beat.is_told = true;
+	word = (struct tandem_rdma_piece){(uintptr_t)mr->addr, mr->rkey};
+	take_message(session, TANDEM_RDMA_MESSAGE_BEAT,
+	             tandem_rdma_beat_encode(&word, next_payload(session)));
+}
+
 void tandem_rdma_control_prove(struct tandem_rdma_session *session)
 {
 	memcpy(next_payload(session), session->secrets.connecting_proof, TANDEM_PROOF_BYTES);
@@ -249,6 +262,7 @@ void tandem_rdma_control_pump(struct tandem_rdma_session *session)
 		return;
 	if (is_credit_due(session) && tandem_rdma_send_ring_free_count(&session->credits) > 0)
 		send_credit(session);
+	tell_of_beat(session);
 	for (unsigned i = 1; i <= session->channel_count && may_send(session); i++)
 		tell(&session->channels[i]);
 	flush_messages(session);
@@ -402,6 +416,8 @@ static const char *take_message_of(struct tandem_rdma_session *session,
 		return take_expose(session, payload, header->payload_bytes, ret_code);
 	if (header->kind == TANDEM_RDMA_MESSAGE_CHANNEL)
 		return take_channel_news(session, payload, header->payload_bytes);
+	if (header->kind == TANDEM_RDMA_MESSAGE_BEAT)
+		return tandem_rdma_beat_take(session, payload, header->payload_bytes);
 	return take_proof(session, payload, header->payload_bytes);
 }
 

@@ -178,6 +178,8 @@ int tandem_rdma_session_fence(struct tandem_session *head, uint64_t deadline_ns,
 	rc = end_jobs(session, deadline_ns, reterr_error);
 	if (rc == 0)
 		rc = withdraw(session, 1, session->channel_count, reterr_error);
+	/* It can only be read: that it is withdrawn, too, is no part of the proof. */
+	tandem_rdma_beat_withdraw(session);
 	if (session->state == TANDEM_RDMA_LOST)
 		return rc;
 	/* [T12] What the device still holds back after that cannot be acted on any more. */

@@ -46,8 +46,9 @@ struct rdma_conn_param tandem_rdma_join_parameters(const struct tandem_rdma_join
                                                    uint8_t ret_bytes[TANDEM_RDMA_JOIN_BYTES])
 {
 	tandem_rdma_join_encode(join, ret_bytes);
-	/* [T13] Both counts are finite everywhere: 7 is for ever on soft-RoCE. No reads or atomics
-	 * are used; one of each is asked for because devices exist that want a positive number. */
+	/* [T13] Both counts are finite everywhere: 7 is for ever on soft-RoCE. [T18] Each side has
+	 * one reading under way at most, on the control channel; devices exist that want a positive
+	 * number on the others, too. */
 	return (struct rdma_conn_param){.private_data = ret_bytes,
 	                                .private_data_len = TANDEM_RDMA_JOIN_BYTES,
 	                                .responder_resources = 1,

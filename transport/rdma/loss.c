@@ -53,7 +53,8 @@ static unsigned missing_count(const struct tandem_rdma_session *session)
 
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++)
 		count += tandem_rdma_send_ring_inflight_count(&session->channels[i].sends);
-	return count + tandem_rdma_send_ring_inflight_count(&session->credits);
+	return count + tandem_rdma_send_ring_inflight_count(&session->credits) +
+	       session->beat.is_posted;
 }
 
 static void wrap_missing(struct tandem_error *cause, unsigned count)

@@ -16,7 +16,8 @@ bool tandem_rdma_session_is_quiet(const struct tandem_rdma_session *session)
 		if (!tandem_rdma_channel_is_quiet(&session->channels[i]))
 			return false;
 	}
-	return tandem_rdma_send_ring_inflight_count(&session->credits) == 0;
+	return tandem_rdma_send_ring_inflight_count(&session->credits) == 0 &&
+	       !session->beat.is_posted;
 }
 
 /* ---- descriptors ---- */
@@ -173,6 +174,9 @@ uint64_t tandem_rdma_session_deadline_ns(const struct tandem_session *head)
 	other_ns = tandem_rdma_completions_deadline_ns(session);
 	if (other_ns < deadline_ns)
 		deadline_ns = other_ns;
+	other_ns = tandem_rdma_beat_deadline_ns(session);
+	if (other_ns < deadline_ns)
+		deadline_ns = other_ns;
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++) {
 		other_ns = stall_deadline_ns(session, &session->channels[i]);
 		if (other_ns < deadline_ns)
@@ -211,6 +215,7 @@ static void check_time(struct tandem_rdma_session *session)
 		if (!tandem_rdma_session_has_ended(session))
 			check_stall(session, &session->channels[i], now_ns);
 	}
+	tandem_rdma_beat_check(session, now_ns);
 	tandem_rdma_loss_check(session, now_ns);
 }
 

@@ -58,6 +58,7 @@ int tandem_rdma_open(const char *address, struct tandem_transport **ret_transpor
 	        .name = "rdma",
 	        .detail = transport->detail,
 	        .has_one_sided_writes = true,
+	        .has_one_sided_reads = true,
 	        .needs_registration = true,
 	        .write_batch_max = WRITE_BATCH,
 	};

@@ -12,6 +12,7 @@
 #include "provider.h"
 #include "rdma/address.h"
 #include "rdma/attachment.h"
+#include "rdma/beat.h"
 #include "rdma/channel.h"
 #include "rdma/cm_event.h"
 #include "rdma/core/join.h"
@@ -22,7 +23,8 @@
 #define TANDEM_RDMA_SLOT_STRIDE  8256 /* a slot, rounded up to cache lines */
 #define TANDEM_RDMA_FIRST_SEND   TANDEM_RDMA_RECEIVE_SLOTS
 #define TANDEM_RDMA_FIRST_CREDIT (TANDEM_RDMA_FIRST_SEND + TANDEM_RDMA_SEND_SLOTS)
-#define TANDEM_RDMA_SLOTS        (TANDEM_RDMA_FIRST_CREDIT + TANDEM_RDMA_CREDIT_SLOTS)
+#define TANDEM_RDMA_LANDING      (TANDEM_RDMA_FIRST_CREDIT + TANDEM_RDMA_CREDIT_SLOTS)
+#define TANDEM_RDMA_SLOTS        (TANDEM_RDMA_LANDING + 1) /* what is read of the peer's beat */
 #define TANDEM_RDMA_ARRIVALS_MAX                                                                   \
 	(TANDEM_RDMA_RECEIVE_SLOTS + TANDEM_CHANNELS_MAX * TANDEM_RDMA_PENDING_MAX)
 
@@ -125,6 +127,8 @@ struct tandem_rdma_session {
 	uint64_t message_credited_count; /* of those, taken by the peer */
 	uint64_t message_taken_count;
 	uint64_t message_reported_count; /* of those, told to the peer */
+
+	struct tandem_rdma_beat beat;
 
 	struct tandem_rdma_sources sources;                         /* connecting side */
 	struct tandem_rdma_extent exposures[TANDEM_MEMORY_IDS_MAX]; /* listening side; base NULL:
@@ -297,8 +301,8 @@ TANDEM_MUST_CHECK int tandem_rdma_control_send(struct tandem_session *session, c
                                                size_t message_bytes);
 /* The connecting side's first message [S2]. */
 void tandem_rdma_control_prove(struct tandem_rdma_session *session);
-/* Sends what is due and may go: credits, announcements of exposed memory, what became of channels,
- * and what waited for the peer's credit. */
+/* Sends what is due and may go: credits, the own beat, announcements of exposed memory,
+ * what became of channels, and what waited for the peer's credit. */
 void tandem_rdma_control_pump(struct tandem_rdma_session *session);
 /* A message arrived in receive slot `slot`. */
 void tandem_rdma_control_arrived(struct tandem_rdma_session *session, uint32_t slot,

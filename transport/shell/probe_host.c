@@ -126,6 +126,7 @@ static void take_event(struct tandem_probe_host *host)
 	case TANDEM_SESSION_UP:
 	case TANDEM_SESSION_CHANNEL_UP:
 	case TANDEM_SESSION_CHANNEL_LOST:
+	case TANDEM_SESSION_BEAT_READ:
 		break;
 	}
 }

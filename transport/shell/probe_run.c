@@ -74,6 +74,7 @@ static int take_event(struct probe *probe)
 		return lost(probe);
 	case TANDEM_SESSION_CHANNEL_UP:
 	case TANDEM_SESSION_NOTIFIED:
+	case TANDEM_SESSION_BEAT_READ:
 		break;
 	}
 	return 0;

@@ -108,6 +108,18 @@ unsigned tandem_session_inflight_count(const struct tandem_session *session, uns
 	               : 0;
 }
 
+void tandem_session_beat(struct tandem_session *session)
+{
+	if (session->ops->beat)
+		session->ops->beat(session);
+}
+
+int tandem_session_read_beat(struct tandem_session *session, uint64_t timeout_ns)
+{
+	return session->ops->read_beat ? session->ops->read_beat(session, timeout_ns)
+	                               : TANDEM_E_USAGE;
+}
+
 void tandem_session_yank(struct tandem_session *session)
 {
 	session->ops->yank(session);

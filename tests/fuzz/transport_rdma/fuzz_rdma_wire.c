@@ -79,6 +79,17 @@ static void try_channel_news(const uint8_t *payload, size_t length)
 	TANDEM_ASSERT(memcmp(payload, again, length) == 0);
 }
 
+static void try_beat(const uint8_t *payload, size_t length)
+{
+	struct tandem_rdma_piece word;
+
+	if (tandem_rdma_beat_decode(payload, length, &word) != NULL)
+		return;
+	TANDEM_ASSERT(word.address % sizeof(uint64_t) == 0);
+	TANDEM_ASSERT(tandem_rdma_beat_encode(&word, again) == length);
+	TANDEM_ASSERT(memcmp(payload, again, length) == 0);
+}
+
 static const struct tandem_secrets secrets;
 static const struct tandem_rdma_sealer sealer = {&secrets, true};
 
@@ -144,6 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 		try_expose(bytes, length);
 		try_credit(bytes, length);
 		try_channel_news(bytes, length);
+		try_beat(bytes, length);
 	}
 	return 0;
 }

@@ -116,6 +116,18 @@ static void channel_status(const struct tandem_session *session, unsigned channe
 		tandem_error_set(&ret_status->first_error, TANDEM_E_PEER_LOST, "write", "cut");
 }
 
+static void beat(struct tandem_session *session)
+{
+	of(session)->beat_count++;
+}
+
+static int read_beat(struct tandem_session *session, uint64_t timeout_ns)
+{
+	(void)timeout_ns;
+	of(session)->read_count++;
+	return of(session)->read_code;
+}
+
 static const struct tandem_session_ops ops = {
         .channel_count = channel_count,
         .fd = fd,
@@ -125,6 +137,8 @@ static const struct tandem_session_ops ops = {
         .write = write_some,
         .notify = notify,
         .inflight_count = inflight_count,
+        .beat = beat,
+        .read_beat = read_beat,
         .restore = restore,
         .channel_status = channel_status,
 };

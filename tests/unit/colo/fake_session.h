@@ -22,6 +22,9 @@ struct fake_session {
 	uint32_t unstick_at; /* progress calls until stuck channels complete too */
 	uint32_t restored_mask;
 	int restore_code;
+	unsigned beat_count;
+	unsigned read_count;
+	int read_code;
 };
 
 void fake_session_init(struct fake_session *fake, unsigned depth);

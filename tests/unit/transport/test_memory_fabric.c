@@ -199,3 +199,21 @@ Test(memory_fabric, an_address_and_port_has_one_listener)
 	cr_assert_eq(tandem_transport_listen(transport, &made, &second, NULL), TANDEM_E_SYSTEM);
 	cr_assert_null(second);
 }
+
+/* [T18] */
+Test(memory_fabric, a_reading_on_a_path_that_is_cut_ends_without_a_beat)
+{
+	tandem_session_beat(secondary);
+	tandem_fabric_cut(fabric, true);
+	cr_assert_eq(tandem_session_read_beat(primary, 0), 0);
+	tandem_session_progress(primary);
+	cr_assert(tandem_session_next_event(primary, &event));
+	cr_expect(event.type == TANDEM_SESSION_BEAT_READ && !event.has_beat);
+	tandem_fabric_cut(fabric, false);
+	cr_assert_eq(tandem_session_read_beat(primary, TANDEM_NS_PER_S), 0);
+	cr_assert(is_readable(primary));
+	tandem_session_progress(primary);
+	cr_assert(tandem_session_next_event(primary, &event));
+	cr_expect(event.type == TANDEM_SESSION_BEAT_READ && event.has_beat && event.beat == 1);
+	cr_expect(!tandem_session_next_event(primary, &event));
+}

@@ -130,8 +130,9 @@ void fake_reset_verbs(void);
 void fake_reset_queue_pairs(void);
 /* Ties the queue pairs of two ids, once both are connected. */
 void fake_join_queue_pairs(struct ibv_qp *one, struct ibv_qp *other);
-/* With a key of the protection domain. */
-bool fake_is_writable(const struct ibv_pd *pd, uint32_t key, uint64_t address, uint32_t length);
+/* With a key of the protection domain, for a peer's access of that kind. */
+bool fake_is_allowed(const struct ibv_pd *pd, int access, const struct ibv_send_wr *request,
+                     uint32_t length);
 /* Appends to a completion queue; `retired_count` entries of the send queue are free when it is
  * polled. */
 void fake_complete(struct ibv_cq *queue, const struct ibv_wc *completion,

@@ -196,8 +196,8 @@ static enum ibv_wc_status execute_write(struct fake_queue_pair *peer,
 
 	if (!peer->is_writable)
 		return IBV_WC_REM_INV_REQ_ERR;
-	if (!fake_is_writable(peer->native.pd, native->wr.rdma.rkey, native->wr.rdma.remote_addr,
-	                      request->source.length))
+	if (!fake_is_allowed(peer->native.pd, IBV_ACCESS_REMOTE_WRITE, native,
+	                     request->source.length))
 		return IBV_WC_REM_ACCESS_ERR;
 	if (has_immediate && peer->receive_count == 0)
 		return IBV_WC_RNR_RETRY_EXC_ERR;
@@ -205,6 +205,19 @@ static enum ibv_wc_status execute_write(struct fake_queue_pair *peer,
 	       (const void *)(uintptr_t)request->source.addr, request->source.length);
 	return has_immediate ? receive(peer, NULL, request->source.length, &completion)
 	                     : IBV_WC_SUCCESS;
+}
+
+static enum ibv_wc_status execute_read(struct fake_queue_pair *peer,
+                                       const struct fake_request *request)
+{
+	const struct ibv_send_wr *native = &request->native;
+
+	if (!fake_is_allowed(peer->native.pd, IBV_ACCESS_REMOTE_READ, native,
+	                     request->source.length))
+		return IBV_WC_REM_ACCESS_ERR;
+	memcpy((void *)(uintptr_t)request->source.addr,
+	       (const void *)(uintptr_t)native->wr.rdma.remote_addr, request->source.length);
+	return IBV_WC_SUCCESS;
 }
 
 static enum ibv_wc_status execute(struct fake_queue_pair *pair, const struct fake_request *request)
@@ -217,7 +230,8 @@ static enum ibv_wc_status execute(struct fake_queue_pair *pair, const struct fak
 	if (status != IBV_WC_SUCCESS)
 		return status;
 	if (request->native.opcode != IBV_WR_SEND) {
-		status = execute_write(peer, request);
+		status = request->native.opcode == IBV_WR_RDMA_READ ? execute_read(peer, request)
+		                                                    : execute_write(peer, request);
 		if (status == IBV_WC_REM_ACCESS_ERR || status == IBV_WC_REM_INV_REQ_ERR)
 			fail_queue_pair(peer);
 		return status;

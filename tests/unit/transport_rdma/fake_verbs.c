@@ -357,14 +357,18 @@ int ibv_dereg_mr(struct ibv_mr *native)
 	return 0;
 }
 
-bool fake_is_writable(const struct ibv_pd *pd, uint32_t key, uint64_t address, uint32_t length)
+bool fake_is_allowed(const struct ibv_pd *pd, int access, const struct ibv_send_wr *request,
+                     uint32_t length)
 {
+	const uint32_t key = request->wr.rdma.rkey;
+	const uint64_t address = request->wr.rdma.remote_addr;
+
 	for (struct fake_registration *r = registrations; r != NULL; r = r->next) {
 		const uint64_t base = (uintptr_t)r->native.addr;
 
 		if (r->native.rkey == key)
-			return r->native.pd == pd && (r->access & IBV_ACCESS_REMOTE_WRITE) != 0 &&
-			       address >= base && length <= r->native.length &&
+			return r->native.pd == pd && (r->access & access) != 0 && address >= base &&
+			       length <= r->native.length &&
 			       address - base <= r->native.length - length;
 	}
 	return false;

@@ -209,3 +209,21 @@ Test(rdma_credit, comes_back_as_it_was_and_only_for_its_channels)
 	cr_expect_not_null(tandem_rdma_credit_decode(payload, length + 1, 3, &back));
 	cr_expect_not_null(tandem_rdma_credit_decode(payload, 0, 3, &back));
 }
+
+/* ---- beat ---- */
+
+Test(rdma_beat, comes_back_as_it_was_and_is_one_word)
+{
+	const struct tandem_rdma_piece word = {0x1000, 7}, across = {0x1004, 7};
+	struct tandem_rdma_piece back;
+	size_t length = tandem_rdma_beat_encode(&word, payload);
+
+	cr_assert_null(tandem_rdma_beat_decode(payload, length, &back));
+	cr_expect_eq(back.address, 0x1000);
+	cr_expect_eq(back.key, 7);
+	cr_expect_not_null(tandem_rdma_beat_decode(payload, length - 1, &back));
+	cr_expect_not_null(tandem_rdma_beat_decode(payload, length + 1, &back));
+	cr_expect_not_null(tandem_rdma_beat_decode(payload, 0, &back));
+	length = tandem_rdma_beat_encode(&across, payload);
+	cr_expect_not_null(tandem_rdma_beat_decode(payload, length, &back));
+}

@@ -94,13 +94,28 @@ static void forge_credit(struct tandem_rdma_header *header, uint64_t messages, u
 static void forge_message_credit(struct rig *rig, struct tandem_rdma_header *header)
 {
 	(void)rig;
-	forge_credit(header, 2, 0);
+	forge_credit(header, 3, 0);
 }
 
 static void forge_notify_credit(struct rig *rig, struct tandem_rdma_header *header)
 {
 	(void)rig;
 	forge_credit(header, 0, 1);
+}
+
+static void forge_second_beat(struct rig *rig, struct tandem_rdma_header *header)
+{
+	const struct tandem_rdma_piece word = {0x1000, 1};
+
+	cr_assert(rig_connecting(rig)->beat.is_peer_known);
+	header->kind = TANDEM_RDMA_MESSAGE_BEAT;
+	header->payload_bytes = (uint32_t)tandem_rdma_beat_encode(&word, payload());
+}
+
+static void forge_short_beat(struct rig *rig, struct tandem_rdma_header *header)
+{
+	(void)rig;
+	header->kind = TANDEM_RDMA_MESSAGE_BEAT;
 }
 
 static void forge_proof(struct rig *rig, struct tandem_rdma_header *header)
@@ -145,6 +160,8 @@ Test(rdma_peer, that_sends_wrong_messages_is_dropped)
 	expect_refused(forge_proof);
 	expect_refused(forge_foreign_expose);
 	expect_refused(forge_foreign_news);
+	expect_refused(forge_second_beat);
+	expect_refused(forge_short_beat);
 }
 
 static void expect_listening_refuses(unsigned channel, uint32_t length)
@@ -471,7 +488,7 @@ Test(rdma_join, bounds_the_half_joined_in_time)
 Test(rdma_join, hands_over_what_arrived_while_it_joined)
 {
 	struct rig *rig = rig_new_listening();
-	const struct tandem_rdma_header header = {TANDEM_RDMA_MESSAGE_USER, 2, 10};
+	const struct tandem_rdma_header header = {TANDEM_RDMA_MESSAGE_USER, 3, 10};
 	struct tandem_session **listening = &rig->pair.listening.session;
 	static struct tandem_session_event event;
 	struct tandem_rdma_sealer sealer = {NULL, false};
@@ -483,7 +500,7 @@ Test(rdma_join, hands_over_what_arrived_while_it_joined)
 	             0);
 	tandem_session_progress(rig->pair.connecting.session);
 	cr_assert_eq(tandem_listener_accept(rig->pair.listener, listening, NULL), TANDEM_E_AGAIN);
-	/* Sends its proof, and another message right after it. */
+	/* Sends its proof and its beat, and another message right after them. */
 	tandem_session_progress(rig->pair.connecting.session);
 	sealer.secrets = &rig_connecting(rig)->secrets;
 	length = tandem_rdma_message_seal(slot, &header, &sealer);

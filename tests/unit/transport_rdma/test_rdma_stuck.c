@@ -216,8 +216,8 @@ Test(rdma_stuck, a_session_is_freed_though_its_device_keeps_queue_pairs)
 	rig->pair.connecting.session = tandem_session_free(rig->pair.connecting.session);
 	rig->pair.listening.session = tandem_session_free(rig->pair.listening.session);
 	cr_expect_lt(tandem_clock_now_ns() - begin_ns, SOON_NS);
-	/* What messages are sent from is left on each side. */
-	cr_expect_eq(fake_registration_count(), 2);
+	/* What messages are sent from and the beat are left on each side. */
+	cr_expect_eq(fake_registration_count(), 4);
 	fake_hold_destroying(false);
 	while (fake_live_count() > idle_count && tandem_clock_now_ns() - begin_ns < 2 * SOON_NS)
 		sched_yield();

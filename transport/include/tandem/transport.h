@@ -34,6 +34,7 @@ struct tandem_transport_capabilities {
 	const char *
 	        detail; /* what it runs on: "rxe0 port 1, GID 1 (RoCE v2), MTU 4096"; never empty */
 	bool has_one_sided_writes; /* the peer's processor takes no part in a write */
+	bool has_one_sided_reads;  /* [T18] nor in the reading of its beat */
 	bool needs_registration;   /* memory is pinned: RLIMIT_MEMLOCK counts */
 	unsigned write_batch_max;  /* writes worth passing in one call */
 };
@@ -136,8 +137,10 @@ enum tandem_session_event_type {
 	                                it reached the peer is not known. Listening side: its writes
 	                                can still land until it is fenced */
 	TANDEM_SESSION_MESSAGE,      /* a control message; in the order sent */
-	TANDEM_SESSION_NOTIFIED, /* [T5]: a notify arrived: every earlier write of that channel is
-	                            visible to this processor */
+	TANDEM_SESSION_NOTIFIED,  /* [T5]: a notify arrived: every earlier write of that channel is
+	                             visible to this processor */
+	TANDEM_SESSION_BEAT_READ, /* [T18] what became of a read_beat. What did not come says
+	                             nothing about the peer */
 	TANDEM_SESSION_LOST, /* the last event; the cause is in `error`. Pending writes have ended.
 	                      */
 };
@@ -147,6 +150,8 @@ struct tandem_session_event {
 	unsigned channel;      /* CHANNEL_UP, CHANNEL_LOST, NOTIFIED */
 	uint32_t channel_mask; /* UP */
 	uint32_t immediate;    /* NOTIFIED */
+	bool has_beat;         /* BEAT_READ: it came */
+	uint64_t beat;         /* BEAT_READ: only whether it moved between two readings matters */
 	size_t message_bytes;  /* MESSAGE */
 	uint8_t message[TANDEM_MESSAGE_BYTES_MAX];
 	struct tandem_error error; /* LOST, CHANNEL_LOST */
@@ -236,6 +241,18 @@ TANDEM_MUST_CHECK int tandem_session_notify(struct tandem_session *session, unsi
 /* [T8]. Writes and notifies taken but not yet complete: their sources may still be read. It proves
  * nothing about the peer. */
 unsigned tandem_session_inflight_count(const struct tandem_session *session, unsigned channel);
+
+/* [T18]. Each side of a session has a beat that its own thread moves on and the peer can
+ * read, without a part of this side's processor where the capability says so. Owning thread; where
+ * there is no such capability it does nothing. Costs one store. */
+void tandem_session_beat(struct tandem_session *session);
+
+/* [T18]. Starts to read the peer's word: BEAT_READ follows within `timeout_ns`, or LOST. One at a
+ * time. Neither a reading nor its failing disturbs what is written. Errors, after which no event
+ * comes and nothing is known of the peer: TANDEM_E_USAGE (no such capability), TANDEM_E_AGAIN (one
+ * is under way or the device has not given back the last one, or the peer has not told its word
+ * yet), TANDEM_E_PEER_LOST (not up any more). */
+TANDEM_MUST_CHECK int tandem_session_read_beat(struct tandem_session *session, uint64_t timeout_ns);
 
 /* [T10]: makes everything pending end, now: a LOST event with TANDEM_E_YANKED follows. Any thread,
  * any number of times, at any time between the creating call's return and free; takes no lock, does

@@ -12,7 +12,7 @@
  * Pure. The smallest room rdma_cm gives is the 56 bytes of a request; the receiver may see more
  * than was sent, padded with zeros. */
 #define TANDEM_RDMA_JOIN_BYTES   56
-#define TANDEM_RDMA_JOIN_VERSION 2
+#define TANDEM_RDMA_JOIN_VERSION 3
 
 enum tandem_rdma_join_kind {
 	TANDEM_RDMA_JOIN_CONTROL = 1,    /* request: a new session */

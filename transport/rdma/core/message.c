@@ -235,3 +235,28 @@ const char *tandem_rdma_channel_news_decode(const uint8_t *payload, size_t lengt
 	                                              channel, attempt};
 	return NULL;
 }
+
+size_t tandem_rdma_beat_encode(const struct tandem_rdma_piece *word, uint8_t *ret_payload)
+{
+	struct tandem_writer writer = tandem_writer_over(ret_payload, TANDEM_MESSAGE_BYTES_MAX);
+
+	tandem_write_u64(&writer, word->address);
+	tandem_write_u32(&writer, word->key);
+	return writer.length;
+}
+
+const char *tandem_rdma_beat_decode(const uint8_t *payload, size_t length,
+                                    struct tandem_rdma_piece *ret_word)
+{
+	struct tandem_reader reader = tandem_reader_over(payload, length);
+	struct tandem_rdma_piece word;
+
+	word.address = tandem_read_u64(&reader);
+	word.key = tandem_read_u32(&reader);
+	if (!tandem_reader_done(&reader))
+		return "BEAT with a wrong length";
+	if (word.address % sizeof(uint64_t) != 0)
+		return "BEAT of a word that lies across two";
+	*ret_word = word;
+	return NULL;
+}

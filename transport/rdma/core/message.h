@@ -25,6 +25,7 @@ enum tandem_rdma_message_kind {
 	TANDEM_RDMA_MESSAGE_CREDIT,   /* what the sender of this has taken so far */
 	TANDEM_RDMA_MESSAGE_PROOF,    /* the connecting side's, its first message */
 	TANDEM_RDMA_MESSAGE_CHANNEL,  /* what became of a data channel */
+	TANDEM_RDMA_MESSAGE_BEAT,     /* [T18] where the sender's beat is; once */
 	TANDEM_RDMA_MESSAGE_END,
 };
 
@@ -107,5 +108,10 @@ size_t tandem_rdma_channel_news_encode(const struct tandem_rdma_channel_news *ne
 const char *tandem_rdma_channel_news_decode(const uint8_t *payload, size_t length,
                                             unsigned channel_count,
                                             struct tandem_rdma_channel_news *ret_news);
+
+/* A word of 8 bytes at a multiple of 8. */
+size_t tandem_rdma_beat_encode(const struct tandem_rdma_piece *word, uint8_t *ret_payload);
+const char *tandem_rdma_beat_decode(const uint8_t *payload, size_t length,
+                                    struct tandem_rdma_piece *ret_word);
 
 #endif
