@@ -88,12 +88,26 @@ static void show_gaps(struct json_object *gaps)
 	putchar('\n');
 }
 
+/* "hung: its host answers, its counter has not moved for 61.2 ms" */
+static void show_process(struct json_object *object, const char *process_key, const char *age_key)
+{
+	const char *process = text_of(object, process_key, "");
+	char text[32];
+	if (strcmp(process, "hung") == 0)
+		printf(", process hung: its host answers, its counter has not moved for %s",
+		       span(object, age_key, text));
+	else if (strcmp(process, "lives") == 0)
+		printf(", process lives");
+}
+
 static void show_peer(struct json_object *pair)
 {
 	struct json_object *peer = get(pair, "peer");
 	char text[32];
-	printf("  peer:        node %s is %s, heard %s\n", text_of(peer, "node", "?"),
+	printf("  peer:        node %s is %s, heard %s", text_of(peer, "node", "?"),
 	       text_of(peer, "state", "unknown"), ago(peer, "heard_ms", text));
+	show_process(peer, "process", "counter_moved_ms");
+	putchar('\n');
 	for (size_t i = 0; i < length_of(peer, "links"); i++) {
 		struct json_object *link = element(peer, "links", i);
 		printf("  link %-7zu %s port %" PRIu64 " %s, heard %s", i,
@@ -325,6 +339,7 @@ static void show_evidence(struct json_object *evidence)
 	printf("    session:  %s", flag_of(evidence, "session") ? "up" : "down");
 	if (json_object_get_double(get(evidence, "session_silent_ms")) > 0)
 		printf(", peer heard by it %s ago", span(evidence, "session_silent_ms", text));
+	show_process(evidence, "peer_process", "peer_counter_moved_ms");
 	printf("; %s in the state before\n", span(evidence, "in_state_ms", text));
 	show_register(evidence);
 	show_said(evidence);

@@ -65,6 +65,10 @@ void tandem_act_note(struct tandem_machine *machine, enum tandem_state to, const
 	action->note.peer = machine->peer;
 	if (plane->session_heard_ns != 0 && plane->session_heard_ns < now_ns)
 		action->note.session_silent_ns = now_ns - plane->session_heard_ns;
+	uint64_t beat_ns;
+	action->note.peer_beat = tandem_machine_peer_beat(machine, now_ns, &beat_ns);
+	if (beat_ns != 0 && beat_ns < now_ns)
+		action->note.beat_age_ns = now_ns - beat_ns;
 }
 
 static uint64_t draw(struct tandem_machine *machine)

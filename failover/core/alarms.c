@@ -47,6 +47,14 @@ static bool plane_is_silent(const struct tandem_machine *machine, const struct t
 	       now_ns >= since_ns + tandem_machine_plane_window_ns(machine);
 }
 
+/* Before a silence of it makes suspect, so that the evidence is there when something is decided. */
+static bool peer_is_hung(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	uint64_t beat_ns;
+	return tandem_machine_peer_beat(machine, now_ns, &beat_ns) == TANDEM_PEER_BEAT_STILL &&
+	       now_ns >= beat_ns + machine->detector.window_ns / 2;
+}
+
 /* An idle program has nothing that waits, however long ago its last commit was. */
 static bool commit_is_stale(const struct tandem_machine *machine, uint64_t now_ns)
 {
@@ -83,6 +91,8 @@ static bool is_on(const struct tandem_machine *machine, enum tandem_alarm alarm,
 		       now_ns >= machine->state_ns + tandem_machine_plane_window_ns(machine);
 	case TANDEM_ALARM_COMMIT_STALE:
 		return commit_is_stale(machine, now_ns);
+	case TANDEM_ALARM_PEER_HUNG:
+		return peer_is_hung(machine, now_ns);
 	case TANDEM_ALARM_UNPROTECTED:
 		return machine->state == TANDEM_STATE_PRIMARY_SOLO &&
 		       now_ns >= machine->state_ns + machine->config.pair.unprotected_after_ns;

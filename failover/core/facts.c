@@ -107,11 +107,18 @@ static void hear_session(struct tandem_plane *plane, uint64_t now_ns, uint64_t a
 		plane->session_heard_ns = heard_ns;
 }
 
+static void forget_beat(struct tandem_plane *plane)
+{
+	plane->peer_beat = TANDEM_PEER_BEAT_UNKNOWN;
+	plane->beat_ns = 0;
+}
+
 static void lose_session(struct tandem_plane *plane)
 {
 	plane->has_session = false;
 	plane->awaits_session = false;
 	plane->copied_incarnation = 0;
+	forget_beat(plane);
 }
 
 static void gain_session(struct tandem_plane *plane, uint64_t peer_incarnation)
@@ -121,6 +128,16 @@ static void gain_session(struct tandem_plane *plane, uint64_t peer_incarnation)
 		plane->copied_incarnation = 0;
 	plane->has_session = true;
 	plane->session_peer_incarnation = peer_incarnation;
+}
+
+/* [L13] What is not known says neither that the peer lives nor that it does not. */
+static void absorb_beat(struct tandem_plane *plane, const struct tandem_control_message *report,
+                        uint64_t now_ns)
+{
+	bool is_known = report->peer_beat != TANDEM_PEER_BEAT_UNKNOWN;
+	plane->peer_beat = report->peer_beat;
+	plane->beat_ns =
+	        is_known && report->beat_age_ns < now_ns ? now_ns - report->beat_age_ns : 0;
 }
 
 static void absorb_report(struct tandem_plane *plane, const struct tandem_event *event,
@@ -140,6 +157,7 @@ static void absorb_report(struct tandem_plane *plane, const struct tandem_event 
 		return;
 	}
 	hear_session(plane, event->now_ns, message->heard_age_ns);
+	absorb_beat(plane, message, event->now_ns);
 	if (!plane->awaits_session && message->peer_incarnation != 0)
 		gain_session(plane, message->peer_incarnation);
 }
@@ -230,6 +248,7 @@ static bool absorb_plane(struct tandem_machine *machine, const struct tandem_eve
 	if (event->type == TANDEM_EVENT_SESSION_UP) {
 		plane->awaits_session = false;
 		plane->copied_incarnation = 0;
+		forget_beat(plane);
 		gain_session(plane, message->peer_incarnation);
 		hear_session(plane, event->now_ns, 0);
 		machine->view.read_next_ns = event->now_ns;

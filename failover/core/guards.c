@@ -130,11 +130,23 @@ bool tandem_machine_plane_reports(const struct tandem_machine *machine,
 	       now_ns < plane->report_ns + report_window_ns(machine) / 2;
 }
 
+/* A word that moves is a sign of life, whatever is lost on the way of messages and heartbeats. */
 bool tandem_machine_session_is_fresh(const struct tandem_machine *machine,
                                      const struct tandem_plane *plane, uint64_t now_ns)
 {
-	uint64_t since_ns = later(plane->session_heard_ns, machine->detector.restart_ns);
+	uint64_t since_ns =
+	        later(later(plane->session_heard_ns, plane->beat_ns), machine->detector.restart_ns);
 	return plane->has_session && now_ns < since_ns + machine->detector.window_ns;
+}
+
+enum tandem_peer_beat tandem_machine_peer_beat(const struct tandem_machine *machine,
+                                               uint64_t now_ns, uint64_t *ret_beat_ns)
+{
+	const struct tandem_plane *plane =
+	        machine->program.connection != 0 ? &machine->program : &machine->standby;
+	bool is_known = plane->has_session && tandem_machine_plane_reports(machine, plane, now_ns);
+	*ret_beat_ns = is_known ? plane->beat_ns : 0;
+	return is_known ? plane->peer_beat : TANDEM_PEER_BEAT_UNKNOWN;
 }
 
 bool tandem_machine_peer_is_heard(const struct tandem_machine *machine, uint64_t now_ns)

@@ -108,6 +108,9 @@ enum tandem_action_type {
 	X(COMMIT_STALE,                                                                            \
 	  "output has waited for its commit for twice commit_timeout_ms: whoever awaits it sees "  \
 	  "a program that hangs")                                                                  \
+	X(PEER_HUNG,                                                                               \
+	  "the peer's process hangs: its host answers, but the counter that the process moves on " \
+	  "stands still")                                                                          \
 	X(UNPROTECTED, "the program leads alone: nobody could go on without this node")            \
 	X(TAKE_OVER_FAILED, "the register was won but no program leads")                           \
 	X(DATA_PLANE_SILENT, "a data plane is attached but its reports have stopped")
@@ -131,7 +134,9 @@ struct tandem_note {
 	uint64_t generation;
 	uint64_t silent_ns;         /* since the last heartbeat or the restart of the windows */
 	uint64_t session_silent_ns; /* since the peer was last heard by a session */
-	uint64_t unscheduled_ns;    /* NOT_SCHEDULED */
+	enum tandem_peer_beat peer_beat;
+	uint64_t beat_age_ns;    /* since its word was last seen to move, 0 where that is unknown */
+	uint64_t unscheduled_ns; /* NOT_SCHEDULED */
 	uint64_t in_state_ns;
 	uint64_t window_ns;                                  /* the silence that makes suspect */
 	uint64_t link_heard_ns[TANDEM_CONTROLLER_LINKS_MAX]; /* 0: never */
@@ -198,8 +203,10 @@ struct tandem_plane {
 	uint64_t behind_since_ns; /* program: its oldest output that waits for a commit, 0: none */
 	bool has_lease;           /* program, lease mode: it ends by itself in time */
 	uint64_t ready_ns;
-	uint64_t report_ns;        /* attached or heard */
-	uint64_t session_heard_ns; /* the peer's software, by the session */
+	uint64_t report_ns;              /* attached or heard */
+	uint64_t session_heard_ns;       /* the peer's software, by the session */
+	enum tandem_peer_beat peer_beat; /* as read from its memory [T18] */
+	uint64_t beat_ns;                /* its word was last seen to move, 0: not known */
 	uint64_t session_peer_incarnation;
 	uint64_t copied_incarnation; /* holds a full copy in this session */
 	uint64_t epoch;
@@ -339,6 +346,12 @@ const char *tandem_state_name(enum tandem_state state);
 const char *tandem_event_name(enum tandem_event_type event);
 const char *tandem_alarm_name(enum tandem_alarm alarm);
 const char *tandem_alarm_text(enum tandem_alarm alarm);
+/* What the attached data plane reads of the beat of the peer's, and when that was last seen
+ * to move; unknown also when its reports have stopped. */
+enum tandem_peer_beat tandem_machine_peer_beat(const struct tandem_machine *machine,
+                                               uint64_t now_ns, uint64_t *ret_beat_ns);
+/* For people: "lives", "hung", "unknown". */
+const char *tandem_peer_beat_text(enum tandem_peer_beat beat);
 /* For the operator: what is waited for and what to do, literals; the command is without "tandemctl"
  * and the pair, "" when there is nothing to do. */
 const char *tandem_machine_waiting_for(const struct tandem_machine *machine, uint64_t now_ns);

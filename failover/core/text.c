@@ -49,3 +49,13 @@ const char *tandem_alarm_text(enum tandem_alarm alarm)
 	};
 	return alarm < TANDEM_ALARM_COUNT ? texts[alarm] : "unknown";
 }
+
+const char *tandem_peer_beat_text(enum tandem_peer_beat beat)
+{
+	static const char *const texts[TANDEM_PEER_BEAT_COUNT] = {
+	        [TANDEM_PEER_BEAT_UNKNOWN] = "unknown",
+	        [TANDEM_PEER_BEAT_ADVANCING] = "lives",
+	        [TANDEM_PEER_BEAT_STILL] = "hung",
+	};
+	return beat < TANDEM_PEER_BEAT_COUNT ? texts[beat] : "unknown";
+}

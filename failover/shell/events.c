@@ -87,6 +87,11 @@ static struct json_object *describe_evidence(const struct tandem_note *note)
 	add(object, "links_silent_ms", list_links(note));
 	add_flag(object, "session", note->has_session);
 	add_span(object, "session_silent_ms", note->session_silent_ns);
+	add_text(object, "peer_process", tandem_peer_beat_text(note->peer_beat));
+	add(object, "peer_counter_moved_ms",
+	    note->peer_beat != TANDEM_PEER_BEAT_UNKNOWN
+	            ? tandem_status_number(note->beat_age_ns, TANDEM_NS_PER_MS)
+	            : NULL);
 	add_span(object, "in_state_ms", note->in_state_ns);
 	add(object, "register", describe_record(&note->record));
 	add(object, "peer", describe_peer(note));

@@ -129,6 +129,14 @@ static void say_solo(struct line *line)
 		say(line, ", %s has no copy", line->other);
 }
 
+static const char *how_silent(const struct line *line)
+{
+	uint64_t beat_ns;
+	enum tandem_peer_beat beat =
+	        tandem_machine_peer_beat(line->machine, line->now_ns, &beat_ns);
+	return beat == TANDEM_PEER_BEAT_STILL ? " (its host answers, its process hangs)" : "";
+}
+
 static void say_deciding(struct line *line)
 {
 	const struct tandem_machine *machine = line->machine;
@@ -142,7 +150,7 @@ static void say_deciding(struct line *line)
 		say(line, " holds its output, %s %s", line->other,
 		    machine->view.record.is_pair ? "is missing" : "has a copy to be recorded");
 	else if (tandem_detector_is_silent(&machine->detector, line->now_ns))
-		say(line, " is silent, %s holds the copy", line->other);
+		say(line, " is silent%s, %s holds the copy", how_silent(line), line->other);
 	else
 		say(line, " has no session with %s, which holds the copy", line->other);
 }

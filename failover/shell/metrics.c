@@ -243,6 +243,15 @@ static void write_session_up(struct tandem_scrape *scrape)
 	write_value(scrape, machine->program.has_session || machine->standby.has_session);
 }
 
+static void write_peer_process(struct tandem_scrape *scrape)
+{
+	uint64_t beat_ns;
+	enum tandem_peer_beat now =
+	        tandem_machine_peer_beat(scrape->machine, scrape->now_ns, &beat_ns);
+	for (enum tandem_peer_beat beat = 0; beat < TANDEM_PEER_BEAT_COUNT; beat++)
+		write_choice(scrape, "process", tandem_peer_beat_text(beat), beat == now);
+}
+
 static void write_epoch(struct tandem_scrape *scrape)
 {
 	const struct tandem_machine *machine = scrape->machine;
@@ -401,6 +410,7 @@ static const struct tandem_metric metrics[] = {
 	{"tandem_resync_bytes_equal", GAUGE, "", "bytes", "What the other node held already and did not have to be pushed, in the copy under way or the last one", write_resync_equal},
 	{"tandem_channels_up", GAUGE, "", "", "Data channels that carry data", write_channels_up},
 	{"tandem_session_up", GAUGE, "", "", "1: the data planes of the two nodes have a session", write_session_up},
+	{"tandem_peer_process", GAUGE, "process", "", "1 for what the peer's counter says of its process, read from its memory: lives, hung, unknown; 0 for the others", write_peer_process},
 	{"tandem_link_up", GAUGE, "link", "", "1: heartbeats arrive on the link", write_link_up},
 	{"tandem_heartbeat_gap_seconds", HISTOGRAM, "link", "seconds", "Between heartbeats that arrived on the link", write_gaps},
 	{"tandem_heartbeat_refused_total", COUNTER, "", "", "Heartbeats that were damaged, old, of another key or address", write_refused},

@@ -203,6 +203,10 @@ static struct json_object *describe_peer(const struct tandem_pair *pair, uint64_
 	add_text(peer, "state",
 	         heard_ns != 0 ? tandem_state_name((enum tandem_state)machine->peer.state)
 	                       : "unknown");
+	uint64_t beat_ns;
+	enum tandem_peer_beat beat = tandem_machine_peer_beat(machine, now_ns, &beat_ns);
+	add_text(peer, "process", tandem_peer_beat_text(beat));
+	add_age(peer, "counter_moved_ms", beat_ns, now_ns);
 	add_count(peer, "refused_heartbeats", tandem_links_refused_count(pair));
 	add(peer, "links", list_links(pair, now_ns));
 	return peer;

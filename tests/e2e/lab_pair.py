@@ -175,7 +175,16 @@ class LabPair(Pair):
         self.lab.close()
 
     def wait_pair(self, timeout_seconds=60, on_copy=None):
-        return super().wait_pair(timeout_seconds, on_copy)
+        stats = super().wait_pair(timeout_seconds, on_copy)
+        if self.layout.provider == "rdma":
+            for name in "ab":
+                wait.until(lambda name=name: self.peer_process(name) == "lives", timeout_seconds,
+                           f"node {name} reads that the other one's counter moves", 0.2)
+        return stats
+
+    def peer_process(self, name):
+        """What a node reads in the memory of the other one's data plane."""
+        return (self._pair_status(name) or {}).get("peer", {}).get("process")
 
     def stats(self, name="a"):
         """While the machine runs; afterwards the last that was seen, without its phase."""

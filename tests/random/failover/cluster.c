@@ -300,7 +300,9 @@ static void hear_plane(struct cluster *cluster, const struct item *item)
 	                                         .peer_incarnation = word->peer_incarnation,
 	                                         .generation = word->generation,
 	                                         .epoch = word->epoch,
-	                                         .heard_age_ns = word->heard_age_ns}};
+	                                         .heard_age_ns = word->heard_age_ns,
+	                                         .peer_beat = word->peer_beat,
+	                                         .beat_age_ns = word->beat_age_ns}};
 	cluster_feed(cluster, item->node, &event);
 }
 

@@ -139,6 +139,13 @@ enum item_type {
 	ITEM_ACK,
 };
 
+/* Whether data planes can read the peer's beat. */
+enum reads {
+	READS_NOTHING,   /* the transport has no one-sided reads */
+	READS_WITH_DATA, /* where the peer's host is there and neither way is cut */
+	READS_ALWAYS,    /* whatever is cut, as if messages alone were lost */
+};
+
 /* What is used of a message or event of data planes; texts and settings play no part. */
 struct word {
 	enum tandem_control_type type, answers;
@@ -146,6 +153,8 @@ struct word {
 	bool is_pair, has_session, has_copy, holds_output;
 	uint32_t process_id;
 	uint64_t incarnation, peer_incarnation, generation, epoch, heard_age_ns;
+	enum tandem_peer_beat peer_beat;
+	uint64_t beat_age_ns;
 };
 
 struct question {
@@ -204,7 +213,8 @@ struct cluster {
 	enum bug bug;
 	enum trace_level trace_level;
 	struct node nodes[2];
-	bool data_is_cut[2];                  /* by sender */
+	bool data_is_cut[2]; /* by sender */
+	enum reads reads;
 	bool beats_are_cut[2][CLUSTER_LINKS]; /* by sender and link */
 	struct chaos chaos;
 	uint64_t forced_generation; /* led before it: disowned by the operator */

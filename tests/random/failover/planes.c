@@ -81,6 +81,20 @@ static void attach(struct cluster *cluster, struct process *process)
 		planes_tell_session(cluster, process, TANDEM_EVENT_SESSION_UP);
 }
 
+/* [T18] As a device reads: a process that is stopped does not move its word, and its host answers
+ * all the same. */
+static void read_word(struct cluster *cluster, const struct process *process, struct word *word)
+{
+	bool is_cut = cluster->data_is_cut[0] || cluster->data_is_cut[1];
+	const struct process *other = sessions_find(cluster, 1 - process->node, process->session);
+	if (cluster->reads == READS_NOTHING || (is_cut && cluster->reads != READS_ALWAYS) ||
+	    !other || !other->is_alive || other->session != process->session)
+		return;
+	bool is_moving = cluster_runs(other);
+	word->peer_beat = is_moving ? TANDEM_PEER_BEAT_ADVANCING : TANDEM_PEER_BEAT_STILL;
+	word->beat_age_ns = is_moving ? 0 : cluster->now_ns - process->heard_ns;
+}
+
 static void report(struct cluster *cluster, struct process *process)
 {
 	const struct program *program = (const struct program *)process;
@@ -94,6 +108,7 @@ static void report(struct cluster *cluster, struct process *process)
 	                    .generation =
 	                            is_program ? program->led_generation : standby->told_generation,
 	                    .heard_age_ns = cluster->now_ns - process->heard_ns};
+	read_word(cluster, process, &word);
 	process->report_ns = cluster->now_ns + REPORT_NS;
 	planes_say(cluster, process, TANDEM_EVENT_REPORT, &word);
 }

@@ -62,6 +62,7 @@ static struct cluster cluster;
 static void run_schedule(uint64_t seed, enum bug bug, enum trace_level trace_level)
 {
 	cluster_init(&cluster, seed, nemesis_draw_arbiter(seed));
+	cluster.reads = (enum reads)(seed / 8 % (READS_ALWAYS + 1));
 	cluster.trace_level = trace_level;
 	cluster.bug = bug;
 	nemesis_init(&cluster);

@@ -243,6 +243,72 @@ Test(stories, primary_is_stopped_and_goes_on_after_the_take_over)
 	             "full copy\n");
 }
 
+/* What makes the difference is only what is known, not what is decided. */
+Test(stories, a_stopped_primary_is_told_from_a_host_that_is_gone)
+{
+	uint64_t beat_ns;
+	begin_paired();
+	story.reads = READS_WITH_DATA;
+	cluster_run(&story, 100 * MS);
+	cr_expect_eq(tandem_machine_peer_beat(&story.nodes[1].machine, story.now_ns, &beat_ns),
+	             TANDEM_PEER_BEAT_ADVANCING);
+	cluster_stop_node(&story, 0, true);
+	cluster_run(&story, 170 * MS);
+	cr_expect_eq(tandem_machine_peer_beat(&story.nodes[1].machine, story.now_ns, &beat_ns),
+	             TANDEM_PEER_BEAT_STILL);
+	cluster_run(&story, 230 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO);
+	expect_trace("2200 b alarm: the peer's process hangs: its host answe\n"
+	             "2283 b alarm: heartbeats are silent on every link alth\n"
+	             "2300 b SECONDARY: the primary is lost: asking to take over\n"
+	             "2300 b alarm over: heartbeats are silent on every link alth\n"
+	             "2300 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	             "2300 b TAKING_OVER: fencing the old primary\n"
+	             "2300 b alarm over: the peer's process hangs: its host answe\n"
+	             "2300 b TAKING_OVER: fenced: starting the program\n"
+	             "2306 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
+}
+
+Test(stories, a_primary_without_power_is_told_from_a_stopped_one)
+{
+	begin_paired();
+	story.reads = READS_WITH_DATA;
+	cluster_run(&story, 100 * MS);
+	cluster_power_off(&story, 0);
+	cluster_run(&story, 400 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO);
+	expect_trace("2283 b alarm: heartbeats are silent on every link alth\n"
+	             "2300 b SECONDARY: the primary is lost: asking to take over\n"
+	             "2300 b alarm over: heartbeats are silent on every link alth\n"
+	             "2300 b SECONDARY -> TAKING_OVER: the take-over was won\n"
+	             "2300 b TAKING_OVER: fencing the old primary\n"
+	             "2300 b TAKING_OVER: fenced: starting the program\n"
+	             "2306 b TAKING_OVER -> PRIMARY_SOLO: the promoted program is ready\n");
+}
+
+/* Heartbeats and messages of the primary are lost, its counter moves: its process lives, so the
+ * pair stays, and the operator is told what is broken. */
+static void lose_words_of_primary(enum reads reads)
+{
+	begin_paired();
+	story.reads = reads;
+	cluster_run(&story, 100 * MS);
+	cluster_cut_beats(&story, true);
+	story.data_is_cut[0] = true;
+	/* As long as the session is not given up. */
+	cluster_run(&story, SESSION_SILENCE_NS - 20 * MS);
+}
+
+Test(stories, a_counter_that_moves_holds_a_take_over_back)
+{
+	lose_words_of_primary(READS_ALWAYS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY);
+	expect_trace("2283 b alarm: heartbeats are silent on every link alth\n"
+	             "2284 a alarm: heartbeats are silent on every link alth\n");
+	lose_words_of_primary(READS_NOTHING);
+	cr_expect(state_of(1) != TANDEM_STATE_SECONDARY, "nothing else holds it back");
+}
+
 Test(stories, the_arbiter_is_lost_and_nothing_else)
 {
 	begin_paired();

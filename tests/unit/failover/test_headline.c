@@ -118,6 +118,26 @@ Test(headline, of_a_secondary_without_its_primary)
 	       TANDEM_HEADLINE_DECIDING);
 }
 
+/* Its session is there, as long as its device answers. */
+Test(headline, of_a_secondary_whose_primary_hangs)
+{
+	begin(TANDEM_STATE_SECONDARY, "beta", true);
+	machine.detector.heard_ns[0] = NOW_NS - 5000 * MS;
+	machine.standby.session_heard_ns = NOW_NS - 5000 * MS;
+	machine.standby.peer_beat = TANDEM_PEER_BEAT_STILL;
+	machine.standby.beat_ns = NOW_NS - 5000 * MS;
+	machine.standby.connection = 1;
+	machine.standby.has_reported = true;
+	machine.standby.report_ns = NOW_NS - MS;
+	expect("DECIDING: beta primary (generation 7) is silent (its host answers, its process "
+	       "hangs), alpha holds the copy",
+	       TANDEM_HEADLINE_DECIDING);
+	/* What this node itself does not report is no evidence against another one. */
+	machine.standby.report_ns = NOW_NS - 5000 * MS;
+	expect("DECIDING: beta primary (generation 7) is silent, alpha holds the copy",
+	       TANDEM_HEADLINE_DECIDING);
+}
+
 Test(headline, of_one_that_waits)
 {
 	begin(TANDEM_STATE_JOINING, "beta", false);

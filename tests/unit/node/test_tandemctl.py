@@ -576,7 +576,7 @@ class Lies(unittest.TestCase):
         evidence = {
             "generation": 7, "silent_ms": 305.25, "suspect_after_ms": 300.0,
             "links_silent_ms": [305.25, None], "session": False, "session_silent_ms": 312.0,
-            "in_state_ms": 98765.4,
+            "in_state_ms": 98765.4, "peer_process": "hung", "peer_counter_moved_ms": 303.5,
             "register": {"generation": 7, "owner": "a", "mode": "PAIR"},
             "peer": {"state": "PRIMARY_PAIR", "program": "alive", "standby": "absent",
                      "generation": 7, "maintenance": False},
@@ -589,7 +589,8 @@ class Lies(unittest.TestCase):
             "then kv SECONDARY: the primary is lost: asking to take over; generation 7, "
             "heartbeats silent for 305.2 ms",
             "    links:    0 heard 305.2 ms ago, 1 heard never; suspect after 300.0 ms",
-            "    session:  down, peer heard by it 312.0 ms ago; 98.8 s in the state before",
+            "    session:  down, peer heard by it 312.0 ms ago, process hung: its host answers, "
+            "its counter has not moved for 303.5 ms; 98.8 s in the state before",
             "    register: a PAIR, generation 7",
             "    peer:     said PRIMARY_PAIR, program alive, standby absent, generation 7",
         ])
@@ -602,6 +603,7 @@ class Lies(unittest.TestCase):
             "in_state_ms": 12345.6, "alarms": ["a heartbeat link is silent"],
             "self_fence": {"armed": False, "why": "output is gated"},
             "peer": {"node": "b", "state": "SECONDARY", "heard_ms": 3.25,
+                     "process": "lives", "counter_moved_ms": 7.5,
                      "links": [{"link": 0, "heard_ms": None,
                                 "gaps": {"count": 7, "p99_ms": 1.5, "max_ms": 20.25},
                                 "address": "10.0.0.2", "port": 7401, "up": False}]},
@@ -624,7 +626,7 @@ class Lies(unittest.TestCase):
         self.assertIn("nothing: the pair is in sync (in this state for 12.3 s)", lines[2])
         self.assertEqual(lines[3], "  unblock:     tandemctl frob kv")
         self.assertEqual(lines[4], "  ALARM:       a heartbeat link is silent")
-        self.assertEqual(lines[5], "  peer:        node b is SECONDARY, heard 3.2 ms ago")
+        self.assertEqual(lines[5], "  peer:        node b is SECONDARY, heard 3.2 ms ago, process lives")
         self.assertEqual(
             lines[6],
             "  link 0       10.0.0.2 port 7401 DOWN, heard never; gaps p99 1.5 ms, max 20.2 ms",
