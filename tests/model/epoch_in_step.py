@@ -42,11 +42,10 @@ SENTENCES_OUTSIDE = {
     "C21": CONTROLLER,
     "C22": "the model's tracker does not fail",
     "C26": CONTROLLER,
+    "C27": "the model's regions stay as they are",
 }
-
 # What colo/core is being given now: one side may have it and the other not, until the model has it.
-IN_PROGRESS = {"WITHDRAW", "STAGED", "DRAINED", "STAGING", "DRAINING",
-               "C27", "C28", "C29", "C30", "C31", "C32"}
+IN_PROGRESS = {"STAGED", "DRAINED", "STAGING", "DRAINING", "C31", "C32"}
 
 
 def phases_of_core(text):

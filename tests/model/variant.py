@@ -8,6 +8,7 @@ from pathlib import Path
 class Model:
     path: Path
     bounds_text: str  # a format of the bounds' names
+    optimisation: str  # of its quick searches: a small one takes less time than a good compilation
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,13 @@ class Variant:
     def definitions(self):
         limits = [f"-D{key}={value}" for key, value in self.bounds.items()]
         return limits + [f"-D{switch}" for switch in self.switches]
+
+    @property
+    def search(self):
+        """What the compiler is told about the search."""
+        if self.must_fail:
+            return ["-O0", "-DBFS"]
+        return ["-O1" if self.is_deep else self.model.optimisation]
 
     @property
     def bounds_text(self):

@@ -7,6 +7,7 @@ from model.variant import Model, Variant
 MODEL = Model(
     Path(__file__).resolve().parent / "epoch" / "epoch.pml",
     "E{EPOCHS} S{STORES} L{SESSION_LOSSES} C{CHANNEL_LOSSES} A{GIVE_UPS} R{RESTARTS}",
+    "-O0",
 )
 
 
@@ -41,6 +42,7 @@ VARIANTS = {
     "epoch-channel": _variant(2, 1, channels=1),
     "epoch-session": _variant(2, 2, sessions=1),
     "epoch-restart": _variant(2, 1, restarts=1),
+    "epoch-resync": _variant(2, 1, "WITH_FILES", restarts=1),
     "epoch-deep-stop": _deep(3, 3),
     "epoch-deep-stage": _deep(3, 3, "STAGE"),
     "epoch-deep-zeros": _deep(3, 3, "WITH_ZEROS"),
@@ -50,7 +52,8 @@ VARIANTS = {
     "epoch-deep-session": _deep(3, 2, sessions=1),
     "epoch-deep-sessions": _deep(2, 2, sessions=2),
     "epoch-deep-restart": _deep(2, 2, "WITH_ZEROS", restarts=1),
-    "epoch-deep-all": _deep(2, 2, sessions=1, channels=1, give_ups=1, restarts=1),
+    "epoch-deep-resync": _deep(2, 2, "WITH_FILES", "STAGE", sessions=1, restarts=1),
+    "epoch-deep-all": _deep(2, 1, sessions=1, channels=1, give_ups=1, restarts=1),
     "without-committed": _without("COMMITTED", 1, 1),
     "without-mask": _without("MASK", 1, 1),
     "without-mask-kept": _without("MASK_KEPT", 2, 1, give_ups=1),
@@ -79,6 +82,9 @@ VARIANTS = {
     "without-repush-all": _without("REPUSH_ALL", 1, 1, sessions=1),
     "without-same-life": _without("SAME_LIFE", 2, 2, restarts=1),
     "without-full-copy": _without("FULL_COPY", 2, 1, restarts=1),
-    "without-recorded-zero": _without("RECORDED_ZERO", 1, 2, "WITH_ZEROS", restarts=1),
+    "without-unrecorded": _without("UNRECORDED", 1, 2, "WITH_ZEROS", restarts=1),
+    "without-digests-end": _without("DIGESTS_END", 2, 2, "WITH_ZEROS", restarts=1),
+    "without-digests-of-image": _without("DIGESTS_OF_IMAGE", 1, 1, sessions=1, restarts=1),
+    "without-armed-digests": _without("ARMED_DIGESTS", 1, 1, restarts=1),
     "without-finished-apply": _without("FINISHED_APPLY", 1, 1),
 }

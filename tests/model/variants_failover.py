@@ -7,6 +7,7 @@ from model.variant import Model, Variant
 MODEL = Model(
     Path(__file__).resolve().parent / "failover.pml",
     "G{GENERATIONS} O{OPERATIONS} P{PLANE_CRASHES} C{CONTROLLER_CRASHES}",
+    "-O1",
 )
 
 

@@ -63,21 +63,19 @@ inline push_data(page, channel, source, content)
 	fi
 }
 
-#ifdef WITHOUT_RECORDED_ZERO
-/* [C12]: zeros of a fresh copy need no record, but where this copy has written before. */
-#define NEEDS_NO_RECORD(page) is_fresh
+/* What the image holds already has no part in a full copy, but where the copy has written before
+ * [C29]. Zeros of a fresh image are the same. */
+#ifdef WITHOUT_UNRECORDED
+#define NEEDS_NO_RECORD(page, content) (has_digests && digest[page] == (content))
 #else
-#define NEEDS_NO_RECORD(page) (is_fresh && !(open_map & BIT(page)))
+#define NEEDS_NO_RECORD(page, content) \
+	(has_digests && digest[page] == (content) && !(open_map & BIT(page)))
 #endif
 
 inline push_zero(page, channel)
 {
-	if
-	:: NEEDS_NO_RECORD(page)
-	:: else ->
-		record(page, channel);
-		open_zeros = open_zeros | BIT(page)
-	fi
+	record(page, channel);
+	open_zeros = open_zeros | BIT(page)
 }
 
 /* Beside the running program (DESIGN 4.1), also while an epoch is sealed. The page is clean from
@@ -91,15 +89,23 @@ inline push_zero(page, channel)
 	((phase == OPEN || phase == SEALED) && (dirty & BIT(page)) && !IS_KEPT(page) &&         \
 	 IS_UP(channel) && MAY_CARRY(page, channel))
 
+#define pass_ahead(page)                                                                  \
+	:: d_step {                                                                       \
+		(phase == OPEN || phase == SEALED) && (dirty & BIT(page)) &&              \
+		NEEDS_NO_RECORD(page, memory[page]) ->                                    \
+		dirty = dirty & ~BIT(page)                                                \
+	}
 #define push_ahead(page, channel, source)                                                 \
 	:: d_step {                                                                       \
-		MAY_PUSH_AHEAD(page, channel) && memory[page] != 0 ->                     \
+		MAY_PUSH_AHEAD(page, channel) && memory[page] != 0 &&                     \
+		!NEEDS_NO_RECORD(page, memory[page]) ->                                   \
 		TAKE_DIRTY(page);                                                         \
 		push_data(page, channel, source, memory[page])                            \
 	}
 #define push_zero_ahead(page, channel)                                                    \
 	:: d_step {                                                                       \
-		MAY_PUSH_AHEAD(page, channel) && memory[page] == 0 ->                     \
+		MAY_PUSH_AHEAD(page, channel) && memory[page] == 0 &&                     \
+		!NEEDS_NO_RECORD(page, 0) ->                                              \
 		dirty = dirty & ~BIT(page);                                               \
 		push_zero(page, channel)                                                  \
 	}
@@ -119,15 +125,23 @@ inline push_zero(page, channel)
 #define PUSHED(page) CONTENT(page)
 #endif
 
+#define pass(page)                                                                        \
+	:: d_step {                                                                       \
+		phase == PUSHING && (to_push & BIT(page)) &&                              \
+		NEEDS_NO_RECORD(page, PUSHED(page)) ->                                    \
+		to_push = to_push & ~BIT(page)                                            \
+	}
 #define push(page, channel, source)                                                       \
 	:: d_step {                                                                       \
-		MAY_PUSH(page, channel) && PUSHED(page) != 0 && MAY_READ_LATE(source) ->  \
+		MAY_PUSH(page, channel) && PUSHED(page) != 0 && MAY_READ_LATE(source) &&  \
+		!NEEDS_NO_RECORD(page, PUSHED(page)) ->                                   \
 		to_push = to_push & ~BIT(page);                                           \
 		push_data(page, channel, source, PUSHED(page))                            \
 	}
 #define record_zero(page, channel)                                                        \
 	:: d_step {                                                                       \
-		MAY_PUSH(page, channel) && PUSHED(page) == 0 ->                           \
+		MAY_PUSH(page, channel) && PUSHED(page) == 0 &&                           \
+		!NEEDS_NO_RECORD(page, 0) ->                                              \
 		to_push = to_push & ~BIT(page);                                           \
 		push_zero(page, channel)                                                  \
 	}
@@ -178,6 +192,13 @@ inline capture()
 	phase = PUSHING
 }
 
+inline forget_digests()
+{
+	has_digests = 0;
+	digest[0] = 0;
+	digest[1] = 0
+}
+
 inline forget_copies()
 {
 	copied[0] = 0;
@@ -195,7 +216,8 @@ inline forget_copies()
 #define MAY_SEAL is_applied
 #endif
 
-/* ON_PUSHED. The mask names every channel posted to since the last commit [C13]. */
+/* ON_PUSHED. The mask names every channel posted to since the last commit [C13], and a page is in the
+ * list of its channel alone [C12]. */
 inline seal()
 {
 	if
@@ -212,7 +234,10 @@ inline seal()
 	open_map = 0;
 	open_zeros = 0;
 	posted = 0;
-	is_fresh = 0;
+#ifndef WITHOUT_DIGESTS_END
+	/* [C29]: from the seal on the image is another one. */
+	forget_digests();
+#endif
 	sealed = captured;
 	forget_copies();
 	phase = SEALED
@@ -367,7 +392,7 @@ inline lose_session()
 	last_zeros = 0;
 	posted = 0;
 	last_posted = 0;
-	is_fresh = 0
+	forget_digests()
 }
 
 #ifdef WITHOUT_SAME_LIFE
@@ -376,6 +401,20 @@ inline lose_session()
 #else
 #define IS_RESUMED (life == known_life && (found == committed || found == sealed))
 #endif
+
+#ifdef WITHOUT_DIGESTS_OF_IMAGE
+#define DIGEST(page) cache[page]
+#else
+/* [C28]: what an unfinished attempt left in the cache is no part of the copy. */
+#define DIGEST(page) image[page]
+#endif
+
+inline learn_digests()
+{
+	has_digests = 1;
+	digest[0] = DIGEST(0);
+	digest[1] = DIGEST(1)
+}
 
 /* WELCOME. */
 inline begin_session()
@@ -392,7 +431,7 @@ inline begin_session()
 	:: IS_RESUMED && !(sealed != NO_EPOCH && found == sealed)
 	:: !IS_RESUMED ->
 		dirty = EVERY;
-		is_fresh = !has_copy;
+		learn_digests();
 		known_life = 0
 	fi;
 	sealed = NO_EPOCH;
@@ -446,7 +485,14 @@ inline on_answer()
 proctype Primary()
 {
 	do
+#ifdef WITHOUT_ARMED_DIGESTS
+	/* [C29]: the trackers are armed before a page is compared. */
+	:: d_step { (dirty & 1) && has_digests && memory[0] == digest[0] -> compared = 1 }
+	:: d_step { compared && (dirty & 1) && has_digests -> dirty = dirty & ~1 }
+#endif
 #ifndef NO_PUSH_AHEAD
+	pass_ahead(0)
+	pass_ahead(1)
 	push_ahead(0, 0, MEMORY)
 	push_ahead(0, 1, MEMORY)
 	push_ahead(1, 0, MEMORY)
@@ -464,6 +510,8 @@ proctype Primary()
 		phase == OPEN && !is_held && lost == NONE && next_epoch <= EPOCHS ->
 		capture()
 	}
+	pass(0)
+	pass(1)
 	push(0, 0, MEMORY)
 	push(0, 1, MEMORY)
 	push(1, 0, MEMORY)
@@ -500,6 +548,7 @@ proctype Primary()
 #endif
 
 	/* Faults. */
+	/* ON_WITHDRAW, too. */
 	:: d_step {
 		phase == PUSHING && give_ups < GIVE_UPS ->
 		give_ups++;

@@ -194,7 +194,7 @@ inline greet()
 	is_dropped = 0
 }
 
-/* A new life: its cache is new memory. What a file has kept of the image is no epoch [C4]. */
+/* A new life: its cache is new memory. What a file has kept of the image is no epoch [C4, C30]. */
 inline begin_life()
 {
 	life++;
@@ -209,7 +209,9 @@ inline begin_life()
 	place = 0;
 	do
 	:: place < PAGES ->
+#ifndef WITH_FILES
 		image[place] = 0;
+#endif
 		cache[place] = 0;
 		place++
 	:: else -> break

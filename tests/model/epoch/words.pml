@@ -90,7 +90,8 @@ byte sealed = NO_EPOCH; /* undecided */
 byte committed;
 byte base;
 bit is_applied = 1;
-bit is_fresh; /* of a copy to zeros: zeros need no record */
+bit has_digests; /* of a full copy: what the image held before it */
+byte digest[PAGES];
 byte known_life = 1; /* of the secondary that is known to hold a copy, 0: of none */
 
 /* The device: WRITE {page, source, content, -}, SEAL {epoch, mask, lists, base}. Lists are the data
@@ -120,6 +121,9 @@ byte session_losses;
 byte channel_losses;
 byte give_ups;
 byte restarts;
+#ifdef WITHOUT_ARMED_DIGESTS
+bit compared;
+#endif
 
 /* Of the step that is taken; no part of a state where the search allows that. */
 #ifdef TOLERANT
