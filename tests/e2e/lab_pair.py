@@ -18,10 +18,11 @@ sys.path.insert(0, str(CHECKOUT / "tools"))
 
 from lab import Lab  # noqa: E402
 
-_SHARE = Path("/mnt/share")  # the layout's directory, as both machines see it
+_SHARE = Path("/mnt/share")  # the shared folder, as both machines see it
 _SERVE_PORT = 6379
 _ADDRESSES = {"a": "10.77.0.1", "b": "10.77.0.2"}
 _START_SECONDS = 30
+_BOOT_SECONDS = 300  # on a busy computer
 _MAP_MIB = 8  # on Linux 6.1 all of it is hashed in every epoch, by an emulated processor
 # An emulated machine, of two on as many cores, is often not scheduled for longer than heartbeats
 # may be silent where machines are real.
@@ -40,9 +41,11 @@ class LabKeyValue(KeyValue):
 
 
 class LabLayout(Layout):
-    """Sockets and images are inside the machines, file, logs and arbiter in the shared folder."""
+    """Sockets and images are inside the machines, file, logs and arbiter in the shared folder, which
+    is `directory`, or above it. Heartbeats go to the same addresses, or to others."""
 
-    def __init__(self, provider, program=None):
+    def __init__(self, provider, program=None, directory=None, share=_SHARE, heartbeat_addresses=None):
+        self.share = share  # `directory`, as both machines see it
         first_port = free_ports()
         serve_ports = {"a": first_port, "b": first_port + 1}
         nodes = {
@@ -50,7 +53,7 @@ class LabLayout(Layout):
                 name=name,
                 address=address,
                 port=7400,
-                heartbeats=[(address, 7401)],
+                heartbeats=[((heartbeat_addresses or _ADDRESSES)[name], 7401)],
                 serve_address="127.0.0.1",
                 serve_port=serve_ports[name],
                 listen=f"0.0.0.0:{_SERVE_PORT}",
@@ -59,11 +62,11 @@ class LabLayout(Layout):
             )
             for name, address in _ADDRESSES.items()
         }
-        directory = Path(tempfile.mkdtemp(prefix="tandem-lab-test-"))
+        directory = directory or Path(tempfile.mkdtemp(prefix="tandem-lab-test-"))
         images = directory / "images"
         images.mkdir()
         super().__init__(
-            directory, images, nodes, _SHARE / "arbiter", provider=provider,
+            directory, images, nodes, share / "arbiter", provider=provider,
             pair_options=_PAIR_OPTIONS, program=program or LabKeyValue(),
         )
         self.write()
@@ -82,42 +85,63 @@ class LabNode:
         self._machine = machine
         self._programs = programs
         self._processes = {}
+        self._share = layout.share
+        self._where = f"--config {self._share}/tandem.conf --node {machine.name}"
         self.program = layout.program
         self.name = machine.name
         self.layout = layout.nodes[machine.name]
 
     def start(self, with_server, server_environment=None):
-        self._machine.check(f"install -m 600 {_SHARE}/kv.key /run/kv.key")
-        where = f"--config {_SHARE}/tandem.conf --node {self.name}"
-        self._spawn("tandem-failoverd", where)
+        self.start_controller()
+        self.start_data_plane()
+        if with_server:
+            self.start_server(server_environment)
+
+    def start_controller(self, environment=None):
+        self._machine.check(f"install -m 600 {self._share}/kv.key /run/kv.key")
+        self._spawn("tandem-failoverd", self._where, environment)
         self._machine.check(
             f"timeout {_START_SECONDS} sh -c"
             f" 'until test -S {self.layout.run_directory}/failoverd.sock; do sleep 0.05; done'"
         )
-        self._spawn("tandemd", where)
-        if with_server:
-            arguments = shlex.join(self.program.arguments(self.layout))
-            self._spawn(self.program.name, arguments, server_environment)
+
+    def start_data_plane(self, environment=None):
+        self._spawn("tandemd", self._where, environment)
+
+    def start_server(self, environment=None):
+        arguments = shlex.join(self.program.arguments(self.layout))
+        self._spawn(self.program.name, arguments, environment)
 
     def start_again(self):
         """After the power was lost: a new machine with nothing in its memory."""
         self._processes.clear()
         self._machine.start()
-        self._machine.wait_ready()
+        self._machine.wait_ready(_BOOT_SECONDS)
         self.start(with_server=False)
 
     def _spawn(self, program, arguments, environment=None):
         path = self._programs / program
         if program == self.program.name:
             path = self.program.path(self._programs)
-        command = f"exec {shlex.quote(str(path))} {arguments}"
         self._processes[program] = self._machine.spawn(
-            f"{command} >> {_SHARE}/{self.name}.log 2>&1", env=environment
+            f"exec {self._launcher(environment)}{shlex.quote(str(path))} {arguments}"
+            f" >> {self._share}/{self.name}.log 2>&1", env=environment
         )
+
+    def _launcher(self, _environment):
+        """What starts a program that is to have such an environment."""
+        return ""
 
     def is_running(self, program):
         process = self._processes.get(program)
         return process is not None and not process.ended.is_set()
+
+    def exit_statuses(self):
+        """Of what was started here last; None while it runs."""
+        return {program: process.status for program, process in self._processes.items()}
+
+    def signal_program(self, program, number):
+        self._processes[program].send_signal(number)
 
     def has_ended(self):
         return not self._machine.is_running()
@@ -154,13 +178,17 @@ class LabPair(Pair):
     end_words = "the machine of node a (its QEMU process)"
 
     def __init__(self, programs, provider, kernel=None, say=lambda text: None, program=None):
-        self.layout = LabLayout(provider, program)
+        layout = LabLayout(provider, program)
+        forwards = [(name, layout.nodes[name].serve_port, _SERVE_PORT) for name in "ab"]
+        lab = Lab(2, kernel, share=layout.directory, forwards=forwards, say=say)
+        self._use(lab, layout, programs)
+
+    def _use(self, lab, layout, programs, node_class=LabNode):
+        self.lab = lab
+        self.layout = layout
         self.programs = programs
-        forwards = [(name, self.layout.nodes[name].serve_port, _SERVE_PORT) for name in "ab"]
-        self.lab = Lab(2, kernel, share=self.layout.directory, forwards=forwards, say=say)
-        machines = self.lab.machines
-        self.a = LabNode(machines["a"], self.layout, programs)
-        self.b = LabNode(machines["b"], self.layout, programs)
+        self.a = node_class(lab.machines["a"], layout, programs)
+        self.b = node_class(lab.machines["b"], layout, programs)
         self._last_stats = None
 
     def __enter__(self):
@@ -198,7 +226,7 @@ class LabPair(Pair):
 
     def status(self, name):
         node = {"a": self.a, "b": self.b}[name]
-        command = f"{self.programs / 'tandemctl'} --config {_SHARE}/tandem.conf --node {name}"
+        command = f"{self.programs / 'tandemctl'} --config {self.layout.share}/tandem.conf --node {name}"
         try:
             return json.loads(node.run(f"{command} status --json").output)
         except ValueError:
@@ -210,7 +238,7 @@ class LabPair(Pair):
     def end_and_take_image(self, name):
         node = {"a": self.a, "b": self.b}[name]
         node.kill_programs()
-        node.run(f"cp {node.layout.image_directory}/{PAIR}/* {_SHARE}/images/")
+        node.run(f"cp {node.layout.image_directory}/{PAIR}/* {self.layout.share}/images/")
         return self.layout.images
 
     def faults(self):

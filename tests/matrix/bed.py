@@ -87,6 +87,8 @@ class Sink:
 class Watched:
     """What is seen of a pair; self.sink is the sink."""
 
+    pace = 1  # how many times longer than usual things may take
+
     def says(self, name):
         """The pair's object in a node's status, {} when its controller does not answer."""
         try:
@@ -100,7 +102,7 @@ class Watched:
                 and self.says(other).get("state") == "SECONDARY")
 
     def wait_paired(self, owner, timeout_seconds=30):
-        wait.until(lambda: self.is_paired(owner), timeout_seconds,
+        wait.until(lambda: self.is_paired(owner), timeout_seconds * self.pace,
                    f"PAIR led by node {owner}", 0.02)
 
     def life(self, name=None):
@@ -119,7 +121,10 @@ class Watched:
             start = first.setdefault((life["generation"], life["began_ns"]), life["steps"])
             return life if life["steps"] >= start + count else None
 
-        return wait.until(goes_on, timeout_seconds, f"output of node {name}", 0.01)
+        return wait.until(goes_on, timeout_seconds * self.pace, f"output of node {name}", 0.01)
+
+    def signal_node(self, name, number):
+        self.nodes[name].signal_all(number)
 
 
 class MatrixPair(Watched, SeparatedPair):
@@ -225,8 +230,10 @@ class MatrixPair(Watched, SeparatedPair):
             raise wait.Timeout(f"node {name} has no ledger to signal")
         os.kill(process, number)
 
-    def signal_node(self, name, number):
-        self.nodes[name].signal_all(number)
+    def is_program_stopped(self, name, program):
+        process = self.program_id(name) if program == "ledger" else (
+            self.nodes[name].process_id(program))
+        return _state(process) == "T"
 
     def restart(self, name):
         """What is missing of controller and data plane."""
@@ -286,8 +293,12 @@ class MatrixPair(Watched, SeparatedPair):
 
 
 def _is_alive(process):
+    return _state(process) not in ("", "Z", "X")
+
+
+def _state(process):
     try:
         with open(f"/proc/{process}/stat", encoding="ascii") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+            return file.read().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return False
+        return ""

@@ -14,9 +14,8 @@ def write(path, results, rows):
     text = path.read_text()
     before, rest = text.split(_BEGIN, 1)
     old, after = rest.split(_END, 1)
-    lines = dict(re.findall(r"^(\| (F\d+) \|.*)$", old, re.MULTILINE) and
-                 [(name, line) for line, name in
-                  re.findall(r"^(\| (F\d+) \|.*)$", old, re.MULTILINE)])
+    lines = {name: line for line, name in
+             re.findall(r"^(\| (F[\w-]+) \|.*)$", old, re.MULTILINE)}
     today = datetime.date.today().isoformat()
     for result in results:
         row = rows[result["row"]]

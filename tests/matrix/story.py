@@ -77,7 +77,8 @@ class Story:
         try:
             pair.wait_paired("a")
         except wait.Timeout as error:
-            raise (Early() if a and pair.program_id("a") is None else error)
+            is_early = a and pair.program_id("a") is None or b and pair.nodes["b"].has_ended()
+            raise (Early() if is_early else error)
         pair.sink.tell("ask")
         self.struck_ns = time.monotonic_ns()
 
@@ -95,19 +96,14 @@ class Story:
 
     def wait_ended(self, name, what=None):
         node = self.pair.nodes[name]
-        wait.until(lambda: not node.is_running(what) if what else node.has_ended(), 20,
-                   f"the end of {what or 'every program'} of node {name}")
+        wait.until(lambda: not node.is_running(what) if what else node.has_ended(),
+                   20 * self.pair.pace, f"the end of {what or 'every program'} of node {name}")
         self.strike()
 
     def wait_stopped(self, name, program):
-        wait.until(lambda: self.is_stopped(name, program), 20,
+        wait.until(lambda: self.pair.is_program_stopped(name, program), 20 * self.pair.pace,
                    f"{program} of node {name} to be stopped")
         self.strike()
-
-    def is_stopped(self, name, program):
-        process = self.pair.program_id(name) if program == "ledger" else (
-            self.pair.nodes[name].process_id(program))
-        return _state(process) == "T"
 
     def end_node(self, name):
         """All of its programs are killed."""
@@ -203,14 +199,6 @@ def _armed(failpoint):
     return {"TANDEM_FAILPOINT": failpoint} if failpoint else {}
 
 
-def _state(process):
-    try:
-        with open(f"/proc/{process}/stat", encoding="ascii") as file:
-            return file.read().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return ""
-
-
 def play(row, case, number, seed, programs, keep=False):
     """The Result of a round; never raises for what the programs under test do."""
     result = Result(row, case.name, number, seed)
@@ -230,13 +218,18 @@ def play(row, case, number, seed, programs, keep=False):
     return result
 
 
+def _lab_bed():
+    from matrix import lab_bed  # needs what only a lab needs
+
+    return lab_bed
+
+
 def _make_pair(case, programs, rng):
     if case.pair.get("is_lab"):
-        from matrix.lab_bed import LabMatrixPair, LabUnavailable  # needs what only a lab needs
-
+        bed = _lab_bed()
         try:
-            return LabMatrixPair(programs)
-        except LabUnavailable as error:
+            return bed.LabMatrixPair(programs, **{k: v for k, v in case.pair.items() if k != "is_lab"})
+        except bed.LabUnavailable as error:
             raise Unavailable(f"no lab on this computer: {error}") from error
     return MatrixPair(programs, seed=rng.getrandbits(32), **case.pair)
 
@@ -284,6 +277,8 @@ def _attempt(case, result, programs, attempt, keep):
     except Exception:  # of the harness: a round that was not played is none that was passed
         result.problems.append(traceback.format_exc())
     finally:
+        if result.problems and case.pair.get("is_lab"):
+            _lab_bed().spoil()
         keep = (keep or bool(result.problems)) and not is_early
         if keep:
             result.directory = str(pair.layout.directory)
