@@ -21,7 +21,7 @@ from kill.layout import PAIR, on_loopback  # noqa: E402
 from kill.pair import Pair  # noqa: E402
 
 ITERATIONS = 30000
-WORK = ["--size", "256", "--iterations", str(ITERATIONS), "--threads", "3", "--interval", "500"]
+WORK = ["--size", "160", "--iterations", str(ITERATIONS), "--threads", "3", "--interval", "500"]
 KILL_AFTER = 4000  # iterations
 END_SECONDS = 120
 _SAFE = re.compile(r"iteration (\d+) is safe \(on both nodes")
