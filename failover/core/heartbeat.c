@@ -8,7 +8,7 @@
 #include "core/siphash.h"
 
 #define HEARTBEAT_MAGIC   UINT32_C(0x62687474) /* "tthb" */
-#define HEARTBEAT_VERSION 2
+#define HEARTBEAT_VERSION 3
 #define TAGGED_BYTES      (TANDEM_HEARTBEAT_BYTES - 8)
 #define PAIR_OFFSET       6
 #define FLAG_SETTLED      1u
@@ -47,6 +47,7 @@ void tandem_heartbeat_encode(const struct tandem_heartbeat *heartbeat,
 	tandem_write_text(&writer, heartbeat->node, sizeof(heartbeat->node));
 	tandem_write_u64(&writer, heartbeat->instance);
 	tandem_write_u64(&writer, heartbeat->echo_instance);
+	tandem_write_u64(&writer, heartbeat->echo_sequence);
 	tandem_write_u64(&writer, heartbeat->sequence);
 	tandem_write_u8(&writer, heartbeat->link);
 	tandem_write_u8(&writer, (uint8_t)flags);
@@ -89,6 +90,7 @@ static void read_body(struct tandem_reader *reader, struct tandem_heartbeat *hea
 	tandem_read_text(reader, heartbeat->node, sizeof(heartbeat->node));
 	heartbeat->instance = tandem_read_u64(reader);
 	heartbeat->echo_instance = tandem_read_u64(reader);
+	heartbeat->echo_sequence = tandem_read_u64(reader);
 	heartbeat->sequence = tandem_read_u64(reader);
 	heartbeat->link = tandem_read_u8(reader);
 	unsigned flags = tandem_read_u8(reader);
@@ -140,21 +142,11 @@ bool tandem_heartbeat_peek(const uint8_t *bytes, size_t length, char ret_pair[TA
 	return true;
 }
 
-static bool was_left(const struct tandem_heartbeat_filter *filter, uint64_t instance)
-{
-	for (size_t i = 0; i < filter->left_count && i < TANDEM_HEARTBEAT_LEFT_MAX; i++) {
-		if (filter->left[i] == instance)
-			return true;
-	}
-	return false;
-}
-
 static void follow(struct tandem_heartbeat_filter *filter, uint64_t instance)
 {
-	if (filter->is_answered)
-		filter->left[filter->left_count++ % TANDEM_HEARTBEAT_LEFT_MAX] = filter->instance;
 	filter->instance = instance;
 	filter->is_answered = false;
+	filter->echo_sequence = 0;
 	filter->statement_sequence = 0;
 	memset(filter->sequence, 0, sizeof(filter->sequence));
 }
@@ -163,12 +155,15 @@ enum tandem_heartbeat_verdict tandem_heartbeat_filter_judge(
         struct tandem_heartbeat_filter *filter, const struct tandem_heartbeat *heartbeat)
 {
 	bool answers = heartbeat->echo_instance == filter->local_instance;
+	uint64_t echo_sequence = answers ? heartbeat->echo_sequence : 0;
 	if (heartbeat->instance != filter->instance) {
-		if (was_left(filter, heartbeat->instance) || (filter->is_answered && !answers))
+		if (filter->is_answered && echo_sequence <= filter->echo_sequence)
 			return TANDEM_HEARTBEAT_OLD;
 		follow(filter, heartbeat->instance);
 	}
 	filter->is_answered = filter->is_answered || answers;
+	if (filter->echo_sequence < echo_sequence)
+		filter->echo_sequence = echo_sequence;
 	if (heartbeat->sequence <= filter->sequence[heartbeat->link])
 		return TANDEM_HEARTBEAT_OLD;
 	filter->sequence[heartbeat->link] = heartbeat->sequence;

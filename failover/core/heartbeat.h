@@ -16,7 +16,7 @@
  * instance refuse what is old. It is not encrypted: who listens learns names and numbers. A forger
  * with the key, or one who can stop packets, can delay or provoke a take-over; two leaders he
  * cannot make, because the register decides. */
-#define TANDEM_HEARTBEAT_BYTES 304
+#define TANDEM_HEARTBEAT_BYTES 312
 
 enum tandem_plane_status {
 	TANDEM_PLANE_ABSENT, /* none is attached */
@@ -48,6 +48,7 @@ struct tandem_heartbeat {
 	char node[TANDEM_NAME_BYTES]; /* the sender */
 	uint64_t instance;            /* of the sending controller, random at its start */
 	uint64_t echo_instance;       /* of the receiver, as last heard; 0: not heard yet */
+	uint64_t echo_sequence;       /* the highest of that instance heard */
 	uint64_t sequence;            /* grows on each link within an instance */
 	uint8_t link;
 	struct tandem_statement statement;
@@ -65,18 +66,16 @@ int tandem_heartbeat_decode(const uint8_t *bytes, size_t length,
  * heartbeat. */
 bool tandem_heartbeat_peek(const uint8_t *bytes, size_t length, char ret_pair[TANDEM_NAME_BYTES]);
 
-/* Which controller is heard, and what of it is new. */
-#define TANDEM_HEARTBEAT_LEFT_MAX 8
-
+/* Which controller is heard, and what of it is new. Instances have no order; of two that both name
+ * this life, the later one is that which heard the later of its heartbeats. */
 struct tandem_heartbeat_filter {
 	uint64_t local_instance;
 	uint64_t instance; /* 0: none yet */
 	bool is_answered;  /* it has named this life; until then any other may be followed, because
 	                      the first one heard may be from before both lives */
+	uint64_t echo_sequence; /* the highest of this life's heartbeats that it has named */
 	uint64_t sequence[TANDEM_CONTROLLER_LINKS_MAX];
-	uint64_t statement_sequence;
-	uint64_t left[TANDEM_HEARTBEAT_LEFT_MAX]; /* instances heard before, not taken back */
-	size_t left_count;
+	uint64_t statement_sequence; /* the highest heard */
 };
 
 enum tandem_heartbeat_verdict {

@@ -110,6 +110,7 @@ static void send_to_all(struct tandem_pulse *pulse, struct voice *voice,
 	uint8_t bytes[TANDEM_HEARTBEAT_BYTES];
 	heartbeat->instance = pulse->instance;
 	heartbeat->echo_instance = voice->filter.instance;
+	heartbeat->echo_sequence = voice->filter.statement_sequence;
 	heartbeat->sequence = ++voice->sequence;
 	memcpy(heartbeat->pair, voice->name, sizeof(heartbeat->pair));
 	memcpy(heartbeat->node, pulse->node, sizeof(heartbeat->node));

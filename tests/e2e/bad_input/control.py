@@ -22,8 +22,8 @@ PAIR_AT = TEXT_AT - 32
 PEER_BEAT_AT = 1052  # a byte, and 8 of its age
 
 HEARTBEAT_MAGIC = 0x62687474
-HEARTBEAT_VERSION = 2
-HEARTBEAT_BYTES = 304
+HEARTBEAT_VERSION = 3
+HEARTBEAT_BYTES = 312
 RECORD_MAGIC = 0x63727474
 RECORD_BYTES = 108
 SOLO, PAIR = 1, 2
@@ -54,11 +54,11 @@ def record(pair, generation, owner, owner_incarnation, copy_incarnation=0, decis
     )
 
 
-def heartbeat(key, pair, node, instance, sequence, echo=0, link=0, flags=SETTLED, state=4,
+def heartbeat(key, pair, node, instance, sequence, echo=0, echo_sequence=0, link=0, flags=SETTLED, state=4,
               program=(ABSENT, 0, 0), standby=(ABSENT, 0, 0), known_record=b"",
               magic=HEARTBEAT_MAGIC, version=HEARTBEAT_VERSION, tag_flip=0):
     body = struct.pack("<IH", magic, version) + name_bytes(pair) + name_bytes(node)
-    body += struct.pack("<QQQBBB", instance, echo, sequence, link,
+    body += struct.pack("<QQQQBBB", instance, echo, echo_sequence, sequence, link,
                         flags | (HAS_RECORD if known_record else 0), state)
     for plane in (program, standby):
         body += struct.pack("<BQQ", *plane)

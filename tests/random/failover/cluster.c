@@ -179,6 +179,7 @@ static void beat(struct cluster *cluster, unsigned node)
 		return;
 	struct tandem_heartbeat heartbeat = {.instance = where->filter.local_instance,
 	                                     .echo_instance = where->filter.instance,
+	                                     .echo_sequence = where->filter.statement_sequence,
 	                                     .sequence = ++where->sequence};
 	tandem_machine_statement(&where->machine, cluster->now_ns, &heartbeat.statement);
 	for (unsigned link = 0; link < CLUSTER_LINKS; link++) {

@@ -14,6 +14,7 @@ static struct tandem_heartbeat make_heartbeat(void)
 	        .node = "b",
 	        .instance = 11,
 	        .echo_instance = 12,
+	        .echo_sequence = 14,
 	        .sequence = 13,
 	        .link = 1,
 	        .statement = {.is_settled = true,
@@ -40,6 +41,7 @@ Test(heartbeat, comes_back_as_it_was)
 	cr_assert(strcmp(back.node, "b") == 0);
 	cr_assert(back.instance == 11);
 	cr_assert(back.echo_instance == 12);
+	cr_assert(back.echo_sequence == 14);
 	cr_assert(back.sequence == 13);
 	cr_assert(back.link == 1);
 	cr_assert(back.statement.is_settled);
@@ -91,13 +93,26 @@ Test(heartbeat, another_version_is_named_as_such)
 
 /* ---- what is new of what is heard ---- */
 
+static enum tandem_heartbeat_verdict judge_echo(struct tandem_heartbeat_filter *filter,
+                                                uint64_t instance, uint64_t echo,
+                                                uint64_t echo_sequence, uint64_t sequence,
+                                                uint8_t link)
+{
+	struct tandem_heartbeat heartbeat = {.instance = instance,
+	                                     .echo_instance = echo,
+	                                     .echo_sequence = echo_sequence,
+	                                     .sequence = sequence,
+	                                     .link = link};
+	return tandem_heartbeat_filter_judge(filter, &heartbeat);
+}
+
+/* Each one that names a life names a later heartbeat of it than the one before. */
 static enum tandem_heartbeat_verdict judge(struct tandem_heartbeat_filter *filter,
                                            uint64_t instance, uint64_t echo, uint64_t sequence,
                                            uint8_t link)
 {
-	struct tandem_heartbeat heartbeat = {
-	        .instance = instance, .echo_instance = echo, .sequence = sequence, .link = link};
-	return tandem_heartbeat_filter_judge(filter, &heartbeat);
+	static uint64_t echo_sequence;
+	return judge_echo(filter, instance, echo, echo == 0 ? 0 : ++echo_sequence, sequence, link);
 }
 
 Test(heartbeat_filter, a_sequence_counts_once_on_each_link)
@@ -148,10 +163,20 @@ Test(heartbeat_filter, what_is_late_at_the_start_keeps_nobody_deaf)
 Test(heartbeat_filter, a_controller_that_was_replaced_is_not_taken_back)
 {
 	struct tandem_heartbeat_filter filter = {.local_instance = 1};
-	judge(&filter, 9, 1, 5, 0);
-	judge(&filter, 10, 1, 1, 0);
-	cr_expect(judge(&filter, 9, 1, 6, 0) == TANDEM_HEARTBEAT_OLD);
-	for (uint64_t i = 0; i < 100; i++)
-		cr_expect(judge(&filter, 11 + i, 1, 1, 0) == TANDEM_HEARTBEAT_NEWS);
-	cr_expect(judge(&filter, 109, 1, 7, 0) == TANDEM_HEARTBEAT_OLD);
+	judge_echo(&filter, 9, 1, 20, 5, 0);
+	cr_expect(judge_echo(&filter, 10, 1, 20, 1, 0) == TANDEM_HEARTBEAT_OLD, "no later one");
+	cr_expect(judge_echo(&filter, 10, 1, 21, 2, 0) == TANDEM_HEARTBEAT_NEWS);
+	cr_expect(judge_echo(&filter, 9, 1, 20, 6, 0) == TANDEM_HEARTBEAT_OLD);
+	cr_expect(judge_echo(&filter, 9, 1, 21, 7, 0) == TANDEM_HEARTBEAT_OLD);
+	cr_expect(judge_echo(&filter, 10, 1, 19, 3, 0) == TANDEM_HEARTBEAT_NEWS, "its own, late");
+}
+
+/* The old one answers when the new one has done so already: nobody stays deaf. */
+Test(heartbeat_filter, an_answer_that_comes_late_is_no_later_answer)
+{
+	struct tandem_heartbeat_filter filter = {.local_instance = 1};
+	cr_expect(judge_echo(&filter, 9, 0, 0, 500, 0) == TANDEM_HEARTBEAT_NEWS);
+	cr_expect(judge_echo(&filter, 10, 1, 21, 1, 0) == TANDEM_HEARTBEAT_NEWS);
+	cr_expect(judge_echo(&filter, 9, 1, 20, 501, 1) == TANDEM_HEARTBEAT_OLD);
+	cr_expect(judge_echo(&filter, 10, 1, 22, 2, 0) == TANDEM_HEARTBEAT_NEWS);
 }

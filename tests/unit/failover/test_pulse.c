@@ -18,6 +18,7 @@ static struct tandem_pulse *pulse;
 static int peer_fd;
 static struct sockaddr_in own, peer;
 static uint64_t sequence;
+static uint64_t echo_sequence; /* each answers a later heartbeat */
 
 static int bind_to(struct sockaddr_in *ret_address)
 {
@@ -85,6 +86,7 @@ static void send_heartbeat(uint64_t instance, const struct tandem_statement *sta
 	                                     .sequence = ++sequence,
 	                                     .statement = *statement};
 	uint8_t bytes[TANDEM_HEARTBEAT_BYTES];
+	heartbeat.echo_sequence = ++echo_sequence;
 	tandem_heartbeat_encode(&heartbeat, pair.key, bytes);
 	cr_assert(sendto(peer_fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&own, sizeof(own)) ==
 	          (ssize_t)sizeof(bytes));
