@@ -77,7 +77,7 @@ static void say_pair(const struct lines *lines, const struct tandem_config *conf
 }
 
 static void say_memory(const struct lines *lines, const struct tandem_config_node *node,
-                       size_t pair_count, uint64_t state_bytes)
+                       size_t pair_count, uint64_t state_bytes, uint64_t staging_mib)
 {
 	say(lines,
 	    "memory: as standby the regions of each of its %zu pair%s twice: as cache, and as "
@@ -85,6 +85,11 @@ static void say_memory(const struct lines *lines, const struct tandem_config_nod
 	    "in %s (a tmpfs with room for it); %" PRIu64 " KiB for state blobs",
 	    pair_count, pair_count == 1 ? "" : "s", node->image_directory,
 	    SLOTS_PER_STATE * state_bytes / 1024);
+	if (staging_mib > 0)
+		say(lines,
+		    "memory: as primary up to %" PRIu64 " MiB for staging (staging_mib), but not "
+		    "more than the regions",
+		    staging_mib);
 }
 
 static void say_limits(const struct lines *lines, size_t rdma_count)
@@ -106,7 +111,7 @@ void tandemctl_needs(const struct tandem_config *config, const struct tandem_con
 {
 	struct lines lines = {emit, context};
 	size_t pair_count = 0, rdma_count = 0;
-	uint64_t state_bytes = 0;
+	uint64_t state_bytes = 0, staging_mib = 0;
 	for (size_t i = 0; i < config->pair_count; i++) {
 		const struct tandem_config_pair *pair = &config->pairs[i];
 		if (!tandem_config_serves(node, pair))
@@ -115,6 +120,7 @@ void tandemctl_needs(const struct tandem_config *config, const struct tandem_con
 		pair_count++;
 		rdma_count += !is_text(pair->provider, "tcp");
 		state_bytes += pair->state_bytes_max;
+		staging_mib += is_text(pair->capture, "stop") ? 0 : pair->staging_mib;
 	}
 	if (pair_count == 0) {
 		say(&lines, "serves no pair");
@@ -125,7 +131,7 @@ void tandemctl_needs(const struct tandem_config *config, const struct tandem_con
 	for (size_t i = 0; i < node->heartbeat_count; i++)
 		say(&lines, "ports: %s UDP port %u for heartbeats", node->heartbeats[i].address,
 		    node->heartbeats[i].port);
-	say_memory(&lines, node, pair_count, state_bytes);
+	say_memory(&lines, node, pair_count, state_bytes, staging_mib);
 	say_limits(&lines, rdma_count);
 }
 

@@ -117,6 +117,17 @@ static void show_peer(struct json_object *pair)
 	}
 }
 
+/* Only what is not as it should be. */
+static void show_pace(struct json_object *stats)
+{
+	const char *pace = text_of(stats, "pace", "free");
+	if (strcmp(pace, "free") == 0 || strcmp(pace, "fits") == 0)
+		return;
+	printf("  pace:        %s: what is left to push does not fit pause_budget_us; %" PRIu64
+	       " checkpoints did not\n",
+	       pace, count_of(stats, "pauses_misfit"));
+}
+
 static void show_data_plane(struct json_object *pair)
 {
 	struct json_object *plane = get(pair, "data_plane"), *stats = get(pair, "stats");
@@ -137,6 +148,7 @@ static void show_data_plane(struct json_object *pair)
 	printf("  pause:       p50 %.0f us, p99 %.0f us, max %.0f us of %" PRIu64 " checkpoints\n",
 	       json_object_get_double(get(pause, "p50")), json_object_get_double(get(pause, "p99")),
 	       json_object_get_double(get(pause, "max")), count_of(pause, "count"));
+	show_pace(stats);
 }
 
 /* "1.5 GiB" */

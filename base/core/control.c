@@ -85,6 +85,13 @@ static void write_settings(struct tandem_writer *writer,
 	tandem_write_u64(writer, settings->poll_ns);
 	tandem_write_u32(writer, settings->verify_every);
 	tandem_write_u64(writer, settings->lease_ns);
+	tandem_write_u64(writer, settings->staging_bytes);
+	tandem_write_u64(writer, settings->push_interval_ns);
+	tandem_write_u64(writer, settings->push_rate_max);
+	tandem_write_u64(writer, settings->pause_budget_ns);
+	tandem_write_u64(writer, settings->overload_wait_ns);
+	tandem_write_u8(writer, settings->slows_program);
+	tandem_write_u8(writer, settings->is_capture_auto);
 }
 
 void tandem_control_encode(const struct tandem_control_message *message, uint8_t *ret_bytes)
@@ -157,6 +164,13 @@ static void read_settings(struct tandem_reader *reader, struct tandem_control_se
 	settings->poll_ns = tandem_read_u64(reader);
 	settings->verify_every = tandem_read_u32(reader);
 	settings->lease_ns = tandem_read_u64(reader);
+	settings->staging_bytes = tandem_read_u64(reader);
+	settings->push_interval_ns = tandem_read_u64(reader);
+	settings->push_rate_max = tandem_read_u64(reader);
+	settings->pause_budget_ns = tandem_read_u64(reader);
+	settings->overload_wait_ns = tandem_read_u64(reader);
+	settings->slows_program = read_bool(reader);
+	settings->is_capture_auto = read_bool(reader);
 }
 
 static void read_enums(struct tandem_reader *reader, struct tandem_control_message *message)

@@ -13,6 +13,16 @@ const char *tandem_phase_name(enum tandem_phase phase)
 	return index < TANDEM_PHASE_COUNT ? names[index] : "unknown";
 }
 
+const char *tandem_pace_name(uint32_t pace)
+{
+	static const char *const paces[] = {
+#define X(name, text) [TANDEM_PACE_##name] = (text),
+	        TANDEM_PACE_TABLE(X)
+#undef X
+	};
+	return pace < TANDEM_PACE_COUNT ? paces[pace] : "unknown";
+}
+
 const char *tandem_channel_stats_state(uint32_t state)
 {
 	static const char *const states[] = {"down", "joining", "up", "lost"};

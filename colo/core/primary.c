@@ -32,6 +32,8 @@ void tandem_primary_init(struct tandem_primary *primary,
 	                                .interval_max_ns = options->reconnect_interval_max_ns,
 	                                .random = options->random};
 	primary->lease.length_ns = options->lease_ns;
+	primary->beside_at_ns = UINT64_MAX;
+	tandem_pace_init(&primary->pace, &options->pace);
 	tandem_repair_reset(&primary->repair);
 	tandem_resync_reset(&primary->resync);
 	if (tandem_layout_init(&layout, &options->regions, options->channel_count,
@@ -74,6 +76,7 @@ void tandem_primary_resume(struct tandem_primary *primary, struct tandem_primary
 		return;
 	primary->is_held = false;
 	primary->is_waiting = false;
+	primary->is_slowing = false;
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_RESUME);
 }
 
@@ -149,6 +152,7 @@ static void on_quiesce(struct tandem_primary *primary, struct tandem_primary_act
 	if (!primary->is_pair)
 		return;
 	primary->is_quiescing = true;
+	primary->is_slowing = false;
 	if (primary->is_waiting)
 		tandem_primary_resume(primary, actions);
 }
@@ -241,6 +245,7 @@ static void on_tick(struct tandem_primary *primary, const struct tandem_primary_
 	}
 	if (event->now_ns >= primary->ping_at_ns || tandem_primary_wants_ping(primary))
 		tandem_primary_ping(primary, actions, event->now_ns);
+	tandem_primary_tick_beside(primary, event->now_ns, actions);
 }
 
 static void take(struct tandem_primary *primary, const struct tandem_primary_event *event,
@@ -260,7 +265,7 @@ static void take(struct tandem_primary *primary, const struct tandem_primary_eve
 		on_halt(primary, ret_actions);
 		return;
 	case TANDEM_PRIMARY_ON_CHECKPOINT:
-		tandem_primary_on_checkpoint(primary, ret_actions);
+		tandem_primary_on_checkpoint(primary, event, ret_actions);
 		return;
 	case TANDEM_PRIMARY_ON_WITHDRAW:
 		tandem_primary_on_withdraw(primary, event, ret_actions);
@@ -279,6 +284,12 @@ static void take(struct tandem_primary *primary, const struct tandem_primary_eve
 		return;
 	case TANDEM_PRIMARY_ON_SCANNED:
 		tandem_primary_on_scanned(primary, event, ret_actions);
+		return;
+	case TANDEM_PRIMARY_ON_STAGED:
+		tandem_primary_on_staged(primary, event, ret_actions);
+		return;
+	case TANDEM_PRIMARY_ON_DRAINED:
+		tandem_primary_on_drained(primary, event, ret_actions);
 		return;
 	case TANDEM_PRIMARY_ON_SLICED:
 		tandem_primary_on_sliced(primary, event, ret_actions);
@@ -342,6 +353,7 @@ uint64_t tandem_primary_deadline_ns(const struct tandem_primary *primary)
 	deadline_ns = earlier(deadline_ns, primary->resync.deadline_ns);
 	deadline_ns = earlier(deadline_ns, primary->apply_deadline_ns);
 	deadline_ns = earlier(deadline_ns, ignorance_deadline_ns(primary));
+	deadline_ns = earlier(deadline_ns, tandem_primary_beside_deadline_ns(primary));
 	return earlier(deadline_ns, primary->heard_ns + primary->options.commit_timeout_ns);
 }
 
@@ -359,9 +371,11 @@ uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary, uint64_t 
 bool tandem_primary_can_checkpoint(const struct tandem_primary *primary)
 {
 	return !primary->is_quiescing && !tandem_primary_is_capturing(primary) &&
+	       primary->phase != TANDEM_PRIMARY_DRAINING &&
 	       primary->phase != TANDEM_PRIMARY_UNSEALED &&
 	       primary->phase != TANDEM_PRIMARY_SEALED &&
-	       primary->phase != TANDEM_PRIMARY_REPAIRING;
+	       primary->phase != TANDEM_PRIMARY_REPAIRING &&
+	       (primary->phase != TANDEM_PRIMARY_OPEN || tandem_pace_allows(&primary->pace));
 }
 
 bool tandem_primary_wants_checkpoint(const struct tandem_primary *primary)

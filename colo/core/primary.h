@@ -7,6 +7,7 @@
 #include "backoff.h"
 #include "gate.h"
 #include "lease.h"
+#include "pace.h"
 #include "repair.h"
 #include "resync.h"
 #include "wire.h"
@@ -24,9 +25,11 @@
 	X(OPEN)      /* an epoch is open, nothing is under way */                                  \
 	X(REPAIRING) /* a data channel is lost: until FENCED nothing is posted */                  \
 	X(SCANNING)  /* program quiescent from here ... */                                         \
+	X(STAGING)   /* what is left is copied to staging memory */                                \
 	X(PUSHING)                                                                                 \
 	X(BLOCKED)  /* pages of the epoch before are not applied yet (4.4) */                      \
 	X(SETTLING) /* ... to here: posted writes still read its memory */                         \
+	X(DRAINING) /* program runs, what was staged is pushed */                                  \
 	X(UNSEALED) /* program runs, everything is pushed, the epoch before is not applied */      \
 	X(SEALED)   /* waits for COMMITTED */                                                      \
 	X(HALTED)
@@ -49,10 +52,13 @@ enum tandem_primary_event_type {
 	                                   since the last commit, nor will be before the next */
 	TANDEM_PRIMARY_ON_SESSION_LOST,
 	TANDEM_PRIMARY_ON_MESSAGE, /* from the secondary */
-	TANDEM_PRIMARY_ON_SCANNED,
-	TANDEM_PRIMARY_ON_SLICED, /* is_done: the pass has pushed all it knew; is_small: what is
-	                             left is little */
-	TANDEM_PRIMARY_ON_PUSHED, /* is_done: nothing had to wait for APPLIED */
+	TANDEM_PRIMARY_ON_SCANNED, /* left_pages, elapsed_ns; is_small: they are few */
+	TANDEM_PRIMARY_ON_STAGED,  /* is_done: all that was left is there */
+	TANDEM_PRIMARY_ON_DRAINED, /* is_done: the pass has pushed all that it may; is_blocked: the
+	                              rest waits for APPLIED */
+	TANDEM_PRIMARY_ON_SLICED,  /* is_done: the pass has pushed all it knew; beside an open
+	                              epoch: pages, elapsed_ns, left_pages */
+	TANDEM_PRIMARY_ON_PUSHED,  /* is_done: nothing had to wait for APPLIED */
 	TANDEM_PRIMARY_ON_SETTLED,
 	TANDEM_PRIMARY_ON_TICK,
 };
@@ -65,8 +71,12 @@ struct tandem_primary_event {
 	bool holds_output;
 	bool is_done;
 	bool is_small;
+	bool is_blocked;
 	bool is_unused;
 	uint32_t channel_mask;
+	uint64_t pages;
+	uint64_t left_pages;
+	uint64_t elapsed_ns;
 	const struct tandem_wire_message *message;
 };
 
@@ -77,6 +87,10 @@ enum tandem_primary_action_type {
 	TANDEM_PRIMARY_DO_MARK_ALL, /* every page is to push; is_fresh: zero pages need no record */
 	TANDEM_PRIMARY_DO_SLICE,    /* push a bounded piece beside the running program: SLICED */
 	TANDEM_PRIMARY_DO_SCAN,     /* re-arm the trackers, add what they found: SCANNED */
+	TANDEM_PRIMARY_DO_STAGE,    /* when no write is on its way, copy what is left: STAGED */
+	TANDEM_PRIMARY_DO_DRAIN,    /* push a bounded piece of what was staged: DRAINED */
+	TANDEM_PRIMARY_DO_UNSTAGE,  /* the captured epoch is given up: what is staged and not pushed
+	                               is to push */
 	TANDEM_PRIMARY_DO_PUSH,     /* push all that may be pushed: PUSHED */
 	TANDEM_PRIMARY_DO_SEAL,     /* post blob, run lists, trailers: epoch, base, generation */
 	TANDEM_PRIMARY_DO_SETTLE,   /* wait until every write is locally complete: SETTLED */
@@ -108,7 +122,10 @@ struct tandem_primary_action {
 	uint64_t peer_incarnation;
 	uint64_t end_ns;
 	uint32_t channel_mask;
+	uint64_t pages_max; /* SLICE: 0 for as many as is usual */
+	uint64_t hot_max;   /* SLICE: hot pages are left alone when they are no more than this */
 	bool is_fresh;
+	bool was_slowing;   /* SCAN: the program was held until now so that what is left fits */
 	int code;           /* DROP_SESSION: TANDEM_E_* */
 	const char *reason; /* DROP_SESSION: a literal */
 	struct tandem_wire_message message;
@@ -136,7 +153,13 @@ struct tandem_primary_options {
 	uint64_t random;          /* seed of the jitter */
 	unsigned copy_passes_max; /* background passes of a copy; 0 when a tracker needs a quiescent
 	                             program */
-	uint64_t first_epoch;     /* 1, or K+1 of the epoch this program was promoted at */
+	bool has_staging;
+	bool slows_program;        /* a checkpoint that does not fit the budget holds it until it
+	                              does */
+	uint64_t push_interval_ns; /* between passes beside an open epoch; 0: none are made */
+	uint64_t push_rate_max;    /* bytes a second of them; 0: no limit */
+	struct tandem_pace_options pace;
+	uint64_t first_epoch; /* 1, or K+1 of the epoch this program was promoted at */
 	struct tandem_region_table regions;
 };
 
@@ -153,13 +176,26 @@ struct tandem_primary {
 	bool is_quiescing; /* no epoch begins ... */
 	bool is_quiet;     /* ... and none is under way; told (R9) */
 	/* epochs */
-	uint64_t next_epoch;  /* number of the open epoch */
-	uint64_t captured;    /* number of the last capture; it may never be sealed */
-	uint64_t committed;   /* K: the secondary's word */
-	uint64_t sealed;      /* undecided, 0 for none; stays in doubt over a lost session */
-	uint64_t base;        /* what the secondary of this session has committed, for trailers */
-	uint64_t last_sealed; /* in this session, or base: what FENCE names */
-	bool is_applied;      /* K is applied */
+	uint64_t next_epoch;   /* number of the open epoch */
+	uint64_t captured;     /* number of the last capture; it may never be sealed */
+	uint64_t committed;    /* K: the secondary's word */
+	uint64_t sealed;       /* undecided, 0 for none; stays in doubt over a lost session */
+	uint64_t base;         /* what the secondary of this session has committed, for trailers */
+	uint64_t last_sealed;  /* in this session, or base: what FENCE names */
+	bool is_applied;       /* K is applied */
+	bool is_staged;        /* of the captured epoch something is to be pushed from staging */
+	bool is_drain_blocked; /* DRAINING, and what is left waits for APPLIED */
+	uint64_t captured_ns;  /* when it was captured, */
+	uint64_t captured_pages; /* what was left then, */
+	bool was_blocked;        /* and whether something waited for APPLIED */
+	uint64_t drain_since_ns; /* 0: not measured */
+	/* the push beside the open epoch */
+	struct tandem_pace pace;
+	bool is_beside_pass;   /* scanned, slices go on */
+	bool is_slowing;       /* the program is held until what is left fits the budget, */
+	bool is_slow_scanned;  /* and all that it wrote before is known */
+	uint64_t beside_at_ns; /* the next scan or slice; UINT64_MAX: one is under way, or never */
+	uint64_t misfit_count; /* captures that did not fit the budget */
 	/* the copy at the peer */
 	uint64_t peer_incarnation; /* who holds our copy, 0 for nobody */
 	uint64_t peer_generation;  /* what the peer last said to know */

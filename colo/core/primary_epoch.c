@@ -8,22 +8,33 @@ bool tandem_primary_is_capturing(const struct tandem_primary *primary)
 	       primary->phase <= TANDEM_PRIMARY_SETTLING;
 }
 
-/* The program is quiescent: find, push, seal. In a copy the gate closes here, until the register
- * says PAIR (R7). */
-static void capture(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+/* Find, push, seal. In a copy the gate closes here, until the register says PAIR (R7). */
+void tandem_primary_capture(struct tandem_primary *primary, uint64_t now_ns,
+                            struct tandem_primary_actions *actions)
 {
+	bool was_slowing = primary->is_slowing;
+
+	if (primary->phase == TANDEM_PRIMARY_OPEN && !primary->pace.is_fitting)
+		primary->misfit_count++;
 	primary->is_waiting = false;
+	primary->is_slowing = false;
+	primary->is_beside_pass = false;
+	primary->captured_ns = now_ns;
+	primary->was_blocked = !primary->is_applied;
+	primary->drain_since_ns = 0;
 	primary->is_copy_captured = primary->is_copying;
+	primary->is_staged = false;
 	primary->captured = primary->next_epoch++; /* output from here on belongs to the next one */
 	tandem_primary_enter(primary, TANDEM_PRIMARY_SCANNING, UINT64_MAX);
-	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN);
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN)->was_slowing = was_slowing;
 }
 
-static void copy_is_ready(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+static void copy_is_ready(struct tandem_primary *primary, uint64_t now_ns,
+                          struct tandem_primary_actions *actions)
 {
 	primary->is_copy_ready = true;
 	if (primary->is_waiting)
-		capture(primary, actions);
+		tandem_primary_capture(primary, now_ns, actions);
 }
 
 /* The digests come first: the scan re-arms, and only then a page is compared (4.2, [C28]). */
@@ -36,7 +47,7 @@ static void continue_copy(struct tandem_primary *primary, uint64_t now_ns,
 	if (tandem_primary_learn(primary, now_ns, actions))
 		return;
 	if (primary->options.copy_passes_max == 0)
-		copy_is_ready(primary, actions);
+		copy_is_ready(primary, now_ns, actions);
 	else
 		tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN);
 }
@@ -50,9 +61,7 @@ void tandem_primary_go_on(struct tandem_primary *primary, uint64_t now_ns,
 	} else if (primary->is_copying && !primary->is_copy_captured) {
 		continue_copy(primary, now_ns, actions);
 	} else {
-		tandem_primary_enter(primary, TANDEM_PRIMARY_OPEN, UINT64_MAX);
-		if (primary->is_waiting)
-			capture(primary, actions);
+		tandem_primary_open(primary, now_ns, actions);
 	}
 }
 
@@ -112,6 +121,7 @@ void tandem_primary_abort(struct tandem_primary *primary, struct tandem_primary_
 }
 
 void tandem_primary_on_checkpoint(struct tandem_primary *primary,
+                                  const struct tandem_primary_event *event,
                                   struct tandem_primary_actions *actions)
 {
 	primary->is_held = true;
@@ -121,11 +131,11 @@ void tandem_primary_on_checkpoint(struct tandem_primary *primary,
 	}
 	switch (primary->phase) {
 	case TANDEM_PRIMARY_OPEN:
-		capture(primary, actions);
+		tandem_primary_capture_or_slow(primary, event->now_ns, actions);
 		return;
 	case TANDEM_PRIMARY_COPYING:
 		if (primary->is_copy_ready)
-			capture(primary, actions);
+			tandem_primary_capture(primary, event->now_ns, actions);
 		else
 			tandem_primary_resume(primary, actions);
 		return;
@@ -134,6 +144,7 @@ void tandem_primary_on_checkpoint(struct tandem_primary *primary,
 		if (!primary->is_waiting)
 			tandem_primary_resume(primary, actions);
 		return;
+	case TANDEM_PRIMARY_DRAINING:
 	case TANDEM_PRIMARY_UNSEALED:
 	case TANDEM_PRIMARY_SEALED:
 		primary->is_waiting = true;
@@ -144,6 +155,7 @@ void tandem_primary_on_checkpoint(struct tandem_primary *primary,
 	case TANDEM_PRIMARY_GREETING:
 	case TANDEM_PRIMARY_HELD:
 	case TANDEM_PRIMARY_SCANNING:
+	case TANDEM_PRIMARY_STAGING:
 	case TANDEM_PRIMARY_PUSHING:
 	case TANDEM_PRIMARY_BLOCKED:
 	case TANDEM_PRIMARY_SETTLING:
@@ -183,6 +195,13 @@ static void copy_is_applied(struct tandem_primary *primary, struct tandem_primar
 	primary->peer_incarnation = primary->session_incarnation;
 }
 
+static void drain(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	primary->is_drain_blocked = false;
+	tandem_primary_enter(primary, TANDEM_PRIMARY_DRAINING, UINT64_MAX);
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_DRAIN);
+}
+
 void tandem_primary_on_applied(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions)
@@ -200,11 +219,21 @@ void tandem_primary_on_applied(struct tandem_primary *primary,
 	if (primary->phase == TANDEM_PRIMARY_BLOCKED) {
 		tandem_primary_enter(primary, TANDEM_PRIMARY_PUSHING, UINT64_MAX);
 		tandem_primary_act(actions, TANDEM_PRIMARY_DO_PUSH);
+	} else if (primary->phase == TANDEM_PRIMARY_DRAINING && primary->is_drain_blocked) {
+		drain(primary, actions);
 	} else if (primary->phase == TANDEM_PRIMARY_UNSEALED) {
 		seal(primary, actions);
 		tandem_primary_enter(primary, TANDEM_PRIMARY_SEALED,
 		                     event->now_ns + primary->options.commit_timeout_ns);
 	}
+}
+
+static void push_or_stage(struct tandem_primary *primary, bool is_staging,
+                          struct tandem_primary_actions *actions)
+{
+	tandem_primary_enter(primary, is_staging ? TANDEM_PRIMARY_STAGING : TANDEM_PRIMARY_PUSHING,
+	                     UINT64_MAX);
+	tandem_primary_act(actions, is_staging ? TANDEM_PRIMARY_DO_STAGE : TANDEM_PRIMARY_DO_PUSH);
 }
 
 void tandem_primary_on_scanned(struct tandem_primary *primary,
@@ -214,11 +243,16 @@ void tandem_primary_on_scanned(struct tandem_primary *primary,
 	if (primary->phase == TANDEM_PRIMARY_SCANNING) {
 		if (primary->is_copying)
 			tandem_gate_hold(&primary->gate); /* [C20] */
-		tandem_primary_enter(primary, TANDEM_PRIMARY_PUSHING, UINT64_MAX);
-		tandem_primary_act(actions, TANDEM_PRIMARY_DO_PUSH);
+		primary->captured_pages = event->left_pages;
+		push_or_stage(primary,
+		              primary->options.has_staging &&
+		                      tandem_pace_stages(&primary->pace, event->left_pages),
+		              actions);
+	} else if (primary->phase == TANDEM_PRIMARY_OPEN) {
+		tandem_primary_scanned_beside(primary, event, actions);
 	} else if (primary->phase == TANDEM_PRIMARY_COPYING && !primary->is_copy_ready) {
 		if (event->is_small || primary->copy_pass >= primary->options.copy_passes_max)
-			copy_is_ready(primary, actions);
+			copy_is_ready(primary, event->now_ns, actions);
 		else
 			tandem_primary_act(actions, TANDEM_PRIMARY_DO_SLICE);
 	}
@@ -228,6 +262,8 @@ void tandem_primary_on_sliced(struct tandem_primary *primary,
                               const struct tandem_primary_event *event,
                               struct tandem_primary_actions *actions)
 {
+	if (primary->phase == TANDEM_PRIMARY_OPEN)
+		tandem_primary_sliced_beside(primary, event, actions);
 	if (primary->phase != TANDEM_PRIMARY_COPYING || primary->is_copy_ready)
 		return;
 	if (!event->is_done) {
@@ -236,6 +272,51 @@ void tandem_primary_on_sliced(struct tandem_primary *primary,
 	}
 	primary->copy_pass++;
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN);
+}
+
+/* What found no room is pushed while the program is held, as in mode `stop`. */
+void tandem_primary_on_staged(struct tandem_primary *primary,
+                              const struct tandem_primary_event *event,
+                              struct tandem_primary_actions *actions)
+{
+	if (primary->phase != TANDEM_PRIMARY_STAGING)
+		return;
+	primary->is_staged = true;
+	if (!event->is_done) {
+		push_or_stage(primary, false, actions);
+		return;
+	}
+	tandem_pace_note_pause(&primary->pace, event->now_ns - primary->captured_ns,
+	                       primary->captured_pages, true);
+	primary->drain_since_ns = event->now_ns;
+	tandem_primary_resume(primary, actions);
+	drain(primary, actions);
+}
+
+/* [C31] */
+static void finish_push(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	if (primary->is_applied && !primary->is_staged)
+		seal(primary, actions);
+	tandem_primary_enter(primary, TANDEM_PRIMARY_SETTLING, UINT64_MAX);
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SETTLE);
+}
+
+void tandem_primary_on_drained(struct tandem_primary *primary,
+                               const struct tandem_primary_event *event,
+                               struct tandem_primary_actions *actions)
+{
+	if (primary->phase != TANDEM_PRIMARY_DRAINING)
+		return;
+	if (!event->is_done) {
+		drain(primary, actions);
+	} else if (event->is_blocked) {
+		primary->is_drain_blocked = true;
+		primary->drain_since_ns = 0;
+	} else {
+		primary->is_staged = false;
+		finish_push(primary, actions);
+	}
 }
 
 void tandem_primary_on_pushed(struct tandem_primary *primary,
@@ -248,10 +329,20 @@ void tandem_primary_on_pushed(struct tandem_primary *primary,
 		tandem_primary_enter(primary, TANDEM_PRIMARY_BLOCKED, UINT64_MAX);
 		return;
 	}
-	if (primary->is_applied)
-		seal(primary, actions);
-	tandem_primary_enter(primary, TANDEM_PRIMARY_SETTLING, UINT64_MAX);
-	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SETTLE);
+	finish_push(primary, actions);
+}
+
+/* The pages of the captured epoch are all pushed, unless the rest is staged. */
+static void note_push(struct tandem_primary *primary, uint64_t now_ns)
+{
+	if (primary->drain_since_ns != 0)
+		tandem_pace_note_push(&primary->pace, primary->captured_pages,
+		                      now_ns - primary->drain_since_ns);
+	else if (!primary->is_staged && !primary->was_blocked && primary->is_held &&
+	         !primary->is_waiting)
+		tandem_pace_note_pause(&primary->pace, now_ns - primary->captured_ns,
+		                       primary->captured_pages, false);
+	primary->drain_since_ns = 0;
 }
 
 void tandem_primary_on_settled(struct tandem_primary *primary,
@@ -261,8 +352,12 @@ void tandem_primary_on_settled(struct tandem_primary *primary,
 	if (primary->phase != TANDEM_PRIMARY_SETTLING)
 		return;
 	primary->heard_ns = event->now_ns; /* completions are the peer's life sign too */
-	tandem_primary_resume(primary, actions);
-	if (primary->sealed != 0)
+	note_push(primary, event->now_ns);
+	if (!primary->is_waiting) /* for the next capture, beside a drain */
+		tandem_primary_resume(primary, actions);
+	if (primary->is_staged)
+		drain(primary, actions);
+	else if (primary->sealed != 0)
 		tandem_primary_enter(primary, TANDEM_PRIMARY_SEALED,
 		                     event->now_ns + primary->options.commit_timeout_ns);
 	else

@@ -3,9 +3,10 @@
 
 #include "primary.h"
 
-/* The primary's core in five files: primary.c (the controller's and the program's words, time),
+/* The primary's core in six files: primary.c (the controller's and the program's words, time),
  * primary_session.c (HELLO to loss, what the secondary says), primary_epoch.c (copy, capture, seal,
- * commit, apply), primary_repair.c (lost channels) and primary_resync.c (digests of the image). */
+ * commit, apply), primary_beside.c (the push beside an open epoch), primary_repair.c (lost
+ * channels) and primary_resync.c (digests of the image). */
 
 /* Waiting for APPLIED may take as long as the copying of an epoch; pings tell a dead peer
  * meanwhile. */
@@ -50,7 +51,11 @@ void tandem_primary_go_on(struct tandem_primary *primary, uint64_t now_ns,
 void tandem_primary_commit(struct tandem_primary *primary, uint64_t now_ns,
                            struct tandem_primary_actions *actions);
 void tandem_primary_abort(struct tandem_primary *primary, struct tandem_primary_actions *actions);
+/* The program is quiescent: an epoch ends. */
+void tandem_primary_capture(struct tandem_primary *primary, uint64_t now_ns,
+                            struct tandem_primary_actions *actions);
 void tandem_primary_on_checkpoint(struct tandem_primary *primary,
+                                  const struct tandem_primary_event *event,
                                   struct tandem_primary_actions *actions);
 void tandem_primary_on_withdraw(struct tandem_primary *primary,
                                 const struct tandem_primary_event *event,
@@ -59,6 +64,12 @@ void tandem_primary_on_applied(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions);
 void tandem_primary_on_scanned(struct tandem_primary *primary,
+                               const struct tandem_primary_event *event,
+                               struct tandem_primary_actions *actions);
+void tandem_primary_on_staged(struct tandem_primary *primary,
+                              const struct tandem_primary_event *event,
+                              struct tandem_primary_actions *actions);
+void tandem_primary_on_drained(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions);
 void tandem_primary_on_sliced(struct tandem_primary *primary,
@@ -77,6 +88,22 @@ bool tandem_primary_learn(struct tandem_primary *primary, uint64_t now_ns,
 void tandem_primary_on_digests(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions);
+
+/* primary_beside.c */
+/* An epoch is open, and captured at once when the program waits for that. */
+void tandem_primary_open(struct tandem_primary *primary, uint64_t now_ns,
+                         struct tandem_primary_actions *actions);
+void tandem_primary_capture_or_slow(struct tandem_primary *primary, uint64_t now_ns,
+                                    struct tandem_primary_actions *actions);
+uint64_t tandem_primary_beside_deadline_ns(const struct tandem_primary *primary);
+void tandem_primary_tick_beside(struct tandem_primary *primary, uint64_t now_ns,
+                                struct tandem_primary_actions *actions);
+void tandem_primary_scanned_beside(struct tandem_primary *primary,
+                                   const struct tandem_primary_event *event,
+                                   struct tandem_primary_actions *actions);
+void tandem_primary_sliced_beside(struct tandem_primary *primary,
+                                  const struct tandem_primary_event *event,
+                                  struct tandem_primary_actions *actions);
 
 /* primary_repair.c */
 /* An attempt that is not sealed comes to nothing. */

@@ -24,7 +24,8 @@ void tandem_primary_give_up(struct tandem_primary *primary, struct tandem_primar
 {
 	if (primary->is_copying && primary->is_applied) /* else the copy is committed already */
 		tandem_primary_release_copy(primary);
-	if (primary->phase != TANDEM_PRIMARY_UNSEALED)
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_UNSTAGE);
+	if (primary->phase != TANDEM_PRIMARY_DRAINING && primary->phase != TANDEM_PRIMARY_UNSEALED)
 		tandem_primary_resume(primary, actions);
 }
 
@@ -33,6 +34,7 @@ void tandem_primary_on_channel_lost(struct tandem_primary *primary,
                                     struct tandem_primary_actions *actions)
 {
 	bool is_under_way = tandem_primary_is_capturing(primary) ||
+	                    primary->phase == TANDEM_PRIMARY_DRAINING ||
 	                    primary->phase == TANDEM_PRIMARY_UNSEALED ||
 	                    primary->phase == TANDEM_PRIMARY_SEALED;
 

@@ -81,6 +81,8 @@ void tandem_primary_on_session_lost(struct tandem_primary *primary,
 		tandem_primary_act(actions, TANDEM_PRIMARY_DO_REPORT_LOST);
 	primary->is_copying = false;
 	primary->is_copy_ready = false;
+	primary->is_beside_pass = false;
+	primary->is_slowing = false;
 	primary->has_copied = false;
 	primary->session_incarnation = 0;
 	primary->ping_at_ns = UINT64_MAX;

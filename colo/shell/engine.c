@@ -79,6 +79,47 @@ static void look(struct tandem_engine *engine, struct tandem_news *ret_news)
 	ret_news->wants_checkpoint = tandem_primary_wants_checkpoint(core);
 }
 
+static enum tandem_pace_state pace_state(const struct tandem_primary *core)
+{
+	if (core->is_slowing)
+		return TANDEM_PACE_SLOWING;
+	if (core->phase != TANDEM_PRIMARY_OPEN || core->options.pace.budget_ns == 0)
+		return TANDEM_PACE_FREE;
+	if (core->pace.is_fitting)
+		return TANDEM_PACE_FITS;
+	return core->pace.is_overdue ? TANDEM_PACE_OVERDUE : TANDEM_PACE_PUTTING_OFF;
+}
+
+static bool is_apply_awaited(const struct tandem_primary *core)
+{
+	return core->phase == TANDEM_PRIMARY_BLOCKED || core->phase == TANDEM_PRIMARY_UNSEALED ||
+	       (core->phase == TANDEM_PRIMARY_DRAINING && core->is_drain_blocked);
+}
+
+static void time_apply(struct tandem_engine *engine)
+{
+	bool is_awaited = is_apply_awaited(&engine->core);
+
+	if (is_awaited == (engine->apply_awaited_ns != 0))
+		return;
+	if (!is_awaited)
+		tandem_histogram_add(&engine->stats->apply_wait_ns,
+		                     tandem_clock_now_ns() - engine->apply_awaited_ns);
+	engine->apply_awaited_ns = is_awaited ? tandem_clock_now_ns() : 0;
+}
+
+static void show_pace(struct tandem_engine *engine)
+{
+	const struct tandem_primary *core = &engine->core;
+
+	atomic_store_explicit(&engine->stats->pace, pace_state(core), memory_order_relaxed);
+	atomic_store_explicit(&engine->stats->pauses_misfit, core->misfit_count,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&engine->stats->is_staging,
+	                      core->options.has_staging && core->pace.is_staging,
+	                      memory_order_relaxed);
+}
+
 /* Wakes the program when something that it can see has changed. */
 static void tell(struct tandem_engine *engine)
 {
@@ -95,6 +136,8 @@ static void tell(struct tandem_engine *engine)
 		wake(engine->news_fd);
 	}
 	pthread_mutex_unlock(&engine->lock);
+	show_pace(engine);
+	time_apply(engine);
 	atomic_store(&engine->stats->generation, news.generation);
 	atomic_store(&engine->stats->is_pair, news.is_pair);
 	atomic_store(&engine->stats->held_since_ns, held_since_ns);
@@ -129,6 +172,8 @@ static void execute_map(struct tandem_engine *engine, const struct tandem_primar
 		                     tandem_clock_now_ns());
 	} else if (action->type == TANDEM_PRIMARY_DO_FORGET_MAP) {
 		tandem_push_forget(push);
+	} else if (action->type == TANDEM_PRIMARY_DO_UNSTAGE) {
+		tandem_push_unstage(push);
 	} else {
 		tandem_push_merge(push);
 	}
@@ -160,12 +205,20 @@ static void end_lease(struct tandem_engine *engine)
 	atomic_store(&engine->has_lease, false);
 }
 
-/* Beside the running program it waits for its turn. */
-static void scan(struct tandem_engine *engine)
+/* Beside the running program it waits for its turn; a capture ends what was due there. */
+static void scan(struct tandem_engine *engine, bool was_slowing)
 {
-	if (engine->core.phase == TANDEM_PRIMARY_COPYING) {
+	if (engine->core.phase != TANDEM_PRIMARY_SCANNING) {
 		engine->is_scan_due = true;
 		return;
+	}
+	engine->is_scan_due = false;
+	engine->is_slice_due = false;
+	if (was_slowing) {
+		uint64_t now_ns = tandem_clock_now_ns();
+
+		tandem_histogram_add(&engine->stats->slowed_ns, now_ns - engine->held_since_ns);
+		engine->held_since_ns = now_ns;
 	}
 	tandem_engine_set_phase(engine, TANDEM_PHASE_SCAN);
 	tandem_push_state(&engine->push, engine->core.captured, engine->held_state,
@@ -180,6 +233,27 @@ static void report_up(struct tandem_engine *engine, uint64_t peer_incarnation)
 	tandem_beats_begin(&engine->beats, engine->settings.report_interval_ns);
 	engine->told_failure[0] = '\0';
 	tandem_engine_say(engine, TANDEM_CONTROL_SESSION_UP, engine->core.generation, 0);
+}
+
+static void execute_report(struct tandem_engine *engine, const struct tandem_primary_action *action)
+{
+	uint64_t generation = engine->core.generation;
+
+	if (action->type == TANDEM_PRIMARY_DO_REPORT_UP) {
+		report_up(engine, action->peer_incarnation);
+	} else if (action->type == TANDEM_PRIMARY_DO_REPORT_LOST) {
+		atomic_fetch_add(&engine->stats->epochs_aborted, engine->core.sealed != 0);
+		tandem_engine_say(engine, TANDEM_CONTROL_SESSION_LOST, generation, 0);
+	} else if (action->type == TANDEM_PRIMARY_DO_REPORT_COPIED) {
+		tandem_engine_end_progress(engine);
+		tandem_engine_say(engine, TANDEM_CONTROL_COPIED, generation, action->epoch);
+		atomic_store(&engine->copied_epoch, action->epoch); /* [L4] */
+		atomic_store(&engine->copied_generation, generation);
+	} else if (action->type == TANDEM_PRIMARY_DO_REPORT_QUIESCED) {
+		tandem_engine_say(engine, TANDEM_CONTROL_QUIESCED, generation, action->epoch);
+	} else {
+		do_committed(engine, action->epoch);
+	}
 }
 
 /* True while the actions behind this one still make sense: a lost session ends the list. */
@@ -197,9 +271,17 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		return true;
 	case TANDEM_PRIMARY_DO_SLICE:
 		engine->is_slice_due = true;
+		engine->slice_pages = action->pages_max;
+		engine->slice_hot_max = action->hot_max;
 		return true;
 	case TANDEM_PRIMARY_DO_SCAN:
-		scan(engine);
+		scan(engine, action->was_slowing);
+		return true;
+	case TANDEM_PRIMARY_DO_STAGE:
+		tandem_engine_stage(engine);
+		return true;
+	case TANDEM_PRIMARY_DO_DRAIN:
+		engine->is_drain_due = true;
 		return true;
 	case TANDEM_PRIMARY_DO_PUSH:
 		tandem_engine_push(engine);
@@ -217,6 +299,7 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 	case TANDEM_PRIMARY_DO_ABORT_MAP:
 	case TANDEM_PRIMARY_DO_REPUSH:
 	case TANDEM_PRIMARY_DO_FORGET_MAP:
+	case TANDEM_PRIMARY_DO_UNSTAGE:
 	case TANDEM_PRIMARY_DO_MERGE_MAPS:
 		execute_map(engine, action);
 		return true;
@@ -224,31 +307,17 @@ static bool execute(struct tandem_engine *engine, const struct tandem_primary_ac
 		take_digests(engine, &action->message);
 		return true;
 	case TANDEM_PRIMARY_DO_REPORT_UP:
-		report_up(engine, action->peer_incarnation);
-		return true;
 	case TANDEM_PRIMARY_DO_REPORT_LOST:
-		atomic_fetch_add(&engine->stats->epochs_aborted, engine->core.sealed != 0);
-		tandem_engine_say(engine, TANDEM_CONTROL_SESSION_LOST, engine->core.generation, 0);
-		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COPIED:
-		tandem_engine_end_progress(engine);
-		tandem_engine_say(engine, TANDEM_CONTROL_COPIED, engine->core.generation,
-		                  action->epoch);
-		atomic_store(&engine->copied_epoch, action->epoch); /* [L4] */
-		atomic_store(&engine->copied_generation, engine->core.generation);
-		return true;
 	case TANDEM_PRIMARY_DO_REPORT_COMMITTED:
-		do_committed(engine, action->epoch);
+	case TANDEM_PRIMARY_DO_REPORT_QUIESCED:
+		execute_report(engine, action);
 		return true;
 	case TANDEM_PRIMARY_DO_RENEW_LEASE:
 		renew_lease(engine, action->end_ns);
 		return true;
 	case TANDEM_PRIMARY_DO_END_LEASE:
 		end_lease(engine);
-		return true;
-	case TANDEM_PRIMARY_DO_REPORT_QUIESCED:
-		tandem_engine_say(engine, TANDEM_CONTROL_QUIESCED, engine->core.generation,
-		                  action->epoch);
 		return true;
 	}
 	return true;
@@ -329,7 +398,7 @@ static void read_mail(struct tandem_engine *engine)
 		engine->transport_options.key_count = mail.key_count;
 	}
 	if (mail.has_checkpoint) {
-		engine->held_since_ns = event.now_ns;
+		engine->held_since_ns = mail.called_ns;
 		engine->held_state = mail.state;
 		engine->held_state_bytes = mail.state_bytes;
 		TANDEM_FAILPOINT("run");
@@ -339,9 +408,13 @@ static void read_mail(struct tandem_engine *engine)
 		withdraw(engine);
 }
 
-static void work_on_copy(struct tandem_engine *engine)
+/* What is done beside the running program, piece by piece. */
+static void work_beside(struct tandem_engine *engine)
 {
-	if (engine->is_scan_due) {
+	if (engine->is_drain_due) {
+		engine->is_drain_due = false;
+		tandem_engine_drain(engine);
+	} else if (engine->is_scan_due) {
 		engine->is_scan_due = false;
 		tandem_engine_scan(engine);
 	} else if (engine->is_slice_due) {
@@ -361,7 +434,8 @@ static int wait_ms(const struct tandem_engine *engine)
 		deadline_ns = tandem_channels_deadline_ns(&engine->channels);
 	if (engine->session != NULL && tandem_beats_deadline_ns(&engine->beats) < deadline_ns)
 		deadline_ns = tandem_beats_deadline_ns(&engine->beats);
-	if (engine->is_slice_due || engine->is_scan_due || deadline_ns <= now_ns)
+	if (engine->is_slice_due || engine->is_scan_due || engine->is_drain_due ||
+	    deadline_ns <= now_ns)
 		return 0;
 	if (deadline_ns - now_ns > TANDEM_NS_PER_S)
 		return 1000;
@@ -372,8 +446,8 @@ static bool is_answer_awaited(const struct tandem_engine *engine)
 {
 	enum tandem_primary_phase phase = engine->core.phase;
 
-	return phase == TANDEM_PRIMARY_SEALED || phase == TANDEM_PRIMARY_UNSEALED ||
-	       phase == TANDEM_PRIMARY_BLOCKED || phase == TANDEM_PRIMARY_REPAIRING;
+	return phase == TANDEM_PRIMARY_SEALED || phase == TANDEM_PRIMARY_REPAIRING ||
+	       is_apply_awaited(&engine->core);
 }
 
 /* An answer that is near is waited for without sleeping: waking up costs more than a round trip. */
@@ -423,7 +497,7 @@ static void *run_engine(void *argument)
 		wait_for_work(engine);
 		tandem_engine_read_session(engine);
 		read_mail(engine);
-		work_on_copy(engine);
+		work_beside(engine);
 		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_TICK);
 		look_after_channels(engine);
 		tandem_beats_turn(&engine->beats, engine->session);
@@ -456,17 +530,40 @@ static int start_thread(struct tandem_engine *engine, struct tandem_error *reter
 	return 0;
 }
 
+/* Where a tracker must not be asked beside the running program nothing can be pushed there, and no
+ * budget be kept. */
+static void set_pace(struct tandem_engine *engine, struct tandem_primary_options *options)
+{
+	const struct tandem_control_settings *settings = &engine->settings;
+
+	engine->push.staging_bytes = settings->staging_bytes;
+	options->has_staging = settings->staging_bytes != 0;
+	options->pace.capture = settings->is_capture_auto      ? TANDEM_CAPTURE_AUTO
+	                        : settings->staging_bytes != 0 ? TANDEM_CAPTURE_STAGE
+	                                                       : TANDEM_CAPTURE_STOP;
+	if (options->copy_passes_max == 0)
+		return;
+	engine->push.pushes_beside = settings->push_interval_ns != 0;
+	options->push_interval_ns = settings->push_interval_ns;
+	options->push_rate_max = settings->push_rate_max;
+	options->slows_program = settings->slows_program;
+	options->pace.budget_ns = settings->pause_budget_ns;
+	options->pace.wait_max_ns = settings->overload_wait_ns;
+}
+
 int tandem_engine_start(struct tandem_engine *engine, const struct tandem_primary_options *options,
                         struct tandem_error *reterr_error)
 {
 	struct tandem_primary_options core_options = *options;
-	int code = tandem_push_init(&engine->push, reterr_error);
+	int code;
 
+	core_options.copy_passes_max = copy_passes(engine);
+	set_pace(engine, &core_options);
+	code = tandem_push_init(&engine->push, reterr_error);
 	if (code == 0 && engine->settings.lease_ns != 0)
 		code = tandem_dead_man_open(&engine->dead_man, reterr_error);
 	if (code < 0)
 		return code;
-	core_options.copy_passes_max = copy_passes(engine);
 	core_options.regions = engine->push.layout.regions;
 	engine->push.keep_alive = keep_alive;
 	engine->push.argument = engine;
@@ -597,6 +694,7 @@ bool tandem_engine_begin(struct tandem_engine *engine, const void *state, uint32
 		engine->is_program_free = false;
 		engine->is_program_watching = is_watching;
 		engine->mail.has_checkpoint = true;
+		engine->mail.called_ns = tandem_clock_now_ns();
 		engine->mail.state = state;
 		engine->mail.state_bytes = state_bytes;
 		wake(engine->wake_fd);

@@ -42,6 +42,7 @@ struct tandem_engine_mail {
 	unsigned key_count;
 	/* from the program */
 	bool has_checkpoint;
+	uint64_t called_ns;
 	const void *state;
 	uint32_t state_bytes;
 };
@@ -82,15 +83,19 @@ struct tandem_engine {
 	bool is_slice_due;      /* background work of a copy, between two looks at the world */
 	bool is_scan_due;
 	uint64_t capture_count;
+	bool is_drain_due;    /* so is what is staged */
+	uint64_t slice_pages; /* of the slice that is due; 0: as many as a copy takes */
+	uint64_t slice_hot_max;
 	struct tandem_news told; /* what the program was last woken for */
 	const void
 	        *held_state; /* of the checkpoint that holds the program; borrowed until RESUME */
 	uint32_t held_state_bytes;
 	uint64_t held_since_ns;
 	uint64_t sealed_at_ns;
-	struct tandem_error lost; /* why the last session ended */
-	struct tandem_error end;  /* why there will be no other one; its code is 0 while there may
-	                           */
+	uint64_t apply_awaited_ns; /* since when an epoch waits for APPLIED; 0: none does */
+	struct tandem_error lost;  /* why the last session ended */
+	struct tandem_error end;   /* why there will be no other one; its code is 0 while there may
+	                            */
 	char told_failure[sizeof(((struct tandem_error *)0)->detail)]; /* so that attempts that fail
 	                                                             alike are told of once */
 

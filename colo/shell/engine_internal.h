@@ -37,6 +37,8 @@ void tandem_engine_end_progress(struct tandem_engine *engine);
 /* engine_work.c */
 void tandem_engine_scan(struct tandem_engine *engine);
 void tandem_engine_slice(struct tandem_engine *engine);
+void tandem_engine_stage(struct tandem_engine *engine);
+void tandem_engine_drain(struct tandem_engine *engine);
 void tandem_engine_push(struct tandem_engine *engine);
 /* False when the session was lost. */
 bool tandem_engine_seal(struct tandem_engine *engine, const struct tandem_primary_action *action);

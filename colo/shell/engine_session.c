@@ -54,6 +54,7 @@ static void end_session(struct tandem_engine *engine)
 	engine->is_slice_due = false;
 	engine->is_scan_due = false;
 	tandem_engine_end_progress(engine);
+	engine->is_drain_due = false;
 	atomic_store(&engine->has_session, false);
 	tandem_beats_end(&engine->beats);
 	atomic_store(&engine->copied_epoch, 0);
@@ -257,6 +258,7 @@ static void on_channel_lost(struct tandem_engine *engine, const struct tandem_se
 	if (engine->core.phase == TANDEM_PRIMARY_REPAIRING) {
 		engine->is_slice_due = false;
 		engine->is_scan_due = false;
+		engine->is_drain_due = false;
 	}
 }
 

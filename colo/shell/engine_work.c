@@ -33,6 +33,7 @@ static int scan(struct tandem_engine *engine, struct tandem_error *reterr_error)
 		tandem_bitmap_clear(
 		        engine->push.to_push,
 		        tandem_bitmap_next(engine->push.to_push, layout->page_count, 0));
+	tandem_push_learn(&engine->push);
 	tandem_histogram_add(&engine->stats->scan_ns, tandem_clock_now_ns() - start_ns);
 	return code;
 }
@@ -68,7 +69,7 @@ void tandem_engine_scan(struct tandem_engine *engine)
 {
 	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_SCANNED};
 	struct tandem_error error;
-	uint64_t left;
+	uint64_t start_ns = tandem_clock_now_ns();
 
 	TANDEM_FAILPOINT("scan");
 	if (scan(engine, &error) < 0 || verify(engine, &error) < 0) {
@@ -83,11 +84,30 @@ void tandem_engine_scan(struct tandem_engine *engine)
 		return;
 	}
 	TANDEM_FAILPOINT("scanned");
-	left = tandem_push_left(&engine->push);
-	event.is_small = left <= engine->push.layout.page_count / SMALL_FRACTION;
+	event.left_pages = tandem_push_left(&engine->push);
+	event.is_small = event.left_pages <= engine->push.layout.page_count / SMALL_FRACTION;
 	event.now_ns = tandem_clock_now_ns();
-	tandem_engine_note_scanned(engine, left);
+	event.elapsed_ns = event.now_ns - start_ns;
+	tandem_engine_note_scanned(engine, event.left_pages);
 	tandem_engine_step(engine, &event);
+}
+
+/* More than a stripe, or nothing moves. */
+static uint64_t slice_pages(const struct tandem_engine *engine)
+{
+	uint64_t least = 2 * engine->push.layout.stripe_pages + 1;
+	uint64_t pages = engine->slice_pages < SLICE_PAGES ? engine->slice_pages : SLICE_PAGES;
+
+	return pages > least ? pages : least;
+}
+
+static void count_slice(struct tandem_engine *engine, bool is_copying, uint64_t pages)
+{
+	tandem_engine_note_pushed(engine);
+	if (is_copying)
+		return;
+	atomic_fetch_add(&engine->stats->pages_beside, pages);
+	atomic_store(&engine->stats->pages_vain, engine->push.heat.vain_pages);
 }
 
 /* SLICED only when the slice is locally complete: a page that a posted write may still read counts
@@ -95,20 +115,68 @@ void tandem_engine_scan(struct tandem_engine *engine)
 void tandem_engine_slice(struct tandem_engine *engine)
 {
 	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_SLICED};
-	bool is_blocked;
-	int code = tandem_push_pages(&engine->push, SLICE_PAGES, &event.is_done, &is_blocked);
+	bool is_copying = engine->core.phase == TANDEM_PRIMARY_COPYING, is_blocked;
+	uint64_t start_ns = tandem_clock_now_ns(), before = tandem_push_left(&engine->push);
+	int code;
 
 	TANDEM_FAILPOINT("slice");
+	if (is_copying)
+		code = tandem_push_pages(&engine->push, SLICE_PAGES, &event.is_done, &is_blocked);
+	else
+		code = tandem_push_beside(&engine->push, slice_pages(engine), engine->slice_hot_max,
+		                          &event.is_done);
 	if (code == 0)
 		code = tandem_push_settle(&engine->push);
 	if (code < 0) {
-		tandem_engine_lose_work(engine, code, "push", "the push of a copy failed");
+		tandem_engine_lose_work(engine, code, "push",
+		                        "the push beside the running program failed");
 		return;
 	}
 	TANDEM_FAILPOINT("sliced");
+	event.now_ns = tandem_clock_now_ns();
+	event.elapsed_ns = event.now_ns - start_ns;
+	event.left_pages = tandem_push_left(&engine->push);
+	event.pages = before - event.left_pages;
+	count_slice(engine, is_copying, event.pages);
+	atomic_store(&engine->heard_ns, event.now_ns);
+	tandem_engine_step(engine, &event);
+}
+
+/* [C17], [C31]: a write of an attempt that was given up may still read what was staged for it. */
+void tandem_engine_stage(struct tandem_engine *engine)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_STAGED};
+	struct tandem_stats *stats = engine->stats;
+	int code = tandem_push_settle(&engine->push);
+	uint64_t start_ns = tandem_clock_now_ns(), left = tandem_push_left(&engine->push);
+
+	if (code < 0) {
+		tandem_engine_lose_work(engine, code, "push", "pushed pages did not complete");
+		return;
+	}
+	TANDEM_FAILPOINT("stage");
+	event.is_done = tandem_push_stage(&engine->push);
+	event.now_ns = tandem_clock_now_ns();
+	tandem_histogram_add(&stats->stage_ns, event.now_ns - start_ns);
+	atomic_fetch_add(&stats->pages_staged, left - tandem_push_left(&engine->push));
+	atomic_fetch_add(&stats->stages_short, !event.is_done);
+	tandem_engine_step(engine, &event);
+}
+
+void tandem_engine_drain(struct tandem_engine *engine)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_DRAINED};
+	int code;
+
+	tandem_engine_set_phase(engine, TANDEM_PHASE_PUSH);
+	code = tandem_push_staged(&engine->push, SLICE_PAGES, &event.is_done, &event.is_blocked);
+	if (code < 0) {
+		tandem_engine_lose_work(engine, code, "push", "the push of an epoch failed");
+		return;
+	}
+	TANDEM_FAILPOINT("drain");
 	tandem_engine_note_pushed(engine);
 	event.now_ns = tandem_clock_now_ns();
-	atomic_store(&engine->heard_ns, event.now_ns);
 	tandem_engine_step(engine, &event);
 }
 

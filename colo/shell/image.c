@@ -12,6 +12,7 @@
 
 #include <tandem/memory.h>
 
+#include "copy.h"
 #include "digest.h"
 
 static int make_directory(const char *path, struct tandem_error *reterr_error)
@@ -237,7 +238,8 @@ void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run
 	size_t bytes = (size_t)run->page_count * TANDEM_PAGE_BYTES;
 
 	if (run->kind == TANDEM_RUN_DATA) {
-		memcpy(image->images[region] + offset, image->caches[region] + offset, bytes);
+		tandem_copy_around(image->images[region] + offset, image->caches[region] + offset,
+		                   bytes);
 	} else {
 		memset(image->images[region] + offset, 0, bytes);
 		memset(image->caches[region] + offset, 0, bytes);

@@ -42,7 +42,8 @@ TANDEM_MUST_CHECK int tandem_image_make(struct tandem_image *image,
 TANDEM_MUST_CHECK int tandem_image_keep(struct tandem_image *image, uint64_t generation,
                                         char ret_kept[TANDEM_IMAGE_KEPT_BYTES],
                                         struct tandem_error *reterr_error);
-/* Copies one run from cache to image; zero runs become zeros in both. */
+/* Copies one run from cache to image; zero runs become zeros in both. Others may see it only after
+ * tandem_copy_publish(). */
 void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run);
 /* Of a page of the image, by its global number; zeros for one that pads a region to its stripe. */
 void tandem_image_digest(const struct tandem_image *image, uint64_t page, uint64_t seed,

@@ -27,6 +27,30 @@ static void done_map(struct tandem_page_map *map)
 	memset(map, 0, sizeof *map);
 }
 
+static int init_heat(struct tandem_push *push)
+{
+	struct tandem_heat *heat = &push->heat;
+	uint64_t words = TANDEM_BITMAP_WORDS(push->layout.page_count) + 1;
+
+	if (!push->pushes_beside)
+		return 0;
+	heat->page_count = push->layout.page_count;
+	heat->pushed = tandem_memory_alloc_array(words, sizeof *heat->pushed);
+	heat->hot = tandem_memory_alloc_array(words, sizeof *heat->hot);
+	heat->epochs_left = tandem_memory_alloc(push->layout.page_count);
+	return heat->pushed == NULL || heat->hot == NULL || heat->epochs_left == NULL
+	               ? TANDEM_E_MEMORY
+	               : 0;
+}
+
+static void done_heat(struct tandem_heat *heat)
+{
+	tandem_memory_free(heat->pushed);
+	tandem_memory_free(heat->hot);
+	tandem_memory_free(heat->epochs_left);
+	memset(heat, 0, sizeof *heat);
+}
+
 static int init_stripes(struct tandem_push *push)
 {
 	struct tandem_stripes *stripes = &push->stripes;
@@ -54,17 +78,21 @@ int tandem_push_init(struct tandem_push *push, struct tandem_error *reterr_error
 	push->lanes = tandem_memory_alloc_array(push->layout.channel_count, sizeof *push->lanes);
 	if (init_stripes(push) == 0 && push->loads != NULL && push->lanes != NULL &&
 	    init_map(&push->open, page_count) == 0 && init_map(&push->last, page_count) == 0 &&
-	    push->slots != NULL && push->to_push != NULL && push->digests != NULL)
+	    push->slots != NULL && push->to_push != NULL && push->digests != NULL &&
+	    tandem_stage_init(push) == 0 && init_heat(push) == 0)
 		return 0;
 	tandem_push_done(push);
 	return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "engine",
-	                        "no memory for maps of %llu pages", (unsigned long long)page_count);
+	                        "no memory for maps of %llu pages and %zu MiB of staging_mib",
+	                        (unsigned long long)page_count, push->staging_bytes >> 20);
 }
 
 void tandem_push_done(struct tandem_push *push)
 {
 	done_map(&push->open);
 	done_map(&push->last);
+	tandem_stage_done(push);
+	done_heat(&push->heat);
 	tandem_memory_free(push->stripes.channels);
 	tandem_memory_free(push->loads);
 	tandem_memory_free(push->lanes);
@@ -90,6 +118,12 @@ int tandem_push_begin(struct tandem_push *push, struct tandem_session *session,
 {
 	int code = tandem_session_register(session, push->slots, push->slots_bytes, reterr_error);
 
+	if (code == 0 && push->stage.memory != NULL) {
+		code = tandem_session_register(session, push->stage.memory, push->stage.bytes,
+		                               reterr_error);
+		if (code < 0)
+			tandem_error_wrap(reterr_error, code, "staging_mib");
+	}
 	for (unsigned region = 0; code == 0 && region < push->layout.regions.count; region++) {
 		code = tandem_session_register(session, push->bases[region],
 		                               region_bytes(push, region), reterr_error);
@@ -117,6 +151,7 @@ void tandem_push_merge(struct tandem_push *push)
 {
 	tandem_bitmap_or(push->to_push, push->open.recorded, push->open.page_count);
 	tandem_bitmap_or(push->to_push, push->last.recorded, push->last.page_count);
+	tandem_push_unstage(push);
 	tandem_page_map_clear(&push->open);
 	tandem_page_map_clear(&push->last);
 	push->is_last_kept = false;
@@ -133,6 +168,14 @@ void tandem_push_forget(struct tandem_push *push)
 void tandem_push_commit(struct tandem_push *push)
 {
 	tandem_stripes_commit(&push->stripes);
+	if (push->pushes_beside)
+		tandem_heat_note_epoch(&push->heat);
+}
+
+void tandem_push_learn(struct tandem_push *push)
+{
+	if (push->pushes_beside)
+		tandem_heat_note_scan(&push->heat, push->to_push);
 }
 
 void tandem_push_abort(struct tandem_push *push)

@@ -9,14 +9,26 @@
 #include <tandem/error.h>
 #include <tandem/transport.h>
 
+#include "../core/heat.h"
 #include "../core/layout.h"
 #include "../core/page_map.h"
 #include "../core/stripes.h"
 
 /* The primary's memory work: what is to push, what was recorded, and the writes that carry it. One
- * thread. In four files: push.c (maps), push_pages.c (pages onto channels), push_seal.c (blob,
- * lists, trailers) and push_digests.c (what the image holds already). */
+ * thread. In five files: push.c (maps), push_pages.c (pages onto channels), push_stage.c (staging
+ * memory), push_seal.c (blob, lists, trailers) and push_digests.c (what the image holds already).
+ */
 struct tandem_lane;
+
+/* What a capture has copied to be pushed beside the running program. Pages have slots in the order
+ * of their numbers. */
+struct tandem_stage {
+	uint8_t *memory; /* NULL: none */
+	size_t bytes;
+	uint64_t *left;         /* staged, not pushed */
+	uint64_t *held;         /* has a slot; what else is left was zeros */
+	uint32_t *slots_before; /* slots of all pages before each word of `held` */
+};
 
 struct tandem_push {
 	struct tandem_layout layout;
@@ -26,7 +38,11 @@ struct tandem_push {
 	/* Pages at a region's end that are free: whatever they hold, they travel as zeros. Any
 	 * thread; who changes it marks the pages between the two after that. */
 	_Atomic uint64_t unused_pages[TANDEM_REGIONS_MAX];
-	uint64_t *to_push;           /* pages that the cache does not have */
+	uint64_t *to_push;    /* pages that the cache does not have */
+	size_t staging_bytes; /* of a capture at most; 0: it has no staging memory */
+	struct tandem_stage stage;
+	bool pushes_beside;          /* an open epoch: what is pushed in vain is learned */
+	struct tandem_heat heat;     /* then */
 	struct tandem_page_map open; /* recorded for the open epoch */
 	struct tandem_page_map
 	        last;      /* of the sealed or committed epoch, until it is applied (4.4, 4.7) */
@@ -53,7 +69,8 @@ struct tandem_push {
 	void *argument;
 };
 
-/* Needs layout and bases. Errors: TANDEM_E_MEMORY. */
+/* Needs layout, bases, pushes_beside and staging_bytes, which is cut to what the regions can fill.
+ * Errors: TANDEM_E_MEMORY. */
 TANDEM_MUST_CHECK int tandem_push_init(struct tandem_push *push, struct tandem_error *reterr_error);
 void tandem_push_done(struct tandem_push *push); /* half-built is allowed */
 
@@ -88,6 +105,20 @@ void tandem_push_restore(struct tandem_push *push, unsigned channel);
  * after TANDEM_E_CHANNEL_LOST what no channel has taken is still to push. */
 TANDEM_MUST_CHECK int tandem_push_pages(struct tandem_push *push, uint64_t pages_max,
                                         bool *ret_is_done, bool *ret_is_blocked);
+/* The same beside an open epoch; hot pages are left when no more than `hot_max` are to push. */
+TANDEM_MUST_CHECK int tandem_push_beside(struct tandem_push *push, uint64_t pages_max,
+                                         uint64_t hot_max, bool *ret_is_done);
+/* After each scan. */
+void tandem_push_learn(struct tandem_push *push);
+/* The same of what is staged. */
+TANDEM_MUST_CHECK int tandem_push_staged(struct tandem_push *push, uint64_t pages_max,
+                                         bool *ret_is_done, bool *ret_is_blocked);
+/* Copies what is to push to staging memory, first what has to wait for the last epoch (4.4), while
+ * nobody writes to a region. No posted write may read staging memory any more. False: some found no
+ * room and is still to push. */
+bool tandem_push_stage(struct tandem_push *push);
+/* What is staged and not pushed is to push. */
+void tandem_push_unstage(struct tandem_push *push);
 /* Waits until every posted write is locally complete. */
 TANDEM_MUST_CHECK int tandem_push_settle(struct tandem_push *push);
 /* The blob of the epoch that is captured, copied: the program may go on before the seal, and may
@@ -98,6 +129,6 @@ void tandem_push_state(struct tandem_push *push, uint64_t epoch, const void *sta
  * channel was lost in between. */
 TANDEM_MUST_CHECK int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base,
                                        uint64_t generation);
-uint64_t tandem_push_left(const struct tandem_push *push); /* pages to push */
+uint64_t tandem_push_left(const struct tandem_push *push); /* pages to push, not staged */
 
 #endif

@@ -25,6 +25,17 @@ bool tandem_push_is_in_image(struct tandem_push *push, uint64_t page, const uint
 
 /* Free, as the program says: it counts as zeros, and its memory is not read. */
 bool tandem_push_is_unused(const struct tandem_push *push, unsigned region, uint64_t page);
+/* [C16]: a page of an epoch that is not applied stays in the cache as it is (4.4). */
+bool tandem_push_must_wait(const struct tandem_push *push, uint64_t page);
+bool tandem_push_is_zero(const struct tandem_push *push, unsigned region, uint64_t page);
+uint8_t *tandem_push_page(const struct tandem_push *push, unsigned region, uint64_t page);
+
+/* push_stage.c; done takes what is half built. */
+int tandem_stage_init(struct tandem_push *push);
+void tandem_stage_done(struct tandem_push *push);
+/* What was captured of a page that is left; NULL: zeros. */
+const uint8_t *tandem_stage_page(const struct tandem_stage *stage, uint64_t page);
+
 unsigned tandem_push_inflight(const struct tandem_push *push);
 /* Polls for poll_ns, then sleeps until the session has work, a moment at most. */
 void tandem_push_wait(struct tandem_push *push);

@@ -7,31 +7,37 @@
 #include "zero.h"
 
 struct pass {
+	uint64_t *wanted; /* the pages: to push, or staged */
+	bool is_staged;
+	bool is_beside; /* an open epoch */
+	bool leaves_hot;
 	uint64_t next_page; /* where the next free stripe is looked for */
 	uint64_t pages_left;
 	bool is_blocked;
 };
 
-static uint8_t *page_memory(const struct tandem_push *push, unsigned region, uint64_t page)
+uint8_t *tandem_push_page(const struct tandem_push *push, unsigned region, uint64_t page)
 {
 	return push->bases[region] + (page - push->layout.first_page[region]) * TANDEM_PAGE_BYTES;
 }
 
 static void extend(struct tandem_push *push, struct tandem_lane *lane, unsigned region,
-                   uint64_t page)
+                   uint64_t page, const uint8_t *source)
 {
-	const uint8_t *source = page_memory(push, region, page);
+	uint64_t offset = (page - push->layout.first_page[region]) * TANDEM_PAGE_BYTES;
 	struct tandem_write *last = lane->filled > 0 ? &lane->writes[lane->filled - 1] : NULL;
 
 	lane->waiting_bytes += TANDEM_PAGE_BYTES;
+	/* Neighbours in staging memory need not be neighbours. */
 	if (last != NULL && (const uint8_t *)last->source + last->length == source &&
+	    last->memory_id == region && last->offset + last->length == offset &&
 	    page % push->layout.stripe_pages != 0) {
 		last->length += TANDEM_PAGE_BYTES;
 		return;
 	}
 	lane->writes[lane->filled++] = (struct tandem_write){
 	        .memory_id = region,
-	        .offset = (page - push->layout.first_page[region]) * TANDEM_PAGE_BYTES,
+	        .offset = offset,
 	        .source = source,
 	        .length = TANDEM_PAGE_BYTES,
 	};
@@ -46,41 +52,51 @@ static void record(struct tandem_push *push, unsigned channel, uint64_t page,
 }
 
 /* What is free is not looked at: that would fill it with memory. */
-static bool reads_as_zeros(const struct tandem_push *push, unsigned region, uint64_t page)
+bool tandem_push_is_zero(const struct tandem_push *push, unsigned region, uint64_t page)
 {
 	const uint64_t *free_pages = push->free_pages[region];
 
 	return tandem_push_is_unused(push, region, page) ||
 	       (free_pages != NULL &&
 	        tandem_bitmap_get(free_pages, page - push->layout.first_page[region])) ||
-	       tandem_is_zero(page_memory(push, region, page), TANDEM_PAGE_BYTES);
+	       tandem_is_zero(tandem_push_page(push, region, page), TANDEM_PAGE_BYTES);
+}
+
+/* NULL: the page is zeros. */
+static const uint8_t *find_data(const struct tandem_push *push, const struct pass *pass,
+                                unsigned region, uint64_t page)
+{
+	if (pass->is_staged)
+		return tandem_stage_page(&push->stage, page);
+	return tandem_push_is_zero(push, region, page) ? NULL
+	                                               : tandem_push_page(push, region, page);
 }
 
 /* [C18]: the bit is cleared before the page is read (4.2). */
 static void take_page(struct tandem_push *push, struct pass *pass, unsigned channel, uint64_t page)
 {
 	unsigned region = tandem_layout_region(&push->layout, page);
-	const uint8_t *memory = page_memory(push, region, page);
-	bool is_zero;
+	const uint8_t *source;
 
-	tandem_bitmap_clear(push->to_push, page);
+	tandem_bitmap_clear(pass->wanted, page);
+	if (pass->is_beside)
+		tandem_bitmap_set(push->heat.pushed, page);
 	pass->pages_left--;
 	push->handled_pages++;
-	is_zero = reads_as_zeros(push, region, page);
-	if (tandem_push_is_in_image(push, page, is_zero ? NULL : memory))
+	source = find_data(push, pass, region, page);
+	if (tandem_push_is_in_image(push, page, source))
 		return;
-	if (is_zero) {
+	if (source == NULL) {
 		record(push, channel, page, TANDEM_RUN_ZERO);
 		push->zero_pages++;
 		return;
 	}
 	record(push, channel, page, TANDEM_RUN_DATA);
 	push->data_pages++;
-	extend(push, &push->lanes[channel], region, page);
+	extend(push, &push->lanes[channel], region, page, source);
 }
 
-/* [C16]: a page of an epoch that is not applied stays in the cache as it is (4.4). */
-static bool must_wait(const struct tandem_push *push, uint64_t page)
+bool tandem_push_must_wait(const struct tandem_push *push, uint64_t page)
 {
 	return push->is_last_kept && tandem_bitmap_get(push->last.recorded, page);
 }
@@ -89,9 +105,10 @@ static void take_stripe(struct tandem_push *push, struct pass *pass, unsigned ch
                         uint64_t first)
 {
 	for (uint64_t page = first; page < first + push->layout.stripe_pages; page++) {
-		if (!tandem_bitmap_get(push->to_push, page))
+		if (!tandem_bitmap_get(pass->wanted, page) ||
+		    (pass->leaves_hot && tandem_bitmap_get(push->heat.hot, page)))
 			continue;
-		if (must_wait(push, page))
+		if (tandem_push_must_wait(push, page))
 			pass->is_blocked = true;
 		else
 			take_page(push, pass, channel, page);
@@ -116,10 +133,10 @@ static bool is_up(const struct tandem_push *push, unsigned channel)
 	return (push->stripes.up_mask & 1u << channel) != 0;
 }
 
-/* The first page to push of a stripe at or after `from`, or page_count. */
-static uint64_t next_stripe(const struct tandem_push *push, uint64_t from)
+/* The first wanted page of a stripe at or after `from`, or page_count. */
+static uint64_t next_stripe(const struct tandem_push *push, const struct pass *pass, uint64_t from)
 {
-	uint64_t page = tandem_bitmap_next(push->to_push, push->layout.page_count, from);
+	uint64_t page = tandem_bitmap_next(pass->wanted, push->layout.page_count, from);
 
 	return page < push->layout.page_count ? page - page % push->layout.stripe_pages : page;
 }
@@ -131,7 +148,7 @@ static void gather_carried(struct tandem_push *push, struct pass *pass, unsigned
 
 	while (lane->next_page < push->layout.page_count && has_room(lane) &&
 	       has_pages_left(push, pass)) {
-		uint64_t first = next_stripe(push, lane->next_page);
+		uint64_t first = next_stripe(push, pass, lane->next_page);
 
 		lane->next_page = first;
 		if (first >= push->layout.page_count)
@@ -165,7 +182,7 @@ static void gather_free(struct tandem_push *push, struct pass *pass)
 {
 	while (pass->next_page < push->layout.page_count && has_pages_left(push, pass)) {
 		unsigned channel = least_loaded(push);
-		uint64_t first = next_stripe(push, pass->next_page);
+		uint64_t first = next_stripe(push, pass, pass->next_page);
 
 		pass->next_page = first;
 		if (first >= push->layout.page_count || channel == push->layout.channel_count)
@@ -247,8 +264,8 @@ static bool is_finished(const struct tandem_push *push, const struct pass *pass)
 	return !has_pages_left(push, pass) || is_gathered(push, pass);
 }
 
-/* What no queue has taken is recorded and not written: it is to push again. */
-static void put_back(struct tandem_push *push)
+/* What no queue has taken is recorded and not written: it is wanted again. */
+static void put_back(struct tandem_push *push, const struct pass *pass)
 {
 	for (unsigned channel = 0; channel < push->layout.channel_count; channel++) {
 		struct tandem_lane *lane = &push->lanes[channel];
@@ -256,7 +273,7 @@ static void put_back(struct tandem_push *push)
 		for (; lane->taken < lane->filled; lane->taken++) {
 			const struct tandem_write *write = &lane->writes[lane->taken];
 
-			tandem_bitmap_set_range(push->to_push,
+			tandem_bitmap_set_range(pass->wanted,
 			                        push->layout.first_page[write->memory_id] +
 			                                write->offset / TANDEM_PAGE_BYTES,
 			                        write->length / TANDEM_PAGE_BYTES);
@@ -304,19 +321,55 @@ static int run_pass(struct tandem_push *push, struct pass *pass)
 	return 0;
 }
 
-int tandem_push_pages(struct tandem_push *push, uint64_t pages_max, bool *ret_is_done,
-                      bool *ret_is_blocked)
+static int push_wanted(struct tandem_push *push, struct pass *pass, bool *ret_is_done,
+                       bool *ret_is_blocked)
 {
-	struct pass pass = {.pages_left = pages_max};
 	int code = begin_pass(push);
 
 	if (code == 0)
-		code = run_pass(push, &pass);
+		code = run_pass(push, pass);
 	if (code < 0) {
-		put_back(push);
+		put_back(push, pass);
 		return code;
 	}
-	*ret_is_blocked = pass.is_blocked;
-	*ret_is_done = is_gathered(push, &pass);
+	*ret_is_blocked = pass->is_blocked;
+	*ret_is_done = is_gathered(push, pass);
 	return 0;
+}
+
+int tandem_push_pages(struct tandem_push *push, uint64_t pages_max, bool *ret_is_done,
+                      bool *ret_is_blocked)
+{
+	struct pass pass = {.wanted = push->to_push, .pages_left = pages_max};
+
+	return push_wanted(push, &pass, ret_is_done, ret_is_blocked);
+}
+
+static uint64_t hot_left(const struct tandem_push *push)
+{
+	uint64_t pages = 0;
+
+	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(push->layout.page_count); word++)
+		pages += (unsigned)__builtin_popcountll(push->to_push[word] & push->heat.hot[word]);
+	return pages;
+}
+
+int tandem_push_beside(struct tandem_push *push, uint64_t pages_max, uint64_t hot_max,
+                       bool *ret_is_done)
+{
+	struct pass pass = {.wanted = push->to_push,
+	                    .is_beside = true,
+	                    .leaves_hot = hot_left(push) <= hot_max,
+	                    .pages_left = pages_max};
+	bool is_blocked;
+
+	return push_wanted(push, &pass, ret_is_done, &is_blocked);
+}
+
+int tandem_push_staged(struct tandem_push *push, uint64_t pages_max, bool *ret_is_done,
+                       bool *ret_is_blocked)
+{
+	struct pass pass = {.wanted = push->stage.left, .is_staged = true, .pages_left = pages_max};
+
+	return push_wanted(push, &pass, ret_is_done, ret_is_blocked);
 }

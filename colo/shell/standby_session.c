@@ -6,6 +6,8 @@
 #include <tandem/clock.h>
 #include <tandem/failpoint.h>
 
+#include "copy.h"
+
 #define SLICE_PAGES  4096u /* applied between two looks at the session */
 #define REFUSALS_MAX 16u   /* lines a second */
 
@@ -212,6 +214,7 @@ void tandem_standby_apply_slice(struct tandem_standby *standby)
 			tandem_image_apply(&standby->image, run);
 		pages += run->page_count;
 	}
+	tandem_copy_publish();
 	tandem_standby_step(standby, &event);
 }
 

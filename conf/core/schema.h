@@ -212,6 +212,32 @@ enum tandem_config_type {
 	       "Each so many epochs all pages are hashed in the pause, to see whether the "        \
 	       "tracker "                                                                          \
 	       "has missed one; a miss stops the protection. 0: never.")                           \
+	TEXT(PAIR, capture, CHOICE, capture, OPTIONAL, "stop", "stop|stage|auto", "", "",          \
+	     "How long a checkpoint holds the program. \"stop\": until what it wrote has been "    \
+	     "pushed. \"stage\": until that has been copied to memory of its own, which is "       \
+	     "pushed beside the running program. \"auto\": stage where the copy is quicker than "  \
+	     "the push.")                                                                          \
+	NUMBER(PAIR, staging_mib, NUMBER, staging_mib, OPTIONAL, 256, 1, 16777216, "", "",         \
+	       "MiB of memory for that on the primary, taken at its start and with RDMA pinned; "  \
+	       "not "                                                                              \
+	       "more than the regions have. What finds no room in it is pushed in the pause.")     \
+	NUMBER(PAIR, push_interval_us, MICROSECONDS, push_interval_ns, OPTIONAL, 0, 0, 10000000,   \
+	       "", "",                                                                             \
+	       "How often what was written is pushed beside the running program between two "      \
+	       "checkpoints, so that less is left for the pause; pages that are written again "    \
+	       "and again are left for the end. 0: never. Not with the tracker compare.")          \
+	NUMBER(PAIR, push_rate_max_mib, NUMBER, push_rate_max_mib, OPTIONAL, 0, 0, 16777216, "",   \
+	       "", "MiB a second that this may take of the network; 0: no limit.")                 \
+	NUMBER(PAIR, pause_budget_us, MICROSECONDS, pause_budget_ns, OPTIONAL, 0, 0, 10000000, "", \
+	       "",                                                                                 \
+	       "How long a checkpoint may hold the program: the program is told that it can make " \
+	       "one when what is left is likely to fit. 0: no limit. Needs push_interval_us.")     \
+	TEXT(PAIR, on_overload, CHOICE, on_overload, OPTIONAL, "grow", "grow|slow", "", "",        \
+	     "More is written than can be pushed, and a checkpoint does not fit for "              \
+	     "overload_wait_ms. \"grow\": it is made then, and its pause is longer. \"slow\": it " \
+	     "holds the program first, until what is left fits.")                                  \
+	NUMBER(PAIR, overload_wait_ms, MILLISECONDS, overload_wait_ns, OPTIONAL, 1000, 1, 600000,  \
+	       "", "", "See on_overload.")                                                         \
 	NUMBER(PAIR, state_bytes_max, BYTES, state_bytes_max, OPTIONAL, 65536, 0, 67108864, "",    \
 	       "", "Largest state blob that the program hands over with an epoch.")                \
 	NUMBER(PAIR, connect_timeout_ms, MILLISECONDS, connect_timeout_ns, OPTIONAL, 1000, 10,     \

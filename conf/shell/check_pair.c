@@ -227,6 +227,22 @@ static void check_merge(struct subject *subject)
 		                         PAGE_BYTES);
 }
 
+/* A budget is kept by pushing ahead of the pause. */
+static void check_budget(struct subject *subject)
+{
+	const struct tandem_config_pair *pair = subject->pair;
+	if (pair->pause_budget_ns != 0 && pair->push_interval_ns == 0)
+		tandem_config_mistake_in(subject->reader, subject->setting, "pause_budget_us",
+		                         "%" PRIu64
+		                         " seen, but nothing is pushed ahead of a pause: give "
+		                         "push_interval_us too, 10000 for instance",
+		                         pair->pause_budget_ns / TANDEM_NS_PER_US);
+	if (pair->pause_budget_ns == 0 && is_given(subject, "on_overload"))
+		tandem_config_mistake_in(subject->reader, subject->setting, "on_overload",
+		                         "says what to do when pause_budget_us is not kept, and "
+		                         "there is none");
+}
+
 void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index)
 {
 	const config_setting_t *list = config_lookup(reader->tree, "pairs");
@@ -244,5 +260,6 @@ void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index)
 	check_timers(&subject);
 	check_key(&subject);
 	check_merge(&subject);
+	check_budget(&subject);
 	tandem_config_check_arbiter(reader, subject.pair, subject.setting, subject.nodes);
 }

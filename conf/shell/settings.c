@@ -45,6 +45,13 @@ int tandem_config_settings(const struct tandem_config *config,
 	settings.poll_ns = pair->poll_ns;
 	settings.verify_every = pair->verify_every;
 	settings.lease_ns = pair->lease_ns;
+	settings.staging_bytes = strcmp(pair->capture, "stop") == 0 ? 0 : pair->staging_mib << 20;
+	settings.is_capture_auto = strcmp(pair->capture, "auto") == 0;
+	settings.push_interval_ns = pair->push_interval_ns;
+	settings.push_rate_max = pair->push_rate_max_mib << 20;
+	settings.pause_budget_ns = pair->pause_budget_ns;
+	settings.overload_wait_ns = pair->overload_wait_ns;
+	settings.slows_program = strcmp(pair->on_overload, "slow") == 0;
 	settings.state_bytes_max = pair->state_bytes_max;
 	settings.connect_timeout_ns = pair->connect_timeout_ns;
 	settings.commit_timeout_ns = pair->commit_timeout_ns;

@@ -50,6 +50,11 @@ static void add_counts(struct json_object *object, const struct tandem_stats *st
 	        {"copy_bytes_total", stats->copy_bytes_total},
 	        {"copy_bytes_done", stats->copy_bytes_done},
 	        {"copy_bytes_equal", stats->copy_bytes_equal},
+	        {"pages_staged", stats->pages_staged},
+	        {"stages_short", stats->stages_short},
+	        {"pages_beside", stats->pages_beside},
+	        {"pages_vain", stats->pages_vain},
+	        {"pauses_misfit", stats->pauses_misfit},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		json_object_object_add(object, rows[i].key, json_object_new_uint64(rows[i].value));
@@ -114,6 +119,10 @@ struct json_object *tandem_status_of_stats(const char *directory, const char *pa
 	         sizeof(stats->transport_detail));
 	add_text(object, "tracker", stats->tracker, sizeof(stats->tracker));
 	add_counts(object, stats);
+	json_object_object_add(object, "pace",
+	                       json_object_new_string(tandem_pace_name(stats->pace)));
+	json_object_object_add(object, "capture",
+	                       json_object_new_string(stats->is_staging ? "stage" : "stop"));
 	json_object_object_add(object, "incarnation", tandem_status_name(stats->incarnation));
 	json_object_object_add(
 	        object, "phase",
@@ -125,6 +134,9 @@ struct json_object *tandem_status_of_stats(const char *directory, const char *pa
 	json_object_object_add(object, "is_pair", json_object_new_boolean(stats->is_pair != 0));
 	add_times(object, "pause_us", &stats->pause_ns);
 	add_times(object, "scan_us", &stats->scan_ns);
+	add_times(object, "stage_us", &stats->stage_ns);
+	add_times(object, "slowed_us", &stats->slowed_ns);
+	add_times(object, "apply_wait_us", &stats->apply_wait_ns);
 	add_times(object, "push_us", &stats->push_ns);
 	add_times(object, "commit_us", &stats->commit_ns);
 	add_times(object, "apply_us", &stats->apply_ns);

@@ -43,7 +43,9 @@ class Checker:
 
 class CheckedPair(Pair):
     def __init__(self, programs, seed, combination, has_storm=False, options=None):
-        more = {"channels": combination["channels"], **PAIR_OPTIONS, **(options or {})}
+        more = {"channels": combination["channels"], "capture": f'"{combination["capture"]}"',
+                "push_interval_us": combination["push_interval_us"], **PAIR_OPTIONS,
+                **(options or {})}
         super().__init__(
             on_loopback(program=Checker(seed, has_storm), provider=combination["provider"],
                         tracker=combination["tracker"], pair_options=more),

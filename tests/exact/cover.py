@@ -7,6 +7,8 @@ FACTORS = {
     "tracker": ("pagemap", "compare", "mark"),
     "channels": ("4", "1"),
     "provider": ("tcp",),
+    "capture": ("stop", "stage"),
+    "push_interval_us": ("0", "500"),
 }
 DEFAULT = {factor: values[0] for factor, values in FACTORS.items()}
 
@@ -29,5 +31,5 @@ def pairwise(factors=None):
 
 
 def text(combination):
-    return ", ".join(f"{value} {factor}" if factor == "channels" else value
+    return ", ".join(f"{value} {factor}" if value.isdigit() else value
                      for factor, value in combination.items())

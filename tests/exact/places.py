@@ -22,6 +22,7 @@ STANDBY_RESUME = ("standby_hello", "standby_drain", "standby_drained", "standby_
 REPAIR = ("fence_asked", "fence_answered")
 STANDBY_REPAIR = ("standby_channels", "standby_channels_fenced")
 COPY = ("copy", "slice", "sliced")
+STAGED = ("stage", "drain")
 TAKE_OVER = ("standby_fence", "standby_fenced", "standby_state", "standby_activate")
 
 
@@ -31,6 +32,7 @@ class Place:
     how: str
     breaks: str = NOTHING
     passage: int = 1  # of a rare place: the first one that is meant
+    needs_stage: bool = False  # passed with capture = "stage" only
 
     @property
     def is_rare(self):
@@ -38,6 +40,8 @@ class Place:
 
     def can_be_met(self, combination):
         """The loss of the only channel is the session's."""
+        if self.needs_stage and combination["capture"] != "stage":
+            return False
         return self.breaks != CHANNEL or combination["channels"] != "1"
 
     def __str__(self):
@@ -54,6 +58,7 @@ GROUPS = (
     [Place(name, TAKING) for name in TAKE_OVER],
     [Place(name, PAUSE, CHANNEL) for name in STANDBY_REPAIR],
     [Place(name, FIRST) for name in COPY],
+    [Place(name, KILL, needs_stage=True) for name in STAGED],
 )
 PLACES = [place for group in GROUPS for place in group]
 

@@ -45,6 +45,11 @@ class TestPlaces(unittest.TestCase):
         self.assertFalse(place.can_be_met({"channels": "1"}))
         self.assertTrue(place.can_be_met({"channels": "4"}))
 
+    def test_nothing_is_staged_where_the_push_is_in_the_pause(self):
+        place = places.Place("drain", places.KILL, needs_stage=True)
+        self.assertFalse(place.can_be_met({"channels": "4", "capture": "stop"}))
+        self.assertTrue(place.can_be_met({"channels": "4", "capture": "stage"}))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -8,21 +8,22 @@ from collections import namedtuple
 
 PHASES = ("run", "scan", "push", "seal", "wait", "apply", "reply")
 
-_MAGIC = 0x34737461746E6174
-_FORMAT = struct.Struct("<QQIIII16Q16s128s16s")
+_MAGIC = 0x35737461746E6174
+_FORMAT = struct.Struct("<QQIIIIII21Q16s128s16s")
 _CHANNEL = struct.Struct("<IIQIIQ192s")
 CHANNEL_STATES = ("down", "joining", "up", "lost")
 _CHANNELS = 16
 _HISTOGRAM_STEPS = 32
 _HISTOGRAM = struct.Struct("<QQQ%dI" % (_HISTOGRAM_STEPS * 40))
 _LIFE = struct.Struct("<I4x")
-_HISTOGRAM_NAMES = ("pause", "scan", "push", "commit", "apply")
+_HISTOGRAM_NAMES = ("pause", "scan", "stage", "slowed", "apply_wait", "push", "commit", "apply")
 
 Stats = namedtuple(
     "Stats",
-    "incarnation process_id phase is_pair channel_count generation epochs_committed"
+    "incarnation process_id phase is_pair channel_count pace is_staging generation epochs_committed"
     " epochs_aborted epoch_committed pages_pushed zero_pages bytes_pushed copy_since_ns"
-    " copy_is_comparing copy_bytes_total copy_bytes_done copy_bytes_equal copy_bytes_per_s committed_ns held_since_ns behind_since_ns transport transport_detail tracker channels histograms",
+    " copy_is_comparing copy_bytes_total copy_bytes_done copy_bytes_equal copy_bytes_per_s pages_staged"
+    " pages_beside pages_vain pauses_misfit stages_short committed_ns held_since_ns behind_since_ns transport transport_detail tracker channels histograms",
 )
 Channel = namedtuple(
     "Channel", "state rail bytes inflight_count lost_count oldest_posted_ns first_error"
@@ -72,15 +73,16 @@ def parse(data):
     first_histogram = _FORMAT.size + _CHANNELS * _CHANNEL.size
     if len(data) < first_histogram + len(_HISTOGRAM_NAMES) * _HISTOGRAM.size + _LIFE.size:
         return None
-    magic, incarnation, process_id, phase, is_pair, channels, *rest = _FORMAT.unpack_from(data)
+    magic, incarnation, process_id, phase, is_pair, channels, pace, is_staging, *rest = _FORMAT.unpack_from(data)
     if magic != _MAGIC or phase >= len(PHASES):
         return None
-    texts = [text.split(b"\0")[0].decode(errors="replace") for text in rest[16:]]
+    texts = [text.split(b"\0")[0].decode(errors="replace") for text in rest[21:]]
     histograms = {
         name: Histogram(data, first_histogram + index * _HISTOGRAM.size)
         for index, name in enumerate(_HISTOGRAM_NAMES)
     }
     return Stats(
-        incarnation, process_id, PHASES[phase], bool(is_pair), channels, *rest[:16], *texts,
+        incarnation, process_id, PHASES[phase], bool(is_pair), channels, pace, bool(is_staging),
+        *rest[:21], *texts,
         [_channel(data, index) for index in range(min(channels, _CHANNELS))], histograms,
     )

@@ -29,7 +29,14 @@ int main(void)
 	stats.epochs_aborted = 15;
 	stats.epoch_committed = 16;
 	stats.copy_bytes_done = 17;
-	stats.copy_bytes_per_s = 25;
+	stats.copy_bytes_per_s = 30;
+	stats.pages_staged = 25;
+	stats.stages_short = 26;
+	stats.pages_beside = 27;
+	stats.pages_vain = 28;
+	stats.pauses_misfit = 29;
+	stats.pace = TANDEM_PACE_OVERDUE;
+	stats.is_staging = 1;
 	stats.committed_ns = 22;
 	stats.held_since_ns = 23;
 	stats.behind_since_ns = 24;
@@ -45,6 +52,7 @@ int main(void)
 	strcpy(stats.channels[3].first_error, "the first error");
 	for (unsigned i = 1; i <= 1000; i++)
 		tandem_histogram_add(&stats.pause_ns, i * 1000);
+	tandem_histogram_add(&stats.stage_ns, 78);
 	tandem_histogram_add(&stats.apply_ns, 77);
 	for (unsigned i = 0; i <= 1000; i += 10)
 		fprintf(stderr, "%llu ", (unsigned long long)tandem_histogram_at(&stats.pause_ns, i));
@@ -77,8 +85,11 @@ class Layout(unittest.TestCase):
         self.assertEqual(stats.generation, 13)
         self.assertEqual((stats.epochs_committed, stats.epochs_aborted), (14, 15))
         self.assertEqual(
-            (stats.epoch_committed, stats.copy_bytes_done, stats.copy_bytes_per_s), (16, 17, 25)
+            (stats.epoch_committed, stats.copy_bytes_done, stats.copy_bytes_per_s), (16, 17, 30)
         )
+        self.assertEqual((stats.pages_staged, stats.stages_short), (25, 26))
+        self.assertEqual((stats.pages_beside, stats.pages_vain, stats.pauses_misfit), (27, 28, 29))
+        self.assertEqual((stats.pace, stats.is_staging), (3, True))
         self.assertEqual(
             (stats.committed_ns, stats.held_since_ns, stats.behind_since_ns), (22, 23, 24)
         )
@@ -92,6 +103,7 @@ class Layout(unittest.TestCase):
         stats = stats_file.parse(self.data)
         read = [stats.histograms["pause"].at(per_mille) for per_mille in range(0, 1001, 10)]
         self.assertEqual(read, self.per_mille)
+        self.assertEqual(stats.histograms["stage"].max, 78)
         self.assertEqual(stats.histograms["apply"].max, 77)
         self.assertEqual(stats.histograms["scan"].at(500), 0)
 

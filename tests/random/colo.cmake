@@ -22,5 +22,5 @@ tandem_add_plain_test(
   --seed
   new)
 # The checkers are worth what they find: every seeded bug.
-add_test(NAME random.colo_epochs_prove COMMAND colo_epochs --prove 10000 --seed 1)
+add_test(NAME random.colo_epochs_prove COMMAND colo_epochs --prove 30000 --seed 1)
 tandem_test_properties(random.colo_epochs_prove random 300)

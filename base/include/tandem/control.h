@@ -95,6 +95,15 @@ struct tandem_control_settings {
 	uint32_t verify_every; /* each so many epochs the tracker is checked; 0: never */
 	uint64_t lease_ns; /* output is not gated: the primary ends itself when the secondary was
 	                      not heard for this long; 0: it is gated */
+	uint64_t push_interval_ns; /* between passes that push beside an open epoch; 0: none */
+	uint64_t push_rate_max;    /* bytes a second of them; 0: no limit */
+	uint64_t pause_budget_ns;  /* a checkpoint is put off until it fits; 0: never */
+	uint64_t overload_wait_ns; /* for so long at most */
+	bool slows_program;        /* one that does not fit even then holds the program until it
+	                              does */
+	bool is_capture_auto;      /* each capture is staged or not, as costs less */
+	uint64_t staging_bytes; /* of a capture that is pushed beside the running program; 0: it is
+	                           pushed in the pause */
 };
 
 #define TANDEM_CONTROL_SETTINGS_DEFAULT                                                            \

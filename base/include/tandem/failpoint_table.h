@@ -16,6 +16,8 @@
 	X(tracker, ERROR, "before a tracker is asked; error: it fails")                            \
 	X(rearm, SKIP, "the trackers have told their pages; skip: one is forgotten")               \
 	X(scanned, NOTHING, "every tracker is armed again")                                        \
+	X(stage, NOTHING, "before what is left is copied to staging memory")                       \
+	X(drain, NOTHING, "a piece of what was staged is posted beside the running program")       \
 	X(push, NOTHING, "a batch is posted on each channel")                                      \
 	X(pushed, NOTHING, "everything is posted")                                                 \
 	X(seal_blob, NOTHING, "the state blob is posted")                                          \

@@ -11,7 +11,7 @@
 
 /* What the engine of a protected program lets others see while it runs and after it was killed: a
  * file RUN_DIR/PAIR.stats mapped by the engine (the only writer) and by whoever reports. */
-#define TANDEM_STATS_MAGIC UINT64_C(0x34737461746e6174)
+#define TANDEM_STATS_MAGIC UINT64_C(0x35737461746e6174)
 
 /* Where in an epoch's life the engine is. */
 #define TANDEM_PHASE_TABLE(X)                                                                      \
@@ -28,6 +28,21 @@ enum tandem_phase {
 	TANDEM_PHASE_TABLE(X)
 #undef X
 	        TANDEM_PHASE_COUNT,
+};
+
+/* Whether the next checkpoint fits the budget, and what is done when it does not. */
+#define TANDEM_PACE_TABLE(X)                                                                       \
+	X(FREE, "free") /* no budget, or no epoch is open */                                       \
+	X(FITS, "fits")                                                                            \
+	X(PUTTING_OFF, "putting off") /* the interval grows while pages are pushed */              \
+	X(OVERDUE, "overdue")         /* it has grown to its limit: more is written than pushed */ \
+	X(SLOWING, "slowing")         /* the program is held while pages are pushed */
+
+enum tandem_pace_state {
+#define X(name, text) TANDEM_PACE_##name,
+	TANDEM_PACE_TABLE(X)
+#undef X
+	        TANDEM_PACE_COUNT,
 };
 
 /* One data channel, as the transport's struct tandem_channel_status says. */
@@ -50,6 +65,8 @@ struct tandem_stats {
 	_Atomic uint32_t phase; /* enum tandem_phase */
 	_Atomic uint32_t is_pair;
 	_Atomic uint32_t channel_count;
+	_Atomic uint32_t pace;       /* enum tandem_pace_state */
+	_Atomic uint32_t is_staging; /* the next capture, as far as is known */
 	_Atomic uint64_t generation;
 	_Atomic uint64_t epochs_committed;
 	_Atomic uint64_t epochs_aborted;
@@ -65,6 +82,12 @@ struct tandem_stats {
 	_Atomic uint64_t copy_bytes_done;
 	_Atomic uint64_t copy_bytes_equal; /* done without being pushed: the image held them */
 	_Atomic uint64_t copy_bytes_per_s; /* 0: not known yet */
+	_Atomic uint64_t pages_staged; /* copied in a pause, pushed beside the running program */
+	_Atomic uint64_t pages_beside; /* pushed between checkpoints, beside the running program, */
+	_Atomic uint64_t pages_vain;   /* and of them, written again before the next one */
+	_Atomic uint64_t pauses_misfit; /* checkpoints that did not fit the budget */
+	_Atomic uint64_t stages_short; /* captures that found no room for all and pushed the rest in
+	                                  the pause */
 	/* Monotonic; 0: never, or nothing waits. */
 	_Atomic uint64_t committed_ns;    /* the last commit */
 	_Atomic uint64_t held_since_ns;   /* the oldest output that waits */
@@ -75,6 +98,10 @@ struct tandem_stats {
 	struct tandem_channel_stats channels[TANDEM_STATS_CHANNELS_MAX];
 	struct tandem_histogram pause_ns; /* program held, per checkpoint */
 	struct tandem_histogram scan_ns;
+	struct tandem_histogram stage_ns;      /* copying to staging memory */
+	struct tandem_histogram slowed_ns;     /* program held before the pause, so that it fits */
+	struct tandem_histogram apply_wait_ns; /* an epoch waited until the one before was applied
+	                                        */
 	struct tandem_histogram push_ns;
 	struct tandem_histogram commit_ns; /* sealed to COMMITTED */
 	struct tandem_histogram apply_ns;  /* as the secondary measured it */
@@ -82,6 +109,7 @@ struct tandem_stats {
 };
 
 const char *tandem_phase_name(enum tandem_phase phase);
+const char *tandem_pace_name(uint32_t pace);
 /* "up": the words of enum tandem_channel_state. */
 const char *tandem_channel_stats_state(uint32_t state);
 

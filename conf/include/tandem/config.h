@@ -91,6 +91,13 @@ struct tandem_config_pair {
 	char nodes[2][TANDEM_NAME_BYTES]; /* the first one is the first owner */
 	char provider[16];
 	char tracker[16];
+	char capture[16]; /* "stop", "stage" or "auto" */
+	uint64_t staging_mib;
+	uint64_t push_interval_ns;  /* 0: nothing is pushed between checkpoints */
+	uint64_t push_rate_max_mib; /* a second; 0: no limit */
+	uint64_t pause_budget_ns;   /* 0: none */
+	uint64_t overload_wait_ns;
+	char on_overload[16]; /* "grow" or "slow" */
 	uint16_t channel_count;
 	uint16_t write_depth;
 	uint32_t merge_bytes_max;

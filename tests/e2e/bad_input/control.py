@@ -19,7 +19,7 @@ PROGRAM, STANDBY = 1, 2
 _FIXED = struct.Struct("<IHBBBBBBBBBiIQQQQQQ32s256s")
 TEXT_AT = _FIXED.size - 256
 PAIR_AT = TEXT_AT - 32
-PEER_BEAT_AT = 1052  # a byte, and 8 of its age
+PEER_BEAT_AT = 1094  # a byte, and 8 of its age
 
 HEARTBEAT_MAGIC = 0x62687474
 HEARTBEAT_VERSION = 3

@@ -69,13 +69,32 @@ static unsigned report_one(const char *group, const char *name, uint64_t count, 
 
 const char *primary_action_name(unsigned type)
 {
-	static const char *const names[] = {
-	        "CONNECT",     "DROP_SESSION", "SEND",           "MARK_ALL",
-	        "SLICE",       "SCAN",         "PUSH",           "SEAL",
-	        "SETTLE",      "RESUME",       "COMMIT_MAP",     "ABORT_MAP",
-	        "REPUSH",      "FORGET_MAP",   "MERGE_MAPS",     "TAKE_DIGESTS",
-	        "REPORT_UP",   "REPORT_LOST",  "REPORT_COPIED",  "REPORT_COMMITTED",
-	        "RENEW_LEASE", "END_LEASE",    "REPORT_QUIESCED"};
+	static const char *const names[] = {"CONNECT",
+	                                    "DROP_SESSION",
+	                                    "SEND",
+	                                    "MARK_ALL",
+	                                    "SLICE",
+	                                    "SCAN",
+	                                    "STAGE",
+	                                    "DRAIN",
+	                                    "UNSTAGE",
+	                                    "PUSH",
+	                                    "SEAL",
+	                                    "SETTLE",
+	                                    "RESUME",
+	                                    "COMMIT_MAP",
+	                                    "ABORT_MAP",
+	                                    "REPUSH",
+	                                    "FORGET_MAP",
+	                                    "MERGE_MAPS",
+	                                    "TAKE_DIGESTS",
+	                                    "REPORT_UP",
+	                                    "REPORT_LOST",
+	                                    "REPORT_COPIED",
+	                                    "REPORT_COMMITTED",
+	                                    "RENEW_LEASE",
+	                                    "END_LEASE",
+	                                    "REPORT_QUIESCED"};
 
 	_Static_assert(sizeof names / sizeof names[0] == PRIMARY_ACTION_LAST + 1, "a name each");
 

@@ -24,6 +24,10 @@ static void begin_push(struct world *world)
 {
 	struct tandem_push *push = &world->primary.push;
 
+	world->primary.stages = world_chance(world, 2);
+	if (world->primary.stages)
+		push->staging_bytes = 4096 * (1 + world_pick(world, PAGES));
+	push->pushes_beside = world_chance(world, 2);
 	if (!tandem_layout_init(&push->layout, world_regions(), CHANNELS, STRIPE_PAGES,
 	                        STATE_BYTES) ||
 	    tandem_push_init(push, NULL) < 0) {
@@ -55,6 +59,10 @@ void primary_begin(struct world *world)
 	};
 
 	begin_push(world);
+	options.has_staging = world->primary.stages;
+	options.push_interval_ns = world->primary.push.pushes_beside ? SECOND / 2000 : 0;
+	options.slows_program = world_chance(world, 2);
+	world->primary.is_overloaded = options.slows_program && world_chance(world, 2);
 	tandem_primary_init(&world->primary.core, &options);
 }
 
@@ -114,6 +122,7 @@ static void end_session(struct world *world)
 	primary->session = NULL;
 	primary->is_scan_due = false;
 	primary->is_slice_due = false;
+	primary->is_drain_due = false;
 	primary->has_session = false;
 	primary->copied_incarnation = 0;
 	primary->restore_due = 0;
@@ -164,24 +173,46 @@ static void do_scan(struct world *world)
 	if (world->bug == BUG_DIGEST_BEFORE_ARM && primary->push.digest_count > 0 &&
 	    primary->core.phase == TANDEM_PRIMARY_COPYING && primary->core.copy_pass == 0)
 		compare_too_early(world);
+	tandem_push_learn(&primary->push);
 	if (primary->core.phase == TANDEM_PRIMARY_SCANNING) {
 		check_captured(world, primary->core.captured);
 		tandem_push_state(&primary->push, primary->core.captured, world->program.state,
 		                  world->program.state_bytes);
 	}
 	event.is_small = tandem_push_left(&primary->push) <= world_pick(world, PAGES);
+	event.left_pages = tandem_push_left(&primary->push);
+	primary->core.pace.is_staging = !world_chance(world, 6);
 	event.now_ns = world->now_ns;
 	step(world, &event);
+}
+
+static int push_beside(struct world *world, uint64_t pages_max, bool *ret_is_done)
+{
+	struct primary_side *primary = &world->primary;
+	uint64_t before = tandem_push_left(&primary->push);
+	int code =
+	        tandem_push_beside(&primary->push, pages_max, primary->slice_hot_max, ret_is_done);
+
+	if (before > tandem_push_left(&primary->push))
+		world_met(world, MET_PUSHED_BESIDE);
+	if (code == 0 && *ret_is_done && primary->core.is_applied &&
+	    tandem_push_left(&primary->push) > 0)
+		world_met(world, MET_LEFT_FOR_THE_END);
+	return code;
 }
 
 static void do_slice(struct world *world)
 {
 	struct primary_side *primary = &world->primary;
 	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_SLICED};
+	uint64_t pages_max = 3 + world_pick(world, 24);
 	bool is_blocked;
-	int code = tandem_push_pages(&primary->push, 17 + world_pick(world, 24), &event.is_done,
-	                             &is_blocked);
+	int code;
 
+	if (primary->core.phase == TANDEM_PRIMARY_COPYING)
+		code = tandem_push_pages(&primary->push, pages_max, &event.is_done, &is_blocked);
+	else
+		code = push_beside(world, pages_max, &event.is_done);
 	if (code == 0)
 		code = tandem_push_settle(&primary->push);
 	if (world->bug == BUG_CLEAN_AFTER_PUSH)
@@ -195,6 +226,7 @@ static void do_slice(struct world *world)
 		return;
 	}
 	event.now_ns = world->now_ns;
+	event.left_pages = tandem_push_left(&primary->push);
 	step(world, &event);
 }
 
@@ -232,6 +264,65 @@ static int seal_push(struct world *world, const struct tandem_primary_action *ac
 	if (world->bug == BUG_DIGESTS_KEPT)
 		tandem_push_take_digests(push, push->digest_seed, 0, kept_count, digests);
 	return code;
+}
+
+static void do_stage(struct world *world)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_STAGED};
+	struct tandem_push *push = &world->primary.push;
+
+	if (tandem_push_settle(push) < 0) {
+		end_session(world);
+		return;
+	}
+	event.is_done = tandem_push_stage(push) || world->bug == BUG_SHORT_STAGE_RESUMES;
+	event.now_ns = world->now_ns;
+	world_met(world, event.is_done ? MET_STAGED : MET_STAGED_SHORT);
+	step(world, &event);
+}
+
+/* Another look at the program's memory than the one that was captured. */
+static void stage_again(struct world *world)
+{
+	struct tandem_push *push = &world->primary.push;
+
+	for (unsigned page = 0; page < PAGES; page++) {
+		uint64_t number = push->layout.first_page[page_region(page)] + page_index(page);
+		const uint8_t *staged = tandem_bitmap_get(push->stage.left, number)
+		                                ? tandem_stage_page(&push->stage, number)
+		                                : NULL;
+
+		if (staged != NULL)
+			memcpy((void *)(uintptr_t)staged, page_live(page), 4096);
+	}
+}
+
+static void do_drain(struct world *world)
+{
+	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_DRAINED};
+	int code;
+
+	if (world->bug == BUG_STAGED_FROM_LIVE)
+		stage_again(world);
+	code = tandem_push_staged(&world->primary.push, 3 + world_pick(world, PAGES),
+	                          &event.is_done, &event.is_blocked);
+	if (code == TANDEM_E_CHANNEL_LOST) {
+		world_met(world, MET_REFUSED_IN_PUSH);
+		return;
+	}
+	if (code < 0) {
+		world_met(world, MET_LOST_IN_DRAIN);
+		end_session(world);
+		return;
+	}
+	if (world->bug == BUG_SEAL_BEFORE_DRAINED) {
+		event.is_done = true;
+		event.is_blocked = false;
+	}
+	if (event.is_done && event.is_blocked)
+		world_met(world, MET_DRAIN_BLOCKED);
+	event.now_ns = world->now_ns;
+	step(world, &event);
 }
 
 static bool do_seal(struct world *world, const struct tandem_primary_action *action)
@@ -284,6 +375,8 @@ static void merge(struct world *world)
 		tandem_page_map_clear(&push->open);
 		tandem_page_map_clear(&push->last);
 	}
+	if (world->bug == BUG_STAGED_NOT_MERGED && push->stage.memory != NULL)
+		tandem_bitmap_zero(push->stage.left, push->layout.page_count);
 	tandem_push_merge(push);
 }
 
@@ -390,6 +483,19 @@ static void abort_map(struct world *world)
 	world_met(world, MET_FENCED_ABORTED);
 }
 
+static void unstage(struct world *world)
+{
+	struct tandem_push *push = &world->primary.push;
+
+	if (push->stage.memory == NULL)
+		return;
+	if (!tandem_bitmap_is_empty(push->stage.left, push->layout.page_count))
+		world_met(world, MET_GIVEN_UP_IN_DRAIN);
+	if (world->bug == BUG_STAGED_NOT_TAKEN_BACK)
+		tandem_bitmap_zero(push->stage.left, push->layout.page_count);
+	tandem_push_unstage(push);
+}
+
 static void execute_map(struct world *world, const struct tandem_primary_action *action)
 {
 	struct tandem_push *push = &world->primary.push;
@@ -403,17 +509,24 @@ static void execute_map(struct world *world, const struct tandem_primary_action 
 		repush(world, action->channel_mask);
 	} else if (action->type == TANDEM_PRIMARY_DO_FORGET_MAP) {
 		tandem_push_forget(push);
+	} else if (action->type == TANDEM_PRIMARY_DO_UNSTAGE) {
+		unstage(world);
 	} else {
 		merge(world);
 	}
 }
 
-static void execute_scan(struct world *world)
+static void execute_scan(struct world *world, bool was_slowing)
 {
-	if (world->primary.core.phase == TANDEM_PRIMARY_COPYING)
-		world->primary.is_scan_due = true;
-	else
-		do_scan(world);
+	struct primary_side *primary = &world->primary;
+
+	if (was_slowing)
+		world_met(world, MET_SLOWED);
+	primary->is_scan_due = primary->core.phase != TANDEM_PRIMARY_SCANNING;
+	if (primary->is_scan_due)
+		return;
+	primary->is_slice_due = false;
+	do_scan(world);
 }
 
 static bool execute(struct world *world, const struct tandem_primary_action *action)
@@ -432,9 +545,16 @@ static bool execute(struct world *world, const struct tandem_primary_action *act
 		return true;
 	case TANDEM_PRIMARY_DO_SLICE:
 		world->primary.is_slice_due = true;
+		world->primary.slice_hot_max = action->hot_max;
 		return true;
 	case TANDEM_PRIMARY_DO_SCAN:
-		execute_scan(world);
+		execute_scan(world, action->was_slowing);
+		return true;
+	case TANDEM_PRIMARY_DO_STAGE:
+		do_stage(world);
+		return true;
+	case TANDEM_PRIMARY_DO_DRAIN:
+		world->primary.is_drain_due = true;
 		return true;
 	case TANDEM_PRIMARY_DO_PUSH:
 		do_push(world);
@@ -451,6 +571,7 @@ static bool execute(struct world *world, const struct tandem_primary_action *act
 	case TANDEM_PRIMARY_DO_ABORT_MAP:
 	case TANDEM_PRIMARY_DO_REPUSH:
 	case TANDEM_PRIMARY_DO_FORGET_MAP:
+	case TANDEM_PRIMARY_DO_UNSTAGE:
 	case TANDEM_PRIMARY_DO_MERGE_MAPS:
 		execute_map(world, action);
 		return true;
@@ -515,6 +636,8 @@ static void step(struct world *world, const struct tandem_primary_event *event)
 
 	if (world->primary.is_dead || world->has_failed)
 		return;
+	if (event->type == TANDEM_PRIMARY_ON_CHECKPOINT && world->primary.is_overloaded)
+		core->pace.is_fitting = false;
 	tandem_primary_step(core, event, &actions);
 	world->counts->phase[core->phase]++;
 	if (event->type != TANDEM_PRIMARY_ON_TICK || actions.count > 0)
@@ -676,6 +799,7 @@ static void on_channel_lost(struct world *world)
 	if (primary->core.phase == TANDEM_PRIMARY_REPAIRING) {
 		primary->is_scan_due = false;
 		primary->is_slice_due = false;
+		primary->is_drain_due = false;
 	}
 	if (world->bug == BUG_WRITE_BEFORE_FENCED)
 		pretend_fenced(world);
@@ -729,11 +853,14 @@ static void read_session(struct world *world)
 	}
 }
 
-static void work_on_copy(struct world *world)
+static void work_beside(struct world *world)
 {
 	struct primary_side *primary = &world->primary;
 
-	if (primary->is_scan_due) {
+	if (primary->is_drain_due) {
+		primary->is_drain_due = false;
+		do_drain(world);
+	} else if (primary->is_scan_due) {
 		primary->is_scan_due = false;
 		do_scan(world);
 	} else if (primary->is_slice_due) {
@@ -770,7 +897,7 @@ void primary_turn(struct world *world)
 		return;
 	case 3:
 		if (world_paces(world, PACE_COPY))
-			work_on_copy(world);
+			work_beside(world);
 		return;
 	default:
 		if (world_paces(world, PACE_TICK))

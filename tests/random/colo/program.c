@@ -15,6 +15,8 @@ bool program_store(struct world *world)
 	for (unsigned word = 0; word < 512; word++)
 		words[word] = value;
 	world->program.dirty |= UINT64_C(1) << page;
+	if (world->primary.core.phase == TANDEM_PRIMARY_DRAINING)
+		world_met(world, MET_STORED_IN_DRAIN);
 	return true;
 }
 
@@ -60,6 +62,8 @@ bool program_checkpoint(struct world *world)
 	}
 	if (!tandem_primary_can_checkpoint(core))
 		world_met(world, MET_CHECKPOINT_WAITS);
+	if (core->phase == TANDEM_PRIMARY_DRAINING)
+		world_met(world, MET_CHECKPOINT_IN_DRAIN);
 	program->is_held = true;
 	world->primary.mail.has_checkpoint = true;
 	return true;

@@ -316,12 +316,15 @@ static bool is_promotion_due(const struct world *world)
 	        world->reg.copy_incarnation == world->secondary.incarnation);
 }
 
+/* One that joined again waits for the next commit where pages are pushed before it. */
 static bool are_all_channels_up(const struct world *world)
 {
 	const struct wire *wire = world->primary.session;
+	const struct tandem_stripes *stripes = &world->primary.push.stripes;
+	uint32_t waiting_mask = world->primary.push.pushes_beside ? stripes->waiting_mask : 0;
 
 	return wire != NULL && wire->lost_mask == 0 && wire->lost_due == 0 && wire->up_due == 0 &&
-	       world->primary.push.stripes.up_mask == CHANNELS_ALL;
+	       (stripes->up_mask | waiting_mask) == CHANNELS_ALL;
 }
 
 /* Nothing is left that a fair scheduler would still have to bring about. */

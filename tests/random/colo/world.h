@@ -38,9 +38,10 @@
 #define P_INCARNATION  UINT64_C(0x1001)
 
 /* Mistakes that the shells of a careless engine could make; the checkers must find each. Not among
- * them, because in mode `stop` with two slots nothing can come of them: a slice that does not wait
- * for its writes (the capture does), run lists read when applied, a fence that forgets seals which
- * were not acknowledged. */
+ * them, because with two slots nothing can come of them: a slice that does not wait for its writes
+ * (the capture does), run lists read when applied, a fence that forgets seals which were not
+ * acknowledged. Nor a capture that does not wait before it fills staging memory again: what it
+ * could spoil has landed here before the next capture. */
 #define BUG_TABLE(X)                                                                               \
 	X(NONE)                                                                                    \
 	X(RESUME_BEFORE_SETTLE)    /* 4.6: the program goes on while the device reads */           \
@@ -75,7 +76,12 @@
 	X(DIGEST_BEFORE_ARM)       /* 4.2: pages are compared, then tracked */                     \
 	X(DIGESTS_KEPT)            /* C29: the image has changed since its digests were made */    \
 	X(DIGEST_OF_CACHE)         /* 4.15: the cache is compared, the image is promoted */        \
-	X(IMAGE_SHARED)            /* C30: somebody else writes to the image that was taken over */
+	X(IMAGE_SHARED)          /* C30: somebody else writes to the image that was taken over */  \
+	X(STAGED_FROM_LIVE)      /* 4.6: what was staged is read from live memory after all */     \
+	X(STAGED_NOT_TAKEN_BACK) /* 4.7: what a given up epoch had staged is forgotten */          \
+	X(STAGED_NOT_MERGED)     /* 4.7: a lost session forgets it */                              \
+	X(SHORT_STAGE_RESUMES)   /* 4.6: the program goes on though staging had no room */         \
+	X(SEAL_BEFORE_DRAINED)   /* 4.6: an epoch is sealed before all staged is pushed */
 
 enum bug {
 #define X(name) BUG_##name,
@@ -131,6 +137,16 @@ enum bug {
 	X(JOINED_IN_PART)                                                                          \
 	X(QUIESCED)                                                                                \
 	X(QUIESCED_AFTER_EPOCH)                                                                    \
+	X(STAGED)                                                                                  \
+	X(STAGED_SHORT)                                                                            \
+	X(STORED_IN_DRAIN)                                                                         \
+	X(DRAIN_BLOCKED)                                                                           \
+	X(LOST_IN_DRAIN)                                                                           \
+	X(CHECKPOINT_IN_DRAIN)                                                                     \
+	X(GIVEN_UP_IN_DRAIN)                                                                       \
+	X(PUSHED_BESIDE)                                                                           \
+	X(LEFT_FOR_THE_END)                                                                        \
+	X(SLOWED)                                                                                  \
 	X(ENDED_PAIRED)
 
 enum met {
@@ -269,8 +285,11 @@ struct primary_side {
 	struct tandem_push push;
 	struct wire *session;
 	struct primary_mail mail;
-	bool is_scan_due, is_slice_due;
-	bool is_copy_told; /* COPIED since the last LEAD: the controller's word is awaited */
+	bool is_scan_due, is_slice_due, is_drain_due;
+	uint64_t slice_hot_max;
+	bool is_overloaded; /* what is left never fits at once */
+	bool stages;        /* in this schedule, now and then at least */
+	bool is_copy_told;  /* COPIED since the last LEAD: the controller's word is awaited */
 	uint64_t copied_incarnation, copied_generation;
 	uint64_t session_incarnation;
 	bool has_session;

@@ -17,12 +17,12 @@
 #define PATIENCE_S 20
 
 struct controller {
-	struct tandem_control_settings settings;
 	int listener, wake;
 	pthread_t thread;
 	_Atomic bool is_ending;
 
 	pthread_mutex_t lock; /* all below */
+	struct tandem_control_settings settings;
 	pthread_cond_t changed;
 	int connection;
 	uint64_t incarnation;
@@ -161,6 +161,14 @@ static void wake(struct controller *controller)
 
 	if (write(controller->wake, &one, sizeof one) < 0)
 		perror("controller: wake");
+}
+
+void controller_configure(struct controller *controller,
+                          const struct tandem_control_settings *settings)
+{
+	pthread_mutex_lock(&controller->lock);
+	controller->settings = *settings;
+	pthread_mutex_unlock(&controller->lock);
 }
 
 struct controller *controller_free(struct controller *controller)

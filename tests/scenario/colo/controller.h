@@ -15,6 +15,9 @@ struct controller *controller_new(const char *run_directory,
 struct controller *controller_free(struct controller *controller);
 /* In the settings of the next WELCOME. */
 void controller_verify_every(struct controller *controller, uint32_t verify_every);
+/* What who attaches from now on is told. */
+void controller_configure(struct controller *controller,
+                          const struct tandem_control_settings *settings);
 /* Ends the connection of the data plane, as a controller that dies; it may attach again. */
 void controller_hang_up(struct controller *controller);
 

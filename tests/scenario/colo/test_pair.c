@@ -13,11 +13,13 @@ static bool is_released(const struct tandem_news *news, uint64_t ticket)
 	return news->released_ticket >= ticket;
 }
 
-static void copies_and_commits(const char *tracker)
+static void copies_and_commits(const char *tracker, uint64_t staging_bytes)
 {
 	struct lab *lab = lab_new(tracker, 300, 37);
 	char state[32];
 
+	lab->settings.staging_bytes = staging_bytes;
+	controller_configure(lab->primary_control, &lab->settings);
 	lab->regions[0][5 * LAB_PAGE] = 1;
 	lab->regions[1][36 * LAB_PAGE + 7] = 2;
 	cr_assert(lab_protect(lab));
@@ -33,17 +35,58 @@ static void copies_and_commits(const char *tracker)
 
 Test(pair, copies_and_commits_with_the_default_tracker)
 {
-	copies_and_commits("auto");
+	copies_and_commits("auto", 0);
+}
+
+/* The room is too small for the larger ones. */
+Test(pair, copies_and_commits_by_way_of_staging_memory)
+{
+	copies_and_commits("auto", 40 * LAB_PAGE);
+	copies_and_commits("compare", 1000 * LAB_PAGE);
+}
+
+static bool can_checkpoint(const struct tandem_news *news, uint64_t value)
+{
+	(void)value;
+	return news->can_checkpoint;
+}
+
+/* What is written between two checkpoints is pushed meanwhile, however often it is written, and the
+ * image is what each of them captured. */
+Test(pair, copies_and_commits_with_a_push_beside_the_program)
+{
+	struct lab *lab = lab_new("auto", 3000, 37);
+
+	lab->settings.staging_bytes = 1000 * LAB_PAGE;
+	lab->settings.is_capture_auto = true;
+	lab->settings.push_interval_ns = 200 * TANDEM_NS_PER_US;
+	lab->settings.pause_budget_ns = 20 * TANDEM_NS_PER_MS;
+	lab->settings.overload_wait_ns = 300 * TANDEM_NS_PER_MS;
+	controller_configure(lab->primary_control, &lab->settings);
+	cr_assert(lab_protect(lab));
+	for (unsigned epoch = 0; epoch < 20; epoch++) {
+		for (unsigned turn = 0; turn < 10; turn++) {
+			lab_scribble(lab, 10 * epoch + turn, 60);
+			cr_assert_eq(tandem_wait_released(lab->program, UINT64_MAX,
+			                                  300 * TANDEM_NS_PER_US),
+			             TANDEM_E_TIMEOUT);
+		}
+		cr_assert(lab_wait_news(lab, can_checkpoint, 0));
+		cr_assert(lab_commit(lab, "x"), "epoch %u", epoch);
+		cr_assert(lab_images_equal(lab), "epoch %u", epoch);
+	}
+	cr_expect_gt(lab->stats->pages_beside, 0);
+	lab_free(lab);
 }
 
 Test(pair, copies_and_commits_with_compare)
 {
-	copies_and_commits("compare");
+	copies_and_commits("compare", 0);
 }
 
 Test(pair, copies_and_commits_with_marks_only)
 {
-	copies_and_commits("mark");
+	copies_and_commits("mark", 0);
 }
 
 Test(pair, solo_output_leaves_at_once)

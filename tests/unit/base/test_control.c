@@ -49,7 +49,14 @@ static struct tandem_control_message sample(void)
 	                     .reconnect_interval_max_ns = 6,
 	                     .poll_ns = 7,
 	                     .verify_every = 9,
-	                     .lease_ns = 8},
+	                     .lease_ns = 8,
+	                     .staging_bytes = 9,
+	                     .push_interval_ns = 10,
+	                     .push_rate_max = 11,
+	                     .pause_budget_ns = 12,
+	                     .overload_wait_ns = 13,
+	                     .slows_program = true,
+	                     .is_capture_auto = true},
 	};
 	return message;
 }
@@ -80,6 +87,13 @@ static void assert_same_settings(const struct tandem_control_settings *a,
 	cr_assert_eq(a->reconnect_interval_max_ns, b->reconnect_interval_max_ns);
 	cr_assert_eq(a->poll_ns, b->poll_ns);
 	cr_assert_eq(a->verify_every, b->verify_every);
+	cr_assert_eq(a->staging_bytes, b->staging_bytes);
+	cr_assert_eq(a->push_interval_ns, b->push_interval_ns);
+	cr_assert_eq(a->push_rate_max, b->push_rate_max);
+	cr_assert_eq(a->pause_budget_ns, b->pause_budget_ns);
+	cr_assert_eq(a->overload_wait_ns, b->overload_wait_ns);
+	cr_assert_eq(a->slows_program, b->slows_program);
+	cr_assert_eq(a->is_capture_auto, b->is_capture_auto);
 }
 
 Test(control, every_field_comes_back)
@@ -132,8 +146,8 @@ static const struct damage damages[] = {
         {14, 2, TANDEM_E_PROTOCOL},   /* keeps_old */
         {15, 1, TANDEM_E_PROTOCOL},   /* status: unknown negative */
         {18, 0, TANDEM_E_PROTOCOL},   /* status: positive */
-        {1052, 1, TANDEM_E_PROTOCOL}, /* peer_beat: only a REPORT has one */
-        {1053, 1, TANDEM_E_PROTOCOL}, /* beat_age_ns of what is unknown */
+        {1094, 1, TANDEM_E_PROTOCOL}, /* peer_beat: only a REPORT has one */
+        {1095, 1, TANDEM_E_PROTOCOL}, /* beat_age_ns of what is unknown */
         {1279, 1, TANDEM_E_PROTOCOL}, /* padding */
 };
 
@@ -184,9 +198,9 @@ Test(control, a_report_says_how_the_peers_word_stands)
 	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), 0);
 	cr_assert_eq(got.peer_beat, TANDEM_PEER_BEAT_STILL);
 	cr_assert_eq(got.beat_age_ns, 11);
-	bytes[1052] = TANDEM_PEER_BEAT_COUNT;
+	bytes[1094] = TANDEM_PEER_BEAT_COUNT;
 	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
-	bytes[1052] = TANDEM_PEER_BEAT_UNKNOWN;
+	bytes[1094] = TANDEM_PEER_BEAT_UNKNOWN;
 	cr_assert_eq(tandem_control_decode(bytes, sizeof(bytes), &got), TANDEM_E_PROTOCOL);
 }
 

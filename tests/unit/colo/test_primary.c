@@ -469,6 +469,115 @@ static void seal_in_pair(void)
 	cr_assert_eq(core.phase, TANDEM_PRIMARY_SEALED);
 }
 
+static void tell_staging(enum tandem_primary_event_type type, bool is_done, bool is_blocked)
+{
+	struct tandem_primary_event event = {
+	        .type = type, .now_ns = SECOND, .is_done = is_done, .is_blocked = is_blocked};
+
+	tandem_primary_step(&core, &event, &actions);
+}
+
+static void scan_for_staging(void)
+{
+	core.options.has_staging = true;
+	core.pace.is_staging = true;
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+}
+
+/* PAIR, epoch 2 is captured and staged, the program runs. */
+static void stage(void)
+{
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	scan_for_staging();
+	cr_assert(does(TANDEM_PRIMARY_DO_STAGE) && !does(TANDEM_PRIMARY_DO_RESUME));
+	tell_staging(TANDEM_PRIMARY_ON_STAGED, true, false);
+	cr_assert(does(TANDEM_PRIMARY_DO_RESUME) && does(TANDEM_PRIMARY_DO_DRAIN));
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_DRAINING);
+}
+
+/* [C31] */
+Test(primary, what_is_staged_is_pushed_and_sealed_beside_the_program)
+{
+	stage();
+	cr_expect(!tandem_primary_can_checkpoint(&core));
+	tell_staging(TANDEM_PRIMARY_ON_DRAINED, false, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_DRAIN) && !does(TANDEM_PRIMARY_DO_SEAL));
+	tell_staging(TANDEM_PRIMARY_ON_DRAINED, true, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_SEAL) && does(TANDEM_PRIMARY_DO_SETTLE));
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_SEALED);
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_expect_eq(core.committed, 2);
+}
+
+/* A program that is early is held until its own epoch can be captured. */
+Test(primary, a_checkpoint_beside_a_drain_waits_for_its_own_capture)
+{
+	stage();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	cr_expect_eq(actions.count, 0);
+	tell_staging(TANDEM_PRIMARY_ON_DRAINED, true, false);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	cr_expect(!does(TANDEM_PRIMARY_DO_RESUME));
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	cr_expect(does(TANDEM_PRIMARY_DO_SCAN));
+	cr_expect_eq(core.captured, 3);
+}
+
+/* 4.4: neither the pause nor the program waits for APPLIED, the seal does. */
+Test(primary, a_drain_waits_for_applied_with_the_pages_that_must)
+{
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	hear(TANDEM_WIRE_COMMITTED, 2);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	scan_for_staging();
+	tell_staging(TANDEM_PRIMARY_ON_STAGED, true, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
+	tell_staging(TANDEM_PRIMARY_ON_DRAINED, true, true);
+	cr_expect_eq(actions.count, 0);
+	hear(TANDEM_WIRE_APPLIED, 2);
+	cr_expect(does(TANDEM_PRIMARY_DO_DRAIN));
+	tell_staging(TANDEM_PRIMARY_ON_DRAINED, true, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_SEAL));
+}
+
+Test(primary, what_found_no_room_is_pushed_in_the_pause)
+{
+	pair_up();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	scan_for_staging();
+	tell_staging(TANDEM_PRIMARY_ON_STAGED, false, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_PUSH) && !does(TANDEM_PRIMARY_DO_RESUME));
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_SETTLE) && !does(TANDEM_PRIMARY_DO_SEAL));
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_RESUME) && does(TANDEM_PRIMARY_DO_DRAIN));
+}
+
+/* 4.7 */
+Test(primary, a_staged_attempt_is_given_up_with_what_it_staged)
+{
+	stage();
+	lose(2, false);
+	cr_expect(does(TANDEM_PRIMARY_DO_UNSTAGE));
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_REPAIRING);
+	tell_staging(TANDEM_PRIMARY_ON_DRAINED, true, false);
+	cr_expect_eq(actions.count, 0);
+	answer(2, 1);
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
+	stage();
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	lose(2, false);
+	cr_expect(!does(TANDEM_PRIMARY_DO_RESUME), "it waits for its own capture");
+	answer(2, 1);
+	cr_expect(does(TANDEM_PRIMARY_DO_SCAN));
+}
+
 /* [C23] */
 Test(primary, an_unsealed_attempt_is_given_up_and_taken_again)
 {

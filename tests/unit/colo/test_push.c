@@ -67,7 +67,7 @@ static void join(void)
 	cr_assert_eq(tandem_push_begin(&push, primary, event.channel_mask, NULL), 0);
 }
 
-static void begin(void)
+static void begin_staging(size_t staging_bytes)
 {
 	struct tandem_transport_options options = TANDEM_TRANSPORT_OPTIONS_DEFAULT;
 
@@ -80,6 +80,7 @@ static void begin(void)
 	push.bases[1] = notes;
 	push.stall_timeout_ns = 20 * TANDEM_NS_PER_S;
 	push.keep_alive = keep_alive;
+	push.staging_bytes = staging_bytes;
 	cr_assert_eq(tandem_push_init(&push, NULL), 0);
 	cr_assert_eq(tandem_inbox_init(&inbox, &push.layout, NULL), 0);
 	image.layout = push.layout;
@@ -88,6 +89,11 @@ static void begin(void)
 		image.images[region] = images[region];
 	}
 	join();
+}
+
+static void begin(void)
+{
+	begin_staging(0);
 }
 
 static void end(void)
@@ -141,17 +147,27 @@ static bool take_seals(void)
 	return inbox.sealing.mask == trailer.mask;
 }
 
-static void commit_and_apply(void)
+static void commit(void)
 {
-	const struct tandem_run *run;
-
 	while (!take_seals())
 		tandem_session_progress(primary);
 	tandem_inbox_commit(&inbox);
 	tandem_push_commit(&push);
+}
+
+static void apply(void)
+{
+	const struct tandem_run *run;
+
 	while ((run = tandem_inbox_next_run(&inbox)) != NULL)
 		tandem_image_apply(&image, run);
 	tandem_push_forget(&push);
+}
+
+static void commit_and_apply(void)
+{
+	commit();
+	apply();
 }
 
 static void expect_equal(const char *when)
@@ -372,6 +388,129 @@ Test(push, pages_of_an_unapplied_epoch_wait)
 	seal(2);
 	commit_and_apply();
 	expect_equal("epoch 2");
+	end();
+}
+
+/* Until all that may be is posted; false when some has to wait. */
+static bool drain(uint64_t pages_max)
+{
+	bool is_done = false, is_blocked = false;
+
+	while (!is_done)
+		cr_assert_eq(tandem_push_staged(&push, pages_max, &is_done, &is_blocked), 0);
+	return !is_blocked;
+}
+
+/* What is sealed is what was captured, whatever the program has written since. */
+Test(push, staged_epochs_arrive_as_they_were_captured)
+{
+	static uint8_t heap_then[sizeof heap], notes_then[sizeof notes];
+	uint64_t seed = 5;
+	unsigned short_count = 0;
+	bool is_blocked;
+
+	begin_staging(sizeof heap / 4);
+	tandem_push_mark_all(&push, true);
+	for (uint64_t epoch = 1; epoch < 60; epoch++) {
+		scribble(&seed, (unsigned)epoch);
+		memcpy(heap_then, heap, sizeof heap);
+		memcpy(notes_then, notes, sizeof notes);
+		cr_assert_eq(tandem_push_settle(&push), 0);
+		if (!tandem_push_stage(&push)) {
+			cr_assert_gt(tandem_push_left(&push), 0);
+			short_count++;
+			cr_assert_eq(push_all(&is_blocked), 0);
+		}
+		cr_assert_eq(tandem_push_settle(&push), 0);
+		scribble(&seed, 30);
+		cr_assert(drain(20));
+		seal(epoch);
+		commit_and_apply();
+		cr_assert_eq(memcmp(images[0], heap_then, sizeof heap), 0, "%llu",
+		             (unsigned long long)epoch);
+		cr_assert_eq(memcmp(images[1], notes_then, sizeof notes), 0);
+	}
+	cr_expect(short_count > 0 && short_count < 60, "%u", short_count);
+	end();
+}
+
+/* 4.4: they are staged first, so that no pause waits for APPLIED. */
+Test(push, staging_has_room_for_pages_that_must_wait)
+{
+	bool is_blocked;
+
+	begin_staging(2 * 4096);
+	memset(heap, 1, 4096);
+	memset(heap + 50 * 4096, 1, 4096);
+	tandem_bitmap_set(push.to_push, 50);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	seal(1);
+	commit();
+	memset(heap, 2, sizeof heap);
+	tandem_bitmap_set_range(push.to_push, 0, 3);
+	tandem_bitmap_set(push.to_push, 50);
+	cr_expect(!tandem_push_stage(&push));
+	cr_expect_eq(tandem_push_left(&push), 2);
+	cr_expect(!tandem_bitmap_get(push.to_push, 0) && !tandem_bitmap_get(push.to_push, 50));
+	cr_assert_eq(push_all(&is_blocked), 0);
+	cr_expect(!is_blocked);
+	cr_expect(!drain(100));
+	apply();
+	cr_expect_eq(images[0][50 * 4096], 1, "the image is epoch 1");
+	cr_expect(drain(100));
+	seal(2);
+	commit_and_apply();
+	cr_expect_eq(memcmp(images[0], heap, 3 * 4096), 0);
+	cr_expect_eq(images[0][50 * 4096], 2);
+	end();
+}
+
+/* Slots side by side, and places of two regions that would be side by side in one. */
+Test(push, neighbours_in_staging_memory_are_not_merged_over_regions)
+{
+	begin_staging(sizeof heap);
+	memset(heap, 1, 4096);
+	memset(notes + 4096, 2, 4096);
+	tandem_bitmap_set(push.to_push, 0);
+	tandem_bitmap_set(push.to_push, push.layout.first_page[1] + 1);
+	cr_assert(tandem_push_stage(&push));
+	cr_assert(drain(100));
+	seal(1);
+	commit_and_apply();
+	expect_equal("each in its own");
+	end();
+}
+
+Test(push, what_is_given_up_is_pushed_from_live_memory)
+{
+	bool is_blocked;
+
+	begin_staging(sizeof heap);
+	memset(heap, 1, sizeof heap);
+	tandem_push_mark_all(&push, false);
+	cr_assert(tandem_push_stage(&push));
+	cr_expect_eq(tandem_push_left(&push), 0);
+	tandem_push_unstage(&push);
+	cr_expect_eq(tandem_push_left(&push), HEAP_PAGES + NOTES_PAGES);
+	memset(heap, 3, 4096);
+	cr_assert_eq(push_all(&is_blocked), 0);
+	cr_expect(drain(100));
+	seal(1);
+	commit_and_apply();
+	expect_equal("pushed after all");
+	cr_assert(tandem_push_stage(&push), "nothing");
+	tandem_bitmap_set(push.to_push, 4);
+	cr_assert(tandem_push_stage(&push));
+	tandem_push_merge(&push);
+	cr_expect(tandem_bitmap_get(push.to_push, 4), "a lost session forgets nothing");
+	end();
+}
+
+/* No part of it is taken on the data path, nor more than there is to stage. */
+Test(push, staging_memory_is_cut_to_the_regions)
+{
+	begin_staging(UINT64_C(1) << 40);
+	cr_expect_eq(push.stage.bytes, (HEAP_PAGES + NOTES_PAGES) * 4096);
 	end();
 }
 

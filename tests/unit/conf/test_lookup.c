@@ -58,6 +58,9 @@ Test(lookup, settings_for_a_data_plane)
 {
 	struct edit edit = {
 	        .pair = "channels = 2; tracker = \"mark\"; connect_timeout_ms = 50; "
+	                "capture = \"auto\"; staging_mib = 2; "
+	                "push_interval_us = 900; push_rate_max_mib = 3; "
+	                "pause_budget_us = 400; on_overload = \"slow\"; "
 	                "write_depth = 64; merge_bytes_max = 8192; poll_us = 7; verify_every = 6; "
 	                "reconnect_interval_max_ms = 900;",
 	        .node_a = "rails = [\"10.1.0.1\", \"10.2.0.1\"];",
@@ -77,6 +80,12 @@ Test(lookup, settings_for_a_data_plane)
 	cr_assert_str_eq(settings.rails[2].peer_address, "10.2.0.2");
 	cr_assert_eq(settings.write_depth, 64);
 	cr_assert_eq(settings.merge_bytes_max, 8192);
+	cr_assert_eq(settings.staging_bytes, 2u << 20);
+	cr_assert(settings.is_capture_auto && settings.slows_program);
+	cr_assert_eq(settings.push_interval_ns, 900 * TANDEM_NS_PER_US);
+	cr_assert_eq(settings.push_rate_max, 3u << 20);
+	cr_assert_eq(settings.pause_budget_ns, 400 * TANDEM_NS_PER_US);
+	cr_assert_eq(settings.overload_wait_ns, TANDEM_NS_PER_S);
 	cr_assert_eq(settings.poll_ns, 7 * TANDEM_NS_PER_US);
 	cr_assert_eq(settings.verify_every, 6);
 	cr_assert_eq(settings.reconnect_interval_max_ns, 900 * TANDEM_NS_PER_MS);

@@ -1,0 +1,189 @@
+#include "pace.h"
+
+#include <string.h>
+
+#define PS_PER_NS UINT64_C(1000)
+
+/* Fewer pages tell of the overhead and not of the rate. */
+#define SAMPLE_PAGES  32u
+#define CAPTURE_PAGES 256u
+/* What is expected must leave this part of the budget for what is not. */
+#define MARGIN_PART 8u
+
+/* AUTO: below the first, pushing in the pause costs less than a copy more; the ratios are between
+ * what a page takes pushed and copied, in tenths. */
+#define STAGE_FROM_NS  UINT64_C(100000)
+#define STOP_BELOW_NS  UINT64_C(50000)
+#define STAGE_TENTHS   13u
+#define STOP_TENTHS    11u
+#define COPY_PAGE_PS   UINT64_C(600000) /* until it was measured */
+#define RATE_LIMIT_NS  (UINT64_C(1) << 50)
+#define PAGES_IN_BLIND 64u
+
+void tandem_pace_init(struct tandem_pace *pace, const struct tandem_pace_options *options)
+{
+	memset(pace, 0, sizeof *pace);
+	pace->options = *options;
+	pace->is_staging = options->capture != TANDEM_CAPTURE_STOP;
+	pace->is_fitting = true;
+}
+
+/* Follows what is worse at once, and what is better slowly: budgets are for the worst. But one
+ * pause that something else made long must not keep all others away. */
+static void follow_high(uint64_t *value, uint64_t sample)
+{
+	if (*value == 0)
+		*value = sample;
+	else if (sample > *value)
+		*value += (sample < 2 * *value ? sample - *value : *value) / 2;
+	else
+		*value -= (*value - sample) / 16;
+}
+
+static void follow_low(uint64_t *value, uint64_t sample)
+{
+	if (*value == 0 || sample < *value)
+		*value = sample;
+	else
+		*value += (sample - *value) / 16;
+}
+
+static void follow(uint64_t *value, uint64_t sample)
+{
+	if (*value == 0)
+		*value = sample;
+	else
+		*value = (7 * *value + sample) / 8;
+}
+
+void tandem_pace_open(struct tandem_pace *pace, uint64_t now_ns, uint64_t captured_ns)
+{
+	pace->opened_ns = now_ns;
+	pace->scanned_ns = captured_ns;
+	pace->left_pages = 0;
+	pace->is_overdue = false;
+	tandem_pace_look(pace, now_ns, 0);
+}
+
+void tandem_pace_note_scan(struct tandem_pace *pace, uint64_t now_ns, uint64_t elapsed_ns,
+                           uint64_t left_pages)
+{
+	pace->found_pages = left_pages > pace->left_pages ? left_pages - pace->left_pages : 0;
+	pace->found_in_ns = now_ns > pace->scanned_ns ? now_ns - pace->scanned_ns : 1;
+	pace->scanned_ns = now_ns;
+	follow_low(&pace->scan_ns, elapsed_ns);
+	tandem_pace_look(pace, now_ns, left_pages);
+}
+
+void tandem_pace_stand(struct tandem_pace *pace)
+{
+	pace->found_pages = 0;
+	tandem_pace_look(pace, pace->scanned_ns, pace->left_pages);
+}
+
+void tandem_pace_note_push(struct tandem_pace *pace, uint64_t pages, uint64_t elapsed_ns)
+{
+	if (pages >= SAMPLE_PAGES && elapsed_ns < RATE_LIMIT_NS)
+		follow(&pace->push_page_ps, elapsed_ns * PS_PER_NS / pages);
+}
+
+/* Of every pause, however little it captures. */
+static uint64_t base_ns(const struct tandem_pace *pace)
+{
+	return pace->small_ns > pace->scan_ns ? pace->small_ns : pace->scan_ns;
+}
+
+void tandem_pace_note_pause(struct tandem_pace *pace, uint64_t pause_ns, uint64_t pages,
+                            bool is_staged)
+{
+	uint64_t base = base_ns(pace);
+
+	if (pause_ns >= RATE_LIMIT_NS)
+		return;
+	if (pages < CAPTURE_PAGES) {
+		follow_high(&pace->small_ns, pause_ns);
+		return;
+	}
+	follow_high(is_staged ? &pace->stage_page_ps : &pace->push_page_ps,
+	            (base < pause_ns ? pause_ns - base : 0) * PS_PER_NS / pages);
+	pace->small_ns -= (base - pace->scan_ns) / 16; /* it is old news */
+}
+
+static uint64_t page_ps(const struct tandem_pace *pace)
+{
+	return pace->is_staging ? pace->stage_page_ps : pace->push_page_ps;
+}
+
+uint64_t tandem_pace_pages_max(const struct tandem_pace *pace)
+{
+	uint64_t budget_ns = pace->options.budget_ns - pace->options.budget_ns / MARGIN_PART;
+
+	if (pace->options.budget_ns == 0 || page_ps(pace) == 0)
+		return UINT64_MAX;
+	if (budget_ns <= base_ns(pace))
+		return 0;
+	return (budget_ns - base_ns(pace)) * PS_PER_NS / page_ps(pace);
+}
+
+static uint64_t expected_pages(const struct tandem_pace *pace, uint64_t now_ns)
+{
+	uint64_t since_ns = now_ns > pace->scanned_ns ? now_ns - pace->scanned_ns : 0;
+	double written = pace->found_in_ns == 0 ? 0
+	                                        : (double)pace->found_pages * (double)since_ns /
+	                                                  (double)pace->found_in_ns;
+
+	return pace->left_pages + (uint64_t)written;
+}
+
+void tandem_pace_look(struct tandem_pace *pace, uint64_t now_ns, uint64_t left_pages)
+{
+	pace->left_pages = left_pages;
+	pace->is_fitting = expected_pages(pace, now_ns) <= tandem_pace_pages_max(pace);
+	if (pace->options.budget_ns != 0 && now_ns - pace->opened_ns >= pace->options.wait_max_ns)
+		pace->is_overdue = true;
+}
+
+uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace)
+{
+	uint64_t pages_max = tandem_pace_pages_max(pace);
+	double room;
+
+	if (pages_max == UINT64_MAX || pace->found_pages == 0)
+		return UINT64_MAX;
+	if (pages_max <= pace->left_pages)
+		return pace->scanned_ns;
+	room = (double)(pages_max - pace->left_pages) * (double)pace->found_in_ns /
+	       (double)pace->found_pages;
+	return room < (double)RATE_LIMIT_NS ? pace->scanned_ns + (uint64_t)room : UINT64_MAX;
+}
+
+bool tandem_pace_allows(const struct tandem_pace *pace)
+{
+	return pace->options.budget_ns == 0 || pace->is_fitting || pace->is_overdue;
+}
+
+/* AUTO, with a distance between the two ways so that the choice does not flicker. */
+static bool choose(const struct tandem_pace *pace, uint64_t left_pages)
+{
+	uint64_t copy_ps = pace->stage_page_ps != 0 ? pace->stage_page_ps : COPY_PAGE_PS;
+	uint64_t push_ns = pace->push_page_ps * left_pages / PS_PER_NS;
+	unsigned tenths = pace->is_staging ? STOP_TENTHS : STAGE_TENTHS;
+
+	if (pace->push_page_ps == 0)
+		return true;
+	if (push_ns < (pace->is_staging ? STOP_BELOW_NS : STAGE_FROM_NS))
+		return false;
+	return 10 * pace->push_page_ps >= tenths * copy_ps;
+}
+
+bool tandem_pace_stages(struct tandem_pace *pace, uint64_t left_pages)
+{
+	if (pace->options.capture == TANDEM_CAPTURE_AUTO)
+		pace->is_staging = choose(pace, left_pages);
+	return pace->is_staging;
+}
+
+uint64_t tandem_pace_pages_in(const struct tandem_pace *pace, uint64_t span_ns)
+{
+	return pace->push_page_ps == 0 ? PAGES_IN_BLIND : span_ns * PS_PER_NS / pace->push_page_ps;
+}

@@ -1,0 +1,124 @@
+#include "primary_internal.h"
+
+/* How long one slice is to take: a checkpoint waits for the one under way. */
+#define SLICE_NS UINT64_C(200000)
+
+static bool pushes_beside(const struct tandem_primary *primary)
+{
+	return primary->options.push_interval_ns != 0 && primary->options.copy_passes_max != 0;
+}
+
+static bool must_slow(const struct tandem_primary *primary)
+{
+	return primary->options.slows_program && pushes_beside(primary) &&
+	       !primary->pace.is_fitting;
+}
+
+void tandem_primary_capture_or_slow(struct tandem_primary *primary, uint64_t now_ns,
+                                    struct tandem_primary_actions *actions)
+{
+	if (!must_slow(primary)) {
+		tandem_primary_capture(primary, now_ns, actions);
+		return;
+	}
+	primary->is_waiting = true;
+	primary->is_slowing = true;
+	primary->is_slow_scanned = false;
+	if (!primary->is_beside_pass)
+		primary->beside_at_ns = now_ns;
+}
+
+void tandem_primary_open(struct tandem_primary *primary, uint64_t now_ns,
+                         struct tandem_primary_actions *actions)
+{
+	tandem_primary_enter(primary, TANDEM_PRIMARY_OPEN, UINT64_MAX);
+	tandem_pace_open(&primary->pace, now_ns, primary->captured_ns);
+	primary->is_beside_pass = false;
+	primary->is_slowing = false;
+	primary->beside_at_ns =
+	        pushes_beside(primary) ? now_ns + primary->options.push_interval_ns : UINT64_MAX;
+	if (primary->is_waiting)
+		tandem_primary_capture_or_slow(primary, now_ns, actions);
+}
+
+uint64_t tandem_primary_beside_deadline_ns(const struct tandem_primary *primary)
+{
+	return primary->phase == TANDEM_PRIMARY_OPEN && !primary->is_quiescing
+	               ? primary->beside_at_ns
+	               : UINT64_MAX;
+}
+
+/* Hot pages stay for the end while they leave room for what comes unforeseen. */
+static void slice(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	struct tandem_primary_action *action = tandem_primary_act(actions, TANDEM_PRIMARY_DO_SLICE);
+
+	action->pages_max = tandem_pace_pages_in(&primary->pace, SLICE_NS);
+	action->hot_max = primary->is_slowing ? 0 : tandem_pace_pages_max(&primary->pace) / 2;
+}
+
+void tandem_primary_tick_beside(struct tandem_primary *primary, uint64_t now_ns,
+                                struct tandem_primary_actions *actions)
+{
+	if (now_ns < tandem_primary_beside_deadline_ns(primary))
+		return;
+	primary->beside_at_ns = UINT64_MAX;
+	if (primary->is_beside_pass) {
+		slice(primary, actions);
+		return;
+	}
+	primary->is_beside_pass = true;
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN);
+}
+
+/* The next pass: at once while what is left does not fit. */
+static void end_pass(struct tandem_primary *primary, uint64_t now_ns, uint64_t pushed_pages,
+                     struct tandem_primary_actions *actions)
+{
+	uint64_t misfit_ns = tandem_pace_misfit_ns(&primary->pace);
+
+	primary->is_beside_pass = false;
+	if (primary->beside_at_ns == UINT64_MAX)
+		primary->beside_at_ns = now_ns;
+	if (!primary->is_slowing && (primary->pace.is_fitting || pushed_pages == 0))
+		primary->beside_at_ns += primary->options.push_interval_ns;
+	if (primary->pace.is_fitting && misfit_ns < primary->beside_at_ns && misfit_ns > now_ns)
+		primary->beside_at_ns = misfit_ns;
+	if (primary->is_slowing && primary->is_slow_scanned && primary->pace.is_fitting)
+		tandem_primary_capture(primary, now_ns, actions);
+}
+
+void tandem_primary_scanned_beside(struct tandem_primary *primary,
+                                   const struct tandem_primary_event *event,
+                                   struct tandem_primary_actions *actions)
+{
+	if (!primary->is_beside_pass)
+		return;
+	tandem_pace_note_scan(&primary->pace, event->now_ns, event->elapsed_ns, event->left_pages);
+	if (primary->is_slowing) {
+		primary->is_slow_scanned = true;
+		tandem_pace_stand(&primary->pace);
+	}
+	if (event->left_pages > 0)
+		slice(primary, actions);
+	else
+		end_pass(primary, event->now_ns, 0, actions);
+}
+
+void tandem_primary_sliced_beside(struct tandem_primary *primary,
+                                  const struct tandem_primary_event *event,
+                                  struct tandem_primary_actions *actions)
+{
+	uint64_t rate_max = primary->options.push_rate_max;
+
+	if (!primary->is_beside_pass)
+		return;
+	tandem_pace_note_push(&primary->pace, event->pages, event->elapsed_ns);
+	tandem_pace_look(&primary->pace, event->now_ns, event->left_pages);
+	primary->beside_at_ns = event->now_ns;
+	if (rate_max != 0 && !primary->is_slowing)
+		primary->beside_at_ns +=
+		        event->pages * TANDEM_PAGE_BYTES * UINT64_C(1000000000) / rate_max;
+	if (event->is_done)
+		end_pass(primary, event->now_ns, event->pages, actions);
+}
