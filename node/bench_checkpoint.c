@@ -38,6 +38,14 @@ static const char help[] =
         "  --provider NAME   auto, rdma or tcp (default auto)\n"
         "  --tracker NAME    auto, pagemap, compare or mark (default auto)\n"
         "  --address A       local address to use (default 127.0.0.1)\n"
+        "  --capture MODE    stop, stage or auto (default stop): how the library captures; stage "
+        "copies what\n"
+        "                    was written, and pushes it beside the running program\n"
+        "  --staging N       memory for the copy (default as much as the region)\n"
+        "  --push-interval US  how often it pushes beside the running program (default 0: never)\n"
+        "  --push-rate N     bytes a second that this may take (default: no limit)\n"
+        "  --budget US       of a pause: a checkpoint is put off until it is likely to fit\n"
+        "  --on-overload DO  when it never fits: grow the pause (default) or slow the program\n"
         "  --bare            beside each checkpoint, on the same pages: PAGEMAP_SCAN alone, one\n"
         "                    non-temporal copy, and a plain send over as many TCP connections; "
         "the\n"
@@ -51,6 +59,9 @@ static const char help[] =
         "  tandem-bench checkpoint --size 2G --dirty 64K,1M,16M,256M --epochs 200 --bare\n"
         "  tandem-bench checkpoint --size 2G --pattern upload --rate 64M --interval 600 --epochs "
         "200\n"
+        "  tandem-bench checkpoint --size 2G --capture stage --rate 500M --interval 100 --budget "
+        "3000 \\\n"
+        "      --push-interval 2000 --epochs 200\n"
         "  tandem-bench checkpoint --dirty 4K,64K,1M,16M,100% --plot pause.svg\n";
 
 struct bench {

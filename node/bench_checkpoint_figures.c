@@ -46,6 +46,8 @@ static const struct tandem_histogram *histogram_of(const struct tandem_stats *st
 		return &stats->pause_ns;
 	case TANDEM_BENCH_SPAN_SCAN:
 		return &stats->scan_ns;
+	case TANDEM_BENCH_SPAN_STAGE:
+		return &stats->stage_ns;
 	case TANDEM_BENCH_SPAN_PUSH:
 		return &stats->push_ns;
 	case TANDEM_BENCH_SPAN_COMMIT:

@@ -11,7 +11,8 @@
 	X(PAUSE, "pause_us", "the call, as the program sees it")                                   \
 	X(MEMORY, "memory_us", "of it, the engine's part: scan, push or capture")                  \
 	X(SCAN, "scan_us", "of it, looking for dirty pages")                                       \
-	X(PUSH, "push_us", "of it, writing them")                                                  \
+	X(STAGE, "stage_us", "of it, copying them to staging memory")                              \
+	X(PUSH, "push_us", "writing them: in the pause, or what was staged after it")              \
 	X(COMMIT, "commit_us", "sealed until committed")                                           \
 	X(APPLY, "apply_us", "from cache to image, on the standby")                                \
 	X(TOTAL, "total_us", "from the call until output may leave")                               \

@@ -61,6 +61,57 @@ static bool set_tracker(const char *value, struct tandem_bench_checkpoint_option
 	       refuse("tracker", value, "auto, pagemap, compare or mark");
 }
 
+static bool set_capture(const char *value, struct tandem_bench_capture *capture)
+{
+	capture->mode = value;
+	return strcmp(value, "stop") == 0 || strcmp(value, "stage") == 0 ||
+	       strcmp(value, "auto") == 0 || refuse("capture", value, "stop, stage or auto");
+}
+
+static bool set_overload(const char *value, struct tandem_bench_capture *capture)
+{
+	capture->slows_program = strcmp(value, "slow") == 0;
+	return capture->slows_program || strcmp(value, "grow") == 0 ||
+	       refuse("on-overload", value, "grow or slow");
+}
+
+static bool set_us(const char *value, uint64_t *ret_ns)
+{
+	uint64_t us;
+
+	if (!tandem_bench_parse_number(value, 0, 10000000, &us))
+		return false;
+	*ret_ns = us * TANDEM_NS_PER_US;
+	return true;
+}
+
+/* What is the library's; 1: set, 0: it is none of them, -1: wrong. */
+static int set_of_capture(int option, const char *value, struct tandem_bench_capture *capture)
+{
+	switch (option) {
+	case 'm':
+		return set_capture(value, capture) ? 1 : -1;
+	case 'S':
+		return tandem_bench_parse_bytes(value, UINT64_C(1) << 20, SIZE_MAX_BYTES,
+		                                &capture->staging_bytes)
+		               ? 1
+		               : -1;
+	case 'B':
+		return set_us(value, &capture->budget_ns) ? 1 : -1;
+	case 'P':
+		return set_us(value, &capture->push_interval_ns) ? 1 : -1;
+	case 'R':
+		return tandem_bench_parse_bytes(value, UINT64_C(1) << 20, SIZE_MAX_BYTES,
+		                                &capture->push_rate_bytes_s)
+		               ? 1
+		               : -1;
+	case 'O':
+		return set_overload(value, capture) ? 1 : -1;
+	default:
+		return 0;
+	}
+}
+
 static bool set_interval(const char *value, struct tandem_bench_checkpoint_options *options)
 {
 	uint64_t interval_ms;
@@ -82,7 +133,10 @@ static bool set_size(const char *value, struct tandem_bench_checkpoint_options *
 static bool set(int option, const char *value, struct reading *reading)
 {
 	struct tandem_bench_checkpoint_options *options = &reading->options;
+	const int captured = set_of_capture(option, value, &options->capture);
 
+	if (captured != 0)
+		return captured > 0;
 	switch (option) {
 	case 's':
 		return set_size(value, options);
@@ -180,6 +234,10 @@ static bool judge(struct reading *reading)
 	struct tandem_bench_checkpoint_options *options = &reading->options;
 	const bool is_upload = options->writes == TANDEM_BENCH_WRITES_UPLOAD;
 
+	if (options->capture.staging_bytes == 0)
+		options->capture.staging_bytes = options->size_bytes;
+	if (options->capture.budget_ns != 0 && options->capture.push_interval_ns == 0)
+		return refuse_mix("--budget needs a --push-interval, such as --push-interval 2000");
 	if (reading->dirty != NULL && options->rate_bytes_s != 0)
 		return refuse_mix(
 		        "--rate and --interval make what an epoch dirties: leave out --dirty");
@@ -196,24 +254,32 @@ static bool judge(struct reading *reading)
 enum tandem_bench_reading tandem_bench_checkpoint_options_read(
         int argument_count, char **arguments, struct tandem_bench_checkpoint_options *ret_options)
 {
-	static const struct option long_options[] = {{"size", required_argument, NULL, 's'},
-	                                             {"dirty", required_argument, NULL, 'd'},
-	                                             {"pattern", required_argument, NULL, 'w'},
-	                                             {"interval", required_argument, NULL, 'i'},
-	                                             {"rate", required_argument, NULL, 'r'},
-	                                             {"epochs", required_argument, NULL, 'e'},
-	                                             {"channels", required_argument, NULL, 'c'},
-	                                             {"provider", required_argument, NULL, 'p'},
-	                                             {"tracker", required_argument, NULL, 't'},
-	                                             {"address", required_argument, NULL, 'a'},
-	                                             {"bare", no_argument, NULL, 'b'},
-	                                             {"json", no_argument, NULL, 'j'},
-	                                             {"plot", required_argument, NULL, 'g'},
-	                                             {"help", no_argument, NULL, 'h'},
-	                                             {NULL, 0, NULL, 0}};
+	static const struct option long_options[] = {
+	        {"size", required_argument, NULL, 's'},
+	        {"dirty", required_argument, NULL, 'd'},
+	        {"pattern", required_argument, NULL, 'w'},
+	        {"interval", required_argument, NULL, 'i'},
+	        {"rate", required_argument, NULL, 'r'},
+	        {"epochs", required_argument, NULL, 'e'},
+	        {"channels", required_argument, NULL, 'c'},
+	        {"provider", required_argument, NULL, 'p'},
+	        {"tracker", required_argument, NULL, 't'},
+	        {"address", required_argument, NULL, 'a'},
+	        {"capture", required_argument, NULL, 'm'},
+	        {"staging", required_argument, NULL, 'S'},
+	        {"budget", required_argument, NULL, 'B'},
+	        {"push-interval", required_argument, NULL, 'P'},
+	        {"push-rate", required_argument, NULL, 'R'},
+	        {"on-overload", required_argument, NULL, 'O'},
+	        {"bare", no_argument, NULL, 'b'},
+	        {"json", no_argument, NULL, 'j'},
+	        {"plot", required_argument, NULL, 'g'},
+	        {"help", no_argument, NULL, 'h'},
+	        {NULL, 0, NULL, 0}};
 	struct reading reading = {.options = {.size_bytes = UINT64_C(256) << 20,
 	                                      .epochs = 20,
 	                                      .channel_count = 4,
+	                                      .capture = {.mode = "stop"},
 	                                      .provider = "auto",
 	                                      .tracker = "auto",
 	                                      .address = "127.0.0.1"}};

@@ -21,6 +21,16 @@ enum tandem_bench_writes {
 	TANDEM_BENCH_WRITES_COUNT,
 };
 
+/* How the library captures, as the configuration's keys of these names say. */
+struct tandem_bench_capture {
+	const char *mode; /* stop, stage or auto */
+	uint64_t staging_bytes;
+	uint64_t budget_ns;
+	uint64_t push_interval_ns;
+	uint64_t push_rate_bytes_s;
+	bool slows_program;
+};
+
 struct tandem_bench_checkpoint_options {
 	uint64_t size_bytes; /* of the region: whole pages */
 	/* A row each: what an epoch writes, whole pages. With a rate there is one row, of what that
@@ -32,6 +42,7 @@ struct tandem_bench_checkpoint_options {
 	uint64_t rate_bytes_s; /* written all the time; 0: all at once before the checkpoint */
 	unsigned epochs;       /* of a row */
 	unsigned channel_count;
+	struct tandem_bench_capture capture;
 	const char *provider;
 	const char *tracker;
 	const char *address;

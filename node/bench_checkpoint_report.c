@@ -134,6 +134,10 @@ void tandem_bench_checkpoint_print_json(const struct tandem_bench_checkpoint_opt
 	tandem_bench_json_count(report, "channels", options->channel_count);
 	tandem_bench_json_count(report, "size_bytes", options->size_bytes);
 	tandem_bench_json_text(report, "pattern", tandem_bench_writes_text(options->writes));
+	tandem_bench_json_text(report, "capture", options->capture.mode);
+	tandem_bench_json_count(report, "budget_us", options->capture.budget_ns / 1000);
+	tandem_bench_json_count(report, "push_interval_us",
+	                        options->capture.push_interval_ns / 1000);
 	tandem_bench_json_number(report, "interval_ms", (double)options->interval_ns / 1e6);
 	tandem_bench_json_count(report, "rate_bytes_s", options->rate_bytes_s);
 	tandem_bench_json_count(report, "epochs", options->epochs);
@@ -148,9 +152,11 @@ void tandem_bench_checkpoint_print_json(const struct tandem_bench_checkpoint_opt
 void tandem_bench_checkpoint_print_head(const struct tandem_bench_checkpoint_options *options,
                                         const struct tandem_bench_checkpoint_figures *figures)
 {
-	printf("%.0f MiB, pattern %s, %s, %u channels, tracker %s, %u checkpoints a row",
+	printf("%.0f MiB, pattern %s, %s, %u channels, tracker %s, capture %s, %u checkpoints a "
+	       "row",
 	       (double)options->size_bytes / MIB, tandem_bench_writes_text(options->writes),
-	       figures->provider_detail, options->channel_count, figures->tracker, options->epochs);
+	       figures->provider_detail, options->channel_count, figures->tracker,
+	       options->capture.mode, options->epochs);
 	if (options->interval_ns > 0)
 		printf(", one in %.0f ms", (double)options->interval_ns / 1e6);
 	if (options->rate_bytes_s > 0)

@@ -153,6 +153,14 @@ static void fill_settings(struct tandem_control_settings *settings,
 	         options->address);
 	settings->peer_port = port;
 	settings->channel_count = (uint16_t)options->channel_count;
+	settings->staging_bytes =
+	        strcmp(options->capture.mode, "stop") == 0 ? 0 : options->capture.staging_bytes;
+	settings->is_capture_auto = strcmp(options->capture.mode, "auto") == 0;
+	settings->push_interval_ns = options->capture.push_interval_ns;
+	settings->push_rate_max = options->capture.push_rate_bytes_s;
+	settings->pause_budget_ns = options->capture.budget_ns;
+	settings->slows_program = options->capture.slows_program;
+	settings->overload_wait_ns = TANDEM_NS_PER_S;
 	settings->state_bytes_max = 4096;
 	settings->connect_timeout_ns = 5 * TANDEM_NS_PER_S;
 	settings->commit_timeout_ns = 20 * TANDEM_NS_PER_S;

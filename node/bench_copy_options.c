@@ -116,6 +116,7 @@ enum tandem_bench_reading tandem_bench_copy_options_read(
 	                                             {NULL, 0, NULL, 0}};
 	struct tandem_bench_copy_options options = {.pair = {.size_bytes = UINT64_C(256) << 20,
 	                                                     .channel_count = 4,
+	                                                     .capture = {.mode = "stop"},
 	                                                     .provider = "auto",
 	                                                     .tracker = "auto",
 	                                                     .address = "127.0.0.1"},

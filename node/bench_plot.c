@@ -69,9 +69,10 @@ static void write_title(FILE *out, const struct tandem_bench_checkpoint_options 
 
 	fprintf(out,
 	        "set multiplot layout 1,2 title \"{/:Bold The pause of a checkpoint}\\n{/=11 %s, "
-	        "pattern %s, %s, %u channels, tracker %s, %u checkpoints a row",
+	        "pattern %s, %s, %u channels, tracker %s, capture %s, %u checkpoints a row",
 	        size_text(options->size_bytes, size), tandem_bench_writes_text(options->writes),
-	        figures->provider, options->channel_count, figures->tracker, options->epochs);
+	        figures->provider, options->channel_count, figures->tracker, options->capture.mode,
+	        options->epochs);
 	if (options->interval_ns > 0)
 		fprintf(out, ", every %.0f ms", (double)options->interval_ns / 1e6);
 	if (options->rate_bytes_s > 0)

@@ -123,6 +123,17 @@ class Report(Case):
                 self.assertGreaterEqual(row["seconds"], 0.5)
                 self.assertGreater(row["pushed_bytes_mean"], 0)
 
+    def test_captures(self):
+        for words in (("--capture", "stage"), ("--capture", "auto"),
+                      ("--capture", "stage", "--push-interval", "2000", "--budget", "20000")):
+            with self.subTest(words=words):
+                report = report_of(*words, "--dirty", "64K,4M")
+                self.assertEqual(report["capture"], words[1])
+                for row in report["rows"]:
+                    self.check_latency(row["pause_us"], 5)
+                    # What was pushed before the call is not of its epoch's figures.
+                    self.assertLessEqual(row["pushed_bytes_mean"], row["dirty_bytes"])
+
     def test_marks(self):
         report = report_of("--tracker", "mark", "--dirty", "4K,1M")
         self.assertEqual(report["tracker"], "mark")

@@ -9,7 +9,7 @@ LOADS = {"idle": ("--pattern", "random", "--rate", "128K"),
          "load": ("--pattern", "upload", "--rate", "64M")}
 INTERVAL_MS = 600
 QUICK_INTERVAL_MS = 50
-PUSH_WORDS = ("--push-interval", "20")
+PUSH_WORDS = ("--push-interval", "20000")
 
 
 def measure_cell(setting, load, channels, extra=()):

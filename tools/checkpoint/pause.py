@@ -1,6 +1,5 @@
 """The pause and its parts against the bare calls of the same run, and the one-page commit."""
 
-from checkpoint.colo import PUSH_WORDS
 from checkpoint.run import NotThere, Ratio
 
 SCAN_SIZE = "1G"
@@ -76,6 +75,7 @@ def measure_commit(setting):
 BUDGET_SCANS = 3
 LINK_SHARES = (0.25, 0.50, 0.80)
 BUDGET_INTERVAL_MS = 100
+BUDGET_PUSH = ("--push-interval", "2000")
 
 
 def measure_link(setting):
@@ -101,7 +101,7 @@ def measure_budget(setting):
         told = []
         for share, ratio in zip(LINK_SHARES, ratios):
             row = setting.bench("checkpoint", "--size", setting.size, "--capture", "stage",
-                                "--budget", budget_us, *PUSH_WORDS, "--rate", int(link * share),
+                                "--budget", budget_us, *BUDGET_PUSH, "--rate", int(link * share),
                                 "--interval", BUDGET_INTERVAL_MS, "--epochs",
                                 setting.epochs)["rows"][0]
             ratio.add(row["pause_us"]["p99"], budget_us)

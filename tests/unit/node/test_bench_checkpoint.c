@@ -71,6 +71,27 @@ Test(bench_checkpoint, every_option_arrives)
 	cr_expect(options.measures_bare);
 }
 
+Test(bench_checkpoint, how_the_library_captures_arrives)
+{
+	struct tandem_bench_checkpoint_options options;
+
+	cr_assert_eq(read_words("--size 64M", &options), TANDEM_BENCH_RUN);
+	cr_expect_str_eq(options.capture.mode, "stop");
+	cr_expect_eq(options.capture.staging_bytes, 64 * MIB, "room for all of it");
+	cr_expect_eq(options.capture.push_interval_ns, 0);
+	cr_expect_eq(options.capture.budget_ns, 0);
+	cr_assert_eq(read_words("--capture auto --staging 8M --push-interval 2000 --push-rate 100M "
+	                        "--budget 1500 --on-overload slow",
+	                        &options),
+	             TANDEM_BENCH_RUN);
+	cr_expect_str_eq(options.capture.mode, "auto");
+	cr_expect_eq(options.capture.staging_bytes, 8 * MIB);
+	cr_expect_eq(options.capture.push_interval_ns, 2000000);
+	cr_expect_eq(options.capture.push_rate_bytes_s, 100 * MIB);
+	cr_expect_eq(options.capture.budget_ns, 1500000);
+	cr_expect(options.capture.slows_program);
+}
+
 Test(bench_checkpoint, a_rate_makes_one_row_of_an_interval)
 {
 	struct tandem_bench_checkpoint_options options;
@@ -104,6 +125,11 @@ Test(bench_checkpoint, wrong_options_are_refused)
 	        "--epochs 1000001",
 	        "--channels 17",
 	        "--tracker mprotect",
+	        "--capture copy",
+	        "--staging 4K",
+	        "--budget 1000",
+	        "--budget 10000001 --push-interval 1",
+	        "--on-overload panic",
 	        "--no-such-option 1",
 	        "argument",
 	};
@@ -359,6 +385,7 @@ Test(bench_checkpoint, a_picture_has_a_curve_a_row)
 	                                                  .row_count = 2,
 	                                                  .epochs = 3,
 	                                                  .channel_count = 4,
+	                                                  .capture = {.mode = "stage"},
 	                                                  .tracker = "auto"};
 	struct tandem_bench_checkpoint_figures figures;
 	static char text[16384];
