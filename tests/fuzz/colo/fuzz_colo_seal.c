@@ -35,6 +35,15 @@ static void tell(struct side *side, struct tandem_secondary_event event)
 	tandem_secondary_step(&side->core, &event, &actions);
 }
 
+static uint8_t *make_pages(size_t bytes)
+{
+	uint8_t *pages = aligned_alloc(TANDEM_PAGE_BYTES, bytes);
+
+	if (pages == NULL)
+		abort();
+	return memset(pages, 0, bytes);
+}
+
 static void begin(struct side *side)
 {
 	struct tandem_wire_message hello = {.type = TANDEM_WIRE_HELLO,
@@ -60,8 +69,8 @@ static void begin(struct side *side)
 		size_t bytes = regions.entries[region].page_count * TANDEM_PAGE_BYTES;
 
 		/* Blocks of exactly their size: the sanitizer sees a run that leaves them. */
-		side->image.caches[region] = calloc(1, bytes);
-		side->image.images[region] = calloc(1, bytes);
+		side->image.caches[region] = make_pages(bytes);
+		side->image.images[region] = make_pages(bytes);
 	}
 }
 

@@ -8,7 +8,8 @@
 
 /* standby.c without its threads: the real core, inbox and apply. */
 
-static uint8_t caches[REGIONS][3 * 4096], images[REGIONS][3 * 4096];
+static _Alignas(4096) uint8_t caches[REGIONS][3 * 4096];
+static _Alignas(4096) uint8_t images[REGIONS][3 * 4096];
 
 static void step(struct world *world, const struct tandem_secondary_event *event);
 static void on_message(struct world *world, const struct message *bytes);
