@@ -272,6 +272,8 @@ static void absorb_heartbeat(struct tandem_machine *machine, const struct tandem
 		return;
 	machine->forced_generation = 0;
 	machine->peer = event->statement;
+	if (machine->heard_generation < machine->peer.record.generation)
+		machine->heard_generation = machine->peer.record.generation;
 	if (machine->peer.record.generation > machine->view.record.generation)
 		machine->view.read_next_ns = event->now_ns;
 }

@@ -295,6 +295,7 @@ struct tandem_machine {
 	struct tandem_agreement agreement;
 	struct tandem_detector detector;
 	struct tandem_statement peer; /* the last one heard */
+	uint64_t heard_generation;    /* the highest that the peer told of in this life */
 	struct tandem_plane program;
 	struct tandem_plane standby;
 	struct tandem_register_view view;
