@@ -134,7 +134,7 @@ def primary_dies_while_copying(step):
         story.wait_ended("b", "tandemd")
         story.goes_on("a")
         story.pair.b.start_data_plane({"TANDEM_FAILPOINT": f"{step}:stop:1"})
-        wait.until(lambda: story.is_stopped("b", "tandemd"), 10, "the copy's middle")
+        wait.until(lambda: story.pair.is_program_stopped("b", "tandemd"), 10, "the copy's middle")
         story.end_node("a")
         story.pair.signal_node("b", signal.SIGCONT)
         story.pair.restart("a")
