@@ -263,6 +263,21 @@ static void say(struct cluster *cluster, struct node *node, enum tandem_event_ty
 	cluster_say(cluster, index_of(cluster, node), word, generation);
 }
 
+/* What a node said before its records were removed is not said any more. */
+static void forget_record(struct cluster *cluster, unsigned node)
+{
+	cluster->nodes[node].record = (struct tandem_record){.generation = 0};
+	for (size_t i = 0; i < cluster->due_count; i++) {
+		struct item *item = &cluster->items[cluster->due[i].index];
+		if (item->node == node)
+			continue;
+		if (item->type == ITEM_HEARTBEAT)
+			item->of.heartbeat.statement.record.generation = 0;
+		if (item->type == ITEM_ADOPT)
+			item->of.question.desired.generation = 0;
+	}
+}
+
 /* With registers of each node's own a word is a promise: the other one is switched off first. Where
  * the word goes beyond what this node has seen, what the other one wrote is removed. */
 static void keep_promise(struct cluster *cluster, const struct node *node, bool is_blind)
@@ -274,7 +289,7 @@ static void keep_promise(struct cluster *cluster, const struct node *node, bool 
 	cluster_power_off(cluster, other);
 	if (!is_blind || node->machine.led_generation != 0)
 		return;
-	cluster->nodes[other].record = (struct tandem_record){.generation = 0};
+	forget_record(cluster, other);
 	judge_force(cluster, node->record.generation);
 }
 
