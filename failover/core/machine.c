@@ -146,13 +146,15 @@ static void state_plane(const struct tandem_machine *machine, const struct tande
 	ret_statement->incarnation = plane->incarnation;
 }
 
-/* An empty register about which this node has been given the operator's word, which it is writing
- * already, or which lacks what the peer told of, is not empty for the peer. */
+/* An empty register about which this node has been given the operator's word, which it has asked to
+ * write in this life (an answer says little about a write that comes late), or which lacks what the
+ * peer told of, is not empty for the peer. */
 static bool is_to_create(const struct tandem_machine *machine)
 {
 	const struct tandem_register_view *view = &machine->view;
-	return view->record.generation == 0 && (machine->has_word || view->cas_request != 0 ||
-	                                        view->in_doubt || machine->heard_generation != 0);
+	return view->record.generation == 0 &&
+	       (machine->has_word || view->cas_desired.generation != 0 ||
+	        machine->heard_generation != 0);
 }
 
 void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now_ns,
