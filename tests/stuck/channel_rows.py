@@ -24,9 +24,12 @@ def is_restored(listener, writer, channel, since):
 
 
 def channel_lost(listener, writer, channel, formula_s, codes, since):
-    """On both sides, and only this one: the others carry data."""
-    for peer in (writer, listener):
-        seen_within(peer, formula_s, ("channel_lost",), codes, since, channel)
+    """On both sides, and only this one: the others carry data. The writer's word that it is to be
+    fenced can overtake what the listener would see of the loss."""
+    seen_within(writer, formula_s, ("channel_lost",), codes, since, channel)
+    first = listener.hear(("channel_lost", "fenced"), since=since, channel=channel)
+    if first["event"] == "channel_lost":
+        seen_within(listener, formula_s, ("channel_lost",), codes, since, channel)
     flows(listener, [other for other in CHANNELS if other != channel])
     for peer in (writer, listener):
         for other in peer.heard(("channel_lost",), since):
