@@ -194,6 +194,7 @@ static const struct exception exceptions[] = {
         RARE_CELL(HALTED, CAS_DOUBT),
         RARE_SIDE(HALTED, may_maintain, false),
         RARE_SIDE(HALTED, may_force, true),
+        RARE_SIDE(SECONDARY, may_force_next, true),
         RARE_SIDE(HALTED, plane_has_session, true),
         RARE_CELL(MAINTENANCE, CAS_LOST),
         RARE_CELL(MAINTENANCE, QUIESCED),
