@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/ioctl.h>
-#include <linux/types.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -13,36 +11,9 @@
 
 #include <tandem/clock.h>
 #include <tandem/memory.h>
+#include <tandem/pagemap_abi.h>
 
 #define PAGE_BYTES 4096u
-
-/* The kernel's interface (Linux 6.7, include/uapi/linux/fs.h), declared here once more so that a
- * mistake of the tracker's is not shared by what it is measured by. */
-struct page_region {
-	__u64 start;
-	__u64 end;
-	__u64 categories;
-};
-
-struct pm_scan_arg {
-	__u64 size;
-	__u64 flags;
-	__u64 start;
-	__u64 end;
-	__u64 walk_end;
-	__u64 vec;
-	__u64 vec_len;
-	__u64 max_pages;
-	__u64 category_inverted;
-	__u64 category_mask;
-	__u64 category_anyof_mask;
-	__u64 return_mask;
-};
-
-#define PAGEMAP_SCAN_CALL    _IOWR('f', 16, struct pm_scan_arg)
-#define SCAN_PROTECTS        (UINT64_C(1) << 0)
-#define SCAN_REFUSES_OTHERS  (UINT64_C(1) << 1)
-#define PAGE_IS_WRITTEN_FLAG (UINT64_C(1) << 1)
 
 /* ---- scan ---- */
 
@@ -50,7 +21,7 @@ struct pm_scan_arg {
 static uint64_t keep(struct tandem_bench_bare *bare, const uint8_t *region, uint64_t start,
                      size_t count)
 {
-	const struct page_region *found = bare->found;
+	const struct tandem_page_region *found = bare->found;
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -67,16 +38,17 @@ int tandem_bench_bare_scan(struct tandem_bench_bare *bare, uint8_t *region, size
                            uint64_t *ret_ns, struct tandem_error *reterr_error)
 {
 	const uint64_t start = (uintptr_t)region;
-	struct pm_scan_arg scan = {.size = sizeof scan,
-	                           .flags = SCAN_PROTECTS | SCAN_REFUSES_OTHERS,
-	                           .start = start,
-	                           .end = start + region_bytes,
-	                           .vec = (uintptr_t)bare->found,
-	                           .vec_len = bare->found_capacity,
-	                           .category_mask = PAGE_IS_WRITTEN_FLAG,
-	                           .return_mask = PAGE_IS_WRITTEN_FLAG};
+	struct tandem_pm_scan_arg scan = {.size = sizeof scan,
+	                                  .flags = TANDEM_PM_SCAN_WP_MATCHING |
+	                                           TANDEM_PM_SCAN_CHECK_WPASYNC,
+	                                  .start = start,
+	                                  .end = start + region_bytes,
+	                                  .vec = (uintptr_t)bare->found,
+	                                  .vec_len = bare->found_capacity,
+	                                  .category_mask = TANDEM_PAGE_IS_WRITTEN,
+	                                  .return_mask = TANDEM_PAGE_IS_WRITTEN};
 	const uint64_t begin_ns = tandem_clock_now_ns();
-	const int count = ioctl(bare->pagemap_fd, PAGEMAP_SCAN_CALL, &scan);
+	const int count = ioctl(bare->pagemap_fd, TANDEM_PAGEMAP_SCAN, &scan);
 
 	*ret_ns = tandem_clock_now_ns() - begin_ns;
 	if (count < 0)
@@ -154,14 +126,15 @@ int tandem_bench_bare_send(struct tandem_bench_bare *bare, uint64_t *ret_ns,
 static int make_room(struct tandem_bench_bare *bare, struct tandem_error *reterr_error)
 {
 	bare->found_capacity = bare->bytes_max / PAGE_BYTES + 1;
-	bare->found = tandem_memory_alloc_array(bare->found_capacity, sizeof(struct page_region));
+	bare->found =
+	        tandem_memory_alloc_array(bare->found_capacity, sizeof(struct tandem_page_region));
 	bare->ranges = tandem_memory_alloc_array(bare->found_capacity, sizeof *bare->ranges);
 	bare->copy = tandem_memory_map(bare->bytes_max);
 	if (bare->found == NULL || bare->ranges == NULL || bare->copy == NULL)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "bare",
 		                        "no memory for a copy of %zu MiB", bare->bytes_max >> 20);
 	/* Every page is there before the first measurement. */
-	memset(bare->found, 1, bare->found_capacity * sizeof(struct page_region));
+	memset(bare->found, 1, bare->found_capacity * sizeof(struct tandem_page_region));
 	memset(bare->ranges, 1, bare->found_capacity * sizeof *bare->ranges);
 	memset(bare->copy, 1, bare->bytes_max);
 	return 0;

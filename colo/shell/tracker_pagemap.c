@@ -8,9 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <tandem/pagemap_abi.h>
+
 #include "../core/bitmap.h"
 #include "../core/layout.h"
-#include "pagemap_abi.h"
 
 #define SCAN_RANGES 512u
 

@@ -9,10 +9,10 @@
 
 #include <tandem/clock.h>
 #include <tandem/memory.h>
+#include <tandem/pagemap_abi.h>
 #include <tandem/random.h>
 
 #include "core/bitmap.h"
-#include "shell/pagemap_abi.h"
 #include "shell/tracker.h"
 
 /* What a scan costs beside the bare PAGEMAP_SCAN call: find the pages that were written, and
