@@ -30,12 +30,6 @@ const char *tandem_bench_writes_text(enum tandem_bench_writes writes)
 	return writes_texts[writes];
 }
 
-static bool refuse(const char *option, const char *value, const char *wanted)
-{
-	fprintf(stderr, "tandem-bench: --%s '%s' must be %s\n", option, value, wanted);
-	return false;
-}
-
 static bool refuse_mix(const char *text)
 {
 	fprintf(stderr, "tandem-bench: %s\n", text);
@@ -50,7 +44,7 @@ static bool set_writes(const char *value, struct tandem_bench_checkpoint_options
 			return true;
 		}
 	}
-	return refuse("pattern", value, "random, sequential, hot or upload");
+	return tandem_bench_refuse("pattern", value, "random, sequential, hot or upload");
 }
 
 static bool set_tracker(const char *value, struct tandem_bench_checkpoint_options *options)
@@ -58,21 +52,22 @@ static bool set_tracker(const char *value, struct tandem_bench_checkpoint_option
 	options->tracker = value;
 	return strcmp(value, "auto") == 0 || strcmp(value, "pagemap") == 0 ||
 	       strcmp(value, "compare") == 0 || strcmp(value, "mark") == 0 ||
-	       refuse("tracker", value, "auto, pagemap, compare or mark");
+	       tandem_bench_refuse("tracker", value, "auto, pagemap, compare or mark");
 }
 
 static bool set_capture(const char *value, struct tandem_bench_capture *capture)
 {
 	capture->mode = value;
 	return strcmp(value, "stop") == 0 || strcmp(value, "stage") == 0 ||
-	       strcmp(value, "auto") == 0 || refuse("capture", value, "stop, stage or auto");
+	       strcmp(value, "auto") == 0 ||
+	       tandem_bench_refuse("capture", value, "stop, stage or auto");
 }
 
 static bool set_overload(const char *value, struct tandem_bench_capture *capture)
 {
 	capture->slows_program = strcmp(value, "slow") == 0;
 	return capture->slows_program || strcmp(value, "grow") == 0 ||
-	       refuse("on-overload", value, "grow or slow");
+	       tandem_bench_refuse("on-overload", value, "grow or slow");
 }
 
 static bool set_us(const char *value, uint64_t *ret_ns)
@@ -127,7 +122,7 @@ static bool set_size(const char *value, struct tandem_bench_checkpoint_options *
 	return tandem_bench_parse_bytes(value, UINT64_C(1) << 20, SIZE_MAX_BYTES,
 	                                &options->size_bytes) &&
 	       (options->size_bytes % (UINT64_C(1) << 20) == 0 ||
-	        refuse("size", value, "whole MiB"));
+	        tandem_bench_refuse("size", value, "whole MiB"));
 }
 
 static bool set(int option, const char *value, struct reading *reading)
@@ -190,7 +185,8 @@ static bool parse_dirty(const char *word, uint64_t size_bytes, uint64_t *ret_byt
 	} else {
 		snprintf(number, sizeof number, "%.*s", (int)(length - 1), word);
 		if (length > sizeof number || !tandem_bench_parse_number(number, 0, 100, &percent))
-			return refuse("dirty", word, "bytes with a unit, or 0% to 100%");
+			return tandem_bench_refuse("dirty", word,
+			                           "bytes with a unit, or 0% to 100%");
 		*ret_bytes = size_bytes * percent / 100;
 	}
 	*ret_bytes -= *ret_bytes % TANDEM_BENCH_PAGE_BYTES;
@@ -202,17 +198,18 @@ static bool read_dirty(const char *text, struct tandem_bench_checkpoint_options 
 	char list[LIST_BYTES];
 
 	if (strlen(text) >= sizeof list)
-		return refuse("dirty", text, "a shorter list");
+		return tandem_bench_refuse("dirty", text, "a shorter list");
 	memcpy(list, text, strlen(text) + 1);
 	for (char *rest = NULL, *word = strtok_r(list, ",", &rest); word != NULL;
 	     word = strtok_r(NULL, ",", &rest)) {
 		if (options->row_count == TANDEM_BENCH_ROWS_MAX)
-			return refuse("dirty", text, "a list of at most 16");
+			return tandem_bench_refuse("dirty", text, "a list of at most 16");
 		if (!parse_dirty(word, options->size_bytes,
 		                 &options->dirty_bytes[options->row_count++]))
 			return false;
 	}
-	return options->row_count > 0 || refuse("dirty", text, "a list such as 64K,10%");
+	return options->row_count > 0 ||
+	       tandem_bench_refuse("dirty", text, "a list such as 64K,10%");
 }
 
 /* One row, of what an interval makes. */

@@ -19,12 +19,6 @@ const char *tandem_bench_history_text(enum tandem_bench_history history)
 	return history_texts[history];
 }
 
-static bool refuse(const char *option, const char *value, const char *wanted)
-{
-	fprintf(stderr, "tandem-bench: --%s '%s' must be %s\n", option, value, wanted);
-	return false;
-}
-
 static bool set_history(const char *value, struct tandem_bench_copy_options *options)
 {
 	for (unsigned i = 0; i < sizeof history_texts / sizeof *history_texts; i++) {
@@ -33,7 +27,7 @@ static bool set_history(const char *value, struct tandem_bench_copy_options *opt
 			return true;
 		}
 	}
-	return refuse("history", value, "boot or ended");
+	return tandem_bench_refuse("history", value, "boot or ended");
 }
 
 static bool set_size(const char *value, struct tandem_bench_copy_options *options)
@@ -41,7 +35,7 @@ static bool set_size(const char *value, struct tandem_bench_copy_options *option
 	return tandem_bench_parse_bytes(value, UINT64_C(1) << 20, SIZE_LARGEST,
 	                                &options->pair.size_bytes) &&
 	       (options->pair.size_bytes % (UINT64_C(1) << 20) == 0 ||
-	        refuse("size", value, "whole MiB"));
+	        tandem_bench_refuse("size", value, "whole MiB"));
 }
 
 static bool set(int option, const char *value, struct tandem_bench_copy_options *options)

@@ -20,12 +20,6 @@ const char *tandem_bench_fault_text(enum tandem_bench_fault fault)
 	return fault_texts[fault];
 }
 
-static bool refuse(const char *option, const char *value, const char *wanted)
-{
-	fprintf(stderr, "tandem-bench: --%s '%s' must be %s\n", option, value, wanted);
-	return false;
-}
-
 static bool set_fault(const char *value, struct tandem_bench_failover_options *options)
 {
 	for (unsigned i = 0; i < sizeof fault_texts / sizeof *fault_texts; i++) {
@@ -34,21 +28,22 @@ static bool set_fault(const char *value, struct tandem_bench_failover_options *o
 			return true;
 		}
 	}
-	return refuse("fault", value, "kill, stop or none");
+	return tandem_bench_refuse("fault", value, "kill, stop or none");
 }
 
 static bool set_profile(const char *value, struct tandem_bench_failover_options *options)
 {
 	options->profile = value;
 	return strcmp(value, "lan-rt") == 0 || strcmp(value, "lan") == 0 ||
-	       strcmp(value, "vm") == 0 || refuse("profile", value, "lan-rt, lan or vm");
+	       strcmp(value, "vm") == 0 ||
+	       tandem_bench_refuse("profile", value, "lan-rt, lan or vm");
 }
 
 static bool set_directory(const char *value, struct tandem_bench_failover_options *options)
 {
 	options->directory = value;
 	return (value[0] == '/' && strlen(value) <= DIRECTORY_LENGTH_MAX) ||
-	       refuse("directory", value, "an absolute path of at most 48 characters");
+	       tandem_bench_refuse("directory", value, "an absolute path of at most 48 characters");
 }
 
 /* What the server's map has: whole MiB. */
@@ -57,7 +52,7 @@ static bool set_size(const char *value, struct tandem_bench_failover_options *op
 	return tandem_bench_parse_bytes(value, UINT64_C(16) << 20, UINT64_C(1) << 40,
 	                                &options->size_bytes) &&
 	       (options->size_bytes % (UINT64_C(1) << 20) == 0 ||
-	        refuse("size", value, "whole MiB"));
+	        tandem_bench_refuse("size", value, "whole MiB"));
 }
 
 static bool set(int option, const char *value, struct tandem_bench_failover_options *options)

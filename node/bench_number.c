@@ -64,3 +64,9 @@ bool tandem_bench_parse_bytes(const char *text, uint64_t least, uint64_t most, u
 	*ret_bytes = number << shift;
 	return true;
 }
+
+bool tandem_bench_refuse(const char *option, const char *value, const char *wanted)
+{
+	fprintf(stderr, "tandem-bench: --%s '%s' must be %s\n", option, value, wanted);
+	return false;
+}

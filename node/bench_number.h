@@ -13,4 +13,7 @@ bool tandem_bench_parse_unsigned(const char *text, uint64_t least, unsigned most
 /* The same with a unit: "4096", "64K", "256M", "4G". */
 bool tandem_bench_parse_bytes(const char *text, uint64_t least, uint64_t most, uint64_t *ret_bytes);
 
+/* False, and said on standard error: "--OPTION 'VALUE' must be WANTED". */
+bool tandem_bench_refuse(const char *option, const char *value, const char *wanted);
+
 #endif
