@@ -10,7 +10,7 @@ import urllib.request
 
 from device_test import CHECKOUT, expect, main, until
 
-from lab import Lab, LabError, LabTimeout, LabUnavailable
+from lab import Lab, LabError, LabTimeout, LabUnavailable, qemu
 
 TOOL = CHECKOUT / "tools/softroce-lab"
 PING_COUNT = 5
@@ -185,12 +185,28 @@ def check_power_loss(a, b):
     check_rdma(a, b)
 
 
+class BrokenFirstBoot:
+    """The lab's `say`: its kernels find no first program, until it says that one panicked."""
+
+    def __init__(self):
+        self.options = qemu.KERNEL_OPTIONS
+        self.panic_count = 0
+        qemu.KERNEL_OPTIONS += " rdinit=/missing"
+
+    def __call__(self, text):
+        print(f"lab: {text}", flush=True)
+        if "panicked" in text:
+            self.panic_count += 1
+            qemu.KERNEL_OPTIONS = self.options
+
+
 def story_two():
     ports = {"a": free_port(), "b": free_port()}
     forwards = [(name, port, 8000) for name, port in ports.items()]
     with tempfile.TemporaryDirectory() as share, \
-            Lab(machine_count=2, forwards=forwards, share=share) as lab:
+            Lab(machine_count=2, forwards=forwards, share=share, say=BrokenFirstBoot()) as lab:
         lab.start()
+        expect(lab.say.panic_count, "a kernel that panics while it boots is told and booted anew")
         a, b = lab.machines.values()
         for machine in (a, b):
             serve_page(machine)

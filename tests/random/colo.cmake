@@ -1,3 +1,8 @@
+# The same schedules each time, so that a change is what makes the difference: tools/nightly has new ones.
+set(epoch_schedule_count 20000)
+if(TANDEM_SANITIZE)
+  set(epoch_schedule_count 4000)
+endif()
 set(colo_epochs_sources
     colo/check.c
     colo/controllers.c
@@ -18,9 +23,11 @@ tandem_add_plain_test(
   tandem_colo
   ARGUMENTS
   --schedules
-  20000
+  ${epoch_schedule_count}
   --seed
-  new)
+  1000000)
 # The checkers are worth what they find: every seeded bug.
-add_test(NAME random.colo_epochs_prove COMMAND colo_epochs --prove 30000 --seed 1)
-tandem_test_properties(random.colo_epochs_prove random 300)
+if(NOT TANDEM_SANITIZE)
+  add_test(NAME random.colo_epochs_prove COMMAND colo_epochs --prove 30000 --seed 1)
+  tandem_test_properties(random.colo_epochs_prove random 300)
+endif()

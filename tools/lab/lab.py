@@ -94,9 +94,23 @@ class Lab:
         for machine in self.machines.values():
             machine.start()
         for machine in self.machines.values():
-            machine.wait_ready(max(0, deadline - time.monotonic()))
+            self._wait_ready(machine, deadline)
             self.say(f"machine {machine.name}: up in {machine.boot_s:.1f} s, kernel "
                      f"{machine.facts['kernel']}, {machine.address}")
+
+    def _wait_ready(self, machine, deadline):
+        """A kernel that dies while it boots, before anything of ours runs, is the emulator's fault:
+        it is told and booted anew."""
+        try:
+            machine.wait_ready(max(0, deadline - time.monotonic()))
+        except LabError:
+            if not machine.has_panicked():
+                raise
+            self.say(f"machine {machine.name}: its kernel panicked while it booted; once more"
+                     + machine.console_tail())
+            machine.kill()
+            machine.start()
+            machine.wait_ready(max(0, deadline - time.monotonic()))
 
     def power_off(self):
         for machine in self.machines.values():

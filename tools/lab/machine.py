@@ -125,6 +125,11 @@ class Machine:
                                  + self.console_tail())
         return self
 
+    def has_panicked(self):
+        """Whether its kernel died; what a machine ran is over then, too."""
+        console = self.state / "console.log"
+        return console.exists() and "Kernel panic" in console.read_text(errors="replace")
+
     def is_running(self):
         return self.qemu is not None and self.qemu.poll() is None
 

@@ -10,7 +10,9 @@ from .errors import LabUnavailable
 TOOLS = Path(__file__).resolve().parent
 # agent.py, which is run alone, has it too.
 PORT_NAME = "tandem.lab"
-KERNEL_OPTIONS = "console=ttyS0 loglevel=4 panic=-1 oops=panic mitigations=off"
+# One processor until guest-init asks for the others: a kernel patches its own code while it boots,
+# and QEMU before 8.1 can run the half-written instruction on another processor: int3, panic.
+KERNEL_OPTIONS = "console=ttyS0 loglevel=4 panic=-1 oops=panic mitigations=off maxcpus=1"
 
 
 @dataclass
