@@ -15,7 +15,7 @@ endforeach()
 # Other channel counts: tools/nightly.
 
 # Never stuck: programs of tests/stuck. More rounds by hand: -DTANDEM_DEVICE_ROUNDS=500.
-set(TANDEM_DEVICE_ROUNDS 60 CACHE STRING "rounds of the races and of the leak counts on soft-RoCE")
+set(TANDEM_DEVICE_ROUNDS 30 CACHE STRING "rounds of the races and of the leak counts on soft-RoCE")
 foreach(story stuck stuck_linux_6_1)
   tandem_add_device_test(rdma_${story} 900 /usr/bin/python3 -B ${rdma_test} ${story}
                          ${PROJECT_BINARY_DIR} ${TANDEM_DEVICE_ROUNDS})
