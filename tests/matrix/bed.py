@@ -18,6 +18,7 @@ from matrix.cable import CableNetwork
 _HERE = Path(__file__).resolve().parent
 _ANSWER_SECONDS = 20
 OUTPUT_SECONDS = 20
+PEER = {"a": "b", "b": "a"}
 
 # The detector is not what most rows are about, and other work on the computer must not look like
 # a fault.
@@ -97,9 +98,8 @@ class Watched:
             return {}
 
     def is_paired(self, owner):
-        other = "b" if owner == "a" else "a"
         return (self.says(owner).get("state") == "PRIMARY_PAIR"
-                and self.says(other).get("state") == "SECONDARY")
+                and self.says(PEER[owner]).get("state") == "SECONDARY")
 
     def wait_paired(self, owner, timeout_seconds=30):
         wait.until(lambda: self.is_paired(owner), timeout_seconds * self.pace,

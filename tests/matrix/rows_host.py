@@ -7,6 +7,7 @@ import struct
 import subprocess
 
 from kill import wait
+from matrix.bed import PEER
 from matrix.story import Case
 
 CONTROLLER = "tandem-failoverd"
@@ -103,11 +104,10 @@ def host_pauses(name):
         story.strike()
         story.pass_time(5)
         story.pair.signal_node(name, signal.SIGCONT)
-        other = "b" if name == "a" else "a"
-        story.goes_on(other)
+        story.goes_on(PEER[name])
         if name == "a":
             wait.until(lambda: not story.pair.a.is_running("ledger"), 10, "the end of the old one")
-        story.prove(other)
+        story.prove(PEER[name])
 
     return Case(f"node {name} pauses 5 s", play)
 

@@ -6,6 +6,7 @@ import signal
 
 from kill import wait
 from kill.stats_file import PHASES
+from matrix.bed import PEER
 from matrix.rows_kill import STANDBY_STEPS
 from matrix.story import Case
 
@@ -25,11 +26,6 @@ def _start(story):
     story.work(STEPS)
     story.pass_time(story.random.random() * 0.1)
     story.strike()
-
-
-def _power_off(story, name):
-    story.strike()
-    story.pair.signal_node(name, signal.SIGKILL)
 
 
 def _until_halted(story):
@@ -149,43 +145,32 @@ F15 = [
 
 # ---- F19 ----
 
-def primary_off(story):
-    _start(story)
-    _power_off(story, "a")
-    story.goes_on("b")
-    story.pair.a.start_again()
-    story.prove("b")
+_ROLE = {"a": "primary", "b": "secondary"}
 
 
-def secondary_off(story):
-    _start(story)
-    _power_off(story, "b")
-    story.goes_on("a")
-    story.pair.b.start_again()
-    story.prove("a")
+def power_lost(name):
+    def play(story):
+        _start(story)
+        story.pair.signal_node(name, signal.SIGKILL)
+        story.goes_on(PEER[name])
+        story.pair.nodes[name].start_again()
+        story.prove(PEER[name])
+
+    return Case(f"{_ROLE[name]}'s power lost", play, IN_LAB)
 
 
-def primary_frozen(story):
+def stands_still(name):
     """It goes on with everything that it had posted."""
-    _start(story)
-    story.pair.signal_node("a", signal.SIGSTOP)
-    story.goes_on("b")
-    story.pair.signal_node("a", signal.SIGCONT)
-    _until_halted(story)
-    story.prove("b")
+    def play(story):
+        _start(story)
+        story.pair.signal_node(name, signal.SIGSTOP)
+        story.goes_on(PEER[name])
+        story.pair.signal_node(name, signal.SIGCONT)
+        if name == "a":
+            _until_halted(story)
+        story.prove(PEER[name])
+
+    return Case(f"{_ROLE[name]}'s machine stands still, goes on", play, IN_LAB)
 
 
-def secondary_frozen(story):
-    _start(story)
-    story.pair.signal_node("b", signal.SIGSTOP)
-    story.goes_on("a")
-    story.pair.signal_node("b", signal.SIGCONT)
-    story.prove("a")
-
-
-F19 = [
-    Case("primary's power lost", primary_off, IN_LAB),
-    Case("secondary's power lost", secondary_off, IN_LAB),
-    Case("primary's machine stands still, goes on", primary_frozen, IN_LAB),
-    Case("secondary's machine stands still, goes on", secondary_frozen, IN_LAB),
-]
+F19 = [power_lost("a"), power_lost("b"), stands_still("a"), stands_still("b")]

@@ -2,6 +2,7 @@
 
 from kill import wait
 from kill.separated import HEARTBEAT_PORT, PORT
+from matrix.bed import PEER
 from matrix.story import Case
 
 TWO_LINKS = {"has_second_heartbeat": True}
@@ -94,7 +95,7 @@ def winner_of(story, timeout_seconds=20):
         return None
 
     name = wait.until(found, timeout_seconds, "one who goes on", 0.02)
-    return name, "b" if name == "a" else "a"
+    return name, PEER[name]
 
 
 def _one_goes_on(story):

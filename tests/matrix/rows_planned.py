@@ -3,6 +3,7 @@
 import signal
 
 from kill import wait
+from matrix.bed import PEER
 from matrix.rows_network import TWO_LINKS, winner_of
 from matrix.story import Case
 
@@ -24,7 +25,7 @@ def back_and_forth(story):
     story.start()
     leader = "a"
     for _ in range(TURNS):
-        other = "b" if leader == "a" else "a"
+        other = PEER[leader]
         story.work(story.random.randint(20, 200), leader)
         story.strike()
         _hand_over(story, leader)

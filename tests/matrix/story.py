@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from kill import image, wait
 from kill.network import NetworkError
-from matrix.bed import MatrixPair
+from matrix.bed import PEER, MatrixPair
 
 FIRST_STEPS = 50
 SILENT_SECONDS = 1.5
@@ -188,11 +188,10 @@ class Story:
 
     def prove(self, leader="a"):
         """PAIR again, and it is worth something: the leader dies and the other one goes on."""
-        other = "b" if leader == "a" else "a"
         self.pair.wait_paired(leader)
         self.work(name=leader)
         self.end_node(leader)
-        self.goes_on(other)
+        self.goes_on(PEER[leader])
 
 
 def _armed(failpoint):
