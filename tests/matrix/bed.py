@@ -126,6 +126,14 @@ class Watched:
     def signal_node(self, name, number):
         self.nodes[name].signal_all(number)
 
+    def crashes(self):
+        """Programs that ended themselves by a signal."""
+        return [f"{program} of node {name} ended by signal {-status}"
+                for name, node in self.nodes.items()
+                for program, status in node.exit_statuses().items()
+                if status is not None and status < 0
+                and -status not in (signal.SIGKILL, signal.SIGTERM)]
+
 
 class MatrixPair(Watched, SeparatedPair):
     """A context manager. Heartbeats go over both links, data over the first one, or over both."""
@@ -277,14 +285,6 @@ class MatrixPair(Watched, SeparatedPair):
         """ip netns exec gave the process mounts of its own."""
         process = self.nodes[name].process_id("tandem-failoverd")
         subprocess.run(["nsenter", "-t", str(process), "-m", *command], check=True, timeout=20)
-
-    def crashes(self):
-        """Programs that ended themselves by a signal."""
-        return [f"{program} of node {name} ended by signal {-status}"
-                for name, node in self.nodes.items()
-                for program, status in node.exit_statuses().items()
-                if status is not None and status < 0
-                and -status not in (signal.SIGKILL, signal.SIGTERM)]
 
     def is_paired(self, owner):
         stats = self.stats(owner)

@@ -73,6 +73,11 @@ class MatrixNode(LabNode):
     def _launcher(self, environment):
         return f"/usr/bin/python3 -I -S {_LOSE_POWER} " if "LOSE_POWER" in (environment or {}) else ""
 
+    def exit_statuses(self):
+        """As subprocess says them: a signal is negative."""
+        return {program: 128 - status if status is not None and status > 128 else status
+                for program, status in super().exit_statuses().items()}
+
     def command(self, text, timeout_seconds=20):
         """Of an operator on that machine; its output."""
         return self._machine.check(text, timeout_seconds)
@@ -148,9 +153,6 @@ class LabMatrixPair(Watched, LabPair):
 
     def is_program_stopped(self, name, program):
         return "T" in self.nodes[name].command(f"ps -o state= -C {program} || true")
-
-    def crashes(self):
-        return []
 
 
 def spoil():

@@ -15,7 +15,8 @@ def main(command):
     _, status = os.waitpid(process, os.WUNTRACED)
     if os.WIFSTOPPED(status):
         os.write(trigger, b"b")  # QEMU ends where a machine would begin anew
-    return os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code  # as a shell says it
 
 
 sys.exit(main(sys.argv[1:]))
