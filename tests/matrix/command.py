@@ -59,6 +59,8 @@ def parse_arguments():
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be 1 or more")
+    if options.case and options.write_docs:
+        parser.error("--write-docs is for whole rows, not with --case")
     return options
 
 
@@ -121,20 +123,29 @@ class Run:
         for row in (each for each in rows if each.bed != LAB):
             with ProcessPoolExecutor(self.options.jobs) as pool:
                 self._run_row(row, pool)
+                self._record()
         # One process: its machines serve all of these.
         with ProcessPoolExecutor(1) as pool:
             for row in (each for each in rows if each.bed == LAB):
                 self._run_row(row, pool)
-        rows = [tally.as_dict(self.seed) for tally in self.tallies if tally.results]
-        if self.options.json:
-            Path(self.options.json).write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-        if self.options.write_docs:
-            documentation.write(CHECKOUT / "docs" / "testing.md", rows, ROWS)
+                self._record()
+        rows = self._results()
         rounds = sum(row["rounds"] for row in rows)
         failures = sum(row["failures"] for row in rows)
         skipped = f", {self.skipped_count} skipped" if self.skipped_count else ""
         self.tell(f"{len(rows)} rows, {rounds} rounds, {failures} failures{skipped}")
         return self._status(rounds, failures)
+
+    def _results(self):
+        return [tally.as_dict(self.seed) for tally in self.tallies if tally.results]
+
+    def _record(self):
+        """After each row: a run of hours that is ended has not been for nothing."""
+        rows = self._results()
+        if self.options.json:
+            Path(self.options.json).write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        if self.options.write_docs:
+            documentation.write(CHECKOUT / "docs" / "testing.md", rows, ROWS)
 
     def _status(self, rounds, failures):
         if failures or (self.lacks_device and os.environ.get("TANDEM_REQUIRE_DEVICE") == "1"):
