@@ -3,25 +3,32 @@
 import datetime
 import re
 
-_BEGIN = "<!-- written by tests/faults --write-docs: begin -->"
-_END = "<!-- end -->"
+BEGIN = "<!-- written by tests/faults --write-docs: begin -->"
+END = "<!-- end -->"
 _HEAD = ("| row | fault | what must hold, besides the judge | bed | cases | rounds | failures | date |\n"
          "| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+
+
+def read(text):
+    """The table's line of each row that is on record."""
+    table = text.split(BEGIN, 1)[1].split(END, 1)[0]
+    return {name: line for line, name in re.findall(r"^(\| (F[\w-]+) \|.*)$", table, re.MULTILINE)}
+
+
+def words(row):
+    """With which its line begins."""
+    return f"| {row.name} | {row.fault} | {row.passes} | {row.bed} |"
 
 
 def write(path, results, rows):
     """Rows that did not run keep what is on record about them."""
     text = path.read_text()
-    before, rest = text.split(_BEGIN, 1)
-    old, after = rest.split(_END, 1)
-    lines = {name: line for line, name in
-             re.findall(r"^(\| (F[\w-]+) \|.*)$", old, re.MULTILINE)}
+    lines = read(text)
     today = datetime.date.today().isoformat()
     for result in results:
         row = rows[result["row"]]
-        lines[row.name] = (
-            f"| {row.name} | {row.fault} | {row.passes} | {row.bed} | {len(row.cases)} |"
-            f" {result['rounds']} | {result['failures']} | {today} |"
-        )
-    ordered = [lines[name] for name in rows if name in lines]
-    path.write_text(before + _BEGIN + "\n" + _HEAD + "\n".join(ordered) + "\n" + _END + after)
+        lines[row.name] = (f"{words(row)} {len(row.cases)} | {result['rounds']} |"
+                           f" {result['failures']} | {today} |")
+    table = "\n".join(lines[name] for name in rows if name in lines)
+    before, after = text.split(BEGIN, 1)[0], text.split(END, 1)[1]
+    path.write_text(f"{before}{BEGIN}\n{_HEAD}{table}\n{END}{after}")
