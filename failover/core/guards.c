@@ -324,13 +324,17 @@ GUARD(session_is_renewed)
 	       machine->program.session_peer_incarnation != record_of(machine)->copy_incarnation;
 }
 
+/* [H6]: what a controller that was stopped left unread may be of before the copy was taken, and
+ * names the standby of then. */
 GUARD(peer_standby_is_gone)
 {
 	const struct tandem_plane_statement *standby = &machine->peer.standby;
-	uint64_t copy = record_of(machine)->copy_incarnation;
-	return tandem_machine_peer_is_heard(machine, now_ns) && record_of(machine)->is_pair &&
-	       (standby->dead_incarnation == copy ||
-	        (standby->status != TANDEM_PLANE_ABSENT && standby->incarnation != copy));
+	const struct tandem_record *record = record_of(machine);
+	bool is_replaced = machine->peer.record.generation >= record->generation &&
+	                   standby->status != TANDEM_PLANE_ABSENT &&
+	                   standby->incarnation != record->copy_incarnation;
+	return tandem_machine_peer_is_heard(machine, now_ns) && record->is_pair &&
+	       (standby->dead_incarnation == record->copy_incarnation || is_replaced);
 }
 
 GUARD(peer_is_suspect)

@@ -115,6 +115,37 @@ Test(stories, standby_restarts_and_is_copied_anew)
 	             "full copy\n");
 }
 
+/* [H6]: what node a heard last, and not long ago, names a standby that ended before the copy was
+ * taken, as after a stop in which it read nothing. */
+Test(stories, the_peers_word_of_before_the_record_says_nothing_about_the_copy)
+{
+	begin_paired();
+	cluster_kill_standby(&story, 1);
+	cluster_run(&story, 100 * MS);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, MS);
+	cr_assert(state_of(0) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cluster_cut_beats(&story, true);
+	cluster_kill_standby(&story, 1);
+	cluster_start_standby(&story, 1);
+	cluster_run(&story, 150 * MS);
+	cr_assert(story.nodes[0].machine.peer.standby.incarnation != 0 &&
+	          story.nodes[0].machine.peer.standby.incarnation !=
+	                  story.nodes[1].standby.process.incarnation);
+	cluster_cut_beats(&story, false);
+	cluster_run(&story, 1000 * MS);
+	expect_trace("2000 b SECONDARY -> JOINING: this standby no longer holds the copy of the "
+	             "register\n"
+	             "2000 a PRIMARY_PAIR -> GATED: the peer says that its standby is gone\n"
+	             "2000 a GATED: the copy is lost: asking to go on alone\n"
+	             "2000 a GATED -> PRIMARY_SOLO: the register says SOLO\n"
+	             "2168 a PRIMARY_SOLO -> GATED: the peer holds a full copy\n"
+	             "2168 a GATED: asking to record the copy\n"
+	             "2168 a GATED -> PRIMARY_PAIR: the register says PAIR\n"
+	             "2268 b JOINING -> SECONDARY: the register says that this standby holds a "
+	             "full copy\n");
+}
+
 Test(stories, heartbeats_are_cut_and_the_session_lives)
 {
 	begin_paired();
