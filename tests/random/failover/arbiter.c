@@ -9,7 +9,7 @@
 #define MS      TANDEM_NS_PER_MS
 #define HANG_NS (2000 * MS)
 #define LATE_NS (3000 * MS)
-#define SLOW_NS (500 * MS)
+#define SLOW_NS (1000 * MS)
 
 bool arbiter_registers_are_own(const struct cluster *cluster)
 {
@@ -99,9 +99,12 @@ void arbiter_adopt(struct cluster *cluster, unsigned node, const struct tandem_r
 
 /* ---- answers ---- */
 
+/* What a reading shows can be known long before the answer of the question that wrote it. */
 static void answer(struct cluster *cluster, const struct item *asked, enum tandem_event_type event)
 {
-	struct item *item = cluster_post(cluster, ITEM_ANSWER, asked->node, cluster_delay(cluster));
+	bool is_late = asked->type == ITEM_CAS && cluster_happens(cluster, cluster->chaos.late);
+	uint64_t delay_ns = is_late ? cluster_draw(cluster, SLOW_NS) : cluster_delay(cluster);
+	struct item *item = cluster_post(cluster, ITEM_ANSWER, asked->node, delay_ns);
 	item->life = asked->life;
 	item->event = event;
 	item->of.question.request = asked->of.question.request;

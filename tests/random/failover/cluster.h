@@ -201,7 +201,8 @@ enum trace_level {
 };
 
 struct chaos { /* of 1000 */
-	unsigned loss, duplicate, doubt, fail, hang, order_failure, spike, repeat, slow, words;
+	unsigned loss, duplicate, doubt, fail, hang, order_failure, spike, repeat, slow, late,
+	        words;
 	uint64_t delay_max_ns;
 };
 

@@ -150,6 +150,8 @@ struct exception {
 #define NOT_LED                                                                                    \
 	"a program that this life does not lead is halted, and what it says counts for nothing"
 #define STORY "told as a story: another must win the register within one take-over"
+#define AGAIN                                                                                      \
+	"told as a story: asked again, and the first try is known to have won before the answer"
 
 static const struct exception exceptions[] = {
         CELL(SECONDARY, FENCED, FENCED_LIFE),
@@ -168,10 +170,11 @@ static const struct exception exceptions[] = {
         SIDE(PRIMARY_SOLO, record_is_pair, true,
              "it is entered only when no PAIR asked for earlier can be applied any more"),
         SIDE(TAKING_OVER, take_over_is_superseded, true, STORY),
+        CELL(TAKING_OVER, CAS_FAILED, AGAIN),
+        CELL(PRIMARY_SOLO, CAS_FAILED, AGAIN),
+        CELL(PRIMARY_SOLO, CAS_LOST, AGAIN),
         RARE_SIDE(HALTED, take_over_is_won, true),
         RARE_CELL(PRIMARY_SOLO, CAS_WON),
-        RARE_CELL(PRIMARY_SOLO, CAS_LOST),
-        RARE_CELL(PRIMARY_SOLO, CAS_FAILED),
         RARE_CELL(PRIMARY_SOLO, CAS_DOUBT),
         RARE_SIDE(PRIMARY_SOLO, may_maintain, false),
         RARE_SIDE(PRIMARY_SOLO, record_is_foreign, true),
@@ -186,7 +189,6 @@ static const struct exception exceptions[] = {
         RARE_CELL(INIT, CAS_DOUBT),
         RARE_CELL(TAKING_OVER, CAS_WON),
         RARE_CELL(TAKING_OVER, CAS_LOST),
-        RARE_CELL(TAKING_OVER, CAS_FAILED),
         RARE_CELL(TAKING_OVER, CAS_DOUBT),
         RARE_SIDE(TAKING_OVER, plane_has_session, true),
         RARE_CELL(HALTED, CAS_WON),
@@ -197,6 +199,8 @@ static const struct exception exceptions[] = {
         RARE_SIDE(SECONDARY, may_force_next, true),
         RARE_SIDE(HALTED, plane_has_session, true),
         RARE_CELL(MAINTENANCE, CAS_LOST),
+        RARE_CELL(MAINTENANCE, FENCED),
+        RARE_CELL(MAINTENANCE, FAILED),
         RARE_CELL(MAINTENANCE, QUIESCED),
         RARE_SIDE(MAINTENANCE, maintenance_is_superseded, true),
 };

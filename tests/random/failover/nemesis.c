@@ -324,13 +324,29 @@ static void force(struct cluster *cluster, struct node *node)
 	say(cluster, node, TANDEM_EVENT_FORCE, 0);
 }
 
-static void speak(struct cluster *cluster)
+/* What the node's status asks for. */
+static void heed(struct cluster *cluster, struct node *node)
+{
+	static const struct {
+		const char *command;
+		void (*act)(struct cluster *cluster, struct node *node);
+	} answers[] = {{"promote", promote},
+	               {"fence-ack", acknowledge},
+	               {"force-primary", force},
+	               {"resync", allow_resync}};
+	const char *wanted = tandem_machine_unblock(&node->machine, cluster->now_ns);
+	for (size_t i = 0; i < COUNT(answers); i++) {
+		if (node->controller_is_alive && strcmp(wanted, answers[i].command) == 0)
+			answers[i].act(cluster, node);
+	}
+}
+
+static void say_anything(struct cluster *cluster, struct node *node)
 {
 	static const enum tandem_event_type words[] = {
 	        TANDEM_EVENT_FORCE,          TANDEM_EVENT_PROMOTE,   TANDEM_EVENT_YANK,
 	        TANDEM_EVENT_SWITCHOVER,     TANDEM_EVENT_RESYNC,    TANDEM_EVENT_FENCE_ACK,
 	        TANDEM_EVENT_MAINTENANCE_ON, TANDEM_EVENT_SWITCHOVER};
-	struct node *node = pick(cluster);
 	enum tandem_event_type word = words[cluster_draw(cluster, COUNT(words))];
 	if (word == TANDEM_EVENT_FORCE)
 		force(cluster, node);
@@ -345,6 +361,27 @@ static void speak(struct cluster *cluster)
 		say(cluster, node, word, node->machine.view.record.generation + 1);
 	if (cluster_draw(cluster, 4) == 0)
 		say(cluster, node, TANDEM_EVENT_MAINTENANCE_OFF, 0);
+}
+
+/* The operator is impatient: while the other node asks the register, and about a program that does
+ * not end. */
+static bool is_tempting(const struct cluster *cluster, const struct node *node)
+{
+	const struct node *other = &cluster->nodes[1 - index_of(cluster, node)];
+	return (other->controller_is_alive && other->machine.view.cas_request != 0) ||
+	       (node->controller_is_alive && node->machine.state == TANDEM_STATE_HALTED);
+}
+
+static void speak(struct cluster *cluster)
+{
+	struct node *node = pick(cluster);
+	uint64_t mood = cluster_draw(cluster, 4);
+	if (mood == 0)
+		heed(cluster, node);
+	else if (mood == 1 && is_tempting(cluster, node))
+		force(cluster, node);
+	else
+		say_anything(cluster, node);
 }
 
 void nemesis_run(struct cluster *cluster, uint64_t duration_ns)
@@ -407,7 +444,8 @@ void nemesis_init(struct cluster *cluster)
 	        .order_failure = cluster_draw(cluster, 4) == 0 ? 200 : 0,
 	        .spike = cluster_draw(cluster, 2) == 0 ? 5 : 0,
 	        .repeat = cluster_draw(cluster, 2) == 0 ? 200 : 0,
-	        .slow = cluster_draw(cluster, 4) == 0 ? 800 : 50,
+	        .slow = cluster_draw(cluster, 2) == 0 ? 800 : 50,
+	        .late = cluster_draw(cluster, 2) == 0 ? 300 : 5,
 	        .words = cluster_draw(cluster, 4) == 0 ? 500 : 100,
 	        .delay_max_ns = (1 + cluster_draw(cluster, 30)) * MS,
 	};

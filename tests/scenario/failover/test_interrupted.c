@@ -63,6 +63,35 @@ Test(interrupted, a_standby_that_has_started_its_program_starts_no_second_one)
 	cr_expect(state_of(1) == TANDEM_STATE_JOINING, "what it held is gone");
 }
 
+static void win_before_the_answer(enum tandem_state state, enum tandem_event_type answer)
+{
+	struct tandem_machine *machine = &story.nodes[1].machine;
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, state);
+	machine->view.cas_request = 1000;
+	struct tandem_event event = {
+	        .type = answer, .request = 1000, .record = *cluster_record(&story, 1)};
+	cluster_feed(&story, 1, &event);
+	cluster_run(&story, 500 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect_eq(story.take_over_count, 1);
+	cr_expect_eq(cluster_record(&story, 1)->generation, 3);
+}
+
+/* The first try was applied late and a reading has shown it; the second one is still out. */
+Test(interrupted, what_becomes_of_a_question_asked_again_changes_nothing)
+{
+	static const enum tandem_event_type answers[] = {
+	        TANDEM_EVENT_CAS_WON, TANDEM_EVENT_CAS_LOST, TANDEM_EVENT_CAS_FAILED,
+	        TANDEM_EVENT_CAS_DOUBT};
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		win_before_the_answer(TANDEM_STATE_TAKING_OVER, answers[i]);
+		win_before_the_answer(TANDEM_STATE_PRIMARY_SOLO, answers[i]);
+	}
+}
+
 /* A machine that is paused between FENCE and FENCED. */
 Test(interrupted, a_late_fence_is_as_good_as_one_in_time)
 {
