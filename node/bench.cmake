@@ -20,7 +20,7 @@ tandem_add_program(
   bench_link.c
   bench_load.c
   bench_message.c
-  bench_number.c
+  bench_value.c
   bench_pages.c
   bench_pair.c
   bench_peer.c

@@ -6,13 +6,13 @@
 
 #include <tandem/clock.h>
 
-#include "bench_number.h"
+#include "bench_value.h"
 
 #define SIZE_MAX_BYTES (UINT64_C(1) << 40)
 #define DIRTY_DEFAULT  "1%,10%,100%"
 #define LIST_BYTES     256
 
-static const char *const writes_texts[TANDEM_BENCH_WRITES_COUNT] = {
+static const char *const writes_texts[TANDEM_BENCH_WRITES_COUNT + 1] = {
         [TANDEM_BENCH_WRITES_RANDOM] = "random",
         [TANDEM_BENCH_WRITES_SEQUENTIAL] = "sequential",
         [TANDEM_BENCH_WRITES_HOT] = "hot",
@@ -38,36 +38,41 @@ static bool refuse_mix(const char *text)
 
 static bool set_writes(const char *value, struct tandem_bench_checkpoint_options *options)
 {
-	for (unsigned i = 0; i < TANDEM_BENCH_WRITES_COUNT; i++) {
-		if (strcmp(value, writes_texts[i]) == 0) {
-			options->writes = (enum tandem_bench_writes)i;
-			return true;
-		}
-	}
-	return tandem_bench_refuse("pattern", value, "random, sequential, hot or upload");
+	unsigned writes;
+
+	if (!tandem_bench_parse_word("pattern", value, writes_texts, &writes))
+		return false;
+	options->writes = (enum tandem_bench_writes)writes;
+	return true;
 }
 
 static bool set_tracker(const char *value, struct tandem_bench_checkpoint_options *options)
 {
+	static const char *const trackers[] = {"auto", "pagemap", "compare", "mark", NULL};
+	unsigned tracker;
+
 	options->tracker = value;
-	return strcmp(value, "auto") == 0 || strcmp(value, "pagemap") == 0 ||
-	       strcmp(value, "compare") == 0 || strcmp(value, "mark") == 0 ||
-	       tandem_bench_refuse("tracker", value, "auto, pagemap, compare or mark");
+	return tandem_bench_parse_word("tracker", value, trackers, &tracker);
 }
 
 static bool set_capture(const char *value, struct tandem_bench_capture *capture)
 {
+	static const char *const modes[] = {"stop", "stage", "auto", NULL};
+	unsigned mode;
+
 	capture->mode = value;
-	return strcmp(value, "stop") == 0 || strcmp(value, "stage") == 0 ||
-	       strcmp(value, "auto") == 0 ||
-	       tandem_bench_refuse("capture", value, "stop, stage or auto");
+	return tandem_bench_parse_word("capture", value, modes, &mode);
 }
 
 static bool set_overload(const char *value, struct tandem_bench_capture *capture)
 {
-	capture->slows_program = strcmp(value, "slow") == 0;
-	return capture->slows_program || strcmp(value, "grow") == 0 ||
-	       tandem_bench_refuse("on-overload", value, "grow or slow");
+	static const char *const policies[] = {"grow", "slow", NULL};
+	unsigned policy;
+
+	if (!tandem_bench_parse_word("on-overload", value, policies, &policy))
+		return false;
+	capture->slows_program = policy == 1;
+	return true;
 }
 
 static bool set_us(const char *value, uint64_t *ret_ns)
@@ -117,14 +122,6 @@ static bool set_interval(const char *value, struct tandem_bench_checkpoint_optio
 	return true;
 }
 
-static bool set_size(const char *value, struct tandem_bench_checkpoint_options *options)
-{
-	return tandem_bench_parse_bytes(value, UINT64_C(1) << 20, SIZE_MAX_BYTES,
-	                                &options->size_bytes) &&
-	       (options->size_bytes % (UINT64_C(1) << 20) == 0 ||
-	        tandem_bench_refuse("size", value, "whole MiB"));
-}
-
 static bool set(int option, const char *value, struct reading *reading)
 {
 	struct tandem_bench_checkpoint_options *options = &reading->options;
@@ -134,7 +131,7 @@ static bool set(int option, const char *value, struct reading *reading)
 		return captured > 0;
 	switch (option) {
 	case 's':
-		return set_size(value, options);
+		return tandem_bench_parse_size(value, UINT64_C(1) << 20, &options->size_bytes);
 	case 'd':
 		reading->dirty = value;
 		return true;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench_number.h"
+#include "bench_value.h"
 
 #define SIZE_LARGEST (UINT64_C(1) << 40)
 #define PER_MILLE    43 /* of the memory is live where nothing else is said */
@@ -12,6 +12,7 @@
 static const char *const history_texts[] = {
         [TANDEM_BENCH_HISTORY_BOOT] = "boot",
         [TANDEM_BENCH_HISTORY_ENDED] = "ended",
+        NULL,
 };
 
 const char *tandem_bench_history_text(enum tandem_bench_history history)
@@ -21,28 +22,19 @@ const char *tandem_bench_history_text(enum tandem_bench_history history)
 
 static bool set_history(const char *value, struct tandem_bench_copy_options *options)
 {
-	for (unsigned i = 0; i < sizeof history_texts / sizeof *history_texts; i++) {
-		if (strcmp(value, history_texts[i]) == 0) {
-			options->history = (enum tandem_bench_history)i;
-			return true;
-		}
-	}
-	return tandem_bench_refuse("history", value, "boot or ended");
-}
+	unsigned history;
 
-static bool set_size(const char *value, struct tandem_bench_copy_options *options)
-{
-	return tandem_bench_parse_bytes(value, UINT64_C(1) << 20, SIZE_LARGEST,
-	                                &options->pair.size_bytes) &&
-	       (options->pair.size_bytes % (UINT64_C(1) << 20) == 0 ||
-	        tandem_bench_refuse("size", value, "whole MiB"));
+	if (!tandem_bench_parse_word("history", value, history_texts, &history))
+		return false;
+	options->history = (enum tandem_bench_history)history;
+	return true;
 }
 
 static bool set(int option, const char *value, struct tandem_bench_copy_options *options)
 {
 	switch (option) {
 	case 's':
-		return set_size(value, options);
+		return tandem_bench_parse_size(value, UINT64_C(1) << 20, &options->pair.size_bytes);
 	case 'l':
 		return tandem_bench_parse_bytes(value, TANDEM_BENCH_PAGE_BYTES, SIZE_LARGEST,
 		                                &options->live_bytes);

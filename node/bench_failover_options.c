@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench_number.h"
+#include "bench_value.h"
 
 /* A longer one leaves no room for the name of a socket behind it. */
 #define DIRECTORY_LENGTH_MAX 48
@@ -13,6 +13,7 @@ static const char *const fault_texts[] = {
         [TANDEM_BENCH_FAULT_KILL] = "kill",
         [TANDEM_BENCH_FAULT_STOP] = "stop",
         [TANDEM_BENCH_FAULT_NONE] = "none",
+        NULL,
 };
 
 const char *tandem_bench_fault_text(enum tandem_bench_fault fault)
@@ -22,21 +23,21 @@ const char *tandem_bench_fault_text(enum tandem_bench_fault fault)
 
 static bool set_fault(const char *value, struct tandem_bench_failover_options *options)
 {
-	for (unsigned i = 0; i < sizeof fault_texts / sizeof *fault_texts; i++) {
-		if (strcmp(value, fault_texts[i]) == 0) {
-			options->fault = (enum tandem_bench_fault)i;
-			return true;
-		}
-	}
-	return tandem_bench_refuse("fault", value, "kill, stop or none");
+	unsigned fault;
+
+	if (!tandem_bench_parse_word("fault", value, fault_texts, &fault))
+		return false;
+	options->fault = (enum tandem_bench_fault)fault;
+	return true;
 }
 
 static bool set_profile(const char *value, struct tandem_bench_failover_options *options)
 {
+	static const char *const profiles[] = {"lan-rt", "lan", "vm", NULL};
+	unsigned profile;
+
 	options->profile = value;
-	return strcmp(value, "lan-rt") == 0 || strcmp(value, "lan") == 0 ||
-	       strcmp(value, "vm") == 0 ||
-	       tandem_bench_refuse("profile", value, "lan-rt, lan or vm");
+	return tandem_bench_parse_word("profile", value, profiles, &profile);
 }
 
 static bool set_directory(const char *value, struct tandem_bench_failover_options *options)
@@ -44,15 +45,6 @@ static bool set_directory(const char *value, struct tandem_bench_failover_option
 	options->directory = value;
 	return (value[0] == '/' && strlen(value) <= DIRECTORY_LENGTH_MAX) ||
 	       tandem_bench_refuse("directory", value, "an absolute path of at most 48 characters");
-}
-
-/* What the server's map has: whole MiB. */
-static bool set_size(const char *value, struct tandem_bench_failover_options *options)
-{
-	return tandem_bench_parse_bytes(value, UINT64_C(16) << 20, UINT64_C(1) << 40,
-	                                &options->size_bytes) &&
-	       (options->size_bytes % (UINT64_C(1) << 20) == 0 ||
-	        tandem_bench_refuse("size", value, "whole MiB"));
 }
 
 static bool set(int option, const char *value, struct tandem_bench_failover_options *options)
@@ -67,7 +59,7 @@ static bool set(int option, const char *value, struct tandem_bench_failover_opti
 	case 'p':
 		return set_profile(value, options);
 	case 's':
-		return set_size(value, options);
+		return tandem_bench_parse_size(value, UINT64_C(16) << 20, &options->size_bytes);
 	case 'i':
 		return tandem_bench_parse_unsigned(value, 0, TANDEM_BENCH_FILL_PERCENT_MAX,
 		                                   &options->fill_percent);

@@ -12,7 +12,7 @@
 
 #include <tandem/clock.h>
 
-#include "bench_number.h"
+#include "bench_value.h"
 #include "bench_link.h"
 #include "bench_report.h"
 

@@ -7,7 +7,7 @@
 #include <tandem/clock.h>
 #include <tandem/log.h>
 
-#include "bench_number.h"
+#include "bench_value.h"
 
 #define SLICE_MS 100 /* of a wait: deadlines of session and listener come on top */
 

@@ -7,7 +7,7 @@
 
 #include <tandem/log.h>
 
-#include "bench_number.h"
+#include "bench_value.h"
 #include "bench_peer_process.h"
 #include "bench_receiver.h"
 #include "bench_report.h"

@@ -9,7 +9,7 @@
 #include <tandem/clock.h>
 #include <tandem/memory.h>
 
-#include "bench_number.h"
+#include "bench_value.h"
 #include "bench_peer_process.h"
 #include "bench_report.h"
 #include "bench_yank_bare.h"

@@ -1,9 +1,12 @@
-#include "bench_number.h"
+#include "bench_value.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MIB          (UINT64_C(1) << 20)
+#define SIZE_LARGEST (UINT64_C(1) << 40)
 
 static bool refuse(const char *text, uint64_t least, uint64_t most)
 {
@@ -63,6 +66,28 @@ bool tandem_bench_parse_bytes(const char *text, uint64_t least, uint64_t most, u
 		return refuse(text, least, most);
 	*ret_bytes = number << shift;
 	return true;
+}
+
+bool tandem_bench_parse_size(const char *text, uint64_t least, uint64_t *ret_bytes)
+{
+	return tandem_bench_parse_bytes(text, least, SIZE_LARGEST, ret_bytes) &&
+	       (*ret_bytes % MIB == 0 || tandem_bench_refuse("size", text, "whole MiB"));
+}
+
+bool tandem_bench_parse_word(const char *option, const char *value, const char *const *words,
+                             unsigned *ret_index)
+{
+	for (unsigned i = 0; words[i] != NULL; i++) {
+		if (strcmp(value, words[i]) == 0) {
+			*ret_index = i;
+			return true;
+		}
+	}
+	fprintf(stderr, "tandem-bench: --%s '%s' must be one of:", option, value);
+	for (unsigned i = 0; words[i] != NULL; i++)
+		fprintf(stderr, " %s", words[i]);
+	fputc('\n', stderr);
+	return false;
 }
 
 bool tandem_bench_refuse(const char *option, const char *value, const char *wanted)
