@@ -11,6 +11,7 @@ SEES = {
     "colo": {"base", "transport", "colo"},
     "failover": {"base", "failover"},
     "conf": {"base", "conf"},
+    "qemu": {"base", "qemu"},
     "node": {"base", "transport", "colo", "failover", "conf", "node"},
     "examples": {"base", "colo", "examples"},
 }

@@ -1,0 +1,6 @@
+# What a real QEMU sends.
+add_executable(qemu_stream ${CMAKE_CURRENT_SOURCE_DIR}/qemu_stream.c)
+target_link_libraries(qemu_stream PRIVATE tandem_warnings tandem_qemu_core tandem_base)
+set_target_properties(qemu_stream PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+tandem_add_device_test(qemu_stream 120 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_stream_test.py
+                       all $<TARGET_FILE:qemu_stream>)

@@ -1,0 +1,26 @@
+#ifndef TANDEM_TEST_QEMU_STREAM_TEXT_H
+#define TANDEM_TEST_QEMU_STREAM_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/stream.h"
+
+#define TEXT_BYTES 4096
+
+/* A migration stream under construction. */
+struct made {
+	uint8_t bytes[65536];
+	size_t length;
+};
+
+void put(struct made *made, uint64_t value, size_t size);
+void put_text(struct made *made, const char *text);
+void put_name(struct made *made, const char *name);
+void put_pages(struct made *made, unsigned count, uint8_t value);
+
+/* What the decoder says of `bytes` that come in pieces of `piece_bytes`: a word for each item. The
+ * first device state is taken whole, and the decoder is told. */
+void decode(const uint8_t *bytes, size_t length, size_t piece_bytes, char *ret_text);
+
+#endif
