@@ -208,6 +208,9 @@ struct tandem_primary {
 	bool is_copy_told; /* COPIED reported since the last LEAD: only the next LEAD opens the
 	                      gate, whatever happens to the session */
 	unsigned copy_pass;
+	uint64_t pass_pages; /* left when the pass began */
+	bool is_outpaced;    /* the program writes as fast as pages travel: the rest of the copy is
+	                        for a capture that holds it */
 	/* the program */
 	bool is_held;    /* between CHECKPOINT and RESUME */
 	bool is_waiting; /* held, and the epoch before it is still undecided */

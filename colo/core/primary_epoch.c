@@ -2,6 +2,9 @@
 
 #include <tandem/error.h>
 
+/* A pass of a copy that leaves less than this part less than the one before is the last. */
+#define GAIN_PART 8u
+
 bool tandem_primary_is_capturing(const struct tandem_primary *primary)
 {
 	return primary->phase >= TANDEM_PRIMARY_SCANNING &&
@@ -44,6 +47,7 @@ static void continue_copy(struct tandem_primary *primary, uint64_t now_ns,
 	tandem_primary_enter(primary, TANDEM_PRIMARY_COPYING, UINT64_MAX);
 	primary->is_copy_ready = false;
 	primary->copy_pass = 0;
+	primary->is_outpaced = false;
 	if (tandem_primary_learn(primary, now_ns, actions))
 		return;
 	if (primary->options.copy_passes_max == 0)
@@ -236,6 +240,26 @@ static void push_or_stage(struct tandem_primary *primary, bool is_staging,
 	tandem_primary_act(actions, is_staging ? TANDEM_PRIMARY_DO_STAGE : TANDEM_PRIMARY_DO_PUSH);
 }
 
+/* More passes would move the same pages again and again. */
+static bool is_outpaced(const struct tandem_primary *primary, uint64_t left_pages)
+{
+	return primary->copy_pass >= primary->options.copy_passes_max ||
+	       (primary->copy_pass > 0 &&
+	        left_pages > primary->pass_pages - primary->pass_pages / GAIN_PART);
+}
+
+static void scanned_for_copy(struct tandem_primary *primary,
+                             const struct tandem_primary_event *event,
+                             struct tandem_primary_actions *actions)
+{
+	primary->is_outpaced = !event->is_small && is_outpaced(primary, event->left_pages);
+	primary->pass_pages = event->left_pages;
+	if (event->is_small || primary->is_outpaced)
+		copy_is_ready(primary, event->now_ns, actions);
+	else
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_SLICE);
+}
+
 void tandem_primary_on_scanned(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions)
@@ -251,10 +275,7 @@ void tandem_primary_on_scanned(struct tandem_primary *primary,
 	} else if (primary->phase == TANDEM_PRIMARY_OPEN) {
 		tandem_primary_scanned_beside(primary, event, actions);
 	} else if (primary->phase == TANDEM_PRIMARY_COPYING && !primary->is_copy_ready) {
-		if (event->is_small || primary->copy_pass >= primary->options.copy_passes_max)
-			copy_is_ready(primary, event->now_ns, actions);
-		else
-			tandem_primary_act(actions, TANDEM_PRIMARY_DO_SLICE);
+		scanned_for_copy(primary, event, actions);
 	}
 }
 

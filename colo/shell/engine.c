@@ -47,12 +47,14 @@ static void free_program(struct tandem_engine *engine)
 
 static void do_resume(struct tandem_engine *engine)
 {
+	uint64_t held_ns = tandem_clock_now_ns() - engine->held_since_ns;
+
 	TANDEM_FAILPOINT("resume");
-	tandem_histogram_add(&engine->stats->pause_ns,
-	                     tandem_clock_now_ns() - engine->held_since_ns);
+	tandem_histogram_add(&engine->stats->pause_ns, held_ns);
 	pthread_mutex_lock(&engine->lock);
 	free_program(engine);
 	pthread_mutex_unlock(&engine->lock);
+	tandem_engine_note_held(engine, held_ns);
 }
 
 static void do_committed(struct tandem_engine *engine, uint64_t epoch)

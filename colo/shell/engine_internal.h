@@ -33,6 +33,8 @@ void tandem_engine_note_compared(struct tandem_engine *engine);
 void tandem_engine_note_scanned(struct tandem_engine *engine, uint64_t left_pages);
 void tandem_engine_note_pushed(struct tandem_engine *engine);
 void tandem_engine_end_progress(struct tandem_engine *engine);
+/* A capture has held the program: tells of one that a copy cannot keep up with. */
+void tandem_engine_note_held(struct tandem_engine *engine, uint64_t held_ns);
 
 /* engine_work.c */
 void tandem_engine_scan(struct tandem_engine *engine);

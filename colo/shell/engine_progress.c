@@ -1,6 +1,10 @@
 #include "engine_internal.h"
 
+#include <stdio.h>
+
 #include <tandem/clock.h>
+
+#define MIB_SHIFT 20
 
 /* What status shows of a copy; copy_since_ns is 0 while none is under way. */
 
@@ -19,6 +23,7 @@ static void begin_stage(struct tandem_engine *engine, bool is_comparing, uint64_
 		return;
 	engine->copy_equal_pages = engine->push.equal_pages;
 	atomic_store(&stats->copy_bytes_equal, 0);
+	atomic_store(&stats->copy_held_ns, 0);
 	atomic_store(&stats->copy_since_ns, now_ns);
 }
 
@@ -72,4 +77,24 @@ void tandem_engine_note_pushed(struct tandem_engine *engine)
 void tandem_engine_end_progress(struct tandem_engine *engine)
 {
 	atomic_store(&engine->stats->copy_since_ns, 0);
+}
+
+void tandem_engine_note_held(struct tandem_engine *engine, uint64_t held_ns)
+{
+	const struct tandem_primary *core = &engine->core;
+	struct tandem_control_message message = {.type = TANDEM_CONTROL_REPORT};
+
+	if (!core->is_copy_captured || !core->is_outpaced ||
+	    atomic_load(&engine->stats->copy_held_ns) != 0)
+		return;
+	atomic_store(&engine->stats->copy_held_ns, held_ns);
+	tandem_engine_report(engine, &message);
+	snprintf(message.text, sizeof message.text,
+	         "the program writes as fast as a copy of it is made: it was held for %llu ms, "
+	         "until "
+	         "the last %llu of %llu MiB were on their way",
+	         (unsigned long long)(held_ns / TANDEM_NS_PER_MS),
+	         (unsigned long long)(core->captured_pages * TANDEM_PAGE_BYTES >> MIB_SHIFT),
+	         (unsigned long long)(core->page_count * TANDEM_PAGE_BYTES >> MIB_SHIFT));
+	tandem_control_link_send(engine->link, &message);
 }

@@ -50,6 +50,7 @@ static void add_counts(struct json_object *object, const struct tandem_stats *st
 	        {"copy_bytes_total", stats->copy_bytes_total},
 	        {"copy_bytes_done", stats->copy_bytes_done},
 	        {"copy_bytes_equal", stats->copy_bytes_equal},
+	        {"copy_held_us", stats->copy_held_ns / TANDEM_NS_PER_US},
 	        {"pages_staged", stats->pages_staged},
 	        {"stages_short", stats->stages_short},
 	        {"pages_beside", stats->pages_beside},

@@ -9,7 +9,7 @@ from collections import namedtuple
 PHASES = ("run", "scan", "push", "seal", "wait", "apply", "reply")
 
 _MAGIC = 0x35737461746E6174
-_FORMAT = struct.Struct("<QQIIIIII21Q16s128s16s")
+_FORMAT = struct.Struct("<QQIIIIII22Q16s128s16s")
 _CHANNEL = struct.Struct("<IIQIIQ192s")
 CHANNEL_STATES = ("down", "joining", "up", "lost")
 _CHANNELS = 16
@@ -22,8 +22,8 @@ Stats = namedtuple(
     "Stats",
     "incarnation process_id phase is_pair channel_count pace is_staging generation epochs_committed"
     " epochs_aborted epoch_committed pages_pushed zero_pages bytes_pushed copy_since_ns"
-    " copy_is_comparing copy_bytes_total copy_bytes_done copy_bytes_equal copy_bytes_per_s pages_staged"
-    " pages_beside pages_vain pauses_misfit stages_short committed_ns held_since_ns behind_since_ns transport transport_detail tracker channels histograms",
+    " copy_is_comparing copy_bytes_total copy_bytes_done copy_bytes_equal copy_bytes_per_s copy_held_ns"
+    " pages_staged pages_beside pages_vain pauses_misfit stages_short committed_ns held_since_ns behind_since_ns transport transport_detail tracker channels histograms",
 )
 Channel = namedtuple(
     "Channel", "state rail bytes inflight_count lost_count oldest_posted_ns first_error"

@@ -30,6 +30,7 @@ int main(void)
 	stats.epoch_committed = 16;
 	stats.copy_bytes_done = 17;
 	stats.copy_bytes_per_s = 30;
+	stats.copy_held_ns = 31;
 	stats.pages_staged = 25;
 	stats.stages_short = 26;
 	stats.pages_beside = 27;
@@ -87,6 +88,7 @@ class Layout(unittest.TestCase):
         self.assertEqual(
             (stats.epoch_committed, stats.copy_bytes_done, stats.copy_bytes_per_s), (16, 17, 30)
         )
+        self.assertEqual(stats.copy_held_ns, 31)
         self.assertEqual((stats.pages_staged, stats.stages_short), (25, 26))
         self.assertEqual((stats.pages_beside, stats.pages_vain, stats.pauses_misfit), (27, 28, 29))
         self.assertEqual((stats.pace, stats.is_staging), (3, True))

@@ -82,6 +82,8 @@ struct tandem_stats {
 	_Atomic uint64_t copy_bytes_done;
 	_Atomic uint64_t copy_bytes_equal; /* done without being pushed: the image held them */
 	_Atomic uint64_t copy_bytes_per_s; /* 0: not known yet */
+	_Atomic uint64_t copy_held_ns;     /* so long was the program held for the rest, because it
+	                                      wrote as fast as pages travelled; 0: it was not */
 	_Atomic uint64_t pages_staged; /* copied in a pause, pushed beside the running program */
 	_Atomic uint64_t pages_beside; /* pushed between checkpoints, beside the running program, */
 	_Atomic uint64_t pages_vain;   /* and of them, written again before the next one */

@@ -832,3 +832,32 @@ Test(primary, what_is_sealed_is_not_withdrawn)
 	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
 	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
 }
+
+static void scan_copy(uint64_t left_pages)
+{
+	struct tandem_primary_event event = {
+	        .type = TANDEM_PRIMARY_ON_SCANNED, .now_ns = SECOND, .left_pages = left_pages};
+
+	tandem_primary_step(&core, &event, &actions);
+}
+
+Test(primary, a_copy_ends_its_passes_when_they_do_not_gain_on_the_program)
+{
+	begin();
+	core.options.copy_passes_max = 8;
+	hear(TANDEM_WIRE_WELCOME, 0);
+	scan_copy(1000);
+	cr_expect(does(TANDEM_PRIMARY_DO_SLICE), "the first pass is of everything");
+	tell(TANDEM_PRIMARY_ON_SLICED, SECOND);
+	scan_copy(500);
+	cr_expect(does(TANDEM_PRIMARY_DO_SLICE), "half is left: it goes on");
+	cr_expect_not(tandem_primary_wants_checkpoint(&core));
+	tell(TANDEM_PRIMARY_ON_SLICED, SECOND);
+	scan_copy(439);
+	cr_expect_not(does(TANDEM_PRIMARY_DO_SLICE));
+	cr_expect(core.is_outpaced && tandem_primary_wants_checkpoint(&core));
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	scan_copy(700);
+	cr_expect(does(TANDEM_PRIMARY_DO_PUSH) && !does(TANDEM_PRIMARY_DO_RESUME),
+	          "the program is held while the rest is pushed");
+}
