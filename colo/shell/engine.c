@@ -358,6 +358,18 @@ static void keep_alive(void *argument)
 	tandem_beats_turn(&engine->beats, engine->session);
 }
 
+/* The program waits in a checkpoint. */
+static bool is_hurried(void *argument)
+{
+	struct tandem_engine *engine = argument;
+	bool is_called;
+
+	pthread_mutex_lock(&engine->lock);
+	is_called = engine->mail.has_checkpoint;
+	pthread_mutex_unlock(&engine->lock);
+	return is_called;
+}
+
 /* ---- the thread ---- */
 
 /* It was taken back when it held the program before and does not after. */
@@ -568,6 +580,7 @@ int tandem_engine_start(struct tandem_engine *engine, const struct tandem_primar
 		return code;
 	core_options.regions = engine->push.layout.regions;
 	engine->push.keep_alive = keep_alive;
+	engine->push.is_hurried = is_hurried;
 	engine->push.argument = engine;
 	engine->push.poll_ns = engine->settings.poll_ns;
 	engine->push.stall_timeout_ns = 2 * engine->settings.commit_timeout_ns;

@@ -9,6 +9,9 @@
 
 /* Pages pushed beside the running program before the world is looked at again: 4 MiB. */
 #define SLICE_PAGES 1024u
+/* What a slice costs whatever it holds is a part of it only: smaller ones cannot keep up with a
+ * program that writes at a quarter of the link's rate. */
+#define SLICE_PAGES_MIN 256u
 /* A copy is nearly complete when this fraction of the pages is left; the rest is for the capture.
  */
 #define SMALL_FRACTION 64u
@@ -95,7 +98,7 @@ void tandem_engine_scan(struct tandem_engine *engine)
 /* More than a stripe, or nothing moves. */
 static uint64_t slice_pages(const struct tandem_engine *engine)
 {
-	uint64_t least = 2 * engine->push.layout.stripe_pages + 1;
+	uint64_t least = engine->push.layout.stripe_pages + SLICE_PAGES_MIN;
 	uint64_t pages = engine->slice_pages < SLICE_PAGES ? engine->slice_pages : SLICE_PAGES;
 
 	return pages > least ? pages : least;

@@ -55,7 +55,11 @@ struct tandem_push {
 	struct tandem_stripes stripes; /* which channel carries what */
 	struct tandem_load *loads;     /* of each channel */
 	struct tandem_lane *lanes;     /* of each channel: writes that it has not taken yet */
-	uint8_t *slots;                /* mirror of the peer's slot memory */
+	/* A pass that was cut short goes on where it stopped: from its beginning it would look at
+	 * all that is left again, for each channel. */
+	const uint64_t *cut_short; /* what it takes pages of; NULL: none was */
+	uint64_t cut_page;         /* where it stopped looking for stripes of no channel */
+	uint8_t *slots;            /* mirror of the peer's slot memory */
 	size_t slots_bytes;
 	uint32_t state_bytes; /* blob of the captured epoch, in its slot of the mirror */
 	uint64_t data_pages;  /* counters of this incarnation */
@@ -66,6 +70,8 @@ struct tandem_push {
 	uint64_t poll_ns; /* completions are polled this long before the descriptor is waited for */
 	uint64_t stall_timeout_ns;          /* a push that makes no progress this long gives up */
 	void (*keep_alive)(void *argument); /* called now and then while a push waits */
+	/* Asked now and then: a push beside the running program ends early. NULL: never. */
+	bool (*is_hurried)(void *argument);
 	void *argument;
 };
 

@@ -282,15 +282,17 @@ static void put_back(struct tandem_push *push, const struct pass *pass)
 }
 
 /* A channel that carries nothing finds nothing. */
-static int begin_pass(struct tandem_push *push)
+static int begin_pass(struct tandem_push *push, struct pass *pass, bool goes_on)
 {
+	pass->next_page = goes_on ? push->cut_page : 0;
 	for (unsigned channel = 0; channel < push->layout.channel_count; channel++) {
 		struct tandem_lane *lane = &push->lanes[channel];
 		bool has_carried = push->stripes.carried_count[channel] > 0;
 
 		if (has_carried && !is_up(push, channel))
 			return TANDEM_E_CHANNEL_LOST;
-		lane->next_page = has_carried ? 0 : push->layout.page_count;
+		if (!goes_on)
+			lane->next_page = has_carried ? 0 : push->layout.page_count;
 		lane->filled = 0;
 		lane->taken = 0;
 		lane->waiting_bytes = 0;
@@ -306,6 +308,8 @@ static int run_pass(struct tandem_push *push, struct pass *pass)
 		unsigned taken;
 		int code;
 
+		if (pass->is_beside && push->is_hurried != NULL && push->is_hurried(push->argument))
+			pass->pages_left = 0;
 		gather(push, pass);
 		code = post_all(push, &taken);
 		if (code < 0)
@@ -324,16 +328,27 @@ static int run_pass(struct tandem_push *push, struct pass *pass)
 static int push_wanted(struct tandem_push *push, struct pass *pass, bool *ret_is_done,
                        bool *ret_is_blocked)
 {
-	int code = begin_pass(push);
+	bool goes_on = push->cut_short == pass->wanted;
+	int code = begin_pass(push, pass, goes_on);
 
+	push->cut_short = NULL;
 	if (code == 0)
 		code = run_pass(push, pass);
+	/* Done is what has looked at everything: pages may have come behind it. */
+	if (code == 0 && goes_on && is_gathered(push, pass)) {
+		code = begin_pass(push, pass, false);
+		if (code == 0)
+			code = run_pass(push, pass);
+	}
 	if (code < 0) {
 		put_back(push, pass);
 		return code;
 	}
 	*ret_is_blocked = pass->is_blocked;
 	*ret_is_done = is_gathered(push, pass);
+	if (!*ret_is_done)
+		push->cut_short = pass->wanted;
+	push->cut_page = pass->next_page;
 	return 0;
 }
 

@@ -96,6 +96,12 @@ static void begin(void)
 	begin_staging(0);
 }
 
+static void begin_beside(void)
+{
+	push.pushes_beside = true;
+	begin_staging(0);
+}
+
 static void end(void)
 {
 	tandem_session_free(primary);
@@ -534,6 +540,56 @@ Test(push, a_slice_is_bounded_and_goes_on_where_it_ended)
 	seal(1);
 	commit_and_apply();
 	expect_equal("all slices");
+	end();
+}
+
+/* Pages behind the place where a slice was cut short, on stripes that a channel carries already and
+ * on others, are not forgotten when it goes on. */
+Test(push, a_slice_that_goes_on_finds_what_came_behind_it)
+{
+	bool is_done = false, is_blocked;
+
+	begin();
+	memset(heap, 5, sizeof heap);
+	tandem_bitmap_set_range(push.to_push, 32, HEAP_PAGES - 32);
+	cr_assert_eq(tandem_push_pages(&push, 40, &is_done, &is_blocked), 0);
+	cr_assert(!is_done);
+	memset(heap, 6, sizeof heap);
+	tandem_bitmap_set_range(push.to_push, 0, 40);
+	for (unsigned slices = 0; !is_done; slices++) {
+		cr_assert_lt(slices, 20);
+		cr_assert_eq(tandem_push_pages(&push, 40, &is_done, &is_blocked), 0);
+	}
+	cr_expect_eq(tandem_push_left(&push), 0);
+	memset(heap + 40 * 4096, 5, sizeof heap - 40 * 4096);
+	seal(1);
+	commit_and_apply();
+	cr_expect(memcmp(images[0], heap, 40 * 4096) == 0);
+	end();
+}
+
+static bool is_hurried(void *argument)
+{
+	(void)argument;
+	return true;
+}
+
+Test(push, a_push_beside_the_program_ends_early_when_it_is_asked_to)
+{
+	bool is_done;
+
+	begin_beside();
+	memset(heap, 5, sizeof heap);
+	tandem_push_mark_all(&push, true);
+	push.is_hurried = is_hurried;
+	cr_assert_eq(tandem_push_beside(&push, UINT64_MAX, 0, &is_done), 0);
+	cr_expect(!is_done && push.data_pages == 0);
+	push.is_hurried = NULL;
+	cr_assert_eq(tandem_push_beside(&push, UINT64_MAX, 0, &is_done), 0);
+	cr_expect(is_done);
+	seal(1);
+	commit_and_apply();
+	expect_equal("after all");
 	end();
 }
 
