@@ -111,7 +111,9 @@ void tandem_pace_note_pause(struct tandem_pace *pace, uint64_t pause_ns, uint64_
 
 static uint64_t page_ps(const struct tandem_pace *pace)
 {
-	return pace->is_staging ? pace->stage_page_ps : pace->push_page_ps;
+	uint64_t stage_ps = pace->stage_page_ps != 0 ? pace->stage_page_ps : COPY_PAGE_PS;
+
+	return pace->is_staging ? stage_ps : pace->push_page_ps;
 }
 
 uint64_t tandem_pace_pages_max(const struct tandem_pace *pace)

@@ -39,6 +39,17 @@ Test(pace, what_was_never_measured_fits)
 	cr_expect(tandem_pace_allows(&pace));
 }
 
+/* 600 ns a page and 1 ms less an eighth, so that the first pause keeps the budget, too. */
+Test(pace, a_copy_that_was_never_measured_has_a_price)
+{
+	const struct tandem_pace_options options = {.capture = TANDEM_CAPTURE_STAGE,
+	                                            .budget_ns = MS};
+
+	tandem_pace_init(&pace, &options);
+	tandem_pace_open(&pace, MS, MS);
+	cr_expect_eq(tandem_pace_pages_max(&pace), 1458);
+}
+
 /* 4 ms less an eighth, less the scan: 2.5 ms of 500 ns each. */
 Test(pace, a_budget_is_for_scan_and_pages)
 {
