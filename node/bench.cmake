@@ -19,6 +19,7 @@ tandem_add_program(
   bench_kv.c
   bench_link.c
   bench_load.c
+  bench_memory.c
   bench_message.c
   bench_value.c
   bench_pages.c

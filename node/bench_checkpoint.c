@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tandem/clock.h>
 
 #include "bench_bare.h"
 #include "bench_checkpoint_figures.h"
+#include "bench_memory.h"
 #include "bench_plot.h"
 #include "bench_program.h"
 #include "bench_progress.h"
@@ -72,6 +74,7 @@ struct bench {
 	struct tandem_bench_checkpoint_figures figures;
 	struct tandem_bench_mark mark;
 	struct tandem_bench_progress progress;
+	uint64_t bytes_before; /* of the program's memory, before it was protected */
 };
 
 /* ---- all at once ---- */
@@ -237,6 +240,18 @@ static void name(struct bench *bench)
 		bench->program.tandem = bench->pair.tandem;
 }
 
+/* After the epochs, which have filled what they need. */
+static int measure_memory(struct bench *bench, struct tandem_error *error)
+{
+	struct tandem_bench_checkpoint_figures *figures = &bench->figures;
+	uint64_t bytes;
+	int code = tandem_bench_pair_memory(&bench->pair, &bytes, &figures->standby_bytes, error);
+
+	if (code == 0 && bytes > bench->bytes_before)
+		figures->program_bytes = bytes - bench->bytes_before;
+	return code;
+}
+
 static int run_rows(struct bench *bench, struct tandem_error *error)
 {
 	const struct tandem_bench_checkpoint_options *options = bench->options;
@@ -249,6 +264,8 @@ static int run_rows(struct bench *bench, struct tandem_error *error)
 	        tandem_bench_progress_begin((uint64_t)options->epochs * options->row_count);
 	for (unsigned i = 0; code == 0 && i < options->row_count; i++)
 		code = run_row(bench, &bench->figures.rows[i], error);
+	if (code == 0)
+		code = measure_memory(bench, error);
 	if (code == 0 && options->is_json)
 		tandem_bench_checkpoint_print_json(options, &bench->figures);
 	if (code == 0 && options->plot_path != NULL)
@@ -280,6 +297,8 @@ static int run(struct bench *bench, struct tandem_error *error)
 		code = tandem_bench_program_open(options, true, &bench->program, error);
 	if (code == 0)
 		code = tandem_bench_checkpoint_figures_make(options, &bench->figures, error);
+	if (code == 0)
+		code = tandem_bench_memory_of(getpid(), &bench->bytes_before, error);
 	if (code == 0)
 		code = tandem_bench_pair_join(&bench->pair, options, bench->program.region, error);
 	return code == 0 ? run_rows(bench, error) : code;

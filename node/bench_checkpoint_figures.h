@@ -52,6 +52,8 @@ struct tandem_bench_row {
 struct tandem_bench_checkpoint_figures {
 	struct tandem_bench_row rows[TANDEM_BENCH_ROWS_MAX];
 	unsigned row_count;
+	uint64_t program_bytes; /* of memory: what the library added to the program's, */
+	uint64_t standby_bytes; /* and all of the standby */
 	char provider[16];
 	char provider_detail[128];
 	char tracker[16];

@@ -30,6 +30,11 @@ const char *tandem_bench_writes_text(enum tandem_bench_writes writes)
 	return writes_texts[writes];
 }
 
+uint64_t tandem_bench_staging_bytes(const struct tandem_bench_checkpoint_options *options)
+{
+	return strcmp(options->capture.mode, "stop") == 0 ? 0 : options->capture.staging_bytes;
+}
+
 static bool refuse_mix(const char *text)
 {
 	fprintf(stderr, "tandem-bench: %s\n", text);

@@ -55,6 +55,8 @@ struct tandem_bench_checkpoint_options {
 enum tandem_bench_reading tandem_bench_checkpoint_options_read(
         int argument_count, char **arguments, struct tandem_bench_checkpoint_options *ret_options);
 
+/* What the options give to a capture; 0 with capture stop. */
+uint64_t tandem_bench_staging_bytes(const struct tandem_bench_checkpoint_options *options);
 const char *tandem_bench_writes_text(enum tandem_bench_writes writes);
 
 #endif

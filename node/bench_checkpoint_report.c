@@ -141,6 +141,9 @@ void tandem_bench_checkpoint_print_json(const struct tandem_bench_checkpoint_opt
 	tandem_bench_json_number(report, "interval_ms", (double)options->interval_ns / 1e6);
 	tandem_bench_json_count(report, "rate_bytes_s", options->rate_bytes_s);
 	tandem_bench_json_count(report, "epochs", options->epochs);
+	tandem_bench_json_count(report, "staging_bytes", tandem_bench_staging_bytes(options));
+	tandem_bench_json_count(report, "program_memory_bytes", figures->program_bytes);
+	tandem_bench_json_count(report, "standby_memory_bytes", figures->standby_bytes);
 	for (unsigned i = 0; i < figures->row_count; i++)
 		json_object_array_add(rows, json_row(&figures->rows[i]));
 	json_object_object_add(report, "rows", rows);

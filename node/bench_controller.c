@@ -85,6 +85,10 @@ static void answer(struct tandem_bench_controller *controller, int fd,
 		controller->generation++;
 		tell_lead(controller, true);
 		return;
+	case TANDEM_CONTROL_REPORT:
+		if (message->text[0] != '\0')
+			tandem_log(TANDEM_LOG_WARNING, "%s", message->text);
+		return;
 	case TANDEM_CONTROL_SESSION_LOST:
 		tandem_log(TANDEM_LOG_DEBUG, "session lost: %s", message->text);
 		return;
@@ -153,8 +157,7 @@ static void fill_settings(struct tandem_control_settings *settings,
 	         options->address);
 	settings->peer_port = port;
 	settings->channel_count = (uint16_t)options->channel_count;
-	settings->staging_bytes =
-	        strcmp(options->capture.mode, "stop") == 0 ? 0 : options->capture.staging_bytes;
+	settings->staging_bytes = tandem_bench_staging_bytes(options);
 	settings->is_capture_auto = strcmp(options->capture.mode, "auto") == 0;
 	settings->push_interval_ns = options->capture.push_interval_ns;
 	settings->push_rate_max = options->capture.push_rate_bytes_s;

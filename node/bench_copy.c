@@ -103,6 +103,17 @@ static void show(const struct bench *bench)
 		fprintf(stderr, "\r\033[K%.0f of %.0f MiB", done / MIB, total / MIB);
 }
 
+/* What the program could not write while it was held it does not make up for. */
+static int step(struct bench *bench, struct tandem_error *error)
+{
+	const uint64_t begin_ns = tandem_clock_now_ns();
+	const int code = tandem_bench_pair_step(&bench->pair, error);
+
+	if (bench->program.paced_since_ns != 0)
+		bench->program.paced_since_ns += tandem_clock_now_ns() - begin_ns;
+	return code;
+}
+
 static int wait_copy(struct bench *bench, struct tandem_error *error)
 {
 	const uint64_t begin_ns = tandem_clock_now_ns();
@@ -111,7 +122,7 @@ static int wait_copy(struct bench *bench, struct tandem_error *error)
 	const int wait_ms = bench->options->pair.rate_bytes_s > 0 ? 1 : 50;
 	int code;
 
-	while ((code = tandem_bench_pair_step(&bench->pair, error)) == 0) {
+	while ((code = step(bench, error)) == 0) {
 		const uint64_t now_ns = tandem_clock_now_ns();
 
 		if (now_ns - begin_ns > WAIT_NS)
@@ -212,6 +223,7 @@ static void print_json(const struct bench *bench)
 	tandem_bench_json_number(report, "seconds", (double)bench->elapsed_ns / 1e9);
 	tandem_bench_json_number(report, "copy_seconds", (double)bench->copy_ns / 1e9);
 	tandem_bench_json_number(report, "freeing_seconds", (double)bench->freed_ns / 1e9);
+	tandem_bench_json_number(report, "held_seconds", (double)stats->copy_held_ns / 1e9);
 	tandem_bench_json_count(report, "pushed_bytes", stats->bytes_pushed);
 	tandem_bench_json_count(report, "channel_bytes", channel_bytes(stats));
 	tandem_bench_json_print(report);
@@ -235,6 +247,9 @@ static void print(const struct bench *bench)
 	if (options->pair.rate_bytes_s > 0)
 		printf("meanwhile the program wrote %.1f MiB\n",
 		       (double)bench->program.paced_bytes / MIB);
+	if (stats->copy_held_ns != 0)
+		printf("it was held for %.3f s, because it writes as fast as a copy is made\n",
+		       (double)stats->copy_held_ns / 1e9);
 }
 
 int tandem_bench_copy_main(int argument_count, char **arguments)

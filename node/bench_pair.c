@@ -16,6 +16,7 @@
 #include <tandem/log.h>
 
 #include "bench.h"
+#include "bench_memory.h"
 
 #define WAIT_NS (120 * TANDEM_NS_PER_S)
 
@@ -220,6 +221,22 @@ int tandem_bench_pair_checkpoint(struct tandem_bench_pair *pair, struct tandem_e
 	if (code == 0)
 		tandem_bench_pair_wait_counted(pair, committed);
 	return code;
+}
+
+int tandem_bench_pair_memory(const struct tandem_bench_pair *pair, uint64_t *ret_program_bytes,
+                             uint64_t *ret_standby_bytes, struct tandem_error *reterr_error)
+{
+	char images[96];
+	int code = tandem_bench_memory_of(getpid(), ret_program_bytes, reterr_error);
+
+	if (code == 0)
+		code = tandem_bench_memory_of(pair->standby, ret_standby_bytes, reterr_error);
+	if (code < 0)
+		return code;
+	snprintf(images, sizeof images, "/dev/shm%s/bench", strrchr(pair->directory, '/'));
+	*ret_program_bytes += tandem_bench_memory_of_files(pair->directory);
+	*ret_standby_bytes += tandem_bench_memory_of_files(images);
+	return 0;
 }
 
 /* An epoch without a page is sealed only when the one before it is applied. */

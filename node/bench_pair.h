@@ -55,6 +55,12 @@ TANDEM_MUST_CHECK int tandem_bench_pair_checkpoint(struct tandem_bench_pair *pai
 /* The same, and until it is applied. */
 TANDEM_MUST_CHECK int tandem_bench_pair_settle(struct tandem_bench_pair *pair,
                                                struct tandem_error *reterr_error);
+/* What both sides keep in memory now: the program's process, and the standby's with its image. The
+ * run directory's files count as the program's. Errors: TANDEM_E_SYSTEM. */
+TANDEM_MUST_CHECK int tandem_bench_pair_memory(const struct tandem_bench_pair *pair,
+                                               uint64_t *ret_program_bytes,
+                                               uint64_t *ret_standby_bytes,
+                                               struct tandem_error *reterr_error);
 /* Ends everything and removes its files. Allowed after a failed open. */
 void tandem_bench_pair_close(struct tandem_bench_pair *pair);
 

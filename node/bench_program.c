@@ -8,7 +8,8 @@
 #include <tandem/clock.h>
 #include <tandem/memory.h>
 
-#define LINE_BYTES 64u
+#define LINE_BYTES    64u
+#define PACED_AT_ONCE (UINT64_C(1) << 20) /* so that a program that is late still looks up */
 
 /* ---- life ---- */
 
@@ -134,6 +135,8 @@ uint64_t tandem_bench_program_pace(struct tandem_bench_program *program)
 	      (double)program->paced_bytes;
 	if (due < TANDEM_BENCH_PAGE_BYTES)
 		return 0;
+	if (due > (double)PACED_AT_ONCE)
+		due = (double)PACED_AT_ONCE;
 	bytes = (uint64_t)due / TANDEM_BENCH_PAGE_BYTES * TANDEM_BENCH_PAGE_BYTES;
 	tandem_bench_program_write(program, bytes);
 	program->paced_bytes += bytes;

@@ -35,7 +35,7 @@ void tandem_bench_program_write(struct tandem_bench_program *program, uint64_t b
 /* Fills some pages. */
 void tandem_bench_program_fill(struct tandem_bench_program *program, uint64_t first_page,
                                uint64_t count);
-/* Writes what is due at the rate of the options since the first call; the bytes. */
+/* Writes what is due at the rate of the options since the first call, 1 MiB at most; the bytes. */
 uint64_t tandem_bench_program_pace(struct tandem_bench_program *program);
 /* Writes at the rate of the options until then, and until a checkpoint would not wait for the one
  * before it. Without a rate it only waits. */

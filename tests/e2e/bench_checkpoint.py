@@ -26,7 +26,8 @@ def left_behind(number):
             for path in Path(folder).glob(f"tandem-bench-{number}-*")]
 
 
-def bench(*arguments, command="checkpoint", status=0):
+def run(*arguments, command="checkpoint", status=0):
+    """What it prints, and what it says of errors."""
     few = ("--epochs", "5") if command == "checkpoint" else ()
     with subprocess.Popen([PROGRAM, command, *TINY, *few, *arguments], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:
@@ -34,6 +35,11 @@ def bench(*arguments, command="checkpoint", status=0):
     if process.returncode != status or left_behind(process.pid):
         raise AssertionError(f"{arguments}: status {process.returncode}, left "
                              f"{left_behind(process.pid)}\n{output}{errors}")
+    return output, errors
+
+
+def bench(*arguments, status=0, **words):
+    output, errors = run(*arguments, status=status, **words)
     return output if status == 0 else errors
 
 
@@ -74,6 +80,8 @@ class Report(Case):
         self.assertEqual(report["provider"], "tcp")
         self.assertEqual(report["channels"], 2)
         self.assertEqual(report["size_bytes"], 16 * MIB)
+        self.assertLess(0, report["program_memory_bytes"])
+        self.assertLess(32 * MIB, report["standby_memory_bytes"], "cache and image")
         self.assertEqual([row["dirty_bytes"] for row in report["rows"]], [65536, 4 * MIB, 16 * MIB])
         for row in report["rows"]:
             for name in SPANS:
@@ -182,6 +190,23 @@ class Copy(unittest.TestCase):
         text = bench("--rate", "100M", command="copy")
         for words in ("16 MiB", "a copy after", "meanwhile the program wrote"):
             self.assertIn(words, text)
+
+
+    def test_a_program_that_outpaces_its_copy_is_held_and_told(self):
+        output, errors = run("--json", "--size", "64M", "--live", "64M", "--rate", "900G",
+                             command="copy")
+        report = json.loads(output)
+        self.assertRegex(errors, r"the program writes as fast as a copy of it is made: it was held "
+                                 r"for \d+ ms, until the last \d+ of 64 MiB were on their way\n")
+        self.assertEqual(errors.count("it was held"), 1)
+        self.assertGreater(report["held_seconds"], 0)
+        # Two passes and the rest of one more: the copy does not go on for ever.
+        self.assertLessEqual(report["pushed_bytes"], 4 * 64 * MIB)
+
+    def test_a_program_that_writes_little_is_not_held(self):
+        output, errors = run("--json", "--live", "16M", "--rate", "1M", command="copy")
+        self.assertEqual(json.loads(output)["held_seconds"], 0)
+        self.assertNotIn("held", errors)
 
 
 class Refusals(unittest.TestCase):

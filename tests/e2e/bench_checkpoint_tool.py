@@ -14,6 +14,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 RATIOS = {"scan_ratio": False, "stop_tcp_ratio": False, "stage_pause_ratio": False,
           "budget_pause_ratio": False, "background_push_p99_ratio": False,
           "free_page_bytes_ratio": False, "free_page_time_ratio": False, "mark_commit_ratio": True,
+          "first_sync_ratio": True, "first_sync_overload_ratio": True,
+          "memory_primary_ratio": True, "memory_secondary_ratio": True,
           "kv_throughput_ratio": True, "kv_unpipelined_ratio": True}
 ROUNDS = 2
 

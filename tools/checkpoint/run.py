@@ -115,8 +115,9 @@ class Ratio:
     def line(self):
         low, high = self.spread()
         bound = "at least" if self.is_at_least else "at most"
-        return (f"{self.name:<34}{self.value:7.2f} [{low:.2f} to {high:.2f}]  {bound} "
-                f"{self.target:.2f}: {'met' if self.is_met else 'MISSED'}  {self.what}")
+        digits = 2 if self.target >= 0.1 else 4
+        return (f"{self.name:<34}{self.value:7.{digits}f} [{low:.{digits}f} to {high:.{digits}f}]  "
+                f"{bound} {self.target:.2f}: {'met' if self.is_met else 'MISSED'}  {self.what}")
 
     def report(self):
         return {"what": self.what, "value": self.value, "quartiles": self.spread(),
