@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,19 +47,23 @@ static void write_curve(FILE *out, const struct tandem_bench_samples *pauses_ns,
 	fprintf(out, "END\n");
 }
 
-static void write_sizes(FILE *out, const struct tandem_bench_checkpoint_figures *figures)
+/* The pause of a staged capture ends when all is copied, that of any other when all is sent. */
+static void write_sizes(FILE *out, bool is_staged,
+                        const struct tandem_bench_checkpoint_figures *figures)
 {
 	fputs("$sizes << END\n", out);
 	for (unsigned i = 0; i < figures->row_count; i++) {
 		const struct tandem_bench_row *row = &figures->rows[i];
 		const struct tandem_bench_samples *spans = row->spans_ns;
+		const struct tandem_bench_samples *bare =
+		        &spans[is_staged ? TANDEM_BENCH_SPAN_BARE_COPY
+		                         : TANDEM_BENCH_SPAN_BARE_SEND];
 
 		fprintf(out, "%.6f %.6f %.6f %.6f %.6f\n", (double)row->dirty_bytes / MIB,
 		        ms_at(&spans[TANDEM_BENCH_SPAN_PAUSE], 500),
 		        ms_at(&spans[TANDEM_BENCH_SPAN_PAUSE], 990),
 		        ms_at(&spans[TANDEM_BENCH_SPAN_SCAN], 500),
-		        ms_at(&spans[TANDEM_BENCH_SPAN_BARE_SCAN], 500) +
-		                ms_at(&spans[TANDEM_BENCH_SPAN_BARE_SEND], 500));
+		        ms_at(&spans[TANDEM_BENCH_SPAN_BARE_SCAN], 500) + ms_at(bare, 500));
 	}
 	fputs("END\n", out);
 }
@@ -99,35 +105,40 @@ static void write_curves(FILE *out, const struct tandem_bench_checkpoint_figures
 	fputs("\n", out);
 }
 
-static void write_lines(FILE *out, const struct tandem_bench_checkpoint_options *options)
+static void write_lines(FILE *out, const struct tandem_bench_checkpoint_options *options,
+                        bool is_staged)
 {
 	fputs("set title \"What the pause grows with\"\n"
 	      "set xlabel \"written before the checkpoint, MiB\"\nset ylabel \"ms\"\n"
-	      "unset yrange\nset yrange [*:*]\nset key maxcols 2\n"
+	      "unset yrange\nset yrange [*:*]\nset key notitle width -5 "
+	      "maxrows 2\n"
 	      "plot $sizes using 1:2 with linespoints lw 2 pt 7 ps 0.7 lc rgb \"#2a6f97\" title "
 	      "\"pause, median\", $sizes using 1:3 with linespoints lw 2 dt 2 pt 6 ps 0.7 lc rgb "
 	      "\"#2a6f97\" title \"pause, 99th percentile\", $sizes using 1:4 with lines lw 1.5 lc "
 	      "rgb \"#7ab648\" title \"of it, the scan\"",
 	      out);
 	if (options->measures_bare)
-		fputs(", $sizes using 1:5 with linespoints lw 1.5 pt 1 ps 0.8 lc rgb \"#b5432a\" "
-		      "title \"bare scan and plain send\"",
-		      out);
+		fprintf(out,
+		        ", $sizes using 1:5 with linespoints lw 1.5 pt 1 ps 0.8 lc rgb "
+		        "\"#b5432a\" title \"bare scan and %s\"",
+		        is_staged ? "one copy" : "plain send");
 	fputs("\n", out);
 }
 
 void tandem_bench_plot_write(FILE *out, const struct tandem_bench_checkpoint_options *options,
                              const struct tandem_bench_checkpoint_figures *figures)
 {
+	const bool is_staged = strcmp(options->capture.mode, "stage") == 0;
+
 	for (unsigned i = 0; i < figures->row_count; i++)
 		write_curve(out, &figures->rows[i].spans_ns[TANDEM_BENCH_SPAN_PAUSE], i);
-	write_sizes(out, figures);
+	write_sizes(out, is_staged, figures);
 	fprintf(out, "set terminal svg size 1000,480 font \"sans-serif,12\" background \"white\"\n"
 	             "set grid lc rgb \"#dddddd\"\nset border 3 lc rgb \"#666666\"\n"
 	             "set tics nomirror\nset tmargin 3\nset bmargin 7\n");
 	write_title(out, options, figures);
 	write_curves(out, figures);
-	write_lines(out, options);
+	write_lines(out, options, is_staged);
 	fputs("unset multiplot\n", out);
 }
 
