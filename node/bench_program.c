@@ -161,7 +161,7 @@ void tandem_bench_program_run(struct tandem_bench_program *program, struct tande
 			tandem_poll(tandem, &news);
 		if (news.is_halted)
 			return;
-		if (!has_moved)
+		if (!has_moved && (now_ns < until_ns || !news.can_checkpoint))
 			wait_briefly(program, now_ns, until_ns);
 	}
 }
