@@ -62,8 +62,10 @@ uint64_t tandem_bitmap_population(const uint64_t *words, uint64_t count)
 {
 	uint64_t population = 0;
 
-	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(count); word++)
-		population += (uint64_t)__builtin_popcountll(words[word]);
+	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(count); word++) {
+		if (words[word] != 0) /* counting is a call where the processor may be any */
+			population += (uint64_t)__builtin_popcountll(words[word]);
+	}
 	return population;
 }
 

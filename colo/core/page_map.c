@@ -4,8 +4,22 @@
 
 #include "bitmap.h"
 
+static void widen(struct tandem_page_map *map, uint64_t first_page, uint64_t end_page)
+{
+	if (map->end_page == 0 || first_page < map->first_page)
+		map->first_page = first_page;
+	if (end_page > map->end_page)
+		map->end_page = end_page;
+}
+
+static uint64_t next(const struct tandem_page_map *map, uint64_t from)
+{
+	return tandem_bitmap_next(map->recorded, map->end_page, from);
+}
+
 void tandem_page_map_record(struct tandem_page_map *map, uint64_t page, enum tandem_run_kind kind)
 {
+	widen(map, page, page + 1);
 	tandem_bitmap_set(map->recorded, page);
 	if (kind == TANDEM_RUN_ZERO)
 		tandem_bitmap_set(map->zero, page);
@@ -15,13 +29,23 @@ void tandem_page_map_record(struct tandem_page_map *map, uint64_t page, enum tan
 
 void tandem_page_map_clear(struct tandem_page_map *map)
 {
-	tandem_bitmap_zero(map->recorded, map->page_count);
-	tandem_bitmap_zero(map->zero, map->page_count);
+	uint64_t word = map->first_page / 64;
+	uint64_t count = map->end_page - word * 64;
+
+	if (map->end_page == 0)
+		return;
+	tandem_bitmap_zero(map->recorded + word, count);
+	tandem_bitmap_zero(map->zero + word, count);
+	map->end_page = 0;
 }
 
 void tandem_page_map_merge_under(struct tandem_page_map *map, const struct tandem_page_map *older)
 {
-	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(map->page_count); word++) {
+	if (older->end_page == 0)
+		return;
+	widen(map, older->first_page, older->end_page);
+	for (uint64_t word = older->first_page / 64; word < TANDEM_BITMAP_WORDS(older->end_page);
+	     word++) {
 		uint64_t added = older->recorded[word] & ~map->recorded[word];
 
 		map->recorded[word] |= added;
@@ -32,10 +56,8 @@ void tandem_page_map_merge_under(struct tandem_page_map *map, const struct tande
 void tandem_page_map_take_back(struct tandem_page_map *map, const struct tandem_stripes *stripes,
                                uint32_t channel_mask, uint64_t *to_push)
 {
-	uint64_t page = tandem_bitmap_next(map->recorded, map->page_count, 0);
-
-	for (; page < map->page_count;
-	     page = tandem_bitmap_next(map->recorded, map->page_count, page + 1)) {
+	for (uint64_t page = next(map, map->first_page); page < map->end_page;
+	     page = next(map, page + 1)) {
 		unsigned channel = tandem_stripes_channel(stripes, page);
 
 		if (channel == TANDEM_STRIPE_FREE || (channel_mask & 1u << channel) == 0)
@@ -88,14 +110,14 @@ struct tandem_run_list tandem_page_map_encode(const struct tandem_page_map *map,
 {
 	struct tandem_run_list list = {.run_count = 0};
 	unsigned stripe_pages = stripes->stripe_pages;
-	uint64_t page = tandem_bitmap_next(map->recorded, map->page_count, 0);
+	uint64_t page = next(map, map->first_page);
 
-	while (page < map->page_count) {
+	while (page < map->end_page) {
 		uint64_t first = page - page % stripe_pages;
 
 		if (tandem_stripes_channel(stripes, first) == channel)
 			encode_stripe(map, first, stripe_pages, ret_bytes, &list);
-		page = tandem_bitmap_next(map->recorded, map->page_count, first + stripe_pages);
+		page = next(map, first + stripe_pages);
 	}
 	return list;
 }

@@ -15,6 +15,10 @@ struct tandem_page_map {
 	uint64_t page_count;
 	uint64_t *recorded;
 	uint64_t *zero; /* subset of recorded */
+	/* Only these pages may be recorded, so that an epoch of few pages costs little, however
+	 * large the regions are. */
+	uint64_t first_page;
+	uint64_t end_page; /* 0: none is */
 };
 
 void tandem_page_map_record(struct tandem_page_map *map, uint64_t page, enum tandem_run_kind kind);

@@ -80,20 +80,30 @@ static void open_holes(struct tandem_region_tracker *tracker)
 		         "; holes of its file are not seen");
 }
 
+/* A chunk is 64 words of a map: 16 MiB. */
+static uint64_t chunk_words(const struct tandem_region_tracker *tracker)
+{
+	return TANDEM_BITMAP_WORDS(TANDEM_BITMAP_WORDS(tracker->page_count));
+}
+
 static bool alloc_maps(struct tandem_region_tracker *tracker)
 {
 	size_t words = TANDEM_BITMAP_WORDS(tracker->page_count);
 
 	tracker->marks = tandem_memory_alloc_array(words, sizeof *tracker->marks);
 	tracker->free_marks = tandem_memory_alloc_array(words, sizeof *tracker->free_marks);
+	tracker->touched =
+	        tandem_memory_alloc_array(chunk_words(tracker), sizeof *tracker->touched);
+	tracker->chunks = tandem_memory_alloc_array(chunk_words(tracker), sizeof *tracker->chunks);
 	tracker->written = tandem_memory_alloc_array(words, sizeof *tracker->written);
 	tracker->free_pages = tandem_memory_alloc_array(words, sizeof *tracker->free_pages);
 	tracker->holes = tandem_memory_alloc_array(words, sizeof *tracker->holes);
 	tracker->holes_now = tandem_memory_alloc_array(words, sizeof *tracker->holes_now);
 	tracker->unmapped = tandem_memory_alloc_array(words, sizeof *tracker->unmapped);
 	tracker->unmapped_now = tandem_memory_alloc_array(words, sizeof *tracker->unmapped_now);
-	return tracker->unmapped != NULL && tracker->unmapped_now != NULL &&
-	       tracker->marks != NULL && tracker->free_marks != NULL && tracker->written != NULL &&
+	return tracker->touched != NULL && tracker->chunks != NULL && tracker->unmapped != NULL &&
+	       tracker->unmapped_now != NULL && tracker->marks != NULL &&
+	       tracker->free_marks != NULL && tracker->written != NULL &&
 	       tracker->free_pages != NULL && tracker->holes != NULL && tracker->holes_now != NULL;
 }
 
@@ -139,6 +149,8 @@ struct tandem_region_tracker *tandem_tracker_free(struct tandem_region_tracker *
 	tandem_holes_close(&tracker->holes_of_file);
 	tandem_memory_free((void *)tracker->marks);
 	tandem_memory_free((void *)tracker->free_marks);
+	tandem_memory_free((void *)tracker->touched);
+	tandem_memory_free(tracker->chunks);
 	tandem_memory_free(tracker->written);
 	tandem_memory_free(tracker->free_pages);
 	tandem_memory_free(tracker->holes);
@@ -181,13 +193,36 @@ bool tandem_tracker_take_moved(struct tandem_region_tracker *tracker)
 
 /* ---- scanning ---- */
 
+/* The next word at or after `word` that lies in a chunk of the scan, or the count of words. */
+static uint64_t next_word(const struct tandem_region_tracker *tracker, uint64_t word)
+{
+	uint64_t words = TANDEM_BITMAP_WORDS(tracker->page_count);
+	uint64_t chunk, chunk_count = TANDEM_BITMAP_WORDS(words);
+
+	if (word >= words || tandem_bitmap_get(tracker->chunks, word / 64))
+		return word;
+	chunk = tandem_bitmap_next(tracker->chunks, chunk_count, word / 64);
+	return chunk == chunk_count ? words : chunk * 64;
+}
+
+#define FOR_EACH_WORD(tracker, word)                                                               \
+	for (uint64_t word = next_word(tracker, 0);                                                \
+	     word < TANDEM_BITMAP_WORDS((tracker)->page_count);                                    \
+	     word = next_word(tracker, word + 1))
+
+static void take_chunks(struct tandem_region_tracker *tracker)
+{
+	for (uint64_t word = 0; word < chunk_words(tracker); word++)
+		tracker->chunks[word] = atomic_exchange(&tracker->touched[word], 0);
+}
+
 /* A mark is cleared before the page is read (4.2): a store that is marked later is pushed again. */
 static void take_marks(struct tandem_region_tracker *tracker)
 {
-	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++) {
-		if (atomic_load_explicit(&tracker->marks[word], memory_order_relaxed) != 0)
-			tracker->written[word] |= atomic_exchange_explicit(&tracker->marks[word], 0,
-			                                                   memory_order_acq_rel);
+	FOR_EACH_WORD(tracker, word)
+	{
+		if (atomic_load(&tracker->marks[word]) != 0)
+			tracker->written[word] |= atomic_exchange(&tracker->marks[word], 0);
 	}
 }
 
@@ -228,7 +263,8 @@ static uint64_t take_holes(struct tandem_region_tracker *tracker, uint64_t word)
 
 static void conclude(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page)
 {
-	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++) {
+	FOR_EACH_WORD(tracker, word)
+	{
 		uint64_t freed = take_free_marks(tracker, word), news;
 
 		tracker->free_pages[word] &= ~tracker->written[word];
@@ -238,10 +274,19 @@ static void conclude(struct tandem_region_tracker *tracker, uint64_t *dirty, uin
 		if (tracker->has_looked)
 			news |= take_holes(tracker, word);
 		tracker->written[word] |= news;
+		if (tracker->told != NULL)
+			tracker->told[word] |= tracker->written[word];
+		if (tracker->written[word] != 0)
+			tandem_bitmap_or_at(dirty, first_page + word * 64, &tracker->written[word],
+			                    64);
 	}
-	if (tracker->told != NULL)
-		tandem_bitmap_or(tracker->told, tracker->written, tracker->page_count);
-	tandem_bitmap_or_at(dirty, first_page, tracker->written, tracker->page_count);
+}
+
+/* What only marks tell, and no look at the backing, is where something was marked. */
+static void widen(struct tandem_region_tracker *tracker)
+{
+	if (tracker->kind != TANDEM_TRACKER_MARK || tracker->has_looked)
+		tandem_bitmap_fill(tracker->chunks, TANDEM_BITMAP_WORDS(tracker->page_count));
 }
 
 int tandem_tracker_scan(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page,
@@ -249,10 +294,13 @@ int tandem_tracker_scan(struct tandem_region_tracker *tracker, uint64_t *dirty, 
 {
 	int code;
 
-	tandem_bitmap_zero(tracker->written, tracker->page_count);
+	FOR_EACH_WORD(tracker, word)
+	tracker->written[word] = 0;
 	tracker->has_looked = false;
+	take_chunks(tracker);
 	take_marks(tracker);
 	code = tracker->ops->scan(tracker, reterr_error);
+	widen(tracker);
 	if (code == 0)
 		conclude(tracker, dirty, first_page);
 	return code;
@@ -269,6 +317,17 @@ static uint64_t bits_between(uint64_t word, uint64_t first, uint64_t end)
 	return (high == 64 ? UINT64_MAX : (UINT64_C(1) << high) - 1) & ~((UINT64_C(1) << low) - 1);
 }
 
+/* After the marks: a scan that has taken the chunk without them leaves them to the next one. */
+static void touch(struct tandem_region_tracker *tracker, uint64_t first, uint64_t end)
+{
+	for (uint64_t chunk = first / 64 / 64; chunk <= (end - 1) / 64 / 64; chunk++) {
+		uint64_t bit = UINT64_C(1) << chunk % 64;
+
+		if ((atomic_load(&tracker->touched[chunk / 64]) & bit) == 0)
+			atomic_fetch_or(&tracker->touched[chunk / 64], bit);
+	}
+}
+
 /* A batch for each thread was measured to be no cheaper than the atomic operation: 3 to 4 ns. */
 void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, size_t length)
 {
@@ -278,8 +337,8 @@ void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, s
 	if (length == 0)
 		return;
 	for (uint64_t word = first / 64; word <= (end - 1) / 64; word++)
-		atomic_fetch_or_explicit(&tracker->marks[word], bits_between(word, first, end),
-		                         memory_order_release);
+		atomic_fetch_or(&tracker->marks[word], bits_between(word, first, end));
+	touch(tracker, first, end);
 }
 
 /* The free mark first, then what was written before is forgotten: whoever finds the mark with
@@ -301,6 +360,7 @@ void tandem_tracker_mark_free(struct tandem_region_tracker *tracker, size_t offs
 		atomic_fetch_or(&tracker->free_marks[word], bits_between(word, first, end));
 	for (uint64_t word = first / 64; word <= (end - 1) / 64; word++)
 		atomic_fetch_and(&tracker->marks[word], ~bits_between(word, first, end));
+	touch(tracker, first, end);
 	tracker->ops->forget(tracker, first, end - first);
 }
 

@@ -32,8 +32,13 @@ struct tandem_region_tracker {
 	/* any thread */
 	_Atomic uint64_t *marks;
 	_Atomic uint64_t *free_marks;
+	/* One bit a chunk of words of the two: something was marked there since the last scan. Set
+	 * after the mark and taken before it is looked for. */
+	_Atomic uint64_t *touched;
 
-	/* the scanning thread's: one bit a page */
+	/* the scanning thread's */
+	uint64_t *chunks; /* that the scan under way looks at; elsewhere `written` is empty */
+	/* one bit a page */
 	uint64_t *written; /* found by the scan under way */
 	uint64_t *free_pages;
 	uint64_t *holes;     /* at the last look, less those that were written to since */
