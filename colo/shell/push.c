@@ -249,7 +249,6 @@ int tandem_push_settle(struct tandem_push *push)
 	uint64_t moved_ns = tandem_clock_now_ns();
 	unsigned before = tandem_push_inflight(push);
 
-	tandem_session_progress(push->session);
 	while (tandem_push_inflight(push) > 0) {
 		tandem_push_wait(push);
 		if (tandem_push_inflight(push) != before) {
