@@ -372,11 +372,14 @@ static void wait_for_work(struct tandem_standby *standby)
 static void *run_standby(void *argument)
 {
 	struct tandem_standby *standby = argument;
+	bool has_news = false;
 
 	begin_life(standby);
 	while (!atomic_load(&standby->is_ending)) {
-		wait_for_work(standby);
-		tandem_standby_read_session(standby);
+		/* What follows soon is found without sleeping: the session asks for it a while. */
+		if (!has_news)
+			wait_for_work(standby);
+		has_news = tandem_standby_read_session(standby);
 		tandem_standby_see_off(standby);
 		read_mail(standby);
 		if (tandem_standby_has_to_apply(standby))

@@ -102,7 +102,8 @@ void tandem_standby_make_void(struct tandem_standby *standby, const struct tande
 void tandem_standby_end_session(struct tandem_standby *standby, const char *reason);
 /* Fences single channels of the session that goes on. */
 void tandem_standby_fence_channels(struct tandem_standby *standby, uint32_t channel_mask);
-void tandem_standby_read_session(struct tandem_standby *standby);
+/* True when something has happened. */
+bool tandem_standby_read_session(struct tandem_standby *standby);
 bool tandem_standby_has_to_apply(const struct tandem_standby *standby);
 void tandem_standby_finish_apply(struct tandem_standby *standby);
 void tandem_standby_apply_slice(struct tandem_standby *standby);

@@ -269,14 +269,16 @@ void tandem_standby_end_session(struct tandem_standby *standby, const char *reas
 	tandem_standby_publish(standby);
 }
 
-void tandem_standby_read_session(struct tandem_standby *standby)
+bool tandem_standby_read_session(struct tandem_standby *standby)
 {
 	static _Thread_local struct tandem_session_event event;
+	bool has_event = false;
 
 	if (standby->session == NULL)
-		return;
+		return false;
 	tandem_session_progress(standby->session);
 	while (standby->session != NULL && tandem_session_next_event(standby->session, &event)) {
+		has_event = true;
 		/* What this side reads of a word is nothing that the peer's software has said. */
 		if (event.type != TANDEM_SESSION_BEAT_READ)
 			atomic_store(&standby->heard_ns, tandem_clock_now_ns());
@@ -290,6 +292,7 @@ void tandem_standby_read_session(struct tandem_standby *standby)
 			take_event(standby, &event);
 		}
 	}
+	return has_event;
 }
 
 int tandem_standby_tell_refused(struct tandem_session *session, uint64_t generation, int code,
