@@ -132,6 +132,24 @@ Test(page_map, the_newest_record_wins)
 	cr_expect(tandem_bitmap_get(recorded, 4) && !tandem_bitmap_get(zero, 4));
 }
 
+Test(page_map, what_is_cleared_is_empty_wherever_it_was_recorded)
+{
+	uint64_t recorded[8], zero[8], seed = 5;
+	struct tandem_page_map map = {.recorded = recorded, .zero = zero, .page_count = 500};
+
+	memset(recorded, 0, sizeof recorded);
+	memset(zero, 0, sizeof zero);
+	for (unsigned round = 0; round < 200; round++) {
+		for (unsigned record = 0; record < round % 5; record++)
+			tandem_page_map_record(&map, tandem_random_next(&seed) % 500,
+			                       TANDEM_RUN_ZERO);
+		tandem_page_map_clear(&map);
+		cr_assert(tandem_bitmap_is_empty(recorded, 500) &&
+		                  tandem_bitmap_is_empty(zero, 500),
+		          "round %u", round);
+	}
+}
+
 /* 4.7: an aborted epoch's map lies under the open one. */
 Test(page_map, what_was_aborted_is_merged_under)
 {

@@ -392,6 +392,42 @@ Test(tracker, marks_of_several_threads_are_all_there)
 	bed_untrack();
 }
 
+/* Of a large region a scan looks only where something was marked: at 16 MiB for each mark. */
+Test(tracker, marks_far_apart_are_found_and_nothing_else_is)
+{
+	enum { PAGES = 3 * 4096 + 1000, ROUNDS = 40 };
+	static uint64_t expected[TANDEM_BITMAP_WORDS(PAGES)], found[TANDEM_BITMAP_WORDS(PAGES)];
+	const size_t bytes = (size_t)PAGES * BED_PAGE;
+	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct tandem_region_tracker *tracker;
+	struct tandem_error error;
+	uint64_t seed = 11;
+
+	cr_assert_neq(base, MAP_FAILED);
+	cr_assert_eq(tandem_tracker_new(TANDEM_TRACKER_MARK, base, bytes, &tracker, &error), 0);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		memset(expected, 0, sizeof expected);
+		memset(found, 0, sizeof found);
+		for (unsigned mark = 0; mark < round % 4; mark++) {
+			uint64_t page = tandem_random_next(&seed) % PAGES;
+			uint64_t count = 1 + tandem_random_next(&seed) % (PAGES - page);
+
+			count = mark == 0 ? 1 : count;
+			tandem_tracker_mark(tracker, page * BED_PAGE, count * BED_PAGE);
+			tandem_bitmap_set_range(expected, page, count);
+		}
+		cr_assert_eq(tandem_tracker_scan(tracker, found, 0, &error), 0);
+		cr_expect_eq(memcmp(found, expected, sizeof found), 0, "round %u", round);
+	}
+	memset(found, 0, sizeof found);
+	tandem_tracker_mark_free(tracker, 9000 * BED_PAGE, 10 * BED_PAGE);
+	cr_assert_eq(tandem_tracker_scan(tracker, found, 0, &error), 0);
+	cr_expect_eq(tandem_bitmap_population(found, PAGES), 10);
+	cr_expect(tandem_bitmap_get(tandem_tracker_free_pages(tracker), 9009));
+	tandem_tracker_free(tracker);
+	munmap(base, bytes);
+}
+
 Test(tracker, private_file_memory_is_refused_with_the_tracker_that_can)
 {
 	struct tandem_error error = {.code = 0};
