@@ -1,6 +1,5 @@
 #include "engine_internal.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,9 +10,6 @@
 
 #include "digest.h"
 
-/* How old what status says of the channels may be. */
-#define CHANNELS_SHOWN_NS (10 * TANDEM_NS_PER_MS)
-
 void tandem_engine_tell(struct tandem_engine *engine, enum tandem_primary_event_type type)
 {
 	struct tandem_primary_event event = {.type = type, .now_ns = tandem_clock_now_ns()};
@@ -21,7 +17,7 @@ void tandem_engine_tell(struct tandem_engine *engine, enum tandem_primary_event_
 	tandem_engine_step(engine, &event);
 }
 
-static void wake(int fd)
+void tandem_engine_wake(int fd)
 {
 	uint64_t one = 1;
 	ssize_t written = write(fd, &one, sizeof one);
@@ -41,7 +37,7 @@ static void free_program(struct tandem_engine *engine)
 {
 	engine->is_program_free = true;
 	if (engine->is_program_watching)
-		wake(engine->news_fd);
+		tandem_engine_wake(engine->news_fd);
 	pthread_cond_broadcast(&engine->changed);
 }
 
@@ -92,15 +88,17 @@ static enum tandem_pace_state pace_state(const struct tandem_primary *core)
 	return core->pace.is_overdue ? TANDEM_PACE_OVERDUE : TANDEM_PACE_PUTTING_OFF;
 }
 
-static bool is_apply_awaited(const struct tandem_primary *core)
+bool tandem_engine_awaits_apply(const struct tandem_engine *engine)
 {
+	const struct tandem_primary *core = &engine->core;
+
 	return core->phase == TANDEM_PRIMARY_BLOCKED || core->phase == TANDEM_PRIMARY_UNSEALED ||
 	       (core->phase == TANDEM_PRIMARY_DRAINING && core->is_drain_blocked);
 }
 
 static void time_apply(struct tandem_engine *engine)
 {
-	bool is_awaited = is_apply_awaited(&engine->core);
+	bool is_awaited = tandem_engine_awaits_apply(engine);
 
 	if (is_awaited == (engine->apply_awaited_ns != 0))
 		return;
@@ -122,7 +120,17 @@ static void show_pace(struct tandem_engine *engine)
 	                      memory_order_relaxed);
 }
 
-/* Wakes the program when something that it can see has changed. */
+/* That a checkpoint has become impossible or needless is nothing to wake a program for: it is what
+ * its own checkpoint does. */
+static bool is_news(const struct tandem_news *before, const struct tandem_news *now)
+{
+	struct tandem_news told = *now;
+
+	told.can_checkpoint = told.can_checkpoint || before->can_checkpoint;
+	told.wants_checkpoint = told.wants_checkpoint || before->wants_checkpoint;
+	return memcmp(&told, before, sizeof told) != 0;
+}
+
 static void tell(struct tandem_engine *engine)
 {
 	struct tandem_news news;
@@ -132,11 +140,11 @@ static void tell(struct tandem_engine *engine)
 	look(engine, &news);
 	held_since_ns = tandem_gate_held_since_ns(&engine->core.gate);
 	behind_since_ns = tandem_gate_behind_since_ns(&engine->core.gate);
-	if (memcmp(&news, &engine->told, sizeof news) != 0) {
-		engine->told = news;
+	if (is_news(&engine->told, &news)) {
 		pthread_cond_broadcast(&engine->changed);
-		wake(engine->news_fd);
+		tandem_engine_wake(engine->news_fd);
 	}
+	engine->told = news;
 	pthread_mutex_unlock(&engine->lock);
 	show_pace(engine);
 	time_apply(engine);
@@ -335,26 +343,27 @@ static void execute_all(struct tandem_engine *engine, const struct tandem_primar
 
 void tandem_engine_step(struct tandem_engine *engine, const struct tandem_primary_event *event)
 {
-	struct tandem_primary_actions actions;
+	struct tandem_primary_actions *actions = &engine->actions[engine->step_depth++];
 
 	pthread_mutex_lock(&engine->lock);
-	tandem_primary_step(&engine->core, event, &actions);
+	tandem_primary_step(&engine->core, event, actions);
 	pthread_mutex_unlock(&engine->lock);
 	tell(engine);
-	execute_all(engine, &actions);
-	tell(engine);
+	execute_all(engine, actions);
+	engine->step_depth--;
 }
 
 /* A push waits for the peer: the pings go on, and this thread is not one that hangs. */
 static void keep_alive(void *argument)
 {
 	struct tandem_engine *engine = argument;
-	struct tandem_primary_actions actions;
+	struct tandem_primary_actions *actions = &engine->actions[engine->step_depth++];
 
 	pthread_mutex_lock(&engine->lock);
-	tandem_primary_keep_alive(&engine->core, tandem_clock_now_ns(), &actions);
+	tandem_primary_keep_alive(&engine->core, tandem_clock_now_ns(), actions);
 	pthread_mutex_unlock(&engine->lock);
-	execute_all(engine, &actions);
+	execute_all(engine, actions);
+	engine->step_depth--;
 	tandem_beats_turn(&engine->beats, engine->session);
 }
 
@@ -368,155 +377,6 @@ static bool is_hurried(void *argument)
 	is_called = engine->mail.has_checkpoint;
 	pthread_mutex_unlock(&engine->lock);
 	return is_called;
-}
-
-/* ---- the thread ---- */
-
-/* It was taken back when it held the program before and does not after. */
-static void withdraw(struct tandem_engine *engine)
-{
-	bool was_held = engine->core.is_held;
-
-	tandem_engine_tell(engine, TANDEM_PRIMARY_ON_WITHDRAW);
-	pthread_mutex_lock(&engine->lock);
-	engine->is_withdrawn = was_held && !engine->core.is_held;
-	engine->is_withdrawing = false;
-	pthread_cond_broadcast(&engine->changed);
-	pthread_mutex_unlock(&engine->lock);
-}
-
-static void read_mail(struct tandem_engine *engine)
-{
-	struct tandem_engine_mail mail;
-	struct tandem_primary_event event = {.now_ns = tandem_clock_now_ns()};
-	bool is_withdrawing;
-
-	pthread_mutex_lock(&engine->lock);
-	mail = engine->mail;
-	memset(&engine->mail, 0, sizeof engine->mail);
-	is_withdrawing = engine->is_withdrawing;
-	pthread_mutex_unlock(&engine->lock);
-	if (mail.order == TANDEM_ENGINE_LEAD) {
-		event.type = TANDEM_PRIMARY_ON_LEAD;
-		event.generation = mail.generation;
-		event.is_pair = mail.is_pair;
-		event.holds_output = mail.holds_output;
-		tandem_engine_step(engine, &event);
-	} else if (mail.order == TANDEM_ENGINE_HALT) {
-		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_HALT);
-	}
-	if (mail.has_quiesce)
-		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_QUIESCE);
-	if (mail.has_key_news) {
-		engine->transport_options.keys[0] = mail.key;
-		engine->transport_options.key_count = mail.key_count;
-	}
-	if (mail.has_checkpoint) {
-		engine->held_since_ns = mail.called_ns;
-		engine->held_state = mail.state;
-		engine->held_state_bytes = mail.state_bytes;
-		TANDEM_FAILPOINT("run");
-		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_CHECKPOINT);
-	}
-	if (is_withdrawing)
-		withdraw(engine);
-}
-
-/* What is done beside the running program, piece by piece. */
-static void work_beside(struct tandem_engine *engine)
-{
-	if (engine->is_drain_due) {
-		engine->is_drain_due = false;
-		tandem_engine_drain(engine);
-	} else if (engine->is_scan_due) {
-		engine->is_scan_due = false;
-		tandem_engine_scan(engine);
-	} else if (engine->is_slice_due) {
-		engine->is_slice_due = false;
-		tandem_engine_slice(engine);
-	}
-}
-
-static int wait_ms(const struct tandem_engine *engine)
-{
-	uint64_t now_ns = tandem_clock_now_ns();
-	uint64_t deadline_ns = tandem_primary_deadline_ns(&engine->core);
-
-	if (engine->session != NULL && tandem_session_deadline_ns(engine->session) < deadline_ns)
-		deadline_ns = tandem_session_deadline_ns(engine->session);
-	if (tandem_channels_deadline_ns(&engine->channels) < deadline_ns)
-		deadline_ns = tandem_channels_deadline_ns(&engine->channels);
-	if (engine->session != NULL && tandem_beats_deadline_ns(&engine->beats) < deadline_ns)
-		deadline_ns = tandem_beats_deadline_ns(&engine->beats);
-	if (engine->is_slice_due || engine->is_scan_due || engine->is_drain_due ||
-	    deadline_ns <= now_ns)
-		return 0;
-	if (deadline_ns - now_ns > TANDEM_NS_PER_S)
-		return 1000;
-	return (int)((deadline_ns - now_ns) / TANDEM_NS_PER_MS) + 1;
-}
-
-static bool is_answer_awaited(const struct tandem_engine *engine)
-{
-	enum tandem_primary_phase phase = engine->core.phase;
-
-	return phase == TANDEM_PRIMARY_SEALED || phase == TANDEM_PRIMARY_REPAIRING ||
-	       is_apply_awaited(&engine->core);
-}
-
-/* An answer that is near is waited for without sleeping: waking up costs more than a round trip. */
-static bool poll_for_answer(struct tandem_engine *engine)
-{
-	uint64_t until_ns = tandem_clock_now_ns() + engine->settings.poll_ns;
-
-	while (is_answer_awaited(engine) && tandem_clock_now_ns() < until_ns) {
-		if (tandem_engine_read_session(engine))
-			return true;
-	}
-	return false;
-}
-
-static void wait_for_work(struct tandem_engine *engine)
-{
-	struct pollfd descriptors[2] = {{.fd = engine->wake_fd, .events = POLLIN},
-	                                {.fd = -1, .events = POLLIN}};
-	uint64_t count;
-
-	if (poll_for_answer(engine))
-		return;
-	if (engine->session != NULL)
-		descriptors[1].fd = tandem_session_fd(engine->session);
-	poll(descriptors, 2, wait_ms(engine));
-	if (descriptors[0].revents != 0 && read(engine->wake_fd, &count, sizeof count) < 0)
-		return; /* nothing was written in between */
-}
-
-static void look_after_channels(struct tandem_engine *engine)
-{
-	uint64_t now_ns = tandem_clock_now_ns();
-
-	if (engine->session != NULL)
-		tandem_channels_try(&engine->channels, engine->session, now_ns);
-	if (now_ns < engine->channels.show_at_ns)
-		return;
-	engine->channels.show_at_ns = now_ns + CHANNELS_SHOWN_NS;
-	tandem_channels_show(&engine->channels, engine->session, engine->stats);
-}
-
-static void *run_engine(void *argument)
-{
-	struct tandem_engine *engine = argument;
-
-	while (!atomic_load(&engine->is_ending)) {
-		wait_for_work(engine);
-		tandem_engine_read_session(engine);
-		read_mail(engine);
-		work_beside(engine);
-		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_TICK);
-		look_after_channels(engine);
-		tandem_beats_turn(&engine->beats, engine->session);
-	}
-	return NULL;
 }
 
 static unsigned copy_passes(const struct tandem_engine *engine)
@@ -535,7 +395,7 @@ static int start_thread(struct tandem_engine *engine, struct tandem_error *reter
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failure = pthread_create(&engine->thread, NULL, run_engine, engine);
+	failure = pthread_create(&engine->thread, NULL, tandem_engine_run, engine);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failure != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, failure,
@@ -596,7 +456,7 @@ void tandem_engine_stop(struct tandem_engine *engine)
 {
 	atomic_store(&engine->is_ending, true);
 	tandem_engine_yank(engine);
-	wake(engine->wake_fd);
+	tandem_engine_wake(engine->wake_fd);
 	if (engine->has_thread)
 		pthread_join(engine->thread, NULL);
 	engine->has_thread = false;
@@ -619,7 +479,7 @@ void tandem_engine_lead(struct tandem_engine *engine, const struct tandem_contro
 		engine->mail.has_quiesce = false;
 	}
 	pthread_mutex_unlock(&engine->lock);
-	wake(engine->wake_fd);
+	tandem_engine_wake(engine->wake_fd);
 }
 
 void tandem_engine_halt(struct tandem_engine *engine)
@@ -628,7 +488,7 @@ void tandem_engine_halt(struct tandem_engine *engine)
 	pthread_mutex_lock(&engine->lock);
 	engine->mail.order = TANDEM_ENGINE_HALT;
 	pthread_mutex_unlock(&engine->lock);
-	wake(engine->wake_fd);
+	tandem_engine_wake(engine->wake_fd);
 }
 
 void tandem_engine_quiesce(struct tandem_engine *engine)
@@ -636,7 +496,7 @@ void tandem_engine_quiesce(struct tandem_engine *engine)
 	pthread_mutex_lock(&engine->lock);
 	engine->mail.has_quiesce = true;
 	pthread_mutex_unlock(&engine->lock);
-	wake(engine->wake_fd);
+	tandem_engine_wake(engine->wake_fd);
 }
 
 void tandem_engine_take_key(struct tandem_engine *engine,
@@ -647,7 +507,7 @@ void tandem_engine_take_key(struct tandem_engine *engine,
 	engine->mail.key_count = settings->has_key;
 	engine->mail.has_key_news = true;
 	pthread_mutex_unlock(&engine->lock);
-	wake(engine->wake_fd);
+	tandem_engine_wake(engine->wake_fd);
 }
 
 void tandem_engine_yank(struct tandem_engine *engine)
@@ -704,7 +564,7 @@ bool tandem_engine_begin(struct tandem_engine *engine, const void *state, uint32
 		        tandem_primary_checkpoint_ticket(&engine->core, tandem_clock_now_ns());
 	if (is_free && tandem_primary_skips_checkpoint(&engine->core)) {
 		pthread_cond_broadcast(&engine->changed); /* the ticket may be free already */
-		wake(engine->news_fd);
+		tandem_engine_wake(engine->news_fd);
 	} else if (is_free) {
 		engine->is_program_free = false;
 		engine->is_program_watching = is_watching;
@@ -712,23 +572,9 @@ bool tandem_engine_begin(struct tandem_engine *engine, const void *state, uint32
 		engine->mail.called_ns = tandem_clock_now_ns();
 		engine->mail.state = state;
 		engine->mail.state_bytes = state_bytes;
-		wake(engine->wake_fd);
+		if (is_watching)
+			tandem_engine_wake(engine->wake_fd);
 	}
-	pthread_mutex_unlock(&engine->lock);
-	return is_free;
-}
-
-bool tandem_engine_wait(struct tandem_engine *engine, const struct timespec *deadline)
-{
-	bool is_free;
-	int waited = 0;
-
-	pthread_mutex_lock(&engine->lock);
-	while (!engine->is_program_free && waited == 0)
-		waited = deadline == NULL ? pthread_cond_wait(&engine->changed, &engine->lock)
-		                          : pthread_cond_timedwait(&engine->changed, &engine->lock,
-		                                                   deadline);
-	is_free = engine->is_program_free;
 	pthread_mutex_unlock(&engine->lock);
 	return is_free;
 }
@@ -746,7 +592,7 @@ bool tandem_engine_withdraw(struct tandem_engine *engine)
 		is_withdrawn = true;
 	} else if (!engine->is_program_free) {
 		engine->is_withdrawing = true;
-		wake(engine->wake_fd);
+		tandem_engine_wake(engine->wake_fd);
 		while (engine->is_withdrawing)
 			pthread_cond_wait(&engine->changed, &engine->lock);
 		is_withdrawn = engine->is_withdrawn;
@@ -762,6 +608,6 @@ uint64_t tandem_engine_confirm(struct tandem_engine *engine)
 	pthread_mutex_lock(&engine->lock);
 	ticket = tandem_primary_confirm_ticket(&engine->core, tandem_clock_now_ns());
 	pthread_mutex_unlock(&engine->lock);
-	wake(engine->wake_fd);
+	tandem_engine_wake(engine->wake_fd);
 	return ticket;
 }

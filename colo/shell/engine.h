@@ -20,8 +20,13 @@
 #include "tracker.h"
 #include "beats.h"
 
-/* The primary's shell: one thread that owns session, maps and core, and executes what the core
- * says. The program's threads and the link's thread talk to it through a mailbox and an eventfd. */
+/* The primary's shell: it owns session, maps and core, and executes what the core says. One thread
+ * at a time drives it and has the helm: its own, or one of the program's that waits for it. The
+ * program's threads and the link's thread talk to it through a mailbox and an eventfd. */
+
+/* Steps within steps: an action's result is an event. The longest way is from COMMITTED over the
+ * capture that waited for it to the loss of the session. */
+#define TANDEM_ENGINE_STEPS_MAX 16u
 
 enum tandem_engine_order {
 	TANDEM_ENGINE_NO_ORDER,
@@ -60,16 +65,22 @@ struct tandem_engine {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* something for a waiting program */
 	struct tandem_engine_mail mail;
-	struct tandem_primary core; /* stepped by the engine's thread; tickets by the program's */
-	bool is_program_free;       /* no checkpoint reads its memory */
-	bool is_program_watching;   /* the one under way was begun: news_fd tells its end */
-	bool is_withdrawing;        /* the engine is asked to take it back ... */
-	bool is_withdrawn;          /* ... and did */
+	struct tandem_primary core;      /* stepped by who has the helm; tickets by the program's */
+	bool is_program_free;            /* no checkpoint reads its memory */
+	bool is_program_watching;        /* the one under way was begun: news_fd tells its end */
+	bool is_withdrawing;             /* the engine is asked to take it back ... */
+	bool is_withdrawn;               /* ... and did */
 	struct tandem_session *yankable; /* NULL while none; freed only after it was cleared here */
 
-	/* the engine thread's */
 	pthread_t thread;
 	bool has_thread;
+
+	/* of who has the helm; it is taken before `lock` */
+	pthread_mutex_t helm;
+	uint64_t sleeps_until_ns; /* the engine's own thread, unless it is woken */
+	/* Not on the stack: the program's threads may have small ones. */
+	struct tandem_primary_actions actions[TANDEM_ENGINE_STEPS_MAX];
+	unsigned step_depth;
 	struct tandem_transport_options transport_options; /* filled before it starts */
 	struct tandem_push push;
 	struct tandem_dead_man dead_man; /* lease mode only */
@@ -100,8 +111,10 @@ struct tandem_engine {
 	                                                             alike are told of once */
 
 	/* any thread */
-	int wake_fd; /* the engine's */
-	int news_fd; /* the program's */
+	int wake_fd;  /* the engine's */
+	int watch_fd; /* what its own thread sleeps on: wake_fd, and the session while no thread of
+	                 the program drives */
+	int news_fd;  /* the program's */
 	_Atomic bool is_ending;
 	_Atomic bool is_halted;
 	_Atomic uint64_t heard_ns;
@@ -136,11 +149,17 @@ void tandem_engine_repeat(struct tandem_engine *engine);
 void tandem_engine_look(struct tandem_engine *engine, struct tandem_news *ret_news);
 
 /* From the program. `state` is borrowed until the program is free again; false when it is not free
- * now. */
+ * now. Unless it is watching, tandem_engine_await() must follow, which does the work. */
 bool tandem_engine_begin(struct tandem_engine *engine, const void *state, uint32_t state_bytes,
                          bool is_watching, uint64_t *ret_ticket);
-/* Until the program is free; NULL waits for ever. False when the deadline came first. */
+/* Until the program is free, or the deadline on the monotonic clock has come: then it is false.
+ * NULL waits for ever. */
 bool tandem_engine_wait(struct tandem_engine *engine, const struct timespec *deadline);
+/* Until the ticket is released, or the program is halted; NULL: until the program is free. Drives
+ * the engine meanwhile, unless another thread does, and may overrun the deadline by what it does.
+ */
+bool tandem_engine_await(struct tandem_engine *engine, const uint64_t *ticket,
+                         const struct timespec *deadline);
 /* True when the checkpoint under way ends no epoch, and the program is free. */
 bool tandem_engine_withdraw(struct tandem_engine *engine);
 uint64_t tandem_engine_confirm(struct tandem_engine *engine);

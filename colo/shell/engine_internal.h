@@ -3,14 +3,20 @@
 
 #include "engine.h"
 
-/* The engine in four files: engine.c (its thread, the core's actions, other threads),
- * engine_session.c (the session, its messages and channels), engine_work.c (scan, push, seal) and
- * engine_progress.c (what status shows of a copy). */
+/* The engine in five files: engine.c (the core's actions, other threads), engine_drive.c (who
+ * drives it, and when), engine_session.c (the session, its messages and channels), engine_work.c
+ * (scan, push, seal) and engine_progress.c (what status shows of a copy). */
 
 /* Steps the core and does what it says. */
 void tandem_engine_step(struct tandem_engine *engine, const struct tandem_primary_event *event);
 void tandem_engine_tell(struct tandem_engine *engine, enum tandem_primary_event_type type);
+void tandem_engine_wake(int fd);
+/* The epoch under way waits for APPLIED. */
+bool tandem_engine_awaits_apply(const struct tandem_engine *engine);
 void tandem_engine_set_phase(struct tandem_engine *engine, enum tandem_phase phase);
+
+/* engine_drive.c: the engine's own thread. */
+void *tandem_engine_run(void *engine);
 
 /* engine_session.c */
 void tandem_engine_say(struct tandem_engine *engine, enum tandem_control_type type,

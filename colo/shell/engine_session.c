@@ -1,7 +1,9 @@
 #include "engine_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include <tandem/clock.h>
 #include <tandem/failpoint.h>
@@ -108,6 +110,7 @@ void tandem_engine_lose_work(struct tandem_engine *engine, int code, const char 
 void tandem_engine_connect(struct tandem_engine *engine)
 {
 	struct tandem_session *session = NULL;
+	struct epoll_event event = {.events = EPOLLIN};
 
 	if (engine->end.code != 0) {
 		engine->lost = engine->end;
@@ -122,6 +125,10 @@ void tandem_engine_connect(struct tandem_engine *engine)
 	}
 	engine->session = session;
 	tandem_engine_set_yankable(engine, session);
+	if (epoll_ctl(engine->watch_fd, EPOLL_CTL_ADD, tandem_session_fd(session), &event) == 0)
+		return;
+	tandem_error_set_errno(&engine->lost, TANDEM_E_SYSTEM, errno, "epoll_ctl", "session");
+	end_session(engine);
 }
 
 static void pass_sent(enum tandem_wire_type type)

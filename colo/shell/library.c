@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -105,8 +106,10 @@ static int attach(struct tandem *tandem, struct tandem_error *reterr_error)
 static int init_engine(struct tandem *tandem, struct tandem_error *reterr_error)
 {
 	struct tandem_engine *engine = &tandem->engine;
+	struct epoll_event wakes = {.events = EPOLLIN};
 
 	pthread_mutex_init(&engine->lock, NULL);
+	pthread_mutex_init(&engine->helm, NULL);
 	pthread_condattr_t clock;
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -115,7 +118,9 @@ static int init_engine(struct tandem *tandem, struct tandem_error *reterr_error)
 	engine->is_program_free = true;
 	engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	engine->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (engine->wake_fd < 0 || engine->news_fd < 0)
+	engine->watch_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (engine->wake_fd < 0 || engine->news_fd < 0 || engine->watch_fd < 0 ||
+	    epoll_ctl(engine->watch_fd, EPOLL_CTL_ADD, engine->wake_fd, &wakes) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "eventfd",
 		                              "tandem_open");
 	return 0;
@@ -502,11 +507,14 @@ struct tandem *tandem_close(struct tandem *tandem)
 	tandem_stats_close(engine->stats);
 	for (unsigned region = 0; region < tandem->regions.count; region++)
 		tandem_tracker_free(engine->trackers[region]);
+	if (engine->watch_fd > 0)
+		close(engine->watch_fd);
 	if (engine->wake_fd > 0)
 		close(engine->wake_fd);
 	if (engine->news_fd > 0)
 		close(engine->news_fd);
 	pthread_cond_destroy(&engine->changed);
+	pthread_mutex_destroy(&engine->helm);
 	pthread_mutex_destroy(&engine->lock);
 	tandem_memory_free(tandem);
 	return NULL;

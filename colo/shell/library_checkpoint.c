@@ -47,7 +47,7 @@ int tandem_checkpoint(struct tandem *tandem, const void *state, size_t state_byt
 
 	if (code < 0)
 		return code;
-	tandem_engine_wait(&tandem->engine, NULL);
+	tandem_engine_await(&tandem->engine, NULL, NULL);
 	return check_halt(tandem, "tandem_checkpoint", reterr_error);
 }
 
@@ -125,12 +125,12 @@ int tandem_wait_released(struct tandem *tandem, uint64_t ticket, uint64_t timeou
 {
 	struct tandem_engine *engine = &tandem->engine;
 	const struct timespec deadline = tandem_library_deadline(timeout_ns);
-	int code = 0, waited = 0;
+	int code = 0;
 
+	if (tandem_library_check(tandem, NULL) < 0 || !tandem->is_started)
+		return TANDEM_E_USAGE;
+	tandem_engine_await(engine, &ticket, &deadline);
 	pthread_mutex_lock(&engine->lock);
-	while (engine->core.gate.released_ticket < ticket && !atomic_load(&engine->is_halted) &&
-	       waited == 0)
-		waited = pthread_cond_timedwait(&engine->changed, &engine->lock, &deadline);
 	if (engine->core.gate.released_ticket < ticket)
 		code = atomic_load(&engine->is_halted) ? TANDEM_E_NOT_LEADER : TANDEM_E_TIMEOUT;
 	pthread_mutex_unlock(&engine->lock);

@@ -95,9 +95,10 @@ TANDEM_API TANDEM_MUST_CHECK int tandem_start(struct tandem *tandem,
 /* Ends an epoch: the caller is quiescent (nobody writes to a region) until this returns. `state`
  * (opaque, may be NULL) becomes the epoch's state blob, copied, at most the configured
  * state_bytes_max. Output produced since the last call may leave once *ret_ticket is released.
- * Returns when the program may go on: pages are pushed, or there is no session. Waits for the epoch
- * before it to be decided; tandem_news.can_checkpoint says whether it would. Whether the secondary
- * holds the epoch is told by tandem_wait_released() and tandem_poll(). Errors: TANDEM_E_NOT_LEADER
+ * Returns when the program may go on: pages are pushed, by the calling thread if nobody else is at
+ * it, or there is no session. Waits for the epoch before it to be decided;
+ * tandem_news.can_checkpoint says whether it would. Whether the secondary holds the epoch is told
+ * by tandem_wait_released() and tandem_poll(). Errors: TANDEM_E_NOT_LEADER
  * (halted: nothing may leave any more), TANDEM_E_USAGE (the blob is too large, not started, or
  * another checkpoint is under way). */
 TANDEM_API TANDEM_MUST_CHECK int tandem_checkpoint(struct tandem *tandem, const void *state,
@@ -157,10 +158,11 @@ TANDEM_API void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
  * it. The library's until tandem_close(). Any thread. */
 TANDEM_API int tandem_event_fd(const struct tandem *tandem);
 
-/* Waits until `ticket` is released, at most `timeout_ns`. Then the output may leave; while
- * tandem_news.is_pair holds it also means that the secondary holds the epoch of that ticket: there
- * is no other call to wait for a commit. Any thread. Errors: TANDEM_E_TIMEOUT (not yet),
- * TANDEM_E_NOT_LEADER (halted: it never will be). */
+/* Waits until `ticket` is released, at most `timeout_ns` and what it does of the engine's work
+ * meanwhile. Then the output may leave; while tandem_news.is_pair holds it also means that the
+ * secondary holds the epoch of that ticket: there is no other call to wait for a commit. Any
+ * thread. Errors: TANDEM_E_TIMEOUT (not yet), TANDEM_E_NOT_LEADER (halted: it never will be),
+ * TANDEM_E_USAGE (not started, or a forked child). */
 TANDEM_API TANDEM_MUST_CHECK int tandem_wait_released(struct tandem *tandem, uint64_t ticket,
                                                       uint64_t timeout_ns);
 

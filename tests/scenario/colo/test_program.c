@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,37 @@ Test(program, a_checkpoint_that_was_begun_is_an_epoch_like_any_other)
 		cr_expect_gt(after.epoch_committed, before.epoch_committed);
 		cr_assert(lab_images_equal(lab));
 	}
+	lab_free(lab);
+}
+
+static void *commit_often(void *argument)
+{
+	struct lab *lab = argument;
+
+	for (unsigned epoch = 0; epoch < 20; epoch++) {
+		lab_scribble(lab, epoch + 1, 100);
+		if (!lab_commit(lab, NULL))
+			return NULL;
+	}
+	return lab;
+}
+
+/* The thread that takes a checkpoint does the engine's work. */
+Test(program, a_thread_with_a_small_stack_can_take_checkpoints)
+{
+	struct lab *lab = lab_new("auto", 300, 16);
+	pthread_attr_t attributes;
+	pthread_t thread;
+	void *result = NULL;
+
+	cr_assert(lab_protect(lab));
+	pthread_attr_init(&attributes);
+	cr_assert_eq(pthread_attr_setstacksize(&attributes, 192 << 10), 0);
+	cr_assert_eq(pthread_create(&thread, &attributes, commit_often, lab), 0);
+	cr_assert_eq(pthread_join(thread, &result), 0);
+	cr_expect_eq(result, lab);
+	cr_expect(lab_images_equal(lab));
+	pthread_attr_destroy(&attributes);
 	lab_free(lab);
 }
 

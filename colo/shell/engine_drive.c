@@ -1,0 +1,337 @@
+#include "engine_internal.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <tandem/clock.h>
+#include <tandem/failpoint.h>
+
+/* Who drives the engine. One thread at a time has the helm: the engine's own, or one of the
+ * program's that waits for what the engine is to do and therefore does it itself. To hand a small
+ * checkpoint to another thread and back costs several times what the checkpoint does. */
+
+/* How old what status says of the channels may be. */
+#define CHANNELS_SHOWN_NS (10 * TANDEM_NS_PER_MS)
+
+/* ---- what there is to do ---- */
+
+/* It was taken back when it held the program before and does not after. */
+static void withdraw(struct tandem_engine *engine)
+{
+	bool was_held = engine->core.is_held;
+
+	tandem_engine_tell(engine, TANDEM_PRIMARY_ON_WITHDRAW);
+	pthread_mutex_lock(&engine->lock);
+	engine->is_withdrawn = was_held && !engine->core.is_held;
+	engine->is_withdrawing = false;
+	pthread_cond_broadcast(&engine->changed);
+	pthread_mutex_unlock(&engine->lock);
+}
+
+static void read_mail(struct tandem_engine *engine)
+{
+	struct tandem_engine_mail mail;
+	struct tandem_primary_event event = {.now_ns = tandem_clock_now_ns()};
+	bool is_withdrawing;
+
+	pthread_mutex_lock(&engine->lock);
+	mail = engine->mail;
+	memset(&engine->mail, 0, sizeof engine->mail);
+	is_withdrawing = engine->is_withdrawing;
+	pthread_mutex_unlock(&engine->lock);
+	if (mail.order == TANDEM_ENGINE_LEAD) {
+		event.type = TANDEM_PRIMARY_ON_LEAD;
+		event.generation = mail.generation;
+		event.is_pair = mail.is_pair;
+		event.holds_output = mail.holds_output;
+		tandem_engine_step(engine, &event);
+	} else if (mail.order == TANDEM_ENGINE_HALT) {
+		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_HALT);
+	}
+	if (mail.has_quiesce)
+		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_QUIESCE);
+	if (mail.has_key_news) {
+		engine->transport_options.keys[0] = mail.key;
+		engine->transport_options.key_count = mail.key_count;
+	}
+	if (mail.has_checkpoint) {
+		engine->held_since_ns = mail.called_ns;
+		engine->held_state = mail.state;
+		engine->held_state_bytes = mail.state_bytes;
+		TANDEM_FAILPOINT("run");
+		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_CHECKPOINT);
+	}
+	if (is_withdrawing)
+		withdraw(engine);
+}
+
+/* What is done beside the running program, piece by piece. */
+static void work_beside(struct tandem_engine *engine)
+{
+	if (engine->is_drain_due) {
+		engine->is_drain_due = false;
+		tandem_engine_drain(engine);
+	} else if (engine->is_scan_due) {
+		engine->is_scan_due = false;
+		tandem_engine_scan(engine);
+	} else if (engine->is_slice_due) {
+		engine->is_slice_due = false;
+		tandem_engine_slice(engine);
+	}
+}
+
+static void look_after_channels(struct tandem_engine *engine)
+{
+	uint64_t now_ns = tandem_clock_now_ns();
+
+	if (engine->session != NULL)
+		tandem_channels_try(&engine->channels, engine->session, now_ns);
+	if (now_ns < engine->channels.show_at_ns)
+		return;
+	engine->channels.show_at_ns = now_ns + CHANNELS_SHOWN_NS;
+	tandem_channels_show(&engine->channels, engine->session, engine->stats);
+}
+
+static void take_turn(struct tandem_engine *engine)
+{
+	read_mail(engine);
+	work_beside(engine);
+	tandem_engine_tell(engine, TANDEM_PRIMARY_ON_TICK);
+	look_after_channels(engine);
+	tandem_beats_turn(&engine->beats, engine->session);
+}
+
+/* ---- when there is ---- */
+
+static uint64_t earlier(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
+/* 0: at once. */
+static uint64_t next_turn_ns(const struct tandem_engine *engine)
+{
+	uint64_t deadline_ns = tandem_clock_now_ns() + TANDEM_NS_PER_S;
+
+	if (engine->is_slice_due || engine->is_scan_due || engine->is_drain_due)
+		return 0;
+	deadline_ns = earlier(deadline_ns, tandem_primary_deadline_ns(&engine->core));
+	deadline_ns = earlier(deadline_ns, tandem_channels_deadline_ns(&engine->channels));
+	if (engine->session == NULL)
+		return deadline_ns;
+	deadline_ns = earlier(deadline_ns, tandem_session_deadline_ns(engine->session));
+	return earlier(deadline_ns, tandem_beats_deadline_ns(&engine->beats));
+}
+
+static bool is_answer_awaited(const struct tandem_engine *engine)
+{
+	enum tandem_primary_phase phase = engine->core.phase;
+
+	return phase == TANDEM_PRIMARY_SEALED || phase == TANDEM_PRIMARY_REPAIRING ||
+	       tandem_engine_awaits_apply(engine);
+}
+
+/* An answer that is near is waited for without sleeping: waking up costs more than a round trip. */
+static bool poll_for_answer(struct tandem_engine *engine)
+{
+	uint64_t until_ns = tandem_clock_now_ns() + engine->settings.poll_ns;
+
+	while (is_answer_awaited(engine) && tandem_clock_now_ns() < until_ns) {
+		if (tandem_engine_read_session(engine))
+			return true;
+	}
+	return false;
+}
+
+static void quiet(struct tandem_engine *engine)
+{
+	uint64_t count;
+	ssize_t got = read(engine->wake_fd, &count, sizeof count);
+
+	(void)got; /* it may be quiet already */
+}
+
+/* Whether the own thread is woken for the session. */
+static void watch(struct tandem_engine *engine, bool is_wanted)
+{
+	struct epoll_event event = {.events = is_wanted ? EPOLLIN : 0};
+
+	/* It cannot fail: tandem_engine_connect() has added it. */
+	if (engine->session != NULL)
+		epoll_ctl(engine->watch_fd, EPOLL_CTL_MOD, tandem_session_fd(engine->session),
+		          &event);
+}
+
+/* ---- the engine's own thread ---- */
+
+static int ms_until(uint64_t deadline_ns)
+{
+	uint64_t now_ns = tandem_clock_now_ns();
+
+	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / TANDEM_NS_PER_MS) + 1;
+}
+
+void *tandem_engine_run(void *argument)
+{
+	struct tandem_engine *engine = argument;
+	struct epoll_event ready[2];
+
+	while (!atomic_load(&engine->is_ending)) {
+		bool has_answer;
+		uint64_t until_ns;
+
+		pthread_mutex_lock(&engine->helm);
+		tandem_engine_read_session(engine);
+		take_turn(engine);
+		has_answer = poll_for_answer(engine);
+		until_ns = has_answer ? 0 : next_turn_ns(engine);
+		engine->sleeps_until_ns = until_ns;
+		pthread_mutex_unlock(&engine->helm);
+		if (epoll_wait(engine->watch_fd, ready, 2, ms_until(until_ns)) > 0)
+			quiet(engine);
+	}
+	return NULL;
+}
+
+/* ---- a thread of the program ---- */
+
+/* Under the lock. */
+static bool is_met(const struct tandem_engine *engine, const uint64_t *ticket)
+{
+	if (ticket == NULL)
+		return engine->is_program_free;
+	return engine->core.gate.released_ticket >= *ticket || atomic_load(&engine->is_halted);
+}
+
+static bool look_met(struct tandem_engine *engine, const uint64_t *ticket)
+{
+	bool answer;
+
+	pthread_mutex_lock(&engine->lock);
+	answer = is_met(engine, ticket);
+	pthread_mutex_unlock(&engine->lock);
+	return answer;
+}
+
+static void sleep_until(struct tandem_engine *engine, uint64_t deadline_ns)
+{
+	struct pollfd descriptors[2] = {{.fd = engine->wake_fd, .events = POLLIN},
+	                                {.fd = -1, .events = POLLIN}};
+	uint64_t now_ns = tandem_clock_now_ns();
+	uint64_t wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+	const struct timespec wait = {.tv_sec = (time_t)(wait_ns / TANDEM_NS_PER_S),
+	                              .tv_nsec = (long)(wait_ns % TANDEM_NS_PER_S)};
+
+	if (engine->session != NULL)
+		descriptors[1].fd = tandem_session_fd(engine->session);
+	if (ppoll(descriptors, 2, &wait, NULL) > 0 && descriptors[0].revents != 0)
+		quiet(engine);
+}
+
+/* Sessions that are set up and copies that are made take their time, and are the own thread's. */
+static bool is_steady(const struct tandem_engine *engine)
+{
+	enum tandem_primary_phase phase = engine->core.phase;
+
+	return phase >= TANDEM_PRIMARY_OPEN && phase <= TANDEM_PRIMARY_SEALED;
+}
+
+static bool drive(struct tandem_engine *engine, const uint64_t *ticket, uint64_t deadline_ns)
+{
+	bool has_met;
+
+	read_mail(engine);
+	has_met = look_met(engine, ticket);
+	if (!has_met)
+		take_turn(engine);
+	while (!has_met && is_steady(engine) && tandem_clock_now_ns() < deadline_ns) {
+		if (!poll_for_answer(engine))
+			sleep_until(engine, earlier(deadline_ns, next_turn_ns(engine)));
+		tandem_engine_read_session(engine);
+		take_turn(engine);
+		has_met = look_met(engine, ticket);
+	}
+	/* The own thread waits for the helm by now, and a program that comes again at once would
+	 * never let it. */
+	if (tandem_clock_now_ns() >= engine->sleeps_until_ns) {
+		tandem_engine_read_session(engine);
+		take_turn(engine);
+	}
+	return has_met;
+}
+
+static bool take_helm(struct tandem_engine *engine)
+{
+	uint64_t until_ns = tandem_clock_now_ns() + engine->settings.poll_ns;
+
+	while (pthread_mutex_trylock(&engine->helm) != 0) {
+		if (tandem_clock_now_ns() >= until_ns)
+			return false;
+	}
+	if (is_steady(engine)) {
+		watch(engine, false);
+		return true;
+	}
+	pthread_mutex_unlock(&engine->helm);
+	return false;
+}
+
+/* What is due sooner than the own thread knows is its work again. */
+static void leave_helm(struct tandem_engine *engine)
+{
+	bool must_wake = next_turn_ns(engine) < engine->sleeps_until_ns;
+
+	watch(engine, true);
+	pthread_mutex_unlock(&engine->helm);
+	if (must_wake)
+		tandem_engine_wake(engine->wake_fd);
+}
+
+static bool wait_for_driver(struct tandem_engine *engine, const uint64_t *ticket,
+                            const struct timespec *deadline)
+{
+	bool has_met;
+	int waited = 0;
+
+	pthread_mutex_lock(&engine->lock);
+	if (engine->mail.has_checkpoint)
+		tandem_engine_wake(engine->wake_fd);
+	while (!(has_met = is_met(engine, ticket)) && waited == 0)
+		waited = deadline == NULL ? pthread_cond_wait(&engine->changed, &engine->lock)
+		                          : pthread_cond_timedwait(&engine->changed, &engine->lock,
+		                                                   deadline);
+	pthread_mutex_unlock(&engine->lock);
+	return has_met;
+}
+
+static uint64_t ns_of(const struct timespec *deadline)
+{
+	return deadline == NULL
+	               ? UINT64_MAX
+	               : (uint64_t)deadline->tv_sec * TANDEM_NS_PER_S + (uint64_t)deadline->tv_nsec;
+}
+
+bool tandem_engine_await(struct tandem_engine *engine, const uint64_t *ticket,
+                         const struct timespec *deadline)
+{
+	bool has_met = look_met(engine, ticket);
+	int cancel_state;
+
+	if (has_met || tandem_clock_now_ns() >= ns_of(deadline))
+		return has_met;
+	/* One that is cancelled would take the helm with it. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	if (take_helm(engine)) {
+		has_met = drive(engine, ticket, ns_of(deadline));
+		leave_helm(engine);
+	}
+	pthread_setcancelstate(cancel_state, &cancel_state);
+	return has_met || wait_for_driver(engine, ticket, deadline);
+}
+
+bool tandem_engine_wait(struct tandem_engine *engine, const struct timespec *deadline)
+{
+	return wait_for_driver(engine, NULL, deadline);
+}
