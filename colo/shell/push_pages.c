@@ -291,8 +291,10 @@ static int begin_pass(struct tandem_push *push, struct pass *pass, bool goes_on)
 
 		if (has_carried && !is_up(push, channel))
 			return TANDEM_E_CHANNEL_LOST;
-		if (!goes_on)
-			lane->next_page = has_carried ? 0 : push->layout.page_count;
+		if (!has_carried)
+			lane->next_page = push->layout.page_count;
+		else if (!goes_on)
+			lane->next_page = 0;
 		lane->filled = 0;
 		lane->taken = 0;
 		lane->waiting_bytes = 0;

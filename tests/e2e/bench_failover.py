@@ -128,7 +128,7 @@ class Usage(unittest.TestCase):
         self.assertIn("examples:", run("--help").stdout)
 
     def test_wrong_use(self):
-        self.assertIn("kill, stop or none", run("--fault", "pause", status=2).stderr)
+        self.assertIn("must be one of: kill stop none", run("--fault", "pause", status=2).stderr)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from collections import namedtuple
 PHASES = ("run", "scan", "push", "seal", "wait", "apply", "reply")
 
 _MAGIC = 0x35737461746E6174
-_FORMAT = struct.Struct("<QQIIIIII22Q16s128s16s")
+_COUNTS = 22
+_FORMAT = struct.Struct(f"<QQIIIIII{_COUNTS}Q16s128s16s")
 _CHANNEL = struct.Struct("<IIQIIQ192s")
 CHANNEL_STATES = ("down", "joining", "up", "lost")
 _CHANNELS = 16
@@ -76,13 +77,13 @@ def parse(data):
     magic, incarnation, process_id, phase, is_pair, channels, pace, is_staging, *rest = _FORMAT.unpack_from(data)
     if magic != _MAGIC or phase >= len(PHASES):
         return None
-    texts = [text.split(b"\0")[0].decode(errors="replace") for text in rest[21:]]
+    texts = [text.split(b"\0")[0].decode(errors="replace") for text in rest[_COUNTS:]]
     histograms = {
         name: Histogram(data, first_histogram + index * _HISTOGRAM.size)
         for index, name in enumerate(_HISTOGRAM_NAMES)
     }
     return Stats(
         incarnation, process_id, PHASES[phase], bool(is_pair), channels, pace, bool(is_staging),
-        *rest[:21], *texts,
+        *rest[:_COUNTS], *texts,
         [_channel(data, index) for index in range(min(channels, _CHANNELS))], histograms,
     )
