@@ -80,12 +80,20 @@ int tandem_stats_reserve(const char *directory, const char *pair, struct tandem_
 	return status;
 }
 
-/* -1 when there is none. */
+/* -1 when there is none, or one of another version. */
 static int take_reserved(const char *path)
 {
 	char reserved[PATH_MAX];
+	struct stat file;
 	spell_reserved(path, reserved);
-	return rename(reserved, path) == 0 ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+	int fd = open(reserved, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &file) == 0 && file.st_size == sizeof(struct tandem_stats) &&
+	    rename(reserved, path) == 0)
+		return fd;
+	close(fd);
+	return -1;
 }
 
 int tandem_stats_create(const char *directory, const char *pair, struct tandem_stats **ret_stats,

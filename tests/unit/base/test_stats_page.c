@@ -62,6 +62,21 @@ Test(stats_page, takes_the_room_that_was_reserved)
 	tandem_stats_close(written);
 }
 
+/* By a version whose page is smaller: its end would be met by SIGBUS. */
+Test(stats_page, takes_no_room_that_is_too_small)
+{
+	struct tandem_stats *written = NULL;
+	char name[300];
+	snprintf(name, sizeof(name), "%s.next", path);
+	int fd = open(name, O_RDWR | O_CREAT, 0600);
+	cr_assert_eq(ftruncate(fd, 100), 0);
+	close(fd);
+	cr_assert_eq(tandem_stats_create(directory, "orders", &written, NULL), 0);
+	memset((char *)written + sizeof(*written) - 1, 1, 1);
+	tandem_stats_close(written);
+	unlink(name);
+}
+
 Test(stats_page, is_made_anew_and_the_old_map_stays_readable)
 {
 	struct tandem_stats *first = NULL, *second = NULL;
