@@ -93,7 +93,8 @@ enum tandem_primary_action_type {
 	                               is to push */
 	TANDEM_PRIMARY_DO_PUSH,     /* push all that may be pushed: PUSHED */
 	TANDEM_PRIMARY_DO_SEAL,     /* post blob, run lists, trailers: epoch, base, generation */
-	TANDEM_PRIMARY_DO_SETTLE,   /* wait until every write is locally complete: SETTLED */
+	TANDEM_PRIMARY_DO_SETTLE,   /* wait until every write is locally complete: SETTLED, or
+	                               SESSION_LOST; then go on with the actions behind */
 	TANDEM_PRIMARY_DO_RESUME,   /* the program may go on */
 	TANDEM_PRIMARY_DO_COMMIT_MAP, /* the last epoch's map is committed: every stripe is free */
 	TANDEM_PRIMARY_DO_ABORT_MAP,  /* it is not: it merges under the open one */

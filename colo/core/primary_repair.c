@@ -25,8 +25,11 @@ void tandem_primary_give_up(struct tandem_primary *primary, struct tandem_primar
 	if (primary->is_copying && primary->is_applied) /* else the copy is committed already */
 		tandem_primary_release_copy(primary);
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_UNSTAGE);
-	if (primary->phase != TANDEM_PRIMARY_DRAINING && primary->phase != TANDEM_PRIMARY_UNSEALED)
-		tandem_primary_resume(primary, actions);
+	if (primary->phase == TANDEM_PRIMARY_DRAINING || primary->phase == TANDEM_PRIMARY_UNSEALED)
+		return;
+	if (primary->is_held)
+		tandem_primary_act(actions, TANDEM_PRIMARY_DO_SETTLE); /* [C17] */
+	tandem_primary_resume(primary, actions);
 }
 
 void tandem_primary_on_channel_lost(struct tandem_primary *primary,

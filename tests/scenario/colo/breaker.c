@@ -12,7 +12,8 @@ int tandem_failpoint_armed = 1;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tandem_session *session; /* of the program; NULL while none */
-static char armed_place[16];
+static pthread_cond_t let_go = PTHREAD_COND_INITIALIZER;
+static char armed_place[16], held_place[24];
 static unsigned passages_left, storm_one_in, broken_count;
 static uint32_t armed_mask;
 static uint64_t randomness = 1;
@@ -64,6 +65,14 @@ void tandem_failpoint_load(void)
 {
 }
 
+/* Under the lock. */
+static void wait_there(void)
+{
+	memcpy(held_place, "held", sizeof "held");
+	while (held_place[0] != '\0')
+		pthread_cond_wait(&let_go, &lock);
+}
+
 /* The session is the program's: only who drives its engine may touch it, not the standby's thread,
  * whose places have other names. */
 bool tandem_failpoint_pass(const char *name)
@@ -71,6 +80,8 @@ bool tandem_failpoint_pass(const char *name)
 	if (strncmp(name, "standby", 7) == 0)
 		return false;
 	pthread_mutex_lock(&lock);
+	if (strcmp(name, held_place) == 0)
+		wait_there();
 	if (passages_left > 0 && strcmp(name, armed_place) == 0 && --passages_left == 0)
 		strike(armed_mask);
 	if (storm_one_in > 0 && tandem_random_next(&randomness) % storm_one_in == 0)
@@ -85,6 +96,21 @@ void breaker_arm(const char *place, unsigned passage, uint32_t channel_mask)
 	memcpy(armed_place, place, strlen(place) + 1);
 	passages_left = passage;
 	armed_mask = channel_mask;
+	pthread_mutex_unlock(&lock);
+}
+
+void breaker_hold(const char *place)
+{
+	pthread_mutex_lock(&lock);
+	memcpy(held_place, place, strlen(place) + 1);
+	pthread_mutex_unlock(&lock);
+}
+
+void breaker_let_go(void)
+{
+	pthread_mutex_lock(&lock);
+	held_place[0] = '\0';
+	pthread_cond_broadcast(&let_go);
 	pthread_mutex_unlock(&lock);
 }
 

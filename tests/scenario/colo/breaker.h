@@ -10,6 +10,9 @@
 /* At the `passage`th passage (1 is the first) of `place` the channels of the mask end. */
 void breaker_arm(const char *place, unsigned passage, uint32_t channel_mask);
 bool breaker_has_struck(void);
+/* The next thread that passes `place` stays there until it is let go. */
+void breaker_hold(const char *place);
+void breaker_let_go(void);
 /* At one in so many passages of any place one channel ends; 0: none any more. */
 void breaker_storm(unsigned one_in);
 unsigned breaker_count(void); /* channels that were broken */

@@ -131,6 +131,49 @@ Test(channels, one_that_ends_in_the_first_copy)
 	lab_free(lab);
 }
 
+static void fill(struct lab *lab, int value)
+{
+	memset(lab->regions[0], value, lab->region_bytes[0]);
+}
+
+static bool is_nothing_on_its_way(const struct lab *lab)
+{
+	unsigned count = 0;
+
+	for (unsigned channel = 0; channel < CHANNELS; channel++)
+		count += atomic_load(&lab->stats->channels[channel].inflight_count);
+	return count == 0;
+}
+
+/* [C17]: the program goes on when no write reads its memory any more, although the capture comes to
+ * nothing. What it stores then and takes back, hashes do not show. */
+Test(channels, a_capture_that_is_given_up_reads_no_later_memory)
+{
+	struct lab *lab = lab_new("compare", 24000, 16);
+	uint64_t ticket;
+	int code;
+
+	cr_assert(lab_protect(lab));
+	fill(lab, 1);
+	breaker_hold("standby_told"); /* with what it had applied before */
+	cr_assert(lab_commit(lab, "before"));
+	fill(lab, 2);
+	breaker_arm("push", 40, 2); /* when nothing more is taken */
+	cr_assert_eq(tandem_checkpoint_begin(lab->program, NULL, 0, &ticket, NULL), 0);
+	code = tandem_checkpoint_wait(lab->program, TANDEM_NS_PER_S);
+	if (code == 0)
+		fill(lab, 3);
+	breaker_let_go();
+	cr_assert_eq(tandem_checkpoint_wait(lab->program, PATIENCE_NS), 0);
+	cr_assert(breaker_has_struck() && wait_all_up(lab, 1));
+	while (!is_nothing_on_its_way(lab))
+		poll(NULL, 0, 1);
+	fill(lab, 2);
+	cr_assert(lab_commit(lab, "after") && lab_images_equal(lab));
+	cr_expect_eq(code, TANDEM_E_TIMEOUT, "the standby takes nothing");
+	lab_free(lab);
+}
+
 /* The last one is the session's, and the session comes back with the dirty map. */
 Test(channels, the_last_one_is_the_sessions)
 {

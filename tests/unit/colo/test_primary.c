@@ -587,6 +587,7 @@ Test(primary, an_unsealed_attempt_is_given_up_and_taken_again)
 	ticket = tandem_primary_checkpoint_ticket(&core, 1);
 	lose(2, false);
 	cr_expect(does(TANDEM_PRIMARY_DO_RESUME), "the program does not wait for the fence");
+	cr_expect(does(TANDEM_PRIMARY_DO_SETTLE), "but for what reads its memory [C17]");
 	cr_assert_not_null(asked());
 	cr_expect_eq(asked()->channel_mask, 2);
 	cr_expect_eq(asked()->epoch, 1, "nothing was sealed since");
@@ -801,7 +802,9 @@ Test(primary, a_capture_that_is_blocked_is_withdrawn)
 	tandem_primary_step(&core, &event, &actions);
 	cr_assert_eq(core.phase, TANDEM_PRIMARY_BLOCKED);
 	tell(TANDEM_PRIMARY_ON_WITHDRAW, SECOND);
-	cr_expect(does(TANDEM_PRIMARY_DO_RESUME));
+	cr_assert(does(TANDEM_PRIMARY_DO_SETTLE) && does(TANDEM_PRIMARY_DO_RESUME));
+	cr_expect_lt(action_of(TANDEM_PRIMARY_DO_SETTLE), action_of(TANDEM_PRIMARY_DO_RESUME),
+	             "[C17]: in this order");
 	cr_expect(!does(TANDEM_PRIMARY_DO_MERGE_MAPS) && !does(TANDEM_PRIMARY_DO_FORGET_MAP));
 	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
 	hear(TANDEM_WIRE_APPLIED, 2);
