@@ -187,6 +187,11 @@ static int check_region(const struct tandem *tandem, const char *name, const voi
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
 		                        "region %s: base %p and length %zu must be multiples of %u",
 		                        name, base, length, TANDEM_PAGE_BYTES);
+	if (length / TANDEM_PAGE_BYTES > TANDEM_REGION_PAGES_MAX)
+		return tandem_error_set(
+		        reterr_error, TANDEM_E_USAGE, "tandem_region_add",
+		        "region %s: length %zu is more than the possible %llu GiB", name, length,
+		        (unsigned long long)TANDEM_REGION_PAGES_MAX * TANDEM_PAGE_BYTES >> 30);
 	if (tandem_library_region(tandem, name) < tandem->regions.count)
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_add",
 		                        "region %s exists already", name);
@@ -228,6 +233,16 @@ const char *tandem_region_tracker(const struct tandem *tandem, const char *name)
 	                                      : NULL;
 }
 
+static bool is_checkpoint_under_way(struct tandem_engine *engine)
+{
+	bool is_free;
+
+	pthread_mutex_lock(&engine->lock);
+	is_free = engine->is_program_free;
+	pthread_mutex_unlock(&engine->lock);
+	return !is_free;
+}
+
 /* The engine looks at the length when it takes a page, and at the marks before: whichever length it
  * saw, the pages between the two are looked at again. */
 int tandem_region_use(struct tandem *tandem, const char *name, size_t used_bytes,
@@ -243,6 +258,10 @@ int tandem_region_use(struct tandem *tandem, const char *name, size_t used_bytes
 	if (region == tandem->regions.count)
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_use",
 		                        "there is no region '%s'", name);
+	if (is_checkpoint_under_way(engine))
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_use",
+		                        "a checkpoint is under way, and the length is part of it: "
+		                        "wait for it with tandem_checkpoint_wait()");
 	page_count = tandem->regions.entries[region].page_count;
 	if (used_bytes > page_count * TANDEM_PAGE_BYTES)
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_region_use",
@@ -468,7 +487,8 @@ static void mark(struct tandem *tandem, const void *start, size_t length,
                                    size_t length))
 {
 	struct tandem_engine *engine = &tandem->engine;
-	uintptr_t from = (uintptr_t)start, to = from + length;
+	uintptr_t from = (uintptr_t)start;
+	uintptr_t to = length < UINTPTR_MAX - from ? from + length : UINTPTR_MAX;
 
 	for (unsigned region = 0; region < tandem->regions.count; region++) {
 		uintptr_t base = (uintptr_t)engine->push.bases[region];

@@ -111,6 +111,12 @@ void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 {
 	uint64_t count;
 
+	if (tandem_library_check(tandem, NULL) < 0) {
+		/* A child would take the parent's event, and could wait for a lock that a thread of
+		 * the parent held. */
+		*ret_news = (struct tandem_news){0};
+		return;
+	}
 	if (read(tandem->engine.news_fd, &count, sizeof count) < 0)
 		count = 0; /* it was not set */
 	tandem_engine_look(&tandem->engine, ret_news);
@@ -139,7 +145,7 @@ int tandem_wait_released(struct tandem *tandem, uint64_t ticket, uint64_t timeou
 
 void tandem_note_reply(struct tandem *tandem, bool is_sending)
 {
-	if (tandem->engine.stats != NULL)
+	if (tandem_library_check(tandem, NULL) == 0 && tandem->engine.stats != NULL)
 		atomic_store_explicit(&tandem->engine.stats->phase,
 		                      is_sending ? TANDEM_PHASE_REPLY : TANDEM_PHASE_RUN,
 		                      memory_order_relaxed);

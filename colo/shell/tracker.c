@@ -129,6 +129,11 @@ int tandem_tracker_new(enum tandem_tracker kind, void *base, size_t length,
 		                 (unsigned long long)tracker->page_count);
 	else
 		code = tandem_backing_read(base, length, &tracker->backing, reterr_error);
+	if (code == 0 && tracker->backing.kind == TANDEM_BACKING_GONE)
+		code = tandem_error_set(reterr_error, TANDEM_E_UNSUPPORTED, "tracker",
+		                        "%zu bytes at %p are not mapped, or not all of them; map "
+		                        "the region before it is added",
+		                        length, base);
 	if (code == 0)
 		code = open_any(tracker, kind, reterr_error);
 	if (code < 0) {

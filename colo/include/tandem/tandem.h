@@ -12,7 +12,7 @@
  *
  * Threads: one thread makes the calls, but where a function says "any thread". The library runs
  * threads of its own with all signals blocked and installs no handlers. A forked child must not use
- * it: every call returns TANDEM_E_USAGE.
+ * it: every call returns TANDEM_E_USAGE, or does and tells nothing where it returns no code.
  *
  * Errors: a call that fails returns a negative TANDEM_E_* and, where it takes a struct tandem_error
  * (NULL is allowed), says in its detail what was seen, what is needed and what to do. What a
@@ -76,9 +76,10 @@ TANDEM_API const char *tandem_region_tracker(const struct tandem *tandem, const 
 /* Tells how much of a region is in use: its first `used_bytes`, rounded up to pages; all of it
  * before the first call. The rest is free: whatever the memory holds there, it is not sent, and the
  * copy holds zeros. What is used again by a later call travels whole with the next checkpoint, so
- * it may have been written before or after. Takes part in the next checkpoint. Before or after
- * tandem_start(); never blocks. The program keeps the length itself, for instance in its state.
- * Errors: TANDEM_E_USAGE (no such region, or longer than the region). */
+ * it may have been written before or after. Takes part in the next checkpoint, and not to be called
+ * while one is under way. Before or after tandem_start(); never blocks. The program keeps the length
+ * itself, for instance in its state. Errors: TANDEM_E_USAGE (no such region, longer than the region,
+ * or a checkpoint is under way). */
 TANDEM_API TANDEM_MUST_CHECK int tandem_region_use(struct tandem *tandem, const char *name,
                                                    size_t used_bytes,
                                                    struct tandem_error *reterr_error);

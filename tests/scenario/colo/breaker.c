@@ -77,11 +77,15 @@ static void wait_there(void)
  * whose places have other names. */
 bool tandem_failpoint_pass(const char *name)
 {
-	if (strncmp(name, "standby", 7) == 0)
-		return false;
+	bool is_standby = strncmp(name, "standby", 7) == 0;
+
 	pthread_mutex_lock(&lock);
 	if (strcmp(name, held_place) == 0)
 		wait_there();
+	if (is_standby) {
+		pthread_mutex_unlock(&lock);
+		return false;
+	}
 	if (passages_left > 0 && strcmp(name, armed_place) == 0 && --passages_left == 0)
 		strike(armed_mask);
 	if (storm_one_in > 0 && tandem_random_next(&randomness) % storm_one_in == 0)

@@ -174,6 +174,32 @@ Test(channels, a_capture_that_is_given_up_reads_no_later_memory)
 	lab_free(lab);
 }
 
+/* The used length is part of a checkpoint as the state is. */
+Test(channels, the_used_length_of_a_checkpoint_stays_as_it_is)
+{
+	struct lab *lab = lab_new("auto", 64, 16);
+	struct tandem_error error = {0};
+	uint64_t ticket;
+
+	cr_assert(lab_protect(lab));
+	fill(lab, 1);
+	breaker_hold("standby_acknowledged");
+	cr_assert(lab_commit(lab, "before"));
+	fill(lab, 2);
+	cr_assert_eq(tandem_checkpoint_begin(lab->program, NULL, 0, &ticket, NULL), 0);
+	cr_expect_eq(tandem_checkpoint_wait(lab->program, 50 * TANDEM_NS_PER_MS), TANDEM_E_TIMEOUT);
+	cr_expect_eq(tandem_region_use(lab->program, "heap", 0, &error), TANDEM_E_USAGE);
+	breaker_let_go();
+	cr_assert_eq(tandem_wait_released(lab->program, ticket, PATIENCE_NS), 0);
+	cr_expect(lab_images_equal(lab));
+	cr_assert_eq(tandem_checkpoint_wait(lab->program, PATIENCE_NS), 0);
+	cr_expect_eq(tandem_region_use(lab->program, "heap", 0, NULL), 0);
+	cr_assert(lab_commit(lab, "after"));
+	fill(lab, 0);
+	cr_expect(lab_images_equal(lab));
+	lab_free(lab);
+}
+
 /* The last one is the session's, and the session comes back with the dirty map. */
 Test(channels, the_last_one_is_the_sessions)
 {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -171,23 +172,78 @@ Test(program, a_halted_or_forked_program_begins_nothing)
 	cr_assert(lab_start_program(lab) && lab_start_standby(lab) && lab_copy(lab));
 	pid_t child = fork();
 	if (child == 0) {
+		struct tandem_news news;
 		bool is_refused =
 		        tandem_checkpoint_begin(lab->program, NULL, 0, &ticket, NULL) ==
 		                TANDEM_E_USAGE &&
+		        tandem_wait_released(lab->program, 1, 0) == TANDEM_E_USAGE &&
 		        tandem_checkpoint_test(lab->program) == TANDEM_E_USAGE &&
 		        !tandem_checkpoint_abort(lab->program) &&
 		        tandem_region_use(lab->program, "heap", 0, NULL) == TANDEM_E_USAGE;
 
-		_exit(is_refused ? 0 : 1);
+		tandem_note_reply(lab->program, true);
+		tandem_poll(lab->program, &news);
+		_exit(is_refused && news.generation == 0 ? 0 : 1);
 	}
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	cr_expect_neq(atomic_load(&lab->stats->phase), TANDEM_PHASE_REPLY, "a child's word");
 	cr_assert_eq(tandem_confirm(lab->program, &held, NULL), 0);
 	controller_send(lab->primary_control, &halt);
 	cr_assert_eq(tandem_wait_released(lab->program, held, PATIENCE_NS), TANDEM_E_NOT_LEADER);
 	cr_expect_eq(tandem_checkpoint_begin(lab->program, NULL, 0, &ticket, NULL),
 	             TANDEM_E_NOT_LEADER);
 	cr_expect_eq(tandem_checkpoint_test(lab->program), TANDEM_E_NOT_LEADER);
+	lab_free(lab);
+}
+
+/* ---- memory that is named ---- */
+
+Test(program, a_range_that_ends_behind_all_memory_is_marked_to_the_end)
+{
+	struct lab *lab = lab_new("mark", 16, 16);
+	uint8_t *page = lab->regions[0] + 5 * LAB_PAGE;
+
+	cr_assert(lab_protect(lab) && lab_commit(lab, NULL));
+	page[0] = 9;
+	tandem_mark_dirty(lab->program, page - 1, SIZE_MAX);
+	cr_assert(lab_commit(lab, NULL) && lab_images_equal(lab));
+	page[1] = 9;
+	tandem_mark_dirty(lab->program, page + LAB_PAGE, SIZE_MAX);
+	tandem_mark_dirty(lab->program, NULL, SIZE_MAX);
+	cr_assert(lab_commit(lab, NULL) && lab_images_equal(lab));
+	lab_free(lab);
+}
+
+/* It would end the program at its first checkpoint. */
+Test(program, memory_that_is_not_there_is_no_region)
+{
+	static const enum tandem_tracker kinds[] = {TANDEM_TRACKER_AUTO, TANDEM_TRACKER_MARK,
+	                                            TANDEM_TRACKER_COMPARE, TANDEM_TRACKER_PAGEMAP};
+	struct lab *lab = lab_new("auto", 16, 16);
+	struct tandem_options options = {.pair = LAB_PAIR,
+	                                 .run_directory = lab->run_primary,
+	                                 .start_timeout_ns = PATIENCE_NS};
+	/* Far from where the kernel puts what is mapped meanwhile. */
+	void *place = (void *)(uintptr_t)0x20000000;
+	uint8_t *memory = mmap(place, 8 * LAB_PAGE, PROT_READ | PROT_WRITE,
+	                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	struct tandem_error error = {0};
+	struct tandem *tandem;
+
+	cr_assert_eq(memory, place);
+	cr_assert_eq(tandem_open(&options, &tandem, NULL), 0);
+	for (unsigned kind = 0; kind < 4; kind++) {
+		cr_expect_eq(tandem_region_add(tandem, "half", memory, 16 * LAB_PAGE, kinds[kind],
+		                               &error),
+		             TANDEM_E_UNSUPPORTED, "tracker %u", kinds[kind]);
+		cr_expect(strstr(error.detail, "not mapped") != NULL, "%s", error.detail);
+	}
+	cr_expect_eq(
+	        tandem_region_add(tandem, "whole", memory, 8 * LAB_PAGE, TANDEM_TRACKER_AUTO, NULL),
+	        0);
+	tandem_close(tandem);
+	munmap(memory, 8 * LAB_PAGE);
 	lab_free(lab);
 }
 
