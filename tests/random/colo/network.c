@@ -290,6 +290,19 @@ void wire_break_channel(struct wire *wire, unsigned channel)
 		wire_cut(wire);
 }
 
+/* A write of the primary has not landed. */
+bool wire_is_under_way(const struct wire *wire, unsigned channel)
+{
+	return !wire->is_broken && !is_lost(wire, channel) &&
+	       wire->landed[channel] < wire->queued[channel];
+}
+
+void wire_stall_channel(struct wire *wire, unsigned channel)
+{
+	world_met(wire->world, MET_CHANNEL_STALLED);
+	wire->stalled_mask |= 1u << channel;
+}
+
 void wire_lose_rail(struct wire *wire, unsigned rail)
 {
 	world_met(wire->world, MET_RAIL_LOST);
@@ -385,6 +398,15 @@ static struct wire *choose(struct world *world)
 	return world->wires[world->wire_count - 1 - world_pick(world, recent)];
 }
 
+/* The device sends again and again, until it gets through. */
+static bool end_stall(struct wire *wire, unsigned channel)
+{
+	if (wire->world->has_faults && !world_chance(wire->world, 20))
+		return false;
+	wire->stalled_mask &= ~(1u << channel);
+	return true;
+}
+
 bool wire_land(struct world *world)
 {
 	struct wire *wire = choose(world);
@@ -393,6 +415,8 @@ bool wire_land(struct world *world)
 	if (wire == NULL || !can_move(wire) || !world->secondary.has_inbox ||
 	    wire->landed[channel] == wire->queued[channel] || wire->arrival_count == MESSAGES_MAX)
 		return false;
+	if ((wire->stalled_mask & 1u << channel) != 0)
+		return end_stall(wire, channel);
 	if (is_lost(wire, channel) && !world_chance(world, 12))
 		return false; /* what was on its way when the channel ended may take long */
 	land(wire, channel);

@@ -266,12 +266,25 @@ static int seal_push(struct world *world, const struct tandem_primary_action *ac
 	return code;
 }
 
+/* Writes of an attempt that was given up. */
+static bool is_in_flight(const struct world *world)
+{
+	const struct wire *wire = world->primary.session;
+	bool is_in_flight = false;
+
+	for (unsigned channel = 0; wire != NULL && channel < CHANNELS; channel++)
+		is_in_flight |= wire_is_under_way(wire, channel);
+	return is_in_flight;
+}
+
 static void do_stage(struct world *world)
 {
 	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_STAGED};
 	struct tandem_push *push = &world->primary.push;
 
-	if (tandem_push_settle(push) < 0) {
+	if (is_in_flight(world))
+		world_met(world, MET_REFILLED_IN_FLIGHT);
+	if (world->bug != BUG_REFILL_BEFORE_SETTLE && tandem_push_settle(push) < 0) {
 		end_session(world);
 		return;
 	}
@@ -297,6 +310,20 @@ static void stage_again(struct world *world)
 	}
 }
 
+/* A piece of what was staged takes long on one channel, and another one is lost meanwhile. */
+static void stall_channel(struct world *world)
+{
+	struct wire *wire = world->primary.session;
+	unsigned channel = world_pick(world, CHANNELS);
+
+	if (world->stalls_left == 0 || wire == NULL || !wire_is_under_way(wire, channel))
+		return;
+	world->stalls_left--;
+	wire_stall_channel(wire, channel);
+	if (world_chance(world, 2))
+		wire_break_channel(wire, (channel + 1) % CHANNELS);
+}
+
 static void do_drain(struct world *world)
 {
 	struct tandem_primary_event event = {.type = TANDEM_PRIMARY_ON_DRAINED};
@@ -315,6 +342,7 @@ static void do_drain(struct world *world)
 		end_session(world);
 		return;
 	}
+	stall_channel(world);
 	if (world->bug == BUG_SEAL_BEFORE_DRAINED) {
 		event.is_done = true;
 		event.is_blocked = false;

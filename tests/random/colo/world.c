@@ -102,6 +102,7 @@ void world_reset(struct world *world, uint64_t seed, enum bug bug, struct counts
 	world->has_faults = true;
 	world->cuts_left = world_pick(world, 5);
 	world->breaks_left = world_chance(world, 3) ? 0 : world_pick(world, 8);
+	world->stalls_left = world_chance(world, 2) ? 0 : world_pick(world, 4);
 	world->crashes_left = world_chance(world, 3) ? 1 : 0;
 	world->restarts_left = world_pick(world, 3);
 	world->may_suspect = world_chance(world, 2);

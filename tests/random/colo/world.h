@@ -40,8 +40,7 @@
 /* Mistakes that the shells of a careless engine could make; the checkers must find each. Not among
  * them, because with two slots nothing can come of them: a slice that does not wait for its writes
  * (the capture does), run lists read when applied, a fence that forgets seals which were not
- * acknowledged. Nor a capture that does not wait before it fills staging memory again: what it
- * could spoil has landed here before the next capture. */
+ * acknowledged. */
 #define BUG_TABLE(X)                                                                               \
 	X(NONE)                                                                                    \
 	X(RESUME_BEFORE_SETTLE)    /* 4.6: the program goes on while the device reads */           \
@@ -81,6 +80,7 @@
 	X(STAGED_NOT_TAKEN_BACK) /* 4.7: what a given up epoch had staged is forgotten */          \
 	X(STAGED_NOT_MERGED)     /* 4.7: a lost session forgets it */                              \
 	X(SHORT_STAGE_RESUMES)   /* 4.6: the program goes on though staging had no room */         \
+	X(REFILL_BEFORE_SETTLE)  /* 4.6: staging memory is filled while the device reads it */     \
 	X(SEAL_BEFORE_DRAINED)   /* 4.6: an epoch is sealed before all staged is pushed */
 
 enum bug {
@@ -143,6 +143,8 @@ enum bug {
 	X(DRAIN_BLOCKED)                                                                           \
 	X(LOST_IN_DRAIN)                                                                           \
 	X(CHECKPOINT_IN_DRAIN)                                                                     \
+	X(CHANNEL_STALLED)                                                                         \
+	X(REFILLED_IN_FLIGHT)                                                                      \
 	X(GIVEN_UP_IN_DRAIN)                                                                       \
 	X(PUSHED_BESIDE)                                                                           \
 	X(LEFT_FOR_THE_END)                                                                        \
@@ -211,6 +213,7 @@ struct wire {
 	uint32_t fenced_mask;  /* of them: nothing lands any more */
 	uint32_t lost_due;     /* CHANNEL_LOST is to be read by the primary */
 	uint32_t up_due;       /* CHANNEL_UP is */
+	uint32_t stalled_mask; /* nothing lands for a while, and nothing is broken */
 	uint32_t joining_mask; /* asked to join again */
 	unsigned fence_count[CHANNELS];
 	/* From the front: landed, and complete for the primary. */
@@ -376,7 +379,7 @@ struct world {
 	uint64_t now_ns, sequence;
 	bool has_faults;
 	unsigned pace[PACE_COUNT]; /* how slow each part of this schedule's world is */
-	unsigned cuts_left, crashes_left, restarts_left, breaks_left;
+	unsigned cuts_left, crashes_left, restarts_left, breaks_left, stalls_left;
 	bool may_suspect, may_crash;
 	bool is_buffered; /* a write may be complete before it lands, as over a socket */
 
@@ -434,6 +437,8 @@ void wire_cut(struct wire *wire);
 void wire_drop(struct wire *wire);
 /* One data channel ends; the last one ends the session. */
 void wire_break_channel(struct wire *wire, unsigned channel);
+bool wire_is_under_way(const struct wire *wire, unsigned channel);
+void wire_stall_channel(struct wire *wire, unsigned channel);
 void wire_lose_rail(struct wire *wire, unsigned rail);
 void wire_fence_channels(struct wire *wire, uint32_t channel_mask);
 bool wire_join(struct world *world);
