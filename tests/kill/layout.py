@@ -13,6 +13,7 @@ PORTS_PER_PAIR = 8
 _PORT_FIRST = 17000
 _PORT_PAIRS = 1500  # all below the ports that the kernel hands out
 _PORT_ATTEMPTS = 100
+_held = {}  # {first port: what keeps the pairs of other processes off, until it is closed}
 
 
 @dataclass
@@ -107,6 +108,10 @@ class Layout:
         key_path.chmod(0o600)
 
     def remove(self, keep_files=False):
+        for node in self.nodes.values():
+            for port in (node.port, node.serve_port):
+                if holder := _held.pop(port, None):
+                    holder.close()
         shutil.rmtree(self.images, ignore_errors=True)
         if not keep_files:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -165,12 +170,29 @@ def new_directories():
 
 
 def free_ports():
-    """The first of PORTS_PER_PAIR ports that nobody uses now."""
+    """The first of PORTS_PER_PAIR ports that nobody uses now; no other test gets them until the
+    layout that they are for is removed."""
     for _ in range(_PORT_ATTEMPTS):
         first_port = _PORT_FIRST + secrets.randbelow(_PORT_PAIRS) * PORTS_PER_PAIR
+        holder = _hold(first_port)
+        if not holder:
+            continue
         if all(_is_free(port) for port in range(first_port, first_port + PORTS_PER_PAIR)):
+            _held[first_port] = holder
             return first_port
+        holder.close()
     raise OSError("no free ports for a pair of nodes")
+
+
+def _hold(first_port):
+    """A name that the kernel gives to one process at a time, and takes back at its end."""
+    holder = socket.socket(socket.AF_UNIX)
+    try:
+        holder.bind(f"\0tandem-test-ports-{first_port}")
+    except OSError:
+        holder.close()
+        return None
+    return holder
 
 
 def _is_free(port):
@@ -183,8 +205,8 @@ def _is_free(port):
     return True
 
 
-def on_loopback(**options):
-    """A layout on 127.0.0.1 that meets no other."""
+def on_loopback(address="127.0.0.1", **options):
+    """A layout on this computer that meets no other; sessions go over the address."""
     directory, images = new_directories()
     first_port = free_ports()
     nodes = {}
@@ -192,7 +214,7 @@ def on_loopback(**options):
         port = first_port + index * (PORTS_PER_PAIR // 2)
         nodes[name] = NodeLayout(
             name=name,
-            address="127.0.0.1",
+            address=address,
             port=port,
             heartbeats=[("127.0.0.1", port + 1)],
             serve_address="127.0.0.1",

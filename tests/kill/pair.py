@@ -85,10 +85,10 @@ class Pair:
         ]
         if self.layout.nodes[name].namespace:
             command = ["ip", "netns", "exec", self.layout.nodes[name].namespace, *command]
-        ended = subprocess.run(command, capture_output=True, timeout=10, check=False)
         try:
+            ended = subprocess.run(command, capture_output=True, timeout=10, check=False)
             return json.loads(ended.stdout)
-        except ValueError:
+        except (ValueError, subprocess.TimeoutExpired):
             return None
 
 
