@@ -99,6 +99,19 @@ static int open_file(const char *path, uint64_t bytes, bool takes_over, bool *re
 	return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 }
 
+static int tell_no_room(const char *path, uint64_t bytes, int failure,
+                        struct tandem_error *reterr_error)
+{
+	const char *fix = failure == ENOMEM
+	                          ? "free memory, or raise the limit of this process (prlimit --as)"
+	                          : "make the file system larger (for /dev/shm: mount -o "
+	                            "remount,size=...)";
+
+	return tandem_error_set_errno(reterr_error, TANDEM_E_MEMORY, failure, "image",
+	                              "%s needs %llu MiB; %s", path,
+	                              (unsigned long long)(bytes >> 20), fix);
+}
+
 /* The whole file is allocated here, so that no store of apply can meet a full file system. */
 static int map_file(const char *path, uint64_t bytes, bool takes_over, uint8_t **ret_memory,
                     bool *ret_is_old, struct tandem_error *reterr_error)
@@ -117,11 +130,7 @@ static int map_file(const char *path, uint64_t bytes, bool takes_over, uint8_t *
 	close(fd);
 	if (memory == MAP_FAILED) {
 		unlink(path);
-		return tandem_error_set_errno(
-		        reterr_error, TANDEM_E_MEMORY, failure, "image",
-		        "%s needs %llu MiB; make the file system larger (for /dev/shm: mount -o "
-		        "remount,size=...)",
-		        path, (unsigned long long)(bytes >> 20));
+		return tell_no_room(path, bytes, failure, reterr_error);
 	}
 	*ret_memory = memory;
 	return 0;

@@ -26,8 +26,8 @@ int tandem_tcp_door_new(uint64_t session_id, const struct tandem_secrets *secret
 {
 	struct tandem_tcp_door *door = tandem_memory_alloc(sizeof(*door));
 	if (!door)
-		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "session", "%zu bytes",
-		                        sizeof(*door));
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "session",
+		                        "no memory for %zu bytes", sizeof(*door));
 	door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (door->wake_fd < 0) {
 		tandem_memory_free(door);

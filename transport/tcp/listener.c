@@ -161,8 +161,8 @@ int tandem_tcp_listener_new(const struct tandem_transport_options *options,
 {
 	struct tcp_listener *listener = tandem_memory_alloc(sizeof(*listener));
 	if (!listener)
-		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "listen", "%zu bytes",
-		                        sizeof(*listener));
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "listen",
+		                        "no memory for %zu bytes", sizeof(*listener));
 	listener->head.ops = &ops;
 	listener->options = *options;
 	listener->epoll_fd = -1;

@@ -80,8 +80,8 @@ int tandem_tcp_session_new(const struct tandem_transport_options *options, bool 
 {
 	struct tandem_tcp_session *session = tandem_memory_alloc(sizeof(*session));
 	if (!session)
-		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "session", "%zu bytes",
-		                        sizeof(*session));
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "session",
+		                        "no memory for %zu bytes", sizeof(*session));
 	session->head.ops = &ops;
 	session->connection_count = 1 + options->channel_count;
 	session->options = *options;

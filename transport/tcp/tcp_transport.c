@@ -51,8 +51,8 @@ int tandem_tcp_open(const char *address, struct tandem_transport **ret_transport
 	}
 	struct tcp_transport *transport = tandem_memory_alloc(sizeof(*transport));
 	if (!transport)
-		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "open", "%zu bytes",
-		                        sizeof(*transport));
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "open",
+		                        "no memory for %zu bytes", sizeof(*transport));
 	snprintf(transport->detail, sizeof(transport->detail), "TCP%s%.64s",
 	         address[0] ? " on " : "", address);
 	transport->head.ops = &ops;
