@@ -12,7 +12,7 @@
 
 #define PATTERN_PAGE_BYTES   4096u
 #define PATTERN_REGIONS      2u
-#define PATTERN_PAGES        3072u /* of a region */
+#define PATTERN_PAGES        1024u /* of a region */
 #define PATTERN_WRITERS      4u
 #define PATTERN_STORM_STEPS  64u
 #define PATTERN_REGION_BYTES ((size_t)PATTERN_PAGES * PATTERN_PAGE_BYTES)

@@ -13,9 +13,10 @@ from kill import wait
 
 STEPS_MIN = 30  # acknowledged before the end, so that there is something to lose
 STEPS_AFTER = 20
-PASSAGES = (40, 400)
-PLACE_SECONDS = 20
-VERDICT_SECONDS = 30
+PASSAGES = (40, 240)
+PAIR_SECONDS = 60  # these only bound what hangs
+PLACE_SECONDS = 60
+VERDICT_SECONDS = 60
 ATTEMPTS_MAX = 6
 
 
@@ -198,7 +199,7 @@ class _Round:
             stats = self.pair.stats()
             return stats and stats.is_pair and stats.generation >= generation_min
 
-        wait.until(is_paired, 30, "PAIR")
+        wait.until(is_paired, PAIR_SECONDS, "PAIR")
 
     def _wait_steps(self, count):
         """Until so many more are acknowledged, or the place is met."""
@@ -233,12 +234,7 @@ class _Round:
 
     def _judge(self):
         acked = self.pair.acked()
-        try:
-            verdict = wait.until(self.pair.verdict, VERDICT_SECONDS, "a promoted program")
-        except wait.Timeout:
-            if self._led_alone():
-                raise Early from None
-            raise
+        verdict = wait.until(self._verdict, VERDICT_SECONDS, "a promoted program")
         result = self.result
         result.step, result.acked = verdict["step"], acked
         result.different_pages = verdict["different_pages"]
@@ -251,9 +247,11 @@ class _Round:
                     f" first one is page {verdict['page']} of region {verdict['region']}, last"
                     f" written in step {verdict['expected_step']}")
 
-    def _led_alone(self):
-        """It had gone on without the secondary before it was killed: there was no pair any more."""
-        return "force-primary" in self.pair.advice("a") + self.pair.advice("b")
+    def _verdict(self):
+        verdict, record = self.pair.verdict(), self.pair.record()
+        if not verdict and record and record.owner == "a" and not record.is_pair:
+            raise Early  # it had gone on alone before it was killed: there was no copy to take over
+        return verdict
 
     def _check(self, is_right, text):
         if not is_right:

@@ -1,17 +1,26 @@
 """What a checkpoint does where the system has no room: memory and files that cannot be had are one
 clear line, and change nothing for the program; with room again the copy is exact."""
 
+import errno
 import os
+import random
+import signal
 import subprocess
 import time
 
-from exact import cover
+from exact import cover, places
 from exact.bed import CheckedPair
 from exact.rounds import Plan, Result, play
 from kill import wait
+from matrix.rows_host import HostFaults
 
-SMALL_MEGABYTES = (4, 20)  # the image needs 24
-MEMORY_MEGABYTES = (8, 24, 40, 64)  # of address space, too little in different places
+SMALL_MEGABYTES = (2, 7)  # the image needs 8
+MEMORY_MEGABYTES = (8, 16, 32, 64)  # of address space, too little in different places
+STANDBY_MEGABYTES = (0, 3, 12)  # of address space, besides what it has when it stands by
+STANDS_BY = ("tandemd: node b of cluster", ": standing by")
+STANDBY_REFUSALS = ("no memory for", "MiB of memory", "free memory, or raise the limit")
+STORM_SECONDS = 0.5
+STORM_PLACES = ("scanned", "seal", "wait", "welcome")
 THREADS_OR_MEMORY = ("memory", "thread", "mmap", "resource", "pthread_create")
 LINE_SECONDS = 20
 
@@ -31,6 +40,16 @@ def _end_and_judge(pair, problems):
     verdict = wait.until(pair.verdict, 30, "a promoted program")
     if verdict["different_pages"] or not verdict["is_state_good"] or verdict["step"] < acked:
         problems.append(f"acknowledged {acked}, promoted {verdict}")
+
+
+def _address_bytes(process):
+    with open(f"/proc/{process}/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGESIZE")
+
+
+def _limit_memory(process, limit):
+    """The soft limit: nobody but a privileged process raises the hard one again."""
+    subprocess.run(["prlimit", "--pid", process, f"--as={limit}:"], check=True)
 
 
 def _with_pair(text, programs, seed, play_with):
@@ -72,6 +91,98 @@ def small_disk(programs, seed, megabytes):
             subprocess.run(["umount", "-l", str(directory)], check=True)
 
     return _with_pair(f"image directory of {megabytes} MiB", programs, seed, play_with)
+
+
+def failing_disk(programs, seed, error):
+    """Files of the secondary's image cannot be made; later they can, and none is written any more
+    when the take-over has begun."""
+    def play_with(pair, problems):
+        faults = HostFaults(pair, "b")
+        directory = pair.layout.nodes["b"].image_directory
+        faults.fail(HostFaults.OPEN | HostFaults.WRITE | HostFaults.ALLOCATE, error, directory)
+        pair.b.start_controller()
+        pair.b.start_data_plane(faults.environment)
+        pair.a.start(True)
+        _work(pair)
+        wait.until(lambda: os.strerror(error) in _log(pair, "b"), LINE_SECONDS,
+                   "a line that says why")
+        if pair.stats().is_pair:
+            problems.append("a pair without an image")
+        if not faults.heal():
+            problems.append("no call was hit")
+        pair.wait_pair()
+        _work(pair)
+        _end_and_judge(pair, problems)
+
+    return _with_pair(f"{errno.errorcode[error]} of the image", programs, seed, play_with)
+
+
+def _is_refusal(line):
+    return "refused: " in line and any(text in line for text in STANDBY_REFUSALS)
+
+
+def standby_with_little_memory(programs, seed, megabytes):
+    """It cannot hold the copy, says so and stands by; with memory it becomes one."""
+    def play_with(pair, problems):
+        pair.b.start(with_server=False)
+        wait.until(lambda: all(text in _log(pair, "b") for text in STANDS_BY), LINE_SECONDS,
+                   "a standby")
+        process = str(pair.b.process_id("tandemd"))
+        _limit_memory(process, _address_bytes(process) + (megabytes << 20))
+        pair.a.start(True)
+        _work(pair)
+        wait.until(lambda: any(_is_refusal(line) for line in _log(pair, "b").splitlines()),
+                   LINE_SECONDS, "a line that says why")
+        if pair.stats().is_pair:
+            problems.append("a pair without memory for its copy")
+        if not pair.b.is_running("tandemd"):
+            problems.append("the standby has ended")
+            return
+        _limit_memory(process, "unlimited")
+        pair.wait_pair()
+        _work(pair)
+        _end_and_judge(pair, problems)
+
+    return _with_pair(f"standby with {megabytes} MiB more", programs, seed, play_with)
+
+
+def memory_runs_out(programs, seed):
+    """Of the program at work: not one more page, and a session is lost meanwhile."""
+    def play_with(pair, problems):
+        pair.start()
+        pair.wait_pair()
+        _work(pair)
+        process = str(pair.a.process_id("checker"))
+        _limit_memory(process, 1 << 20)
+        pair.break_session()
+        _work(pair)
+        if not pair.a.is_running("checker"):
+            problems.append("the program has ended")
+            return
+        _limit_memory(process, "unlimited")
+        pair.wait_pair()
+        _work(pair)
+        _end_and_judge(pair, problems)
+
+    return _with_pair("no more memory for a program at work", programs, seed, play_with)
+
+
+def standby_in_a_storm(programs, seed):
+    """It is stopped and goes on again and again, which interrupts system calls without a handler,
+    too."""
+    def play_with(pair, problems):
+        pair.start()
+        pair.wait_pair()
+        rng, until = random.Random(seed), time.monotonic() + STORM_SECONDS
+        while time.monotonic() < until:
+            pair.b.signal_program("tandemd", signal.SIGSTOP)
+            wait.passed(rng.random() * 0.001)
+            pair.b.signal_program("tandemd", signal.SIGCONT)
+            wait.passed(rng.random() * 0.001)
+        _work(pair)
+        _end_and_judge(pair, problems)
+
+    return _with_pair("standby stopped again and again", programs, seed, play_with)
 
 
 def little_memory(programs, seed, megabytes):
@@ -161,8 +272,17 @@ def rounds(programs, seed):
     """Callables, each gives a Result."""
     yield from (lambda n=number: play(Plan(n, seed + n, None, cover.DEFAULT, has_storm=True),
                                       programs) for number in range(2))
-    for make in (tracker_fails, standby_without_memory, state_file_without_room):
+    at = [place for place in places.PLACES
+          if place.name in STORM_PLACES and place.how == places.KILL]
+    yield from (lambda place=place: play(Plan(0, seed, place, cover.DEFAULT, has_storm=True),
+                                         programs) for place in at)
+    yield from (lambda error=error: failing_disk(programs, seed, error)
+                for error in (errno.EIO, errno.ENOSPC))
+    for make in (tracker_fails, standby_without_memory, state_file_without_room,
+                 memory_runs_out, standby_in_a_storm):
         yield lambda make=make: make(programs, seed)
+    yield from (lambda size=size: standby_with_little_memory(programs, seed, size)
+                for size in STANDBY_MEGABYTES)
     yield from (lambda size=size: little_memory(programs, seed, size) for size in MEMORY_MEGABYTES)
     if os.geteuid() == 0:
         yield from (lambda size=size: small_disk(programs, seed, size) for size in SMALL_MEGABYTES)

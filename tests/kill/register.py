@@ -26,6 +26,15 @@ def parse(data):
     return Record(generation, text, owner, copy, mode == _MODE_PAIR)
 
 
+def newest(directory):
+    """The Record of the highest generation, None before the first."""
+    names = sorted((path.name for path in directory.glob("gen-*")), reverse=True)
+    try:
+        return parse((directory / names[0]).read_bytes()) if names else None
+    except OSError:
+        return None
+
+
 class Watch(threading.Thread):
     """Looks at the register again and again; history has each record with the monotonic
     nanoseconds at which it was seen, oldest first."""

@@ -22,12 +22,12 @@ class HostFaults:
     _PAGE = struct.Struct("<qIiI252s")
     READ, OPEN, WRITE, SYNC, NAME, ALLOCATE = (1 << bit for bit in range(6))
 
-    def __init__(self, story, name):
-        path = story.pair.layout.directory / f"faults-{name}"
+    def __init__(self, pair, name):
+        path = pair.layout.directory / f"faults-{name}"
         path.write_bytes(bytes(mmap.PAGESIZE))
         with open(path, "r+b") as file:
             self._page = mmap.mmap(file.fileno(), mmap.PAGESIZE)
-        library = story.pair.programs.parent / "tests" / "host_faults.so"
+        library = pair.programs.parent / "tests" / "host_faults.so"
         self.environment = {"LD_PRELOAD": str(library), "HOST_FAULTS": str(path)}
 
     def set_clock(self, seconds):
@@ -55,7 +55,7 @@ class HostFaults:
 
 
 def _start_with_faults(story):
-    faults = {name: HostFaults(story, name) for name in "ab"}
+    faults = {name: HostFaults(story.pair, name) for name in "ab"}
     story.start(environment={name: each.environment for name, each in faults.items()})
     story.work()
     return faults
