@@ -270,6 +270,7 @@ int tandem_region_use(struct tandem *tandem, const char *name, size_t used_bytes
 		                        used_bytes);
 	unused = page_count - (used_bytes + TANDEM_PAGE_BYTES - 1) / TANDEM_PAGE_BYTES;
 	before = atomic_exchange(&engine->push.unused_pages[region], unused);
+	tandem_tracker_use(engine->trackers[region], page_count - unused);
 	if (unused != before)
 		tandem_tracker_mark(
 		        engine->trackers[region],

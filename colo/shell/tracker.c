@@ -120,6 +120,7 @@ int tandem_tracker_new(enum tandem_tracker kind, void *base, size_t length,
 	tracker->base = base;
 	tracker->length = length;
 	tracker->page_count = length / TANDEM_PAGE_BYTES;
+	atomic_init(&tracker->used_count, tracker->page_count);
 	tracker->userfault_fd = -1;
 	tracker->pagemap_fd = -1;
 	tracker->holes_of_file = TANDEM_HOLES_NONE;
@@ -344,6 +345,12 @@ void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, s
 	for (uint64_t word = first / 64; word <= (end - 1) / 64; word++)
 		atomic_fetch_or(&tracker->marks[word], bits_between(word, first, end));
 	touch(tracker, first, end);
+}
+
+/* A scan takes the marks before it looks at the length. */
+void tandem_tracker_use(struct tandem_region_tracker *tracker, uint64_t page_count)
+{
+	atomic_store(&tracker->used_count, page_count);
 }
 
 /* The free mark first, then what was written before is forgotten: whoever finds the mark with

@@ -46,6 +46,11 @@ void tandem_tracker_mark(struct tandem_region_tracker *tracker, size_t offset, s
  * writes there afterwards is seen. */
 void tandem_tracker_mark_free(struct tandem_region_tracker *tracker, size_t offset, size_t length);
 
+/* Only the first `page_count` pages are in use, all of them before the first call: a scan does not
+ * look for stores behind them. Who makes it larger marks what is used from now on, too. Any thread,
+ * lock-free. */
+void tandem_tracker_use(struct tandem_region_tracker *tracker, uint64_t page_count);
+
 /* Checks from now on that no write is missed; before the first scan. Errors: TANDEM_E_MEMORY. */
 TANDEM_MUST_CHECK int tandem_tracker_keep_account(struct tandem_region_tracker *tracker,
                                                   struct tandem_error *reterr_error);

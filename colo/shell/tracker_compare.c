@@ -1,5 +1,6 @@
 #include "tracker_internal.h"
 
+#include <stdatomic.h>
 #include <xxhash.h>
 
 #include <tandem/memory.h>
@@ -27,10 +28,11 @@ static int scan_compare(struct tandem_region_tracker *tracker, struct tandem_err
 	static const uint8_t zeros[TANDEM_PAGE_BYTES];
 	const XXH128_hash_t of_zeros = XXH3_128bits(zeros, sizeof zeros);
 	XXH128_hash_t *hashes = tracker->hashes;
+	uint64_t used_count = atomic_load(&tracker->used_count);
 
 	(void)reterr_error;
 	tandem_tracker_look(tracker);
-	for (uint64_t page = 0; page < tracker->page_count; page++) {
+	for (uint64_t page = 0; page < used_count; page++) {
 		XXH128_hash_t hash = of_zeros;
 
 		if (!tracker->has_looked || !tandem_bitmap_get(tracker->holes_now, page))

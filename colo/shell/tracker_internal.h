@@ -35,6 +35,7 @@ struct tandem_region_tracker {
 	/* One bit a chunk of words of the two: something was marked there since the last scan. Set
 	 * after the mark and taken before it is looked for. */
 	_Atomic uint64_t *touched;
+	_Atomic uint64_t used_count; /* pages behind these are not looked at */
 
 	/* the scanning thread's */
 	uint64_t *chunks; /* that the scan under way looks at; elsewhere `written` is empty */

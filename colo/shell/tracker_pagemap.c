@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -332,6 +333,14 @@ static int track_anew(struct tandem_region_tracker *tracker, struct tandem_error
 	return code;
 }
 
+/* Whole pages of the memory only: half a huge one cannot be protected. */
+static uint64_t used_pages(const struct tandem_region_tracker *tracker)
+{
+	uint64_t unit = tracker->backing.page_bytes / TANDEM_PAGE_BYTES;
+
+	return (atomic_load(&tracker->used_count) + unit - 1) / unit * unit;
+}
+
 static int scan_pagemap(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
 	int failure = populate(tracker, MADV_POPULATE_READ);
@@ -339,7 +348,7 @@ static int scan_pagemap(struct tandem_region_tracker *tracker, struct tandem_err
 	int code = 0;
 
 	if (failure == 0)
-		failure = rearm(tracker, 0, tracker->page_count, take_written);
+		failure = rearm(tracker, 0, used_pages(tracker), take_written);
 	if (failure == -EPERM)
 		code = track_anew(tracker, reterr_error);
 	else if (failure != 0)

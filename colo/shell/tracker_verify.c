@@ -1,5 +1,6 @@
 #include "tracker_internal.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -52,8 +53,10 @@ int tandem_tracker_verify(struct tandem_region_tracker *tracker, struct tandem_e
 {
 	if (tracker->seen == NULL)
 		return 0;
+	uint64_t used_count = atomic_load(&tracker->used_count);
+
 	tandem_tracker_look(tracker);
-	for (uint64_t page = 0; page < tracker->page_count; page++) {
+	for (uint64_t page = 0; page < used_count; page++) {
 		if (!is_true(tracker, page))
 			return tandem_error_set(
 			        reterr_error, TANDEM_E_UNSUPPORTED, "verify_every",
@@ -63,8 +66,9 @@ int tandem_tracker_verify(struct tandem_region_tracker *tracker, struct tandem_e
 			        (const void *)(tracker->base + page * TANDEM_PAGE_BYTES),
 			        tandem_tracker_name(tracker->kind));
 	}
-	/* What is free stays told: its hash is not known. */
+	/* What is free or not in use stays told: its hash is not known. */
 	memcpy(tracker->told, tracker->free_pages,
 	       TANDEM_BITMAP_WORDS(tracker->page_count) * sizeof *tracker->told);
+	tandem_bitmap_set_range(tracker->told, used_count, tracker->page_count - used_count);
 	return 0;
 }

@@ -451,6 +451,66 @@ Test(tracker, private_file_memory_is_refused_with_the_tracker_that_can)
 	fclose(temporary);
 }
 
+/* ---- the part that is in use ---- */
+
+static void looks_at_what_is_used(enum tandem_tracker kind, enum bed_memory memory)
+{
+	if (!bed_track(kind, memory))
+		cr_skip("no PAGEMAP_SCAN in this kernel");
+	cr_assert_eq(tandem_tracker_keep_account(bed_tracker, NULL), 0);
+	bed_scan();
+	cr_assert_eq(tandem_tracker_verify(bed_tracker, NULL), 0);
+	tandem_tracker_use(bed_tracker, 100);
+	bed_store(99);
+	bed_store(100);
+	bed_store(250);
+	bed_expect_only(99, false, "a store behind what is used is not looked for");
+	cr_expect_eq(tandem_tracker_verify(bed_tracker, NULL), 0, "nor missed");
+
+	tandem_tracker_use(bed_tracker, 200);
+	tandem_tracker_mark(bed_tracker, (size_t)100 * BED_PAGE, (size_t)100 * BED_PAGE);
+	bed_scan();
+	cr_expect(bed_dirty_count() == 100 && bed_is_dirty(100) && bed_is_dirty(199));
+	cr_expect_eq(tandem_tracker_verify(bed_tracker, NULL), 0);
+	bed_store(150);
+	bed_expect_only(150, false, "it is protected from there on");
+	cr_expect_eq(tandem_tracker_verify(bed_tracker, NULL), 0);
+	tandem_tracker_use(bed_tracker, 0);
+	bed_store(5);
+	bed_expect_nothing("nothing is in use");
+	bed_untrack();
+}
+
+Test(tracker, pagemap_looks_at_the_used_part_of_anonymous_memory)
+{
+	looks_at_what_is_used(TANDEM_TRACKER_PAGEMAP, BED_ANONYMOUS);
+}
+
+Test(tracker, pagemap_looks_at_the_used_part_of_shared_memory)
+{
+	looks_at_what_is_used(TANDEM_TRACKER_PAGEMAP, BED_SHM_FILE);
+}
+
+Test(tracker, compare_looks_at_the_used_part)
+{
+	looks_at_what_is_used(TANDEM_TRACKER_COMPARE, BED_ANONYMOUS);
+}
+
+Test(tracker, verify_finds_what_was_not_told_in_the_used_part)
+{
+	struct tandem_error error = {.code = 0};
+
+	cr_assert(bed_track(TANDEM_TRACKER_MARK, BED_ANONYMOUS));
+	cr_assert_eq(tandem_tracker_keep_account(bed_tracker, NULL), 0);
+	bed_scan();
+	cr_assert_eq(tandem_tracker_verify(bed_tracker, NULL), 0);
+	tandem_tracker_use(bed_tracker, 100);
+	bed_store(99);
+	bed_scan();
+	cr_expect_eq(tandem_tracker_verify(bed_tracker, &error), TANDEM_E_UNSUPPORTED);
+	bed_untrack();
+}
+
 Test(tracker, names_are_read_and_written)
 {
 	enum tandem_tracker kind;
