@@ -175,7 +175,8 @@ bool tandem_kv_connection_has_work(const struct tandem_kv_connection *connection
 {
 	const struct tandem_kv_client *client = &connection->client;
 
-	if (connection->ticket != 0 || client->session.is_closing || connection->is_lost ||
+	if (connection->is_run || connection->ticket != 0 || client->session.is_closing ||
+	    connection->is_lost ||
 	    tandem_kv_buffer_length(&client->output) > TANDEM_KV_OUTPUT_PAUSE)
 		return false;
 	return connection->can_read || connection->is_ended || !client->needs_more;
@@ -183,7 +184,7 @@ bool tandem_kv_connection_has_work(const struct tandem_kv_connection *connection
 
 bool tandem_kv_connection_is_over(const struct tandem_kv_connection *connection)
 {
-	return connection->is_lost ||
-	       (connection->client.session.is_closing && connection->ticket == 0 &&
-	        tandem_kv_buffer_length(&connection->client.output) == 0);
+	return connection->is_lost || (connection->client.session.is_closing &&
+	                               !connection->is_run && connection->ticket == 0 &&
+	                               tandem_kv_buffer_length(&connection->client.output) == 0);
 }

@@ -16,7 +16,8 @@ struct tandem_kv_connection {
 	bool can_read;   /* the socket may hold more */
 	bool is_ended;   /* the peer sends no more */
 	bool is_lost;    /* the socket failed */
-	uint64_t ticket; /* output behind `released_bytes` waits for this one; 0: there is none */
+	bool is_run;     /* output behind `released_bytes` waits for a checkpoint to be begun */
+	uint64_t ticket; /* it waits for this one; 0: there is none */
 	size_t released_bytes; /* of the output: may be sent */
 	uint64_t progress_ns;  /* when the peer last took something, or had nothing to take */
 

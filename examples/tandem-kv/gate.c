@@ -1,7 +1,25 @@
 #include "gate.h"
 
+/* A map grows page by page; what is told grows in steps. */
+#define GATE_USED_STEP_BYTES ((size_t)1 << 20)
+
+static int gate_use(struct tandem_kv_gate *gate, size_t used_bytes,
+                    struct tandem_error *reterr_error)
+{
+	size_t steps = (used_bytes + GATE_USED_STEP_BYTES - 1) / GATE_USED_STEP_BYTES;
+	size_t told_bytes = steps * GATE_USED_STEP_BYTES;
+
+	if (told_bytes > gate->map_bytes)
+		told_bytes = gate->map_bytes;
+	if (told_bytes == gate->used_bytes)
+		return 0;
+	gate->used_bytes = told_bytes;
+	return tandem_region_use(gate->tandem, "map", told_bytes, reterr_error);
+}
+
 int tandem_kv_gate_open(const struct tandem_kv_options *options, void *map, size_t map_bytes,
-                        struct tandem_kv_gate *ret_gate, struct tandem_error *reterr_error)
+                        size_t used_bytes, struct tandem_kv_gate *ret_gate,
+                        struct tandem_error *reterr_error)
 {
 	struct tandem_kv_gate gate = {.map = map, .map_bytes = map_bytes};
 	struct tandem_options tandem_options = TANDEM_OPTIONS_DEFAULT;
@@ -18,6 +36,8 @@ int tandem_kv_gate_open(const struct tandem_kv_options *options, void *map, size
 		return result;
 	result = tandem_region_add(gate.tandem, "map", map, map_bytes, options->tracker,
 	                           reterr_error);
+	if (result == 0)
+		result = gate_use(&gate, used_bytes, reterr_error);
 	if (result == 0)
 		result = tandem_start(gate.tandem, reterr_error);
 	if (result != 0) {
@@ -38,16 +58,21 @@ const char *tandem_kv_gate_tracker(const struct tandem_kv_gate *gate)
 	return gate->tandem ? tandem_region_tracker(gate->tandem, "map") : "none";
 }
 
-int tandem_kv_gate_checkpoint(struct tandem_kv_gate *gate, uint64_t *ret_ticket,
+int tandem_kv_gate_checkpoint(struct tandem_kv_gate *gate, size_t used_bytes, uint64_t *ret_ticket,
                               struct tandem_error *reterr_error)
 {
+	int result;
+
 	if (!gate->tandem) {
 		*ret_ticket = ++gate->ticket;
 		return 0;
 	}
+	result = gate_use(gate, used_bytes, reterr_error);
+	if (result != 0)
+		return result;
 	/* LMDB does not say which pages it wrote. */
 	if (gate->is_marking)
-		tandem_mark_dirty(gate->tandem, gate->map, gate->map_bytes);
+		tandem_mark_dirty(gate->tandem, gate->map, gate->used_bytes);
 	return tandem_checkpoint(gate->tandem, NULL, 0, ret_ticket, reterr_error);
 }
 

@@ -15,23 +15,27 @@ struct tandem_kv_gate {
 	uint64_t ticket;       /* standalone: the last one given */
 	void *map;
 	size_t map_bytes;
-	bool is_marking; /* the tracker sees nothing by itself */
+	size_t used_bytes; /* of the map: the rest is neither looked at nor sent */
+	bool is_marking;   /* the tracker sees nothing by itself */
 };
 
-/* Joins the controller, names the map as region "map" and waits until this node may lead. Errors as
+/* Joins the controller, names the map as region "map", of which the first `used_bytes` hold
+ * something, and waits until this node may lead. Errors as
  * tandem_open(), tandem_region_add() and tandem_start(). */
 TANDEM_MUST_CHECK int tandem_kv_gate_open(const struct tandem_kv_options *options, void *map,
-                                          size_t map_bytes, struct tandem_kv_gate *ret_gate,
+                                          size_t map_bytes, size_t used_bytes,
+                                          struct tandem_kv_gate *ret_gate,
                                           struct tandem_error *reterr_error);
 void tandem_kv_gate_close(struct tandem_kv_gate *gate);
 
 /* How written pages are found, for people. */
 const char *tandem_kv_gate_tracker(const struct tandem_kv_gate *gate);
 
-/* Ends the epoch of a turn that wrote. */
-TANDEM_MUST_CHECK int tandem_kv_gate_checkpoint(struct tandem_kv_gate *gate, uint64_t *ret_ticket,
+/* Ends the epoch of turns that wrote; the map is used up to there now. */
+TANDEM_MUST_CHECK int tandem_kv_gate_checkpoint(struct tandem_kv_gate *gate, size_t used_bytes,
+                                                uint64_t *ret_ticket,
                                                 struct tandem_error *reterr_error);
-/* For a turn that only read. */
+/* For turns that only read. */
 TANDEM_MUST_CHECK int tandem_kv_gate_confirm(struct tandem_kv_gate *gate, uint64_t *ret_ticket,
                                              struct tandem_error *reterr_error);
 void tandem_kv_gate_poll(struct tandem_kv_gate *gate, struct tandem_news *ret_news);

@@ -35,6 +35,7 @@ static int program_open(struct program *program, struct tandem_error *reterr_err
 		result = tandem_kv_mapfile_settle(&program->mapfile, reterr_error);
 	if (result == 0)
 		result = tandem_kv_gate_open(&program->options, map, program->mapfile.bytes,
+		                             tandem_kv_store_used_bytes(program->store),
 		                             &program->gate, reterr_error);
 	if (result == 0)
 		result = tandem_kv_server_open(&program->options, program->store,

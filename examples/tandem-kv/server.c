@@ -158,6 +158,7 @@ int tandem_kv_server_open(const struct tandem_kv_options *options, struct tandem
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "server", "no memory");
 	TAILQ_INIT(&server->all);
 	TAILQ_INIT(&server->ready);
+	TAILQ_INIT(&server->run);
 	TAILQ_INIT(&server->held);
 	server->exit = -1;
 	server->options = options;

@@ -27,14 +27,16 @@ struct tandem_kv_server {
 	struct tandem_kv_facts facts;
 	struct tandem_kv_connections all;
 	struct tandem_kv_connections ready; /* a turn could do something for them */
+	struct tandem_kv_connections run;   /* answered since the last checkpoint: no ticket yet */
 	struct tandem_kv_connections held;  /* wait for a ticket; in the order of tickets */
-	uint64_t turn_ticket;               /* of the turn that is ending */
+	bool has_written;                   /* since the last checkpoint */
 	bool is_accept_failing;             /* said so already */
 	bool is_stopping;
 	int exit; /* enum tandem_kv_server_exit; -1 while it runs */
 };
 
-/* Polls the gate, sends what it released, and runs a turn when there is work and it may. */
+/* Polls the gate, sends what it released, runs a turn when there is work, and makes a checkpoint of
+ * what was run when it may. */
 void tandem_kv_server_step(struct tandem_kv_server *server);
 /* True when the next step has something to do without a new event. */
 bool tandem_kv_server_is_busy(const struct tandem_kv_server *server);

@@ -9,11 +9,18 @@
 #define STEP_TURN_BYTES       ((size_t)1 << 20)
 #define STEP_CONNECTION_BYTES ((size_t)256 << 10)
 
+static struct tandem_kv_connections *step_queue(struct tandem_kv_server *server,
+                                                const struct tandem_kv_connection *connection)
+{
+	if (connection->is_run)
+		return &server->run;
+	return connection->ticket != 0 ? &server->held : &server->ready;
+}
+
 static void step_drop(struct tandem_kv_server *server, struct tandem_kv_connection *connection)
 {
 	if (connection->is_queued)
-		TAILQ_REMOVE(connection->ticket != 0 ? &server->held : &server->ready, connection,
-		             queue);
+		TAILQ_REMOVE(step_queue(server, connection), connection, queue);
 	TAILQ_REMOVE(&server->all, connection, all);
 	tandem_kv_connection_free(connection);
 	if (server->facts.clients-- == server->facts.clients_max && !server->is_stopping)
@@ -92,14 +99,14 @@ static void step_collect(struct tandem_kv_server *server)
 	TAILQ_CONCAT(&server->ready, &again, queue);
 }
 
-/* After the turn: what the client was answered waits for the turn's ticket. */
+/* After the turn: what the client was answered waits for a ticket. */
 static void step_hold(void *context, struct tandem_kv_client *client)
 {
 	struct tandem_kv_server *server = context;
 	struct tandem_kv_connection *connection = (struct tandem_kv_connection *)client;
 
-	connection->ticket = server->turn_ticket;
-	TAILQ_INSERT_TAIL(&server->held, connection, queue);
+	connection->is_run = true;
+	TAILQ_INSERT_TAIL(&server->run, connection, queue);
 	connection->is_queued = true;
 }
 
@@ -114,35 +121,59 @@ static void step_fail(struct tandem_kv_server *server, int result, const char *d
 	server->exit = TANDEM_KV_EXIT_FAILED;
 }
 
+/* Runs what the clients sent. Also while an epoch is on its way: what it answers belongs to the
+ * next one. */
 static void step_turn(struct tandem_kv_server *server)
 {
-	struct tandem_error error = {0};
 	bool has_written = false;
 	size_t count;
-	int result;
 
-	if (!server->is_stopping)
-		step_collect(server);
+	step_collect(server);
 	count = tandem_kv_turn_count(server->turn);
-	if (count == 0 && !server->facts.news.wants_checkpoint)
+	if (count == 0)
 		return;
-	result = tandem_kv_turn_run(server->turn, server->store, &server->facts,
-	                            tandem_clock_wall_ns() / TANDEM_NS_PER_MS, &has_written);
-	if (result != 0) {
+	if (tandem_kv_turn_run(server->turn, server->store, &server->facts,
+	                       tandem_clock_wall_ns() / TANDEM_NS_PER_MS, &has_written) != 0) {
 		step_fail(server, TANDEM_E_SYSTEM, tandem_kv_store_error(server->store));
 		return;
 	}
-	if (has_written || server->facts.news.wants_checkpoint)
-		result = tandem_kv_gate_checkpoint(server->gate, &server->turn_ticket, &error);
+	server->has_written = server->has_written || has_written;
+	tandem_kv_turn_end(server->turn, step_hold, server);
+	server->facts.turns_total++;
+	server->facts.commands_total += count;
+}
+
+static void step_give_ticket(struct tandem_kv_server *server, uint64_t ticket)
+{
+	struct tandem_kv_connection *connection;
+
+	TAILQ_FOREACH(connection, &server->run, queue)
+	{
+		connection->is_run = false;
+		connection->ticket = ticket;
+	}
+	TAILQ_CONCAT(&server->held, &server->run, queue);
+}
+
+/* Replies to reads alone need no epoch. What was read may be on its way still: tickets are released
+ * in order, so the confirmation waits for it. */
+static void step_checkpoint(struct tandem_kv_server *server)
+{
+	struct tandem_error error = {0};
+	uint64_t ticket = 0;
+	int result;
+
+	if (server->has_written || server->facts.news.wants_checkpoint)
+		result = tandem_kv_gate_checkpoint(
+		        server->gate, tandem_kv_store_used_bytes(server->store), &ticket, &error);
 	else
-		result = tandem_kv_gate_confirm(server->gate, &server->turn_ticket, &error);
+		result = tandem_kv_gate_confirm(server->gate, &ticket, &error);
 	if (result != 0) {
 		step_fail(server, result, error.detail);
 		return;
 	}
-	tandem_kv_turn_end(server->turn, step_hold, server);
-	server->facts.turns_total += count > 0;
-	server->facts.commands_total += count;
+	server->has_written = false;
+	step_give_ticket(server, ticket);
 }
 
 static void step_release(struct tandem_kv_server *server)
@@ -187,12 +218,24 @@ static bool step_is_drained(const struct tandem_kv_server *server)
 	return true;
 }
 
+static bool step_may_checkpoint(const struct tandem_kv_server *server)
+{
+	const struct tandem_news *news = &server->facts.news;
+
+	if (!news->can_checkpoint)
+		return false;
+	return news->wants_checkpoint || !TAILQ_EMPTY(&server->run);
+}
+
 void tandem_kv_server_step(struct tandem_kv_server *server)
 {
 	step_poll(server);
-	if (server->exit < 0 && server->facts.news.can_checkpoint &&
-	    (server->facts.news.wants_checkpoint || tandem_kv_server_is_busy(server))) {
+	if (server->exit < 0 && tandem_kv_server_is_busy(server))
 		step_turn(server);
+	if (server->exit < 0)
+		step_poll(server);
+	if (server->exit < 0 && step_may_checkpoint(server)) {
+		step_checkpoint(server);
 		if (server->exit < 0)
 			step_poll(server);
 	}
@@ -202,6 +245,5 @@ void tandem_kv_server_step(struct tandem_kv_server *server)
 
 bool tandem_kv_server_is_busy(const struct tandem_kv_server *server)
 {
-	return server->facts.news.can_checkpoint && !server->is_stopping &&
-	       !TAILQ_EMPTY(&server->ready);
+	return !server->is_stopping && !TAILQ_EMPTY(&server->ready);
 }

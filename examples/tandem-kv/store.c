@@ -23,6 +23,7 @@ struct tandem_kv_store {
 	MDB_txn *read; /* made once, reset and renewed after */
 	MDB_txn *txn;  /* the open one: `read` or a write transaction */
 	uint8_t *copy; /* room for the longest value */
+	size_t page_bytes;
 	int last_error;
 };
 
@@ -96,9 +97,12 @@ static int store_check(struct tandem_kv_store *store, size_t map_bytes,
                        struct tandem_error *reterr_error)
 {
 	MDB_envinfo info;
+	MDB_stat stat;
 	unsigned flags = 0;
 
 	mdb_env_get_flags(store->env, &flags);
+	mdb_env_stat(store->env, &stat);
+	store->page_bytes = stat.ms_psize;
 	mdb_env_info(store->env, &info);
 	if ((flags & STORE_FLAGS) != STORE_FLAGS || info.me_mapsize != map_bytes)
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "lmdb",
@@ -192,6 +196,14 @@ void tandem_kv_store_end(struct tandem_kv_store *store)
 const char *tandem_kv_store_error(const struct tandem_kv_store *store)
 {
 	return mdb_strerror(store->last_error);
+}
+
+size_t tandem_kv_store_used_bytes(const struct tandem_kv_store *store)
+{
+	MDB_envinfo info;
+
+	mdb_env_info(store->env, &info);
+	return (info.me_last_pgno + 1) * store->page_bytes;
 }
 
 static MDB_val store_val(const void *bytes, size_t length)

@@ -37,6 +37,10 @@ void tandem_kv_store_end(struct tandem_kv_store *store);
 /* The LMDB error behind the last TANDEM_E_SYSTEM, for the log. */
 const char *tandem_kv_store_error(const struct tandem_kv_store *store);
 
+/* How much of the map, from its start, holds anything: what is behind it was not used by any
+ * committed transaction yet. */
+size_t tandem_kv_store_used_bytes(const struct tandem_kv_store *store);
+
 /* Keys have 1 to TANDEM_KV_KEY_MAX bytes. */
 TANDEM_MUST_CHECK int tandem_kv_store_get(struct tandem_kv_store *store, const void *key,
                                           size_t key_length, bool *ret_is_found,

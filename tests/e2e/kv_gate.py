@@ -28,12 +28,13 @@ class Gate:
         self.environment = {"FAKE_TANDEM_COMMANDS": path}
 
     def command(self, server, letter):
-        """Returns once it is obeyed: counts of checkpoints, confirms and regions before."""
+        """Returns once it is obeyed: counts of checkpoints, confirms and regions before,
+        and the MiB of the map that are used."""
         with open(self.path, "wb", buffering=0) as pipe:
             pipe.write(letter.encode())
         line = server.process.stderr.readline().decode()
         found = re.match(
-            rf"fake: {letter} checkpoints=(\d+) confirms=(\d+) regions=(\d+)\n", line
+            rf"fake: {letter} checkpoints=(\d+) confirms=(\d+) regions=(\d+) used=(\d+)\n", line
         )
         assert found, line
         return tuple(int(number) for number in found.groups())
@@ -58,7 +59,7 @@ class GateTest(unittest.TestCase):
     def test_start_line_says_generation_and_epoch(self):
         self.assertIn("serving pair kv on 127.0.0.1:", self.server.line)
         self.assertIn("(generation 3, epoch 0, map 64 MiB, tracker ", self.server.line)
-        self.assertEqual(self.tell("h"), (0, 0, 1))
+        self.assertEqual(self.tell("h"), (0, 0, 1, 1))
 
     def test_every_kind_of_output_is_held(self):
         self.tell("h")
@@ -95,12 +96,76 @@ class GateTest(unittest.TestCase):
         clients = [self.server.connect() for _ in range(30)]
         for i, client in enumerate(clients):
             client.send(f"set k{i} {i}\r\n")
-        self.assertTrue(clients[0].is_silent(), "no turn begins while the gate is busy")
+        self.assertTrue(clients[0].is_silent(), "nothing leaves while the gate is busy")
         self.tell("i")
         for client in clients:
             self.assertEqual(client.read(5), b"+OK\r\n")
             client.socket.close()
         self.assertEqual(self.tell("h")[0], 1)
+
+    def test_turns_beside_a_busy_gate_share_a_checkpoint(self):
+        self.tell("b")
+        with self.server.connect() as one, self.server.connect() as other:
+            one.send("set a 1\r\n")
+            self.assertTrue(one.is_silent())
+            other.send("incr a\r\n")
+            self.assertTrue(other.is_silent())
+            self.assertEqual(self.tell("i")[:2], (0, 0))
+            self.assertEqual(one.read(5), b"+OK\r\n")
+            self.assertEqual(other.read(4), b":2\r\n")
+        self.assertEqual(self.tell("h")[:2], (1, 0))
+
+    def test_what_reads_a_write_without_a_checkpoint_waits_for_that(self):
+        self.tell("b")
+        with self.server.connect() as writer, self.server.connect() as reader:
+            writer.send("set a 1\r\n")
+            self.assertTrue(writer.is_silent())
+            reader.send("get a\r\n")
+            self.assertTrue(reader.is_silent())
+            self.tell("h")
+            self.tell("i")
+            self.assertTrue(reader.is_silent())
+            self.assertEqual(self.tell("r")[:2], (1, 0), "not a confirmation")
+            self.assertEqual(reader.read(7), b"$1\r\n1\r\n")
+            self.assertEqual(writer.read(5), b"+OK\r\n")
+
+    def test_reads_beside_a_busy_gate_are_confirmed(self):
+        self.tell("b")
+        with self.server.connect() as client:
+            client.send("get a\r\n")
+            self.assertTrue(client.is_silent())
+            self.tell("i")
+            self.assertEqual(client.read(5), b"$-1\r\n")
+        self.assertEqual(self.tell("h")[:2], (0, 1))
+
+    def test_a_client_that_leaves_before_the_checkpoint_is_forgotten(self):
+        self.tell("b")
+        with self.server.connect() as client:
+            client.send("set a 1\r\n")
+            self.assertTrue(client.is_silent())
+            client.socket.close()
+        self.tell("i")
+        with self.server.connect() as client:
+            client.ask("get a\r\n", "$1\r\n1\r\n")
+
+    def test_terminated_it_makes_the_checkpoint_of_what_was_run(self):
+        self.tell("b")
+        with self.server.connect() as client:
+            client.send("set a 1\r\n")
+            self.assertTrue(client.is_silent())
+            self.server.process.send_signal(signal.SIGTERM)
+            self.tell("i")
+            self.assertEqual(client.read_to_end(), b"+OK\r\n")
+        self.assertEqual(self.server.end()[0], 0)
+
+    def test_what_is_used_of_the_map_is_told_before_a_checkpoint(self):
+        with self.server.connect() as client:
+            for key in "abcd":
+                client.send(f"*3\r\n$3\r\nset\r\n$1\r\n{key}\r\n$900000\r\n{'v' * 900000}\r\n")
+                self.assertEqual(client.read(5), b"+OK\r\n")
+        used = self.tell("h")[3]
+        self.assertGreaterEqual(used, 4)
+        self.assertLess(used, 16, "of 64")
 
     def test_a_held_client_is_not_read_again(self):
         self.tell("h")

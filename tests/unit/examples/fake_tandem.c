@@ -22,6 +22,7 @@ struct tandem {
 	unsigned checkpoints;
 	unsigned confirms;
 	unsigned regions;
+	size_t used_bytes;
 	bool is_holding;
 	bool is_busy;
 	bool is_wanting;
@@ -64,8 +65,8 @@ void fake_tandem_command(char letter)
 	default:
 		abort();
 	}
-	dprintf(STDERR_FILENO, "fake: %c checkpoints=%u confirms=%u regions=%u\n", letter,
-	        fake.checkpoints, fake.confirms, fake.regions);
+	dprintf(STDERR_FILENO, "fake: %c checkpoints=%u confirms=%u regions=%u used=%zu\n", letter,
+	        fake.checkpoints, fake.confirms, fake.regions, fake.used_bytes >> 20);
 	fake_wake();
 	pthread_mutex_unlock(&fake.lock);
 }
@@ -105,6 +106,17 @@ int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_
 	if ((uintptr_t)base % 4096 != 0 || length % 4096 != 0)
 		return TANDEM_E_USAGE;
 	tandem->regions++;
+	return 0;
+}
+
+int tandem_region_use(struct tandem *tandem, const char *name, size_t used_bytes,
+                      struct tandem_error *reterr_error)
+{
+	(void)name;
+	(void)reterr_error;
+	pthread_mutex_lock(&tandem->lock);
+	tandem->used_bytes = used_bytes;
+	pthread_mutex_unlock(&tandem->lock);
 	return 0;
 }
 

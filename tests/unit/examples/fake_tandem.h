@@ -12,8 +12,8 @@
  *   b busy: no checkpoint can be taken  i idle: it can again
  *   w want a checkpoint                 x halt: another node leads
  *
- * After each letter a line "fake: LETTER checkpoints=N confirms=N regions=N" goes to standard
- * error. FAKE_TANDEM_REFUSES makes tandem_open() say that another node leads. */
+ * After each letter a line "fake: LETTER checkpoints=N confirms=N regions=N used=MIB" goes to
+ * standard error. FAKE_TANDEM_REFUSES makes tandem_open() say that another node leads. */
 void fake_tandem_command(char letter);
 
 #endif

@@ -50,6 +50,19 @@ Test(kv_store, an_ended_transaction_leaves_nothing)
 	cr_assert_not(is_there("b"));
 }
 
+Test(kv_store, what_is_used_grows_with_what_is_committed)
+{
+	static const char value[100000];
+	size_t before = tandem_kv_store_used_bytes(world.store);
+
+	cr_assert_eq(tandem_kv_store_begin_write(world.store), 0);
+	cr_assert_eq(tandem_kv_store_put(world.store, "a", 1, value, sizeof value, 0), 0);
+	cr_expect_eq(tandem_kv_store_used_bytes(world.store), before);
+	cr_assert_eq(tandem_kv_store_commit(world.store), 0);
+	cr_expect_geq(tandem_kv_store_used_bytes(world.store), before + sizeof value);
+	cr_expect_lt(tandem_kv_store_used_bytes(world.store), (size_t)4 << 20);
+}
+
 Test(kv_store, the_map_is_reopened_with_what_was_committed)
 {
 	struct tandem_error error = {0};
