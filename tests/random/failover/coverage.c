@@ -150,8 +150,8 @@ struct exception {
 #define NOT_LED                                                                                    \
 	"a program that this life does not lead is halted, and what it says counts for nothing"
 #define STORY "told as a story: another must win the register within one take-over"
-#define AGAIN                                                                                      \
-	"told as a story: asked again, and the first try is known to have won before the answer"
+#define KNOWN "told as a story: the record is known to have been won before an answer comes"
+#define WORD  "told as a story: a word that is given while a program that was halted does not end"
 
 static const struct exception exceptions[] = {
         CELL(SECONDARY, FENCED, FENCED_LIFE),
@@ -170,12 +170,12 @@ static const struct exception exceptions[] = {
         SIDE(PRIMARY_SOLO, record_is_pair, true,
              "it is entered only when no PAIR asked for earlier can be applied any more"),
         SIDE(TAKING_OVER, take_over_is_superseded, true, STORY),
-        CELL(TAKING_OVER, CAS_FAILED, AGAIN),
-        CELL(PRIMARY_SOLO, CAS_FAILED, AGAIN),
-        CELL(PRIMARY_SOLO, CAS_LOST, AGAIN),
-        RARE_SIDE(HALTED, take_over_is_won, true),
+        CELL(TAKING_OVER, CAS_FAILED, KNOWN),
+        CELL(PRIMARY_SOLO, CAS_FAILED, KNOWN),
+        CELL(PRIMARY_SOLO, CAS_LOST, KNOWN),
+        CELL(PRIMARY_SOLO, CAS_DOUBT, KNOWN),
+        SIDE(HALTED, take_over_is_won, true, WORD),
         RARE_CELL(PRIMARY_SOLO, CAS_WON),
-        RARE_CELL(PRIMARY_SOLO, CAS_DOUBT),
         RARE_SIDE(PRIMARY_SOLO, may_maintain, false),
         RARE_SIDE(PRIMARY_SOLO, record_is_foreign, true),
         RARE_SIDE(PRIMARY_SOLO, copy_was_missed, true),

@@ -107,6 +107,31 @@ Test(interrupted, a_late_fence_is_as_good_as_one_in_time)
 	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO);
 }
 
+/* Its fence does not come, and a program that was halted before is stopped and does not end: the
+ * word to lead with loss of data is given while that is waited for. */
+Test(interrupted, a_word_that_is_given_while_halted_begins_the_take_over_anew)
+{
+	struct program *program = &story.nodes[1].programs[CLUSTER_PROGRAMS - 1];
+	begin_paired();
+	cluster_start_program(&story, 1);
+	cluster_run(&story, 20 * MS);
+	cr_assert(program->process.is_alive && program->is_halted, "%s", story.trace);
+	program->process.is_stopped = true;
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	story.nodes[1].standby.process.is_stopped = true;
+	cluster_run(&story, 3000 * MS);
+	cr_assert(state_of(1) == TANDEM_STATE_HALTED, "%s", story.trace);
+	say(1, TANDEM_EVENT_FORCE, 0);
+	cluster_run(&story, 20 * MS);
+	cr_expect_not_null(strstr(story.trace, "b HALTED -> TAKING_OVER: the register names this"),
+	                   "%s", story.trace);
+	story.nodes[1].standby.process.is_stopped = false;
+	cluster_run(&story, 100 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+}
+
 Test(interrupted, maintenance_between_does_not_make_it_forget)
 {
 	begin_paired();
