@@ -74,12 +74,12 @@ TANDEM_API TANDEM_MUST_CHECK int tandem_region_add(struct tandem *tandem, const 
 TANDEM_API const char *tandem_region_tracker(const struct tandem *tandem, const char *name);
 
 /* Tells how much of a region is in use: its first `used_bytes`, rounded up to pages; all of it
- * before the first call. The rest is free: whatever the memory holds there, it is neither looked for
- * nor sent, and the copy holds zeros. What is used again by a later call travels whole with the next
- * checkpoint, so it may have been written before or after. Takes part in the next checkpoint, and
- * not to be called while one is under way. Before or after tandem_start(); never blocks. The program
- * keeps the length itself, for instance in its state. Errors: TANDEM_E_USAGE (no such region, longer
- * than the region, or a checkpoint is under way). */
+ * before the first call. The rest is free: whatever the memory holds there, it is neither looked
+ * for nor sent, and the copy holds zeros. What is used again by a later call travels whole with the
+ * next checkpoint, so it may have been written before or after. Takes part in the next checkpoint,
+ * and not to be called while one is under way. Before or after tandem_start(); never blocks. The
+ * program keeps the length itself, for instance in its state. Errors: TANDEM_E_USAGE (no such
+ * region, longer than the region, or a checkpoint is under way). */
 TANDEM_API TANDEM_MUST_CHECK int tandem_region_use(struct tandem *tandem, const char *name,
                                                    size_t used_bytes,
                                                    struct tandem_error *reterr_error);
