@@ -166,6 +166,29 @@ Test(interrupted, that_the_register_contradicts_meanwhile_halts)
 	cr_expect(strstr(story.trace, "TAKING_OVER -> HALTED: the register was won by another"));
 }
 
+/* A copy ends in maintenance, and before the register says that it is not to count, the other node
+ * was made to lead. */
+Test(interrupted, a_copy_in_maintenance_that_lost_the_register_halts)
+{
+	struct tandem_machine *machine = &story.nodes[0].machine;
+	begin_paired();
+	cluster_kill_standby(&story, 1);
+	run_until(0, TANDEM_STATE_PRIMARY_SOLO);
+	cluster_start_standby(&story, 1);
+	cluster_say(&story, 0, TANDEM_EVENT_MAINTENANCE_ON, 0);
+	for (unsigned i = 0; i < 60000 && machine->view.cas_request == 0; i++)
+		cluster_run(&story, MS / 20);
+	cr_assert(state_of(0) == TANDEM_STATE_MAINTENANCE && machine->view.cas_request != 0);
+	struct tandem_record record = *cluster_record(&story, 0);
+	record.generation++;
+	record.decision++;
+	memcpy(record.owner, "b", 2);
+	story.nodes[0].record = story.nodes[1].record = record;
+	cluster_run(&story, 10 * MS);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	cr_expect(state_of(0) == TANDEM_STATE_HALTED, "%s", story.trace);
+}
+
 /* [L8]: COPIED went astray, and the session with it. */
 Test(interrupted, a_program_that_waits_for_nothing_is_told_again)
 {
