@@ -18,7 +18,7 @@ GONE_SECONDS = 5
 
 
 def _passages(story):
-    return story.passages(150, 300)  # the pair is seen to be one after some dozens
+    return story.passages(70, 160)  # the pair is seen to be one after some dozens
 
 
 def _start(story):

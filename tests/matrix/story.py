@@ -13,6 +13,7 @@ from matrix.bed import PEER, MatrixPair
 
 FIRST_STEPS = 50
 SILENT_SECONDS = 1.5
+REACH_SECONDS = 120  # a failpoint of some hundred passages, on a busy computer
 ATTEMPTS_MAX = 6
 
 
@@ -97,12 +98,12 @@ class Story:
     def wait_ended(self, name, what=None):
         node = self.pair.nodes[name]
         wait.until(lambda: not node.is_running(what) if what else node.has_ended(),
-                   20 * self.pair.pace, f"the end of {what or 'every program'} of node {name}")
+                   REACH_SECONDS * self.pair.pace, f"the end of {what or 'every program'} of node {name}")
         self.strike()
 
     def wait_stopped(self, name, program):
-        wait.until(lambda: self.pair.is_program_stopped(name, program), 20 * self.pair.pace,
-                   f"{program} of node {name} to be stopped")
+        wait.until(lambda: self.pair.is_program_stopped(name, program),
+                   REACH_SECONDS * self.pair.pace, f"{program} of node {name} to be stopped")
         self.strike()
 
     def end_node(self, name):
