@@ -117,6 +117,8 @@ struct tandem_engine {
 	int news_fd;  /* the program's */
 	_Atomic bool is_ending;
 	_Atomic bool is_halted;
+	_Atomic bool is_helm_wanted; /* by its own thread, which a program that comes again and
+	                                again at once would never let have it */
 	_Atomic uint64_t heard_ns;
 	_Atomic bool has_session; /* greeted */
 	_Atomic bool has_lease;   /* the timer is armed */

@@ -182,7 +182,9 @@ void *tandem_engine_run(void *argument)
 		bool has_answer;
 		uint64_t until_ns;
 
+		atomic_store(&engine->is_helm_wanted, true);
 		pthread_mutex_lock(&engine->helm);
+		atomic_store(&engine->is_helm_wanted, false);
 		tandem_engine_read_session(engine);
 		take_turn(engine);
 		has_answer = poll_for_answer(engine);
@@ -253,12 +255,6 @@ static bool drive(struct tandem_engine *engine, const uint64_t *ticket, uint64_t
 		take_turn(engine);
 		has_met = look_met(engine, ticket);
 	}
-	/* The own thread waits for the helm by now, and a program that comes again at once would
-	 * never let it. */
-	if (tandem_clock_now_ns() >= engine->sleeps_until_ns) {
-		tandem_engine_read_session(engine);
-		take_turn(engine);
-	}
 	return has_met;
 }
 
@@ -266,7 +262,7 @@ static bool take_helm(struct tandem_engine *engine)
 {
 	uint64_t until_ns = tandem_clock_now_ns() + engine->settings.poll_ns;
 
-	while (pthread_mutex_trylock(&engine->helm) != 0) {
+	while (atomic_load(&engine->is_helm_wanted) || pthread_mutex_trylock(&engine->helm) != 0) {
 		if (tandem_clock_now_ns() >= until_ns)
 			return false;
 	}
