@@ -242,20 +242,20 @@ static bool is_steady(const struct tandem_engine *engine)
 
 static bool drive(struct tandem_engine *engine, const uint64_t *ticket, uint64_t deadline_ns)
 {
-	bool has_met;
-
 	read_mail(engine);
-	has_met = look_met(engine, ticket);
-	if (!has_met)
+	if (look_met(engine, ticket))
+		return true;
+	watch(engine, false);
+	while (!look_met(engine, ticket) && is_steady(engine) &&
+	       tandem_clock_now_ns() < deadline_ns) {
 		take_turn(engine);
-	while (!has_met && is_steady(engine) && tandem_clock_now_ns() < deadline_ns) {
-		if (!poll_for_answer(engine))
-			sleep_until(engine, earlier(deadline_ns, next_turn_ns(engine)));
+		if (look_met(engine, ticket) || poll_for_answer(engine))
+			continue;
+		sleep_until(engine, earlier(deadline_ns, next_turn_ns(engine)));
 		tandem_engine_read_session(engine);
-		take_turn(engine);
-		has_met = look_met(engine, ticket);
 	}
-	return has_met;
+	watch(engine, true);
+	return look_met(engine, ticket);
 }
 
 static bool take_helm(struct tandem_engine *engine)
@@ -266,10 +266,8 @@ static bool take_helm(struct tandem_engine *engine)
 		if (tandem_clock_now_ns() >= until_ns)
 			return false;
 	}
-	if (is_steady(engine)) {
-		watch(engine, false);
+	if (is_steady(engine))
 		return true;
-	}
 	pthread_mutex_unlock(&engine->helm);
 	return false;
 }
@@ -279,7 +277,6 @@ static void leave_helm(struct tandem_engine *engine)
 {
 	bool must_wake = next_turn_ns(engine) < engine->sleeps_until_ns;
 
-	watch(engine, true);
 	pthread_mutex_unlock(&engine->helm);
 	if (must_wake)
 		tandem_engine_wake(engine->wake_fd);
