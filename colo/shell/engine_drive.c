@@ -242,10 +242,10 @@ static bool is_steady(const struct tandem_engine *engine)
 
 static bool drive(struct tandem_engine *engine, const uint64_t *ticket, uint64_t deadline_ns)
 {
+	/* No epoch is sealed without it. */
+	if (!engine->core.is_applied)
+		tandem_engine_read_session(engine);
 	read_mail(engine);
-	if (look_met(engine, ticket))
-		return true;
-	watch(engine, false);
 	while (!look_met(engine, ticket) && is_steady(engine) &&
 	       tandem_clock_now_ns() < deadline_ns) {
 		take_turn(engine);
@@ -254,7 +254,6 @@ static bool drive(struct tandem_engine *engine, const uint64_t *ticket, uint64_t
 		sleep_until(engine, earlier(deadline_ns, next_turn_ns(engine)));
 		tandem_engine_read_session(engine);
 	}
-	watch(engine, true);
 	return look_met(engine, ticket);
 }
 
@@ -266,8 +265,10 @@ static bool take_helm(struct tandem_engine *engine)
 		if (tandem_clock_now_ns() >= until_ns)
 			return false;
 	}
-	if (is_steady(engine))
+	if (is_steady(engine)) {
+		watch(engine, false);
 		return true;
+	}
 	pthread_mutex_unlock(&engine->helm);
 	return false;
 }
@@ -277,6 +278,7 @@ static void leave_helm(struct tandem_engine *engine)
 {
 	bool must_wake = next_turn_ns(engine) < engine->sleeps_until_ns;
 
+	watch(engine, true);
 	pthread_mutex_unlock(&engine->helm);
 	if (must_wake)
 		tandem_engine_wake(engine->wake_fd);
