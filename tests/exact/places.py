@@ -33,6 +33,7 @@ class Place:
     breaks: str = NOTHING
     passage: int = 1  # of a rare place: the first one that is meant
     needs_stage: bool = False  # passed with capture = "stage" only
+    needs_stop: bool = False  # passed with capture = "stop" only
 
     @property
     def is_rare(self):
@@ -42,6 +43,8 @@ class Place:
         """The loss of the only channel is the session's."""
         if self.needs_stage and combination["capture"] != "stage":
             return False
+        if self.needs_stop and combination["capture"] == "stage":
+            return False
         return self.breaks != CHANNEL or combination["channels"] != "1"
 
     def __str__(self):
@@ -49,7 +52,7 @@ class Place:
 
 
 GROUPS = (
-    [Place(name, KILL) for name in EPOCH],
+    [Place(name, KILL, needs_stop=name == "pushed") for name in EPOCH],
     [Place(name, PAUSE) for name in STANDBY_EPOCH],
     [Place(name, KILL, SESSION, 1 if name == "session_lost" else 2) for name in RESUME],
     [Place(name, RECOPY) for name in STANDBY_EPOCH],

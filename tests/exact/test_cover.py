@@ -50,6 +50,11 @@ class TestPlaces(unittest.TestCase):
         self.assertFalse(place.can_be_met({"channels": "4", "capture": "stop"}))
         self.assertTrue(place.can_be_met({"channels": "4", "capture": "stage"}))
 
+    def test_what_is_staged_is_not_pushed_in_the_pause(self):
+        place = places.Place("pushed", places.KILL, needs_stop=True)
+        self.assertTrue(place.can_be_met({"channels": "4", "capture": "stop"}))
+        self.assertFalse(place.can_be_met({"channels": "4", "capture": "stage"}))
+
 
 if __name__ == "__main__":
     unittest.main()
