@@ -103,6 +103,13 @@ static bool solo_is_usable(const struct tandem_machine *machine)
 	       record_of(machine)->generation > machine->led_solo_last;
 }
 
+/* [H7]: the peer has told of a later record of the register that both share. */
+static bool is_outdated(const struct tandem_machine *machine)
+{
+	return !tandem_record_is_kept_by_node(machine->config.pair.arbiter_type) &&
+	       machine->heard_generation > record_of(machine)->generation;
+}
+
 /* The register was read after the program said that it could lead. */
 static bool reading_is_fresh(const struct tandem_machine *machine)
 {
@@ -589,7 +596,7 @@ GUARD(take_over_may_lead)
 	UNTIMED;
 	const struct tandem_take_over *take_over = &machine->take_over;
 	return tandem_machine_owns(machine) && program_can_lead(machine) &&
-	       (take_over->is_fenced || take_over->connection == 0);
+	       (take_over->is_fenced || take_over->connection == 0) && !is_outdated(machine);
 }
 
 GUARD(take_over_lost_program)
@@ -644,7 +651,7 @@ GUARD(activation_is_due)
 	const struct tandem_take_over *take_over = &machine->take_over;
 	return take_over->is_fenced && !take_over->has_program &&
 	       take_over->activate_sent_ns == 0 && lease_is_over(machine, now_ns) &&
-	       !tandem_guard_hand_over_awaits_peer(machine, now_ns);
+	       !is_outdated(machine) && !tandem_guard_hand_over_awaits_peer(machine, now_ns);
 }
 
 GUARD(activation_is_late)

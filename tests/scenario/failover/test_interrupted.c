@@ -4,7 +4,7 @@ static void run_until(unsigned node, enum tandem_state state)
 {
 	for (unsigned i = 0; i < 60000 && state_of(node) != state; i++)
 		cluster_run(&story, MS / 20);
-	cr_assert(state_of(node) == state);
+	cr_assert(state_of(node) == state, "%s", story.trace);
 }
 
 Test(interrupted, a_controller_that_died_after_its_take_over_was_won_goes_on_with_it)
@@ -105,6 +105,34 @@ Test(interrupted, a_late_fence_is_as_good_as_one_in_time)
 	cluster_run(&story, 100 * MS);
 	cr_expect(story.violation[0] == 0, "%s", story.violation);
 	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO);
+}
+
+/* Node b stands still after it has won, and the operator has node a lead with loss of data. When b
+ * goes on, the register does not answer it; what it hears of a says enough. */
+Test(interrupted, a_take_over_that_a_later_record_has_ended_starts_no_program)
+{
+	struct node *node = &story.nodes[1];
+	begin_paired();
+	cluster_kill_programs(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	cluster_stop_node(&story, 1, true);
+	cluster_run(&story, 300 * MS);
+	say(0, TANDEM_EVENT_FORCE, 0);
+	cluster_start_program(&story, 0);
+	run_until(0, TANDEM_STATE_PRIMARY_SOLO);
+	node->arbiter_is_cut = true;
+	cluster_stop_node(&story, 1, false);
+	node->standby.process.is_stopped = true;
+	cluster_run(&story, 50 * MS);
+	node->standby.process.is_stopped = false;
+	cluster_run(&story, 100 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_TAKING_OVER, "%s", story.trace);
+	cr_expect_null(strstr(story.trace, "b TAKING_OVER: fenced: starting"), "%s", story.trace);
+	node->arbiter_is_cut = false;
+	cluster_run(&story, 3000 * MS);
+	cr_expect_not_null(strstr(story.trace, "b TAKING_OVER -> HALTED: the register was won by"),
+	                   "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
 }
 
 /* Its fence does not come, and a program that was halted before is stopped and does not end: the
