@@ -75,7 +75,10 @@ void judge_promotion(struct cluster *cluster, const struct standby *standby)
 	if (!standby->has_copy || standby->is_torn)
 		cluster_fail(cluster, "node %s promotes a standby that holds no full copy",
 		             where->name);
-	if (cluster->is_rebasing)
+	/* A program may start for a record that the operator's word has just replaced; that it does
+	 * not lead is seen by judge_open(). */
+	if (cluster->is_rebasing || cluster_record(cluster, standby->process.node)->decision !=
+	                                    where->machine.take_over.decision)
 		return;
 	uint32_t at = standby->copy;
 	while (cluster->depths[at] > cluster->depth_top)
