@@ -9,6 +9,7 @@ import socket
 
 from kill import register
 from kill.layout import PAIR, on_loopback
+from kill.node import crashes_of
 from kill.pair import Pair
 
 # Other work on the computer must not look like a fault. No round waits for these: the end of a
@@ -138,12 +139,7 @@ class CheckedPair(Pair):
         return [int(name) for name in names if _link(f"{folder}/{name}") in inodes]
 
     def crashes(self):
-        """Programs that ended themselves by a signal."""
-        return [f"{program} of node {name} ended by signal {-status}"
-                for name, node in self.nodes.items()
-                for program, status in node.exit_statuses().items()
-                if status is not None and status < 0
-                and -status not in (signal.SIGKILL, signal.SIGTERM)]
+        return crashes_of(self.nodes)
 
 
 def _link(path):

@@ -155,6 +155,15 @@ def _groups_of_session():
     return found
 
 
+def crashes_of(nodes):
+    """Programs of nodes, by their names, that ended themselves by a signal."""
+    return [f"{program} of node {name} ended by signal {-status}"
+            for name, node in nodes.items()
+            for program, status in node.exit_statuses().items()
+            if status is not None and status < 0
+            and -status not in (signal.SIGKILL, signal.SIGTERM)]
+
+
 def faults_in(log_path):
     """Lines in which a sanitizer or a failed assertion speaks."""
     try:

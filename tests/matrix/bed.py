@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from kill import wait
 from kill.layout import PAIR
+from kill.node import crashes_of
 from kill.separated import SeparatedPair
 from matrix import etcd
 from matrix.cable import CableNetwork
@@ -127,12 +127,7 @@ class Watched:
         self.nodes[name].signal_all(number)
 
     def crashes(self):
-        """Programs that ended themselves by a signal."""
-        return [f"{program} of node {name} ended by signal {-status}"
-                for name, node in self.nodes.items()
-                for program, status in node.exit_statuses().items()
-                if status is not None and status < 0
-                and -status not in (signal.SIGKILL, signal.SIGTERM)]
+        return crashes_of(self.nodes)
 
 
 class MatrixPair(Watched, SeparatedPair):
