@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <tandem/assert.h>
 #include <tandem/clock.h>
 #include <tandem/failpoint.h>
 
@@ -341,9 +342,15 @@ static void execute_all(struct tandem_engine *engine, const struct tandem_primar
 	}
 }
 
+static struct tandem_primary_actions *begin_step(struct tandem_engine *engine)
+{
+	TANDEM_ASSERT(engine->step_depth < TANDEM_ENGINE_STEPS_MAX);
+	return &engine->actions[engine->step_depth++];
+}
+
 void tandem_engine_step(struct tandem_engine *engine, const struct tandem_primary_event *event)
 {
-	struct tandem_primary_actions *actions = &engine->actions[engine->step_depth++];
+	struct tandem_primary_actions *actions = begin_step(engine);
 
 	pthread_mutex_lock(&engine->lock);
 	tandem_primary_step(&engine->core, event, actions);
@@ -357,7 +364,7 @@ void tandem_engine_step(struct tandem_engine *engine, const struct tandem_primar
 static void keep_alive(void *argument)
 {
 	struct tandem_engine *engine = argument;
-	struct tandem_primary_actions *actions = &engine->actions[engine->step_depth++];
+	struct tandem_primary_actions *actions = begin_step(engine);
 
 	pthread_mutex_lock(&engine->lock);
 	tandem_primary_keep_alive(&engine->core, tandem_clock_now_ns(), actions);
