@@ -13,7 +13,13 @@ int tandem_failpoint_armed = 1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tandem_session *session; /* of the program; NULL while none */
 static pthread_cond_t let_go = PTHREAD_COND_INITIALIZER;
-static char armed_place[16], held_place[24];
+static char armed_place[16];
+static struct standby_place {
+	const char *name;
+	unsigned passage_count;
+	unsigned held_passage; /* 0: none */
+} standby_places[] = {{"standby_acknowledged", 0, 0}, {"standby_told", 0, 0}};
+static bool is_held;
 static unsigned passages_left, storm_one_in, broken_count;
 static uint32_t armed_mask;
 static uint64_t randomness = 1;
@@ -65,11 +71,22 @@ void tandem_failpoint_load(void)
 {
 }
 
-/* Under the lock. */
-static void wait_there(void)
+static struct standby_place *find_place(const char *name)
 {
-	memcpy(held_place, "held", sizeof "held");
-	while (held_place[0] != '\0')
+	for (size_t i = 0; i < sizeof standby_places / sizeof standby_places[0]; i++)
+		if (strcmp(standby_places[i].name, name) == 0)
+			return &standby_places[i];
+	return NULL;
+}
+
+/* Under the lock. */
+static void pass_standby(const char *name)
+{
+	struct standby_place *place = find_place(name);
+
+	if (place == NULL || ++place->passage_count != place->held_passage)
+		return;
+	for (is_held = true; is_held;)
 		pthread_cond_wait(&let_go, &lock);
 }
 
@@ -80,9 +97,8 @@ bool tandem_failpoint_pass(const char *name)
 	bool is_standby = strncmp(name, "standby", 7) == 0;
 
 	pthread_mutex_lock(&lock);
-	if (strcmp(name, held_place) == 0)
-		wait_there();
 	if (is_standby) {
+		pass_standby(name);
 		pthread_mutex_unlock(&lock);
 		return false;
 	}
@@ -103,17 +119,19 @@ void breaker_arm(const char *place, unsigned passage, uint32_t channel_mask)
 	pthread_mutex_unlock(&lock);
 }
 
-void breaker_hold(const char *place)
+void breaker_hold(const char *place, unsigned passage)
 {
 	pthread_mutex_lock(&lock);
-	memcpy(held_place, place, strlen(place) + 1);
+	find_place(place)->held_passage = passage;
 	pthread_mutex_unlock(&lock);
 }
 
 void breaker_let_go(void)
 {
 	pthread_mutex_lock(&lock);
-	held_place[0] = '\0';
+	for (size_t i = 0; i < sizeof standby_places / sizeof standby_places[0]; i++)
+		standby_places[i].held_passage = 0;
+	is_held = false;
 	pthread_cond_broadcast(&let_go);
 	pthread_mutex_unlock(&lock);
 }
