@@ -119,8 +119,10 @@ class Node:
 
     def signal_all(self, number):
         """To the whole group, as SIGKILL, SIGSTOP or SIGCONT to a host's programs. The number of a
-        group that has ended may be somebody else's by now, whose session is another one."""
-        if self._group in _groups_of_session():
+        group that has ended may be somebody else's by now, whose session is another one; one that
+        was not waited for keeps it."""
+        has_member = any(process.returncode is None for process in self._processes.values())
+        if has_member or self._group in _groups_of_session():
             try:
                 os.killpg(self._group, number)
             except ProcessLookupError:
