@@ -14,6 +14,10 @@ foreach(story contract contract_linux_6_1 two_machines)
 endforeach()
 # Other channel counts: tools/nightly.
 
+# Kills while the device reads the program's memory, and staging memory. At more places: tools/nightly.
+tandem_add_device_test(rdma_exact 600 /usr/bin/python3 -B ${rdma_test} exact ${PROJECT_BINARY_DIR} 1
+                       settle drain)
+
 # Never stuck: programs of tests/stuck. More rounds by hand: -DTANDEM_DEVICE_ROUNDS=500.
 set(TANDEM_DEVICE_ROUNDS 30 CACHE STRING "rounds of the races and of the leak counts on soft-RoCE")
 foreach(story stuck stuck_linux_6_1)

@@ -1,7 +1,8 @@
 """The rdma provider on soft-RoCE: the contract, races and leaks, and peers that die, freeze and come
 back.
 
-Run as `SCRIPT STORY BUILD_FOLDER [ROUNDS]`; of the story `channels`: their COUNTS."""
+Run as `SCRIPT STORY BUILD_FOLDER [ROUNDS]`; of the story `channels`: their COUNTS; `exact` may name
+PLACES after ROUNDS."""
 
 import re
 import signal
@@ -69,6 +70,25 @@ def story_contract_linux_6_1():
         lab.start()
         machine = lab.machines["a"]
         check_contract(machine, "the contract holds")
+        check_kernel(machine)
+
+
+EXACT_PLACES = ("scanned", "stage", "drain", "seal", "settle", "wait", "session_lost", "standby_commit",
+                "standby_apply", "standby_drain", "standby_fenced")
+
+
+def story_exact():
+    """The checker of tests/exact is killed, staged and not, and what is promoted compared."""
+    rounds, *names = sys.argv[3:]
+    places = " ".join(f"--place {name}" for name in names or EXACT_PLACES)
+    with Lab() as lab:
+        lab.start()
+        machine = lab.machines["a"]
+        result = machine.run(f"/usr/bin/python3 -B tests/exact/run --build {build_folder()} --jobs 1"
+                             f" --rdma {machine.address} --rounds {rounds} {places}", 6 * 3600)
+        logs = machine.run("tail -n 40 /tmp/tandem-test-*/*.log").text if result.status else ""
+        print(result.text, logs, flush=True)
+        expect(result.status == 0, "every image is the last committed epoch")
         check_kernel(machine)
 
 
@@ -289,5 +309,6 @@ def story_two_machines():
 
 if __name__ == "__main__":
     main({"contract": story_contract, "contract_linux_6_1": story_contract_linux_6_1, "channels": story_channels,
+          "exact": story_exact,
           "stuck": story_stuck, "stuck_linux_6_1": story_stuck_linux_6_1,
           "two_machines": story_two_machines})

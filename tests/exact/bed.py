@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 
 from kill import register
 from kill.layout import PAIR, on_loopback
@@ -19,6 +20,14 @@ PAIR_OPTIONS = {
     "heartbeat_misses": "60",
     "solo_after_ms": "5000",
     "commit_timeout_ms": "4000",
+}
+# An emulated machine with RDMA is slow.
+MACHINE_OPTIONS = {
+    "heartbeat_interval_ms": "100",
+    "heartbeat_misses": "50",
+    "solo_after_ms": "15000",
+    "connect_timeout_ms": "10000",
+    "commit_timeout_ms": "5000",
 }
 _PIDFD_GETFD = 438
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -46,12 +55,14 @@ class Checker:
 
 
 class CheckedPair(Pair):
-    def __init__(self, programs, seed, combination, has_storm=False, options=None):
+    def __init__(self, programs, seed, combination, has_storm=False, options=None,
+                 address="127.0.0.1"):
+        is_rdma = combination["provider"] == "rdma"
         more = {"channels": combination["channels"], "capture": f'"{combination["capture"]}"',
-                "push_interval_us": combination["push_interval_us"], **PAIR_OPTIONS,
-                **(options or {})}
+                "push_interval_us": combination["push_interval_us"],
+                **(MACHINE_OPTIONS if is_rdma else PAIR_OPTIONS), **(options or {})}
         super().__init__(
-            on_loopback(program=Checker(seed, has_storm), tracker=combination["tracker"],
+            on_loopback(address, program=Checker(seed, has_storm), tracker=combination["tracker"],
                         provider=combination["provider"], pair_options=more),
             programs,
         )
@@ -94,6 +105,10 @@ class CheckedPair(Pair):
             return False
 
     def break_session(self):
+        if self.layout.provider == "rdma":  # whose connections are no sockets
+            command = [str(self.programs / "tandemctl"), "yank", PAIR, "--node", "a",
+                       "--config", str(self.layout.configuration_path)]
+            subprocess.run(command, capture_output=True, timeout=20, check=False)
         for descriptor in self._connections():
             self._shut(descriptor)
 

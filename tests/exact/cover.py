@@ -30,6 +30,11 @@ def pairwise(factors=None):
     return chosen
 
 
+def over_rdma():
+    """What differs most there: whether a device reads the program's memory or staging memory."""
+    return [{**DEFAULT, "provider": "rdma", "capture": capture} for capture in FACTORS["capture"]]
+
+
 def text(combination):
     return ", ".join(f"{value} {factor}" if value.isdigit() else value
                      for factor, value in combination.items())

@@ -40,12 +40,13 @@ class Place:
         return self.breaks != NOTHING or self.how in (TAKING, FIRST)
 
     def can_be_met(self, combination):
-        """The loss of the only channel is the session's."""
+        """The loss of the only channel is the session's; one of RDMA is not broken from outside."""
         if self.needs_stage and combination["capture"] != "stage":
             return False
         if self.needs_stop and combination["capture"] == "stage":
             return False
-        return self.breaks != CHANNEL or combination["channels"] != "1"
+        return self.breaks != CHANNEL or (
+            combination["channels"] != "1" and combination.get("provider") != "rdma")
 
     def __str__(self):
         return f"{self.name}, {self.how}"

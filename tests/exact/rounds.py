@@ -14,9 +14,11 @@ from kill import wait
 STEPS_MIN = 30  # acknowledged before the end, so that there is something to lose
 STEPS_AFTER = 20
 PASSAGES = (40, 240)
+PASSAGES_MACHINE = (40, 80)  # where each takes some ten times as long
 PAIR_SECONDS = 60  # these only bound what hangs
 PLACE_SECONDS = 60
 VERDICT_SECONDS = 60
+MACHINE_FACTOR = 4
 ATTEMPTS_MAX = 6
 
 
@@ -29,6 +31,7 @@ class Plan:
     has_storm: bool = False
     seeded: tuple = ()  # (program, failpoint) that breaks the protocol
     keep: bool = False
+    address: str = "127.0.0.1"  # of the device
     attempt: int = 1
 
 
@@ -67,7 +70,8 @@ def play(plan, programs):
 
 
 def _attempt(plan, result, programs):
-    pair = CheckedPair(programs, plan.seed % 2**32, plan.combination, plan.has_storm)
+    pair = CheckedPair(programs, plan.seed % 2**32, plan.combination, plan.has_storm,
+                       address=plan.address)
     is_early = False
     try:
         with pair:
@@ -136,8 +140,8 @@ class _Round:
         self._wait_pair()
         self._wait_steps(STEPS_MIN)
         self._break()
-        wait.until(lambda: self.pair.is_stopped("b", "tandemd"), PLACE_SECONDS, str(self.place),
-                   0.0005)
+        self._until(lambda: self.pair.is_stopped("b", "tandemd"), PLACE_SECONDS, str(self.place),
+                    0.0005)
         self.pair.kill_program()
         wait.passed(self.random.random() * 0.02)
         self.pair.b.signal_program("tandemd", signal.SIGCONT)
@@ -158,7 +162,7 @@ class _Round:
         self._wait_pair()
         self._wait_steps(STEPS_MIN)
         self.pair.kill_program()
-        wait.until(lambda: self.pair.is_stopped("b", "tandemd"), PLACE_SECONDS, str(self.place))
+        self._until(lambda: self.pair.is_stopped("b", "tandemd"), PLACE_SECONDS, str(self.place))
         wait.passed(self.random.random() * 0.05)
         self.pair.b.signal_program("tandemd", signal.SIGCONT)
         self._judge()
@@ -173,11 +177,24 @@ class _Round:
 
     # ---- what it is made of ----
 
+    def _is_in_machine(self):
+        return self.plan.combination["provider"] == "rdma"
+
+    def _passages(self):
+        return PASSAGES_MACHINE if self._is_in_machine() else PASSAGES
+
+    def _until(self, condition, seconds, what, interval_seconds=0.005):
+        """In an emulated machine, looking often takes the time that others need."""
+        if self._is_in_machine():
+            seconds, interval_seconds = MACHINE_FACTOR * seconds, max(interval_seconds, 0.02)
+        return wait.until(condition, seconds, what, interval_seconds)
+
     def _failpoint(self, action):
         """A passage when the pair works, most likely; later ones with each attempt."""
         if self.place.is_rare:
             return f"{self.place.name}:{action}:{self.place.passage + self.plan.attempt - 1}"
-        return f"{self.place.name}:{action}:{self.random.randint(*PASSAGES) * self.plan.attempt}"
+        passage = self.random.randint(*self._passages()) * self.plan.attempt
+        return f"{self.place.name}:{action}:{passage}"
 
     def _start(self, program="", standby=""):
         seeded = dict(self.plan.seeded)
@@ -190,7 +207,7 @@ class _Round:
         return not self.pair.nodes[name].is_running(program)
 
     def _wait_ended(self, name, program):
-        wait.until(lambda: self._has_ended(name, program), PLACE_SECONDS, f"the end of {program}")
+        self._until(lambda: self._has_ended(name, program), PLACE_SECONDS, f"the end of {program}")
 
     def _wait_pair(self, generation_min=0):
         def is_paired():
@@ -199,14 +216,14 @@ class _Round:
             stats = self.pair.stats()
             return stats and stats.is_pair and stats.generation >= generation_min
 
-        wait.until(is_paired, PAIR_SECONDS, "PAIR")
+        self._until(is_paired, PAIR_SECONDS, "PAIR")
 
     def _wait_steps(self, count):
         """Until so many more are acknowledged, or the place is met."""
         first = self.pair.acked()
 
-        wait.until(lambda: self.pair.acked() >= first + count or self._is_met(), PLACE_SECONDS,
-                   "steps")
+        self._until(lambda: self.pair.acked() >= first + count or self._is_met(), PLACE_SECONDS,
+                    "steps")
         if self.pair.acked() < STEPS_MIN:
             raise Early
 
@@ -227,14 +244,14 @@ class _Round:
             if self.plan.attempt == 1:
                 return
             first = self.pair.acked()
-            wait.until(lambda acked=first: self.pair.acked() > acked + STEPS_AFTER or
-                       self._is_met(), PLACE_SECONDS, "steps after a break")
+            self._until(lambda acked=first: self.pair.acked() > acked + STEPS_AFTER or
+                        self._is_met(), PLACE_SECONDS, "steps after a break")
             if self._is_met():
                 return
 
     def _judge(self):
         acked = self.pair.acked()
-        verdict = wait.until(self._verdict, VERDICT_SECONDS, "a promoted program")
+        verdict = self._until(self._verdict, VERDICT_SECONDS, "a promoted program")
         result = self.result
         result.step, result.acked = verdict["step"], acked
         result.different_pages = verdict["different_pages"]

@@ -44,6 +44,7 @@ class TestPlaces(unittest.TestCase):
         place = places.Place("fence_asked", places.KILL, places.CHANNEL)
         self.assertFalse(place.can_be_met({"channels": "1"}))
         self.assertTrue(place.can_be_met({"channels": "4"}))
+        self.assertFalse(place.can_be_met({"channels": "4", "provider": "rdma"}))
 
     def test_nothing_is_staged_where_the_push_is_in_the_pause(self):
         place = places.Place("drain", places.KILL, needs_stage=True)
