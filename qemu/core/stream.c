@@ -426,3 +426,27 @@ const char *tandem_qemu_fault_text(enum tandem_qemu_fault fault)
 	};
 	return (unsigned)fault < TANDEM_QEMU_FAULT_COUNT ? texts[fault] : "unknown fault";
 }
+
+const char *tandem_qemu_item_text(enum tandem_qemu_item_type type)
+{
+	static const char *const texts[] = {
+	        [TANDEM_QEMU_MORE] = "a part of something",
+	        [TANDEM_QEMU_FAULT] = "a fault",
+	        [TANDEM_QEMU_NOTED] = "something of no account",
+	        [TANDEM_QEMU_MACHINE] = "the type of the machine",
+	        [TANDEM_QEMU_CAPABILITY] = "a capability",
+	        [TANDEM_QEMU_BLOCK] = "a RAM block",
+	        [TANDEM_QEMU_SET_UP] = "the end of the RAM blocks",
+	        [TANDEM_QEMU_PING] = "a ping",
+	        [TANDEM_QEMU_PAGE] = "a page",
+	        [TANDEM_QEMU_FILL] = "a page of one byte",
+	        [TANDEM_QEMU_DEVICES_FIRST] = "the first device state",
+	        [TANDEM_QEMU_REQUEST] = "REQUEST",
+	        [TANDEM_QEMU_SEND] = "SEND",
+	        [TANDEM_QEMU_RAM_END] = "the end of RAM",
+	        [TANDEM_QEMU_SIZE] = "SIZE",
+	        [TANDEM_QEMU_DEVICES] = "device state",
+	        [TANDEM_QEMU_DEVICES_END] = "the end of the device state",
+	};
+	return (unsigned)type < sizeof(texts) / sizeof(texts[0]) ? texts[type] : "unknown";
+}

@@ -135,5 +135,6 @@ size_t tandem_qemu_device_state_bytes(const uint8_t *bytes, size_t length,
 void tandem_qemu_stream_device_done(struct tandem_qemu_stream *stream);
 
 const char *tandem_qemu_fault_text(enum tandem_qemu_fault fault);
+const char *tandem_qemu_item_text(enum tandem_qemu_item_type type);
 
 #endif
