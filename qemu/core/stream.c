@@ -429,7 +429,7 @@ const char *tandem_qemu_fault_text(enum tandem_qemu_fault fault)
 
 const char *tandem_qemu_item_text(enum tandem_qemu_item_type type)
 {
-	static const char *const texts[] = {
+	static const char *const texts[TANDEM_QEMU_ITEM_TYPE_COUNT] = {
 	        [TANDEM_QEMU_MORE] = "a part of something",
 	        [TANDEM_QEMU_FAULT] = "a fault",
 	        [TANDEM_QEMU_NOTED] = "something of no account",
@@ -447,6 +447,8 @@ const char *tandem_qemu_item_text(enum tandem_qemu_item_type type)
 	        [TANDEM_QEMU_SIZE] = "SIZE",
 	        [TANDEM_QEMU_DEVICES] = "device state",
 	        [TANDEM_QEMU_DEVICES_END] = "the end of the device state",
+	        [TANDEM_QEMU_CHANNEL] = "the number of a channel",
+	        [TANDEM_QEMU_SYNC] = "a channel's word that all is sent",
 	};
-	return (unsigned)type < sizeof(texts) / sizeof(texts[0]) ? texts[type] : "unknown";
+	return (unsigned)type < TANDEM_QEMU_ITEM_TYPE_COUNT ? texts[type] : "unknown";
 }

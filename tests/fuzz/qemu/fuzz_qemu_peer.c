@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 		event.type = (enum tandem_qemu_event_type)(tandem_read_u8(&reader) %
 		                                           (TANDEM_QEMU_EVENT_EXITED + 1));
 		item.type = (enum tandem_qemu_item_type)(tandem_read_u8(&reader) %
-		                                         (TANDEM_QEMU_DEVICES_END + 1));
+		                                         TANDEM_QEMU_ITEM_TYPE_COUNT);
 		event.value = tandem_read_u8(&reader);
 		item.value = event.value;
 		item.byte_count = (size_t)event.value;

@@ -19,6 +19,10 @@ void put_text(struct made *made, const char *text);
 void put_name(struct made *made, const char *name);
 void put_pages(struct made *made, unsigned count, uint8_t value);
 
+/* Adds a word for the item, and what it tells, to `text` of TEXT_BYTES. */
+void add_item(const struct tandem_qemu_stream *stream, const struct tandem_qemu_item *item,
+              char *text);
+
 /* What the decoder says of `bytes` that come in pieces of `piece_bytes`: a word for each item. The
  * first device state is taken whole, and the decoder is told. */
 void decode(const uint8_t *bytes, size_t length, size_t piece_bytes, char *ret_text);

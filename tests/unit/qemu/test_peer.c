@@ -331,7 +331,7 @@ Test(qemu_peer, an_item_that_does_not_come_now_ends_it)
 {
 	unsigned ended_count = 0;
 
-	for (size_t i = 0; i < 9 * (TANDEM_QEMU_DEVICES_END + 1); i++) {
+	for (size_t i = 0; i < 9 * TANDEM_QEMU_ITEM_TYPE_COUNT; i++) {
 		const enum tandem_qemu_item_type type = (enum tandem_qemu_item_type)(i / 9);
 		struct story story;
 
