@@ -29,11 +29,11 @@ LIBRARIES = (
     (re.compile(r"^sodium(/|\.h$)"), ("base/core",)),
     (re.compile(r"^libconfig\.h$"), ("conf/shell",)),
     (re.compile(r"^lmdb\.h$"), ("examples/tandem-kv",)),
-    (re.compile(r"^json-c/"), ("failover/shell", "node")),
+    (re.compile(r"^json-c/"), ("failover/shell", "qemu/shell", "node")),
     (re.compile(r"^curl/"), ("failover/shell",)),
     (
         re.compile(r"^event2/"),
-        ("failover/shell", "colo/shell", "transport/shell", "node", "examples"),
+        ("failover/shell", "colo/shell", "transport/shell", "qemu/shell", "node", "examples"),
     ),
 )
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
