@@ -203,7 +203,7 @@ static void on_item(struct work *work)
 {
 	const enum tandem_qemu_item_type type = work->event->item->type;
 
-	if (type == TANDEM_QEMU_NOTED || type == TANDEM_QEMU_MORE)
+	if (type == TANDEM_QEMU_NOTED || type == TANDEM_QEMU_MORE || type == TANDEM_QEMU_COMMAND)
 		return;
 	if (type == TANDEM_QEMU_FAULT)
 		end_by_fault(work);

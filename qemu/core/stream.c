@@ -4,6 +4,7 @@
 #include <tandem/assert.h>
 #include <tandem/bytes.h>
 
+#include "core/stream_format.h"
 #include "core/stream_internal.h"
 
 #define FILE_MAGIC   UINT32_C(0x5145564d) /* "QEVM" */
@@ -11,24 +12,11 @@
 #define RAM_VERSION  4
 #define PAGE_BITS    12
 #define UUID_BYTES   16
-#define FOOTER_MARK  0x7e
 #define PING_BYTES   4
 /* Commands other than PING have few arguments or none. */
 #define COMMAND_BYTES_MAX 64
 /* Two marks, a length and "{}". */
 #define DESCRIPTION_BYTES_MIN 8
-
-enum mark {
-	MARK_END = 0x00,
-	MARK_START = 0x01,
-	MARK_PART = 0x02,
-	MARK_LAST = 0x03,
-	MARK_FULL = 0x04,
-	MARK_SUBSECTION = 0x05,
-	MARK_DESCRIPTION = 0x06,
-	MARK_CONFIGURATION = 0x07,
-	MARK_COMMAND = 0x08,
-};
 
 enum command {
 	COMMAND_OPEN_RETURN_PATH = 1,
@@ -91,7 +79,7 @@ static void take_configuration(struct tandem_qemu_stream *stream, struct tandem_
 
 	if (reader->failed)
 		return;
-	if (mark != MARK_CONFIGURATION || length >= sizeof(item->name)) {
+	if (mark != TANDEM_QEMU_MARK_CONFIGURATION || length >= sizeof(item->name)) {
 		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_CONFIGURATION, mark);
 		return;
 	}
@@ -123,7 +111,8 @@ static void take_subsection_body(struct tandem_qemu_stream *stream, struct tande
 static void take_subsection(struct tandem_qemu_stream *stream, struct tandem_reader *reader,
                             struct tandem_qemu_item *item)
 {
-	if (tandem_reader_left(reader) > 0 && reader->bytes[reader->offset] != MARK_SUBSECTION) {
+	if (tandem_reader_left(reader) > 0 &&
+	    reader->bytes[reader->offset] != TANDEM_QEMU_MARK_SUBSECTION) {
 		stream->at.place = TANDEM_QEMU_AT_SECTION;
 		return;
 	}
@@ -204,6 +193,7 @@ static void take_command(struct tandem_reader *reader, struct tandem_qemu_item *
 	case COMMAND_ENABLE_COLO:
 	case COMMAND_SWITCHOVER_START:
 		if (length <= sizeof(arguments)) {
+			item->type = TANDEM_QEMU_COMMAND;
 			tandem_read_bytes(reader, arguments, length);
 			return;
 		}
@@ -219,7 +209,7 @@ static void take_full(struct tandem_qemu_stream *stream, struct tandem_reader *r
                       struct tandem_qemu_item *item)
 {
 	if (stream->at.is_colo || !stream->at.is_set_up) {
-		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_SECTION, MARK_FULL);
+		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_SECTION, TANDEM_QEMU_MARK_FULL);
 		return;
 	}
 	reader->offset--;
@@ -235,20 +225,20 @@ static void take_section(struct tandem_qemu_stream *stream, struct tandem_reader
 	if (reader->failed)
 		return;
 	switch (mark) {
-	case MARK_START:
+	case TANDEM_QEMU_MARK_START:
 		take_start(stream, reader, item);
 		return;
-	case MARK_PART:
-	case MARK_LAST:
+	case TANDEM_QEMU_MARK_PART:
+	case TANDEM_QEMU_MARK_LAST:
 		take_part(stream, reader, item);
 		return;
-	case MARK_FULL:
+	case TANDEM_QEMU_MARK_FULL:
 		take_full(stream, reader, item);
 		return;
-	case MARK_COMMAND:
+	case TANDEM_QEMU_MARK_COMMAND:
 		take_command(reader, item);
 		return;
-	case MARK_END:
+	case TANDEM_QEMU_MARK_END:
 		if (stream->at.is_colo) {
 			item->type = TANDEM_QEMU_RAM_END;
 			stream->at.place = TANDEM_QEMU_AT_MESSAGE;
@@ -269,7 +259,7 @@ static void take_footer(struct tandem_qemu_stream *stream, struct tandem_reader 
 
 	if (reader->failed)
 		return;
-	if (mark != FOOTER_MARK || id != stream->at.section_id) {
+	if (mark != TANDEM_QEMU_FOOTER_MARK || id != stream->at.section_id) {
 		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_FOOTER, id);
 		return;
 	}
@@ -393,16 +383,17 @@ static bool is_description(const uint8_t *bytes, size_t length)
 	const uint64_t marks = tandem_qemu_read(&reader, 2);
 	const uint64_t text_bytes = tandem_qemu_read(&reader, 4);
 
-	return !reader.failed && marks == (MARK_END << 8 | MARK_DESCRIPTION) && text_bytes >= 2 &&
-	       text_bytes == tandem_reader_left(&reader) && bytes[reader.offset] == '{' &&
-	       bytes[length - 1] == '}';
+	return !reader.failed &&
+	       marks == (TANDEM_QEMU_MARK_END << 8 | TANDEM_QEMU_MARK_DESCRIPTION) &&
+	       text_bytes >= 2 && text_bytes == tandem_reader_left(&reader) &&
+	       bytes[reader.offset] == '{' && bytes[length - 1] == '}';
 }
 
 size_t tandem_qemu_device_state_bytes(const uint8_t *bytes, size_t length,
                                       size_t *ret_description_bytes)
 {
 	for (size_t at = 0; at + DESCRIPTION_BYTES_MIN <= length; at++) {
-		if (bytes[at] == MARK_END && is_description(bytes + at, length - at)) {
+		if (bytes[at] == TANDEM_QEMU_MARK_END && is_description(bytes + at, length - at)) {
 			*ret_description_bytes = length - at - 1;
 			return at + 1;
 		}
@@ -437,6 +428,7 @@ const char *tandem_qemu_item_text(enum tandem_qemu_item_type type)
 	        [TANDEM_QEMU_CAPABILITY] = "a capability",
 	        [TANDEM_QEMU_BLOCK] = "a RAM block",
 	        [TANDEM_QEMU_SET_UP] = "the end of the RAM blocks",
+	        [TANDEM_QEMU_COMMAND] = "a command",
 	        [TANDEM_QEMU_PING] = "a ping",
 	        [TANDEM_QEMU_PAGE] = "a page",
 	        [TANDEM_QEMU_FILL] = "a page of one byte",

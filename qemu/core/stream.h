@@ -25,10 +25,11 @@ enum tandem_qemu_item_type {
 	TANDEM_QEMU_MACHINE, /* `name`: type and version of the machine */
 	TANDEM_QEMU_CAPABILITY, /* `name`: a capability that is set and must be on the other side */
 	TANDEM_QEMU_BLOCK,      /* `block`: a RAM block is announced */
-	TANDEM_QEMU_SET_UP, /* all blocks are known: what came until here starts a restore, too */
-	TANDEM_QEMU_PING,   /* `value` has to go back as a pong */
-	TANDEM_QEMU_PAGE,   /* `bytes` of a page of `block` at `offset_bytes` */
-	TANDEM_QEMU_FILL,   /* the same, all of it of the byte `value` */
+	TANDEM_QEMU_SET_UP,  /* all blocks are known: what came until here starts a restore, too */
+	TANDEM_QEMU_COMMAND, /* only for who loads the stream while it is sent, not for a restore */
+	TANDEM_QEMU_PING,    /* the same, and `value` has to go back as a pong */
+	TANDEM_QEMU_PAGE,    /* `bytes` of a page of `block` at `offset_bytes` */
+	TANDEM_QEMU_FILL,    /* the same, all of it of the byte `value` */
 	/* Device state from here on, which does not tell its length: see
 	 * tandem_qemu_device_state_bytes() and tandem_qemu_stream_device_done(). */
 	TANDEM_QEMU_DEVICES_FIRST,

@@ -1,16 +1,7 @@
 #include <string.h>
 
+#include "core/stream_format.h"
 #include "core/stream_internal.h"
-
-/* The lower bits of the word that begins each record of RAM; the upper ones are an address. */
-enum ram_flag {
-	RAM_FILL = 0x02,
-	RAM_ANNOUNCE = 0x04,
-	RAM_PAGE = 0x08,
-	RAM_END = 0x10,
-	RAM_SAME_BLOCK = 0x20,
-	RAM_MULTIFD_FLUSH = 0x200, /* pages of other channels before it have to be in */
-};
 
 bool tandem_qemu_find_block(const struct tandem_qemu_stream *stream, const char *name,
                             unsigned *ret_block)
@@ -58,7 +49,7 @@ static bool take_place(struct tandem_qemu_stream *stream, struct tandem_reader *
 {
 	const uint64_t offset_bytes = word & ~(uint64_t)(TANDEM_QEMU_PAGE_BYTES - 1);
 
-	if ((word & RAM_SAME_BLOCK) == 0) {
+	if ((word & TANDEM_QEMU_RAM_SAME_BLOCK) == 0) {
 		tandem_qemu_read_name(reader, item->name);
 		if (reader->failed)
 			return false;
@@ -83,7 +74,7 @@ static void take_page(struct tandem_qemu_stream *stream, struct tandem_reader *r
 {
 	if (!take_place(stream, reader, word, item))
 		return;
-	if (word & RAM_FILL) {
+	if (word & TANDEM_QEMU_RAM_FILL) {
 		item->type = TANDEM_QEMU_FILL;
 		item->value = tandem_read_u8(reader);
 		return;
@@ -112,22 +103,23 @@ void tandem_qemu_take_ram(struct tandem_qemu_stream *stream, struct tandem_reade
                           struct tandem_qemu_item *item)
 {
 	const uint64_t word = tandem_qemu_read(reader, 8);
-	const unsigned kind = word & (TANDEM_QEMU_PAGE_BYTES - 1) & ~(unsigned)RAM_SAME_BLOCK;
+	const unsigned kind =
+	        word & (TANDEM_QEMU_PAGE_BYTES - 1) & ~(unsigned)TANDEM_QEMU_RAM_SAME_BLOCK;
 
 	if (reader->failed)
 		return;
 	switch (kind) {
-	case RAM_ANNOUNCE:
+	case TANDEM_QEMU_RAM_ANNOUNCE:
 		take_announcement(stream, word, item);
 		return;
-	case RAM_PAGE:
-	case RAM_FILL:
+	case TANDEM_QEMU_RAM_PAGE:
+	case TANDEM_QEMU_RAM_FILL:
 		take_page(stream, reader, word, item);
 		return;
-	case RAM_END:
+	case TANDEM_QEMU_RAM_END_OF_SECTION:
 		stream->at.place = TANDEM_QEMU_AT_FOOTER;
 		return;
-	case RAM_MULTIFD_FLUSH:
+	case TANDEM_QEMU_RAM_MULTIFD_FLUSH:
 		return;
 	default:
 		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_RAM_FLAGS, kind);

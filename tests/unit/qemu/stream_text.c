@@ -12,6 +12,7 @@ static const char *const words[] = {
         [TANDEM_QEMU_CAPABILITY] = "capability",
         [TANDEM_QEMU_BLOCK] = "block",
         [TANDEM_QEMU_SET_UP] = "set-up",
+        [TANDEM_QEMU_COMMAND] = "command",
         [TANDEM_QEMU_PING] = "ping",
         [TANDEM_QEMU_PAGE] = "page",
         [TANDEM_QEMU_FILL] = "fill",

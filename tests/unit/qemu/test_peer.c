@@ -313,7 +313,7 @@ static bool may_come(enum tandem_qemu_peer_stage stage, enum tandem_qemu_item_ty
 	        [TANDEM_QEMU_PEER_STATE] = ITEM(DEVICES) | ITEM(DEVICES_END),
 	};
 
-	return ((items[stage] | ITEM(NOTED) | ITEM(MORE)) >> type & 1) != 0;
+	return ((items[stage] | ITEM(NOTED) | ITEM(MORE) | ITEM(COMMAND)) >> type & 1) != 0;
 }
 
 static void idle(struct story *story)

@@ -123,7 +123,7 @@ static void put_whole(struct made *made)
 
 static const char whole_text[] =
         "machine pc-8.2 capability x-colo capability return-path ping 77 "
-        "block ram:4000 block vga:1000 set-up page 1:0=11..11 devices-first 17+20 "
+        "block ram:4000 block vga:1000 set-up page 1:0=11..11 command devices-first 17+20 "
         "request send page 0:1000=ab..ab fill 0:3000=00 ram-end size 7 devices "
         "request send page 0:1000=ab..ab fill 0:3000=00 ram-end size 7 devices";
 
