@@ -85,7 +85,7 @@ struct tandem_qemu_action {
 	X(STATE_BYTES, "the device state is larger than an epoch can keep")                        \
 	X(STATE_LENGTH, "the device state does not have the size that QEMU told")                  \
 	X(EPOCH, "an epoch was kept that is not the one under way")                                \
-	X(TIMEOUT, "the guest stood still for too long")                                           \
+	X(TIMEOUT, "the guest stood still for too long, in nanoseconds")                           \
 	X(CLOSED, "QEMU closed the stream")                                                        \
 	X(EXITED, "QEMU has left COLO")                                                            \
 	X(STOPPED, "the protection was ended")

@@ -4,3 +4,11 @@ target_link_libraries(qemu_stream PRIVATE tandem_warnings tandem_qemu_core tande
 set_target_properties(qemu_stream PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 tandem_add_device_test(qemu_stream 120 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_stream_test.py
                        all $<TARGET_FILE:qemu_stream>)
+# A guest's epochs, taken out of a real QEMU and put into another.
+add_executable(qemu_guest ${CMAKE_CURRENT_SOURCE_DIR}/qemu_guest.c)
+target_link_libraries(qemu_guest PRIVATE tandem_warnings tandem_qemu PkgConfig::EVENT)
+set_target_properties(qemu_guest PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+foreach(story restore held)
+  tandem_add_device_test(qemu_guest_${story} 120 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_guest_test.py
+                         ${story} $<TARGET_FILE:qemu_guest>)
+endforeach()

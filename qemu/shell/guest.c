@@ -1,0 +1,60 @@
+#include "shell/guest.h"
+
+#include <string.h>
+#include <tandem/memory.h>
+
+#include "shell/guest_internal.h"
+
+int tandem_qemu_guest_open(struct event_base *base, const struct tandem_qemu_guest_options *options,
+                           const struct tandem_qemu_guest_handler *handler,
+                           struct tandem_qemu_guest **ret_guest, struct tandem_error *reterr_error)
+{
+	const size_t path_bytes = strlen(options->stream_path);
+	struct tandem_qemu_guest *guest;
+	int status;
+
+	if (path_bytes >= TANDEM_QEMU_PATH_BYTES)
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "COLO",
+		                        "%.120s: a socket's path has at most %u characters",
+		                        options->stream_path, TANDEM_QEMU_PATH_BYTES - 1);
+	guest = tandem_memory_alloc(sizeof(*guest));
+	if (!guest)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO", "no memory");
+	guest->base = base;
+	guest->options = *options;
+	guest->handler = *handler;
+	memcpy(guest->stream_path, options->stream_path, path_bytes + 1);
+	status = tandem_qemu_guest_stream_open(guest, reterr_error);
+	if (status == 0)
+		status = tandem_qemu_control_open(guest, reterr_error);
+	if (status == 0)
+		*ret_guest = guest;
+	else
+		tandem_qemu_guest_close(guest);
+	return status;
+}
+
+void tandem_qemu_guest_kept(struct tandem_qemu_guest *guest, uint64_t epoch)
+{
+	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
+		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_KEPT, epoch);
+}
+
+void tandem_qemu_guest_stop(struct tandem_qemu_guest *guest)
+{
+	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
+		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_STOP, 0);
+	else
+		tandem_qemu_control_release(guest);
+}
+
+void tandem_qemu_guest_close(struct tandem_qemu_guest *guest)
+{
+	if (!guest)
+		return;
+	tandem_qemu_guest_stream_close(guest);
+	if (guest->release_timer)
+		event_free(guest->release_timer);
+	tandem_qmp_close(guest->qmp);
+	tandem_memory_free(guest);
+}

@@ -1,0 +1,335 @@
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <tandem/clock.h>
+
+#include "shell/guest_internal.h"
+
+#define BANDWIDTH_BYTES_MAX (INT64_C(1) << 40) /* each second: as good as unlimited */
+#define DOWNTIME_LIMIT_MS   2000               /* the largest one that QEMU takes */
+
+static void finish(struct tandem_qemu_guest *guest, bool is_running)
+{
+	if (guest->phase == TANDEM_QEMU_GUEST_OVER)
+		return;
+	guest->phase = TANDEM_QEMU_GUEST_OVER;
+	if (guest->end_error.detail[0] == 0)
+		tandem_error_set(&guest->end_error, 0, "COLO", "%s",
+		                 tandem_qemu_cause_text(TANDEM_QEMU_CAUSE_STOPPED));
+	event_del(guest->release_timer);
+	tandem_qemu_guest_stream_end(guest);
+	guest->handler.on_end(guest->handler.context, is_running, &guest->end_error);
+}
+
+/* It cannot go on: `end_error` says why. */
+static void give_up(struct tandem_qemu_guest *guest, const struct tandem_error *error)
+{
+	if (guest->end_error.code == 0)
+		guest->end_error = *error;
+	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
+		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_STOP, 0);
+	else
+		tandem_qemu_control_release(guest);
+}
+
+/* Orders of a protection that begins. */
+static void order(struct tandem_qemu_guest *guest, const char *command,
+                  struct json_object *arguments, tandem_qmp_answer answer)
+{
+	struct tandem_error error;
+
+	if (tandem_qmp_execute(guest->qmp, command, arguments, guest->options.command_timeout_ns,
+	                       answer, guest, &error) != 0)
+		give_up(guest, &error);
+}
+
+static void add_capability(struct json_object *list, const char *name, bool is_on)
+{
+	struct json_object *one = json_object_new_object();
+
+	json_object_object_add(one, "capability", json_object_new_string(name));
+	json_object_object_add(one, "state", json_object_new_boolean(is_on));
+	json_object_array_add(list, one);
+}
+
+static struct json_object *capabilities(const struct tandem_qemu_guest *guest, bool is_on)
+{
+	struct json_object *arguments = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+
+	add_capability(list, "x-colo", is_on);
+	add_capability(list, "return-path", is_on && guest->rule.has_return_path);
+	json_object_object_add(arguments, "capabilities", list);
+	return arguments;
+}
+
+static struct json_object *interval(const struct tandem_qemu_guest *guest)
+{
+	struct json_object *arguments = json_object_new_object();
+	const uint64_t interval_ms = guest->options.interval_ns / TANDEM_NS_PER_MS;
+
+	json_object_object_add(arguments, "x-checkpoint-delay",
+	                       json_object_new_int64(interval_ms > 0 ? (int64_t)interval_ms : 1));
+	return arguments;
+}
+
+static bool is_started(struct tandem_qemu_guest *guest, const struct tandem_error *error)
+{
+	if (guest->phase != TANDEM_QEMU_GUEST_STARTING)
+		return false;
+	if (error)
+		give_up(guest, error);
+	return !error;
+}
+
+static void on_migrate(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	(void)value;
+	if (error && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
+		give_up(guest, error);
+}
+
+static void on_parameters(void *context, struct json_object *value,
+                          const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	struct json_object *arguments;
+	char uri[TANDEM_QEMU_PATH_BYTES + 8];
+
+	(void)value;
+	if (!is_started(guest, error))
+		return;
+	snprintf(uri, sizeof(uri), "unix:%s", guest->stream_path);
+	arguments = json_object_new_object();
+	json_object_object_add(arguments, "uri", json_object_new_string(uri));
+	guest->phase = TANDEM_QEMU_GUEST_PROTECTED;
+	tandem_qemu_guest_stream_begin(guest);
+	order(guest, "migrate", arguments, on_migrate);
+}
+
+static void on_capabilities(void *context, struct json_object *value,
+                            const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	struct json_object *arguments;
+
+	(void)value;
+	if (!is_started(guest, error))
+		return;
+	arguments = interval(guest);
+	json_object_object_add(arguments, "max-bandwidth",
+	                       json_object_new_int64(BANDWIDTH_BYTES_MAX));
+	json_object_object_add(arguments, "downtime-limit",
+	                       json_object_new_int64(DOWNTIME_LIMIT_MS));
+	order(guest, "migrate-set-parameters", arguments, on_parameters);
+}
+
+static bool is_true(struct json_object *value, const char *key)
+{
+	struct json_object *flag = NULL;
+
+	return json_object_is_type(value, json_type_object) &&
+	       json_object_object_get_ex(value, key, &flag) &&
+	       json_object_is_type(flag, json_type_boolean) && json_object_get_boolean(flag);
+}
+
+/* QEMU starts a guest that it protects, whether it ran before or not. */
+static void on_status(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	struct tandem_error why;
+
+	if (!is_started(guest, error))
+		return;
+	if (!is_true(value, "running")) {
+		tandem_error_set(&why, TANDEM_E_CONFIG, "query-status",
+		                 "the guest does not run, and COLO would start it: 'cont' first");
+		give_up(guest, &why);
+		return;
+	}
+	order(guest, "migrate-set-capabilities", capabilities(guest, true), on_capabilities);
+}
+
+static void on_kvm(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	const bool has_kvm = !error && is_true(value, "enabled");
+	struct tandem_error why;
+
+	if (!is_started(guest, error))
+		return;
+	tandem_qemu_version_judge(guest->version.major, guest->version.minor, has_kvm,
+	                          &guest->rule);
+	if (guest->rule.verdict > guest->options.accepts) {
+		tandem_error_set(&why, TANDEM_E_UNSUPPORTED, "query-version",
+		                 "QEMU %u.%u.%u %s: %s", guest->version.major, guest->version.minor,
+		                 guest->version.micro, has_kvm ? "with KVM" : "without KVM",
+		                 guest->rule.text);
+		give_up(guest, &why);
+		return;
+	}
+	order(guest, "query-status", NULL, on_status);
+}
+
+static void on_ready(void *context, const struct tandem_qmp_version *version)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	guest->version = *version;
+	if (guest->phase == TANDEM_QEMU_GUEST_STARTING)
+		order(guest, "query-kvm", NULL, on_kvm);
+	else
+		finish(guest, false);
+}
+
+/* ---- the guest is let go ---- */
+
+static void release_order(struct tandem_qemu_guest *guest, const char *command,
+                          struct json_object *arguments, tandem_qmp_answer answer)
+{
+	struct tandem_error error;
+
+	if (tandem_qmp_execute(guest->qmp, command, arguments, guest->options.command_timeout_ns,
+	                       answer, guest, &error) != 0)
+		finish(guest, false);
+}
+
+static void on_undone(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	(void)value;
+	(void)error; /* a capability that stays set harms nobody who does not migrate */
+	finish(context, true);
+}
+
+static void on_released_status(void *context, struct json_object *value,
+                               const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	/* If it does not run yet, an event tells when it does. */
+	if (guest->phase == TANDEM_QEMU_GUEST_RELEASING && !error && is_true(value, "running"))
+		release_order(guest, "migrate-set-capabilities", capabilities(guest, false),
+		              on_undone);
+}
+
+/* QEMU refuses where it was not that far, or too far already: what counts is that the guest runs.
+ */
+static void on_lost_heartbeat(void *context, struct json_object *value,
+                              const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	(void)value;
+	(void)error;
+	if (guest->phase == TANDEM_QEMU_GUEST_RELEASING)
+		release_order(guest, "query-status", NULL, on_released_status);
+}
+
+static void on_yanked(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	(void)value;
+	(void)error;
+	if (guest->phase == TANDEM_QEMU_GUEST_RELEASING)
+		release_order(guest, "x-colo-lost-heartbeat", NULL, on_lost_heartbeat);
+}
+
+static struct json_object *yank_arguments(void)
+{
+	struct json_object *arguments = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+	struct json_object *instance = json_object_new_object();
+
+	json_object_object_add(instance, "type", json_object_new_string("migration"));
+	json_object_array_add(list, instance);
+	json_object_object_add(arguments, "instances", list);
+	return arguments;
+}
+
+static void on_release_timeout(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	finish(context, false);
+}
+
+void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
+{
+	const uint64_t limit_ns = 4 * guest->options.command_timeout_ns;
+	const struct timeval limit = {
+	        .tv_sec = (time_t)(limit_ns / TANDEM_NS_PER_S),
+	        .tv_usec = (suseconds_t)(limit_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US),
+	};
+	const bool was_told = guest->phase == TANDEM_QEMU_GUEST_PROTECTED;
+
+	if (guest->phase >= TANDEM_QEMU_GUEST_RELEASING)
+		return;
+	guest->phase = TANDEM_QEMU_GUEST_RELEASING;
+	event_add(guest->release_timer, &limit);
+	if (!was_told)
+		release_order(guest, "query-status", NULL, on_released_status);
+	else if (tandem_qmp_execute_out_of_band(guest->qmp, "yank", yank_arguments(),
+	                                        guest->options.command_timeout_ns, on_yanked, guest,
+	                                        NULL) != 0)
+		finish(guest, false);
+}
+
+static void on_event(void *context, const char *name, struct json_object *data)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	(void)data;
+	if (strcmp(name, "COLO_EXIT") == 0 && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
+		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_EXITED, 0);
+	else if (strcmp(name, "RESUME") == 0 && guest->phase == TANDEM_QEMU_GUEST_RELEASING)
+		(void)tandem_qmp_execute(guest->qmp, "query-status", NULL,
+		                         guest->options.command_timeout_ns, on_released_status,
+		                         guest, NULL);
+}
+
+static void on_end(void *context, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	if (guest->end_error.code == 0)
+		guest->end_error = *error;
+	/* Nobody is left to be told anything; a torn epoch still is one. */
+	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
+		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_CLOSED, 0);
+	finish(guest, false);
+}
+
+int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_error *reterr_error)
+{
+	const struct tandem_qmp_handler handler = {
+	        .on_ready = on_ready, .on_event = on_event, .on_end = on_end, .context = guest};
+
+	guest->release_timer = evtimer_new(guest->base, on_release_timeout, guest);
+	if (!guest->release_timer)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO", "no memory");
+	return tandem_qmp_connect(guest->base, guest->options.qmp_path,
+	                          guest->options.command_timeout_ns, &handler, &guest->qmp,
+	                          reterr_error);
+}
+
+static void on_hurried(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	(void)value;
+	guest->is_hurrying = error && error->code == TANDEM_E_TIMEOUT; /* QEMU has it yet */
+}
+
+/* Setting the interval, to whatever value, has QEMU begin a checkpoint. One such command at a time:
+ * when QEMU hangs there has to be room for those that free its guest. */
+void tandem_qemu_guest_hurry(struct tandem_qemu_guest *guest)
+{
+	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED && !guest->is_hurrying)
+		guest->is_hurrying =
+		        tandem_qmp_execute(guest->qmp, "migrate-set-parameters", interval(guest),
+		                           guest->options.command_timeout_ns, on_hurried, guest,
+		                           NULL) == 0;
+}

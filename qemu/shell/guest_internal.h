@@ -1,0 +1,68 @@
+#ifndef TANDEM_QEMU_GUEST_INTERNAL_H
+#define TANDEM_QEMU_GUEST_INTERNAL_H
+
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include "core/peer.h"
+#include "core/restore.h"
+#include "core/version.h"
+#include "shell/guest.h"
+#include "shell/qmp.h"
+
+#define TANDEM_QEMU_PATH_BYTES 108u
+
+enum tandem_qemu_guest_phase {
+	TANDEM_QEMU_GUEST_STARTING,  /* until QEMU has been told to send */
+	TANDEM_QEMU_GUEST_PROTECTED, /* the peer decides */
+	TANDEM_QEMU_GUEST_RELEASING, /* QEMU is told to let the guest go */
+	TANDEM_QEMU_GUEST_OVER,
+};
+
+struct tandem_qemu_guest {
+	struct event_base *base;
+	struct tandem_qemu_guest_options options;
+	char stream_path[TANDEM_QEMU_PATH_BYTES];
+	struct tandem_qemu_guest_handler handler;
+	enum tandem_qemu_guest_phase phase;
+
+	/* The conversation with QEMU (guest_control.c). */
+	struct tandem_qmp *qmp;
+	struct tandem_qmp_version version;
+	struct tandem_qemu_rule rule;
+	bool is_hurrying;
+	struct event *release_timer;
+	struct tandem_error end_error;
+
+	/* The stream (guest_stream.c). */
+	struct evconnlistener *listener;
+	struct event *readable;
+	struct event *deadline_timer;
+	int fd;
+	struct tandem_qemu_stream stream;
+	struct tandem_qemu_peer peer;
+	struct tandem_qemu_opening opening;
+	uint8_t *input; /* not decoded yet */
+	size_t input_bytes;
+	uint8_t *state; /* device state of the epoch under way */
+	size_t state_bytes;
+	size_t state_room_bytes;
+};
+
+/* guest_control.c */
+int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_error *reterr_error);
+/* Lets the guest go, whatever it does; `end_error` says why. */
+void tandem_qemu_control_release(struct tandem_qemu_guest *guest);
+
+/* guest_stream.c */
+int tandem_qemu_guest_stream_open(struct tandem_qemu_guest *guest,
+                                  struct tandem_error *reterr_error);
+/* QEMU connects from now on. */
+void tandem_qemu_guest_stream_begin(struct tandem_qemu_guest *guest);
+void tandem_qemu_guest_stream_tell(struct tandem_qemu_guest *guest,
+                                   enum tandem_qemu_event_type type, uint64_t value);
+/* Nothing comes from QEMU any more. */
+void tandem_qemu_guest_stream_end(struct tandem_qemu_guest *guest);
+void tandem_qemu_guest_stream_close(struct tandem_qemu_guest *guest);
+
+#endif
