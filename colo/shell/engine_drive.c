@@ -145,6 +145,8 @@ static bool poll_for_answer(struct tandem_engine *engine)
 	return false;
 }
 
+/* Only right before a turn, with the helm: whoever takes a wake does what it was for. A thread that
+ * slept beside the one that drives, or that leaves, would take it from who can. */
 static void quiet(struct tandem_engine *engine)
 {
 	uint64_t count;
@@ -177,6 +179,7 @@ void *tandem_engine_run(void *argument)
 {
 	struct tandem_engine *engine = argument;
 	struct epoll_event ready[2];
+	bool is_woken = false;
 
 	while (!atomic_load(&engine->is_ending)) {
 		bool has_answer;
@@ -185,14 +188,15 @@ void *tandem_engine_run(void *argument)
 		atomic_store(&engine->is_helm_wanted, true);
 		pthread_mutex_lock(&engine->helm);
 		atomic_store(&engine->is_helm_wanted, false);
+		if (is_woken)
+			quiet(engine);
 		tandem_engine_read_session(engine);
 		take_turn(engine);
 		has_answer = poll_for_answer(engine);
 		until_ns = has_answer ? 0 : next_turn_ns(engine);
 		engine->sleeps_until_ns = until_ns;
 		pthread_mutex_unlock(&engine->helm);
-		if (epoll_wait(engine->watch_fd, ready, 2, ms_until(until_ns)) > 0)
-			quiet(engine);
+		is_woken = epoll_wait(engine->watch_fd, ready, 2, ms_until(until_ns)) > 0;
 	}
 	return NULL;
 }
@@ -217,7 +221,8 @@ static bool look_met(struct tandem_engine *engine, const uint64_t *ticket)
 	return answer;
 }
 
-static void sleep_until(struct tandem_engine *engine, uint64_t deadline_ns)
+/* True when it was woken. */
+static bool sleep_until(struct tandem_engine *engine, uint64_t deadline_ns)
 {
 	struct pollfd descriptors[2] = {{.fd = engine->wake_fd, .events = POLLIN},
 	                                {.fd = -1, .events = POLLIN}};
@@ -228,8 +233,7 @@ static void sleep_until(struct tandem_engine *engine, uint64_t deadline_ns)
 
 	if (engine->session != NULL)
 		descriptors[1].fd = tandem_session_fd(engine->session);
-	if (ppoll(descriptors, 2, &wait, NULL) > 0 && descriptors[0].revents != 0)
-		quiet(engine);
+	return ppoll(descriptors, 2, &wait, NULL) > 0 && descriptors[0].revents != 0;
 }
 
 /* Sessions that are set up and copies that are made take their time, and are the own thread's. */
@@ -242,16 +246,21 @@ static bool is_steady(const struct tandem_engine *engine)
 
 static bool drive(struct tandem_engine *engine, const uint64_t *ticket, uint64_t deadline_ns)
 {
+	bool is_woken = false;
+
 	/* No epoch is sealed without it. */
 	if (!engine->core.is_applied)
 		tandem_engine_read_session(engine);
 	read_mail(engine);
 	while (!look_met(engine, ticket) && is_steady(engine) &&
 	       tandem_clock_now_ns() < deadline_ns) {
+		if (is_woken)
+			quiet(engine);
+		is_woken = false;
 		take_turn(engine);
 		if (look_met(engine, ticket) || poll_for_answer(engine))
 			continue;
-		sleep_until(engine, earlier(deadline_ns, next_turn_ns(engine)));
+		is_woken = sleep_until(engine, earlier(deadline_ns, next_turn_ns(engine)));
 		tandem_engine_read_session(engine);
 	}
 	return look_met(engine, ticket);

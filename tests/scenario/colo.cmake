@@ -26,3 +26,6 @@ tandem_add_test(
   colo_lab)
 target_link_options(test_colo_channels PRIVATE -Wl,--wrap=tandem_transport_connect
                     -Wl,--wrap=tandem_session_free)
+# A thread of the program that drives the engine and goes to sleep late.
+tandem_add_test(test_colo_helm scenario SOURCES colo/test_helm.c LIBRARIES colo_lab)
+target_link_options(test_colo_helm PRIVATE -Wl,--wrap=ppoll)
