@@ -18,12 +18,17 @@ void tandem_engine_tell(struct tandem_engine *engine, enum tandem_primary_event_
 	tandem_engine_step(engine, &event);
 }
 
+/* It is called under the lock, which a thread of the program that is cancelled would keep. */
 void tandem_engine_wake(int fd)
 {
 	uint64_t one = 1;
-	ssize_t written = write(fd, &one, sizeof one);
+	ssize_t written;
+	int cancel_state;
 
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	written = write(fd, &one, sizeof one);
 	(void)written; /* a full eventfd is awake already */
+	pthread_setcancelstate(cancel_state, NULL);
 }
 
 void tandem_engine_set_phase(struct tandem_engine *engine, enum tandem_phase phase)
@@ -586,6 +591,23 @@ bool tandem_engine_begin(struct tandem_engine *engine, const void *state, uint32
 	return is_free;
 }
 
+static void unlock(void *lock)
+{
+	pthread_mutex_unlock(lock);
+}
+
+int tandem_engine_await_change(struct tandem_engine *engine, const struct timespec *deadline)
+{
+	int waited;
+
+	pthread_cleanup_push(unlock, &engine->lock);
+	waited = deadline == NULL
+	                 ? pthread_cond_wait(&engine->changed, &engine->lock)
+	                 : pthread_cond_timedwait(&engine->changed, &engine->lock, deadline);
+	pthread_cleanup_pop(0);
+	return waited;
+}
+
 /* A checkpoint that the engine has not taken yet is taken back here; of any other the core decides.
  */
 bool tandem_engine_withdraw(struct tandem_engine *engine)
@@ -601,7 +623,7 @@ bool tandem_engine_withdraw(struct tandem_engine *engine)
 		engine->is_withdrawing = true;
 		tandem_engine_wake(engine->wake_fd);
 		while (engine->is_withdrawing)
-			pthread_cond_wait(&engine->changed, &engine->lock);
+			tandem_engine_await_change(engine, NULL);
 		is_withdrawn = engine->is_withdrawn;
 	}
 	pthread_mutex_unlock(&engine->lock);

@@ -149,6 +149,9 @@ void tandem_engine_repeat(struct tandem_engine *engine);
 
 /* From any thread. */
 void tandem_engine_look(struct tandem_engine *engine, struct tandem_news *ret_news);
+/* Under the lock: until something has changed for a waiting program; then 0, else an errno. NULL
+ * waits for ever. A thread that is cancelled here lets the lock go. */
+int tandem_engine_await_change(struct tandem_engine *engine, const struct timespec *deadline);
 
 /* From the program. `state` is borrowed until the program is free again; false when it is not free
  * now. Unless it is watching, tandem_engine_await() must follow, which does the work. */

@@ -303,9 +303,7 @@ static bool wait_for_driver(struct tandem_engine *engine, const uint64_t *ticket
 	if (engine->mail.has_checkpoint)
 		tandem_engine_wake(engine->wake_fd);
 	while (!(has_met = is_met(engine, ticket)) && waited == 0)
-		waited = deadline == NULL ? pthread_cond_wait(&engine->changed, &engine->lock)
-		                          : pthread_cond_timedwait(&engine->changed, &engine->lock,
-		                                                   deadline);
+		waited = tandem_engine_await_change(engine, deadline);
 	pthread_mutex_unlock(&engine->lock);
 	return has_met;
 }
@@ -325,14 +323,18 @@ bool tandem_engine_await(struct tandem_engine *engine, const uint64_t *ticket,
 
 	if (has_met || tandem_clock_now_ns() >= ns_of(deadline))
 		return has_met;
-	/* One that is cancelled would take the helm with it. */
+	/* One that is cancelled would take the helm with it, or the state that a checkpoint reads.
+	 */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	if (take_helm(engine)) {
 		has_met = drive(engine, ticket, ns_of(deadline));
 		leave_helm(engine);
 	}
-	pthread_setcancelstate(cancel_state, &cancel_state);
-	return has_met || wait_for_driver(engine, ticket, deadline);
+	if (ticket != NULL)
+		pthread_setcancelstate(cancel_state, NULL);
+	has_met = has_met || wait_for_driver(engine, ticket, deadline);
+	pthread_setcancelstate(cancel_state, NULL);
+	return has_met;
 }
 
 bool tandem_engine_wait(struct tandem_engine *engine, const struct timespec *deadline)

@@ -408,7 +408,7 @@ static int wait_lead(struct tandem *tandem, struct tandem_error *reterr_error)
 
 	pthread_mutex_lock(&engine->lock);
 	while (!leads_or_never_will(tandem) && waited == 0)
-		waited = pthread_cond_timedwait(&engine->changed, &engine->lock, &deadline);
+		waited = tandem_engine_await_change(engine, &deadline);
 	if (atomic_load(&engine->is_halted))
 		code = tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_start", "%s",
 		                        tandem->halt_reason);

@@ -11,8 +11,10 @@
  * takes the ticket of the checkpoint after it, and waits for that ticket.
  *
  * Threads: one thread makes the calls, but where a function says "any thread". The library runs
- * threads of its own with all signals blocked and installs no handlers. A forked child must not use
- * it: every call returns TANDEM_E_USAGE, or does and tells nothing where it returns no code.
+ * threads of its own with all signals blocked and installs no handlers, and no call belongs in one.
+ * A thread that is cancelled ends where it waits, but never in tandem_checkpoint(). A forked child
+ * must not use it: every call returns TANDEM_E_USAGE, or does and tells nothing where it returns no
+ * code.
  *
  * Errors: a call that fails returns a negative TANDEM_E_* and, where it takes a struct tandem_error
  * (NULL is allowed), says in its detail what was seen, what is needed and what to do. What a

@@ -8,7 +8,7 @@
 #include "lab.h"
 
 /* A thread of the program that waits drives the engine: what others ask for meanwhile is done at
- * once. */
+ * once, and one that is cancelled takes nothing with it. */
 
 #define PATIENCE_NS (20 * TANDEM_NS_PER_S)
 #define SOON_NS     (TANDEM_NS_PER_S / 2) /* unasked, the engine looks at the world each second */
@@ -42,6 +42,14 @@ int __wrap_ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec
 		poll(NULL, 0, LATE_MS);
 	}
 	return __real_ppoll(descriptors, count, timeout, mask);
+}
+
+static void *wait_released(void *argument)
+{
+	struct waiter *waiter = argument;
+
+	waiter->code = tandem_wait_released(waiter->lab->program, waiter->ticket, UINT64_MAX);
+	return NULL;
 }
 
 /* Another thread may have the helm just then. */
@@ -126,5 +134,23 @@ Test(helm, a_confirmation_wakes_the_thread_that_drives, .timeout = 120)
 		end(&waiter);
 		cr_expect_lt(tandem_clock_now_ns() - asked_ns, SOON_NS, "round %u", round);
 	}
+	lab_free(lab);
+}
+
+Test(helm, a_thread_that_is_cancelled_leaves_nothing_locked, .timeout = 120)
+{
+	struct lab *lab = lab_new("mark", 64, 16);
+	struct waiter waiter = {.lab = lab};
+	void *result = NULL;
+
+	cr_assert(lab_start_program(lab));
+	cr_assert_eq(tandem_confirm(lab->program, &waiter.ticket, NULL), 0);
+	waiter.ticket += 1000;
+	cr_assert_eq(pthread_create(&waiter.thread, NULL, wait_released, &waiter), 0);
+	pthread_cancel(waiter.thread);
+	cr_assert_eq(pthread_join(waiter.thread, &result), 0);
+	cr_assert_eq(result, PTHREAD_CANCELED);
+	cr_assert(lab_start_standby(lab) && lab_copy(lab) && lab_pair(lab));
+	cr_assert(lab_commit(lab, NULL) && lab_images_equal(lab));
 	lab_free(lab);
 }
