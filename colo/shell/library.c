@@ -103,18 +103,32 @@ static int attach(struct tandem *tandem, struct tandem_error *reterr_error)
 	return 0;
 }
 
+/* A thread of the program that drives has the priority of the engine's own while that waits for the
+ * helm. `lock` is held for moments, and handing it over in order would cost more than it is worth.
+ */
+static void init_locks(struct tandem_engine *engine)
+{
+	pthread_mutexattr_t lends;
+	pthread_condattr_t clock;
+
+	pthread_mutexattr_init(&lends);
+	pthread_mutexattr_setprotocol(&lends, PTHREAD_PRIO_INHERIT);
+	if (pthread_mutex_init(&engine->helm, &lends) != 0) /* not every kernel can */
+		pthread_mutex_init(&engine->helm, NULL);
+	pthread_mutexattr_destroy(&lends);
+	pthread_mutex_init(&engine->lock, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&engine->changed, &clock);
+	pthread_condattr_destroy(&clock);
+}
+
 static int init_engine(struct tandem *tandem, struct tandem_error *reterr_error)
 {
 	struct tandem_engine *engine = &tandem->engine;
 	struct epoll_event wakes = {.events = EPOLLIN};
 
-	pthread_mutex_init(&engine->lock, NULL);
-	pthread_mutex_init(&engine->helm, NULL);
-	pthread_condattr_t clock;
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&engine->changed, &clock);
-	pthread_condattr_destroy(&clock);
+	init_locks(engine);
 	engine->is_program_free = true;
 	engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	engine->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
