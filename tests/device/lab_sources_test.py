@@ -1,8 +1,12 @@
-"""What the lab reads in the computer's apt configuration, and which kernel package it takes."""
+"""What the lab reads in the computer's apt configuration, and which packages it takes."""
+
+import hashlib
+import tempfile
+from pathlib import Path
 
 from device_test import expect
 
-from lab import apt, kernel
+from lab import LabUnavailable, apt, kernel, private_qemu
 
 DEB822 = """\
 # a comment
@@ -77,6 +81,44 @@ def test_choice():
         expect(chosen == package, f"{wanted} takes {package}", chosen)
 
 
+def test_private_sources():
+    system = [apt.Source("http://mirror.example/other", ("stable",), "main"),
+              apt.Source("http://mirror.example/debian", ("bookworm", "bookworm-updates"),
+                         "main contrib", {"Trusted": "yes"})]
+    (source,) = private_qemu.sources_for(system, "bookworm")
+    expect(source.uris == "http://mirror.example/debian", "QEMU comes from the same mirror", source)
+    expect(source.suites == private_qemu.SUITES, "of other suites", source)
+    expect(source.fields == {"Signed-By": private_qemu.KEYRING},
+           "which Debian has to have signed, whatever else is trusted here", source)
+    try:
+        private_qemu.sources_for(system, "sid")
+        expect(False, "a computer without a mirror has no QEMU")
+    except LabUnavailable as error:
+        expect("'sid'" in str(error), "a computer without a mirror has no QEMU")
+
+
+def test_archives():
+    content = b"a package"
+    sha256 = hashlib.sha256(content).hexdigest()
+    line = f"'http://mirror.example/a.deb' a_1%3a2-3_amd64.deb {len(content)} SHA256:{sha256}\n"
+    wanted = private_qemu.parse_uris(f"Reading package lists...\n{line}")
+    expect(wanted == {"a_1%3a2-3_amd64.deb": sha256}, "what apt would fetch is read", wanted)
+    described = private_qemu.describe(*next(iter(wanted.items())))
+    expect((described["name"], described["version"]) == ("a", "1:2-3"), "and told", described)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a_1%3a2-3_amd64.deb"
+        for found in (None, b"another package", content):
+            if found:
+                path.write_bytes(found)
+            try:
+                private_qemu.check_archives(Path(folder), wanted)
+                expect(found == content, "a package with the right content is taken")
+            except LabUnavailable as error:
+                expect(found != content and sha256 in str(error), f"{found} is refused", error)
+
+
 test_deb822()
 test_one_line()
 test_choice()
+test_private_sources()
+test_archives()
