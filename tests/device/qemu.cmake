@@ -12,3 +12,6 @@ foreach(story restore held)
   tandem_add_device_test(qemu_guest_${story} 120 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_guest_test.py
                          ${story} $<TARGET_FILE:qemu_guest>)
 endforeach()
+# The guest of tests that need one (tests/guest).
+tandem_add_device_test(guest 180 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/guest_test.py all
+                       ${PROJECT_BINARY_DIR})

@@ -27,11 +27,11 @@ def busybox():
     return Path(path)
 
 
-def module_files(kernel):
+def module_files(kernel, modules):
     """The modules' files in the order in which they have to be loaded; built-in ones have none."""
     base = kernel.modules.parents[2]
     files = []
-    for module in FIRST_MODULES:
+    for module in modules:
         command = ["modprobe", "-d", base, "-S", kernel.release, "--show-depends", module]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -43,14 +43,10 @@ def module_files(kernel):
     return [Path(file) for file in files]
 
 
-def fill(root, kernel):
-    for name in FOLDERS:
-        (root / name).mkdir()
-    shutil.copy(busybox(), root / "bin/busybox")
-    shutil.copy(INIT, root / "init")
-    (root / "init").chmod(0o755)
+def add_modules(root, kernel, modules):
+    """Copies them, and a list of their paths in the order in which they have to be loaded."""
     names = []
-    for number, file in enumerate(module_files(kernel)):
+    for number, file in enumerate(module_files(kernel, modules)):
         content = file.read_bytes()
         if file.suffix == ".xz":
             content = lzma.decompress(content)
@@ -59,11 +55,20 @@ def fill(root, kernel):
     (root / "modules").write_text("".join(f"/{name}\n" for name in names))
 
 
+def fill(root, kernel):
+    for name in FOLDERS:
+        (root / name).mkdir()
+    shutil.copy(busybox(), root / "bin/busybox")
+    shutil.copy(INIT, root / "init")
+    (root / "init").chmod(0o755)
+    add_modules(root, kernel, FIRST_MODULES)
+
+
 def pack(root):
     names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
     command = ["cpio", "--quiet", "--create", "--format=newc", "--owner=0:0"]
     done = subprocess.run(command, cwd=root, input=names.encode(), check=True, capture_output=True)
-    return gzip.compress(done.stdout, 1)
+    return done.stdout
 
 
 def build(kernel, cache, say):
@@ -75,6 +80,6 @@ def build(kernel, cache, say):
             with tempfile.TemporaryDirectory() as folder:
                 fill(Path(folder), kernel)
                 part = path.with_suffix(".part")
-                part.write_bytes(pack(Path(folder)))
+                part.write_bytes(gzip.compress(pack(Path(folder)), 1))
                 part.rename(path)
     return path

@@ -1,5 +1,5 @@
-"""A QEMU newer than the computer's own: Debian packages, unpacked and never installed, with their own
-C library, so that neither the system nor its release matters."""
+"""A QEMU newer than the computer's own: Debian packages, unpacked and never installed, with their
+own C library, so that neither the system nor its release matters."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PROGRAM = "qemu-system-x86_64"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 DOWNLOAD_TIMEOUT_S = 900
-URI_LINE = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<bytes>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
+URI_LINE = re.compile(r"'[^']+' (?P<file>\S+) \d+ SHA256:(?P<sha256>[0-9a-f]{64})")
 
 # Modules, firmware and libraries are looked for in the folder alone. The shell becomes QEMU, so the
 # process id stays.
@@ -36,7 +36,7 @@ exec "$root/{LIBRARIES}/ld-linux-x86-64.so.2" --argv0 "$0" \\
 
 @dataclass(frozen=True)
 class PrivateQemu:
-    """An unpacked QEMU; `packages` are {"name", "version", "file", "sha256"} of what it is made of."""
+    """Unpacked; `packages` are {"name", "version", "file", "sha256"} of what it is made of."""
 
     version: str
     folder: Path
@@ -49,8 +49,8 @@ class PrivateQemu:
 
 
 def sources_for(system_sources, codename):
-    """The suites on the mirror that the computer's own release comes from. They have to be signed by
-    Debian's archive, whatever the computer trusts."""
+    """The suites on the mirror that the computer's own release comes from. They have to be signed
+    by Debian's archive, whatever the computer trusts."""
     own = [source for source in system_sources
            if codename in source.suites and "main" in source.components.split()]
     if not own or not codename:
@@ -68,8 +68,8 @@ def check_candidate(apt):
     for version in versions:
         if version.split(":")[-1].startswith(f"{VERSION}."):
             return version
-    raise LabUnavailable(f"this computer's mirror has no {PACKAGE} {VERSION} in {' and '.join(SUITES)}"
-                         f", but {', '.join(versions) or 'none at all'}")
+    raise LabUnavailable(f"this computer's mirror has no {PACKAGE} {VERSION} in "
+                         f"{' and '.join(SUITES)}, but {', '.join(versions) or 'none at all'}")
 
 
 def parse_uris(text):
@@ -102,7 +102,8 @@ def unpack(archives, folder, packages, version):
         subprocess.run(["dpkg-deb", "-x", archive, part], check=True)
     (part / PROGRAM).write_text(WRAPPER, encoding="ascii")
     (part / PROGRAM).chmod(0o755)
-    done = subprocess.run([part / PROGRAM, "--version"], capture_output=True, text=True, check=False)
+    command = [part / PROGRAM, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if f"version {VERSION}." not in done.stdout:
         raise LabUnavailable(f"the unpacked {PACKAGE} {version} does not run: "
                              f"{done.stderr.strip() or done.stdout.strip()}")
@@ -115,7 +116,7 @@ def fetch(cache, say):
     system = os_release()
     sources = sources_for(machine_sources(), system.get("VERSION_CODENAME", ""))
     apt = PrivateApt(cache / f"apt-qemu-{VERSION}", sources)
-    say(f"reading the package lists of {' and '.join(SUITES)} (own copy, the system's is untouched)")
+    say(f"reading the package lists of {' and '.join(SUITES)} (own copy, the system's untouched)")
     apt.update()
     version = check_candidate(apt)
     folder = cache / "qemu" / version.split(":")[-1]
