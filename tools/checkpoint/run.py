@@ -3,9 +3,11 @@
 import json
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean, median, quantiles
 
 TIMEOUT_S = 900
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Failure(Exception):
@@ -45,6 +47,16 @@ class Setting:
         ended = subprocess.run([self.program("tandem-bench"), command, "--help"], timeout=TIMEOUT_S,
                                capture_output=True, text=True, check=False)
         return ended.stdout if ended.returncode == 0 else ""
+
+
+def make_build(folder):
+    """The folder of the programs: what was named, or build/, which is built first."""
+    if folder:
+        return folder.resolve()
+    subprocess.run(["tools/install-dependencies"], cwd=CHECKOUT, check=True)
+    subprocess.run(["bash", "-c", "set -euo pipefail; TANDEM_TIMELINE_START=$EPOCHREALTIME; "
+                    "source tools/lib/build.sh; build_preset default"], cwd=CHECKOUT, check=True)
+    return CHECKOUT / "build"
 
 
 def run(command):

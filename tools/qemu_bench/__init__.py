@@ -1,0 +1,1 @@
+"""What protects the same guest, one module each; tools/bench-qemu is the command."""
