@@ -1,4 +1,4 @@
-# A guest in one boot sector: counts, writes the count to each page from 1 MiB to 5 MiB in turn and then to 0x7000, and a
+# A guest in one boot sector: writes a star to the serial line, counts, writes the count to each page from 1 MiB to 5 MiB in turn and then to 0x7000, and a
 # character to the serial line every 64 rounds. So pages never differ by more than one, and grow from the end to the begin.
 .code16
 .globl _start
@@ -19,6 +19,9 @@ protected:
   inb $0x92, %al # address line 20
   or $2, %al
   outb %al, $0x92
+  mov $0x3f8, %dx
+  mov $'*', %al
+  outb %al, %dx
   xor %ebx, %ebx
 round:
   inc %ebx
@@ -31,7 +34,6 @@ page:
   mov %ebx, 0x7000
   test $63, %ebx
   jnz round
-  mov $0x3f8, %dx
   mov $'.', %al
   outb %al, %dx
   jmp round
