@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/stream.h"
+#include <tandem/qemu_stream.h>
 
 /* One of the further connections that a QEMU with the capability multifd opens for pages: a header,
  * then packets, each followed by the pages that it names. Pure decoder, big-endian; any bytes are

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/stream.h"
+#include <tandem/qemu_stream.h>
 
 /* The secondary's part of COLO against an unmodified QEMU: items of its stream and words of our own
  * side come in, answers to QEMU and orders to our own side go out. Pure. QEMU has no timeout and

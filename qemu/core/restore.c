@@ -1,4 +1,4 @@
-#include "core/restore.h"
+#include <tandem/qemu_restore.h>
 
 #include <string.h>
 #include <tandem/assert.h>

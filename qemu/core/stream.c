@@ -1,4 +1,4 @@
-#include "core/stream.h"
+#include <tandem/qemu_stream.h>
 
 #include <string.h>
 #include <tandem/assert.h>

@@ -3,7 +3,7 @@
 
 #include <tandem/bytes.h>
 
-#include "core/stream.h"
+#include <tandem/qemu_stream.h>
 
 /* stream.c: what its parts share. Numbers are big-endian. */
 uint64_t tandem_qemu_read(struct tandem_reader *reader, size_t size);

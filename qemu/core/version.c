@@ -1,4 +1,4 @@
-#include "core/version.h"
+#include <tandem/qemu_version.h>
 
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-#include "shell/guest.h"
+#include <tandem/qemu_guest.h>
 
 #include <string.h>
 #include <tandem/memory.h>

@@ -6,7 +6,8 @@
 #include "shell/guest_internal.h"
 
 #define BANDWIDTH_BYTES_MAX (INT64_C(1) << 40) /* each second: as good as unlimited */
-#define DOWNTIME_LIMIT_MS   2000               /* the largest one that QEMU takes */
+#define RESTORE_LIMIT_NS    (60 * TANDEM_NS_PER_S)
+#define DOWNTIME_LIMIT_MS   2000 /* the largest one that QEMU takes */
 
 static void finish(struct tandem_qemu_guest *guest, bool is_running)
 {
@@ -135,6 +136,26 @@ static bool is_true(struct json_object *value, const char *key)
 	       json_object_is_type(flag, json_type_boolean) && json_object_get_boolean(flag);
 }
 
+static void expect_within(struct tandem_qemu_guest *guest, uint64_t limit_ns)
+{
+	const struct timeval limit = {
+	        .tv_sec = (time_t)(limit_ns / TANDEM_NS_PER_S),
+	        .tv_usec = (suseconds_t)(limit_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US),
+	};
+
+	event_add(guest->release_timer, &limit);
+}
+
+static bool is_restoring(struct json_object *value)
+{
+	struct json_object *status = NULL;
+
+	return json_object_is_type(value, json_type_object) &&
+	       json_object_object_get_ex(value, "status", &status) &&
+	       json_object_is_type(status, json_type_string) &&
+	       strcmp(json_object_get_string(status), "inmigrate") == 0;
+}
+
 /* QEMU starts a guest that it protects, whether it ran before or not. */
 static void on_status(void *context, struct json_object *value, const struct tandem_error *error)
 {
@@ -143,6 +164,12 @@ static void on_status(void *context, struct json_object *value, const struct tan
 
 	if (!is_started(guest, error))
 		return;
+	guest->is_restoring = is_restoring(value);
+	if (guest->is_restoring) {
+		expect_within(guest, RESTORE_LIMIT_NS); /* an event tells when it runs */
+		return;
+	}
+	event_del(guest->release_timer);
 	if (!is_true(value, "running")) {
 		tandem_error_set(&why, TANDEM_E_CONFIG, "query-status",
 		                 "the guest does not run, and COLO would start it: 'cont' first");
@@ -258,17 +285,12 @@ static void on_release_timeout(evutil_socket_t fd, short what, void *context)
 
 void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
 {
-	const uint64_t limit_ns = 4 * guest->options.command_timeout_ns;
-	const struct timeval limit = {
-	        .tv_sec = (time_t)(limit_ns / TANDEM_NS_PER_S),
-	        .tv_usec = (suseconds_t)(limit_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US),
-	};
 	const bool was_told = guest->phase == TANDEM_QEMU_GUEST_PROTECTED;
 
 	if (guest->phase >= TANDEM_QEMU_GUEST_RELEASING)
 		return;
 	guest->phase = TANDEM_QEMU_GUEST_RELEASING;
-	event_add(guest->release_timer, &limit);
+	expect_within(guest, 4 * guest->options.command_timeout_ns);
 	if (!was_told)
 		release_order(guest, "query-status", NULL, on_released_status);
 	else if (tandem_qmp_execute_out_of_band(guest->qmp, "yank", yank_arguments(),
@@ -284,6 +306,9 @@ static void on_event(void *context, const char *name, struct json_object *data)
 	(void)data;
 	if (strcmp(name, "COLO_EXIT") == 0 && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_EXITED, 0);
+	else if (strcmp(name, "RESUME") == 0 && guest->is_restoring &&
+	         guest->phase == TANDEM_QEMU_GUEST_STARTING)
+		order(guest, "query-status", NULL, on_status);
 	else if (strcmp(name, "RESUME") == 0 && guest->phase == TANDEM_QEMU_GUEST_RELEASING)
 		(void)tandem_qmp_execute(guest->qmp, "query-status", NULL,
 		                         guest->options.command_timeout_ns, on_released_status,
@@ -310,6 +335,10 @@ int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_erro
 	guest->release_timer = evtimer_new(guest->base, on_release_timeout, guest);
 	if (!guest->release_timer)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO", "no memory");
+	if (guest->options.qmp_fd >= 0)
+		return tandem_qmp_open(guest->base, guest->options.qmp_fd,
+		                       guest->options.command_timeout_ns, &handler, &guest->qmp,
+		                       reterr_error);
 	return tandem_qmp_connect(guest->base, guest->options.qmp_path,
 	                          guest->options.command_timeout_ns, &handler, &guest->qmp,
 	                          reterr_error);

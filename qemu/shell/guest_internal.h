@@ -5,9 +5,9 @@
 #include <event2/listener.h>
 
 #include "core/peer.h"
-#include "core/restore.h"
-#include "core/version.h"
-#include "shell/guest.h"
+#include <tandem/qemu_restore.h>
+#include <tandem/qemu_version.h>
+#include <tandem/qemu_guest.h>
 #include "shell/qmp.h"
 
 #define TANDEM_QEMU_PATH_BYTES 108u
@@ -31,6 +31,7 @@ struct tandem_qemu_guest {
 	struct tandem_qmp_version version;
 	struct tandem_qemu_rule rule;
 	bool is_hurrying;
+	bool is_restoring; /* the guest is; it runs when an event says so */
 	struct event *release_timer;
 	struct tandem_error end_error;
 

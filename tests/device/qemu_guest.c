@@ -10,8 +10,8 @@
 #include <tandem/clock.h>
 #include <tandem/memory.h>
 
-#include "core/restore.h"
-#include "shell/guest.h"
+#include <tandem/qemu_restore.h>
+#include <tandem/qemu_guest.h>
 
 /* qemu_guest QMP STREAM FOLDER EPOCHS THEN: protects a QEMU's guest on this computer alone. Each
  * epoch's RAM goes to FOLDER/BLOCK and what a new QEMU restores from to FOLDER/restore. After that
@@ -192,6 +192,7 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 static int protect(struct copy *copy, char **arguments)
 {
 	const struct tandem_qemu_guest_options options = {
+	        .qmp_fd = -1,
 	        .qmp_path = arguments[1],
 	        .stream_path = arguments[2],
 	        .interval_ns = 10 * TANDEM_NS_PER_S,

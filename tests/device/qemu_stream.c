@@ -4,7 +4,7 @@
 
 #include <tandem/memory.h>
 
-#include "core/stream.h"
+#include <tandem/qemu_stream.h>
 
 /* qemu_stream STREAM FOLDER: decodes what a QEMU sent until its device state ended, says what it
  * was and writes each RAM block to a file of FOLDER, named by its number. */

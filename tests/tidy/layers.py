@@ -12,7 +12,7 @@ SEES = {
     "failover": {"base", "failover"},
     "conf": {"base", "conf"},
     "qemu": {"base", "qemu"},
-    "node": {"base", "transport", "colo", "failover", "conf", "node"},
+    "node": {"base", "transport", "colo", "failover", "conf", "qemu", "node"},
     "examples": {"base", "colo", "examples"},
 }
 # Everything else of the system is a clock, a thread, a descriptor, stdio or an allocation.

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOMS = ("base", "transport", "colo", "failover", "conf", "node", "examples")
+ROOMS = ("base", "transport", "colo", "failover", "conf", "qemu", "node", "examples")
 
 _TOKENS = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL

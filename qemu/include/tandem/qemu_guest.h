@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <tandem/error.h>
 
-#include "core/stream.h"
-#include "core/version.h"
+#include <tandem/qemu_stream.h>
+#include <tandem/qemu_version.h>
 
 struct event_base;
 
@@ -17,7 +17,8 @@ struct event_base;
 struct tandem_qemu_guest;
 
 struct tandem_qemu_guest_options {
-	const char *qmp_path;      /* QEMU's control socket, for commands out of band too */
+	int qmp_fd; /* QEMU's control socket, connected, which is taken; -1: see qmp_path */
+	const char *qmp_path;      /* where it listens; with commands out of band */
 	const char *stream_path;   /* a socket that is made for QEMU to connect to; removed again */
 	uint64_t interval_ns;      /* from one epoch to the next */
 	uint64_t pause_timeout_ns; /* how long the guest may stand still */
@@ -45,8 +46,8 @@ struct tandem_qemu_guest_handler {
 	void *context;
 };
 
-/* Begins. Copies options and handler. Errors: what tandem_qmp_connect() has, TANDEM_E_SYSTEM (the
- * socket cannot be made), TANDEM_E_MEMORY. */
+/* Begins; a guest that is still being restored is waited for. Copies options and handler. Errors:
+ * what tandem_qmp_connect() has, TANDEM_E_SYSTEM (the socket cannot be made), TANDEM_E_MEMORY. */
 int tandem_qemu_guest_open(struct event_base *base, const struct tandem_qemu_guest_options *options,
                            const struct tandem_qemu_guest_handler *handler,
                            struct tandem_qemu_guest **ret_guest, struct tandem_error *reterr_error);

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/stream.h"
+#include <tandem/qemu_stream.h>
 
 /* A stream for `qemu -incoming` that makes a guest of one epoch: the opening of the stream that the
  * epoch came from, RAM, the epoch's device state, an end. Pure. The new QEMU has the same version,

@@ -4,7 +4,7 @@
 
 #include <tandem/assert.h>
 
-#include "core/stream.h"
+#include <tandem/qemu_stream.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/stream.h"
+#include <tandem/qemu_stream.h>
 
 #define TEXT_BYTES 4096
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/restore.h"
+#include <tandem/qemu_restore.h>
 #include "stream_text.h"
 
 #define PAGE TANDEM_QEMU_PAGE_BYTES

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "core/version.h"
+#include <tandem/qemu_version.h>
 
 static const struct {
 	unsigned major, minor;
