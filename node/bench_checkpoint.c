@@ -51,7 +51,9 @@ static const char help[] =
         "  --bare            beside each checkpoint, on the same pages: PAGEMAP_SCAN alone, one\n"
         "                    non-temporal copy, and a plain send over as many TCP connections; "
         "the\n"
-        "                    ratios are of pairs\n"
+        "                    ratios are of pairs. With --rate: PAGEMAP_SCAN and copy where a "
+        "checkpoint\n"
+        "                    could be, which tells what the machine does to such a pause\n"
         "  --json            the result as JSON, with all samples\n"
         "  --plot FILE.svg   also draws it: the pauses, and the pause against the dirty size "
         "(gnuplot)\n"
@@ -98,11 +100,16 @@ static int measure_bare(struct bench *bench, struct tandem_bench_row *row,
 }
 
 /* What the bare scan took from the tracker is dirty all the same. */
-static int give_back(struct bench *bench, struct tandem_error *error)
+static void mark_found(struct bench *bench)
 {
 	for (size_t i = 0; i < bench->bare.range_count; i++)
 		tandem_mark_dirty(bench->pair.tandem, bench->bare.ranges[i].start,
 		                  bench->bare.ranges[i].length);
+}
+
+static int give_back(struct bench *bench, struct tandem_error *error)
+{
+	mark_found(bench);
 	return tandem_bench_pair_checkpoint(&bench->pair, error);
 }
 
@@ -173,6 +180,24 @@ static int run_epochs(struct bench *bench, struct tandem_bench_row *row, struct 
 
 /* ---- at a rate ---- */
 
+/* Where a checkpoint could be: the same pause by the bare calls, which the same machine disturbs.
+ */
+static int measure_bare_pause(struct bench *bench, struct tandem_bench_row *row,
+                              struct tandem_error *error)
+{
+	uint64_t scan_ns;
+	int code = tandem_bench_bare_scan(&bench->bare, bench->program.region,
+	                                  bench->options->size_bytes, &scan_ns, error);
+
+	if (code < 0)
+		return code;
+	tandem_bench_row_add(row, TANDEM_BENCH_SPAN_BARE_PAUSE,
+	                     scan_ns + tandem_bench_bare_copy(&bench->bare));
+	mark_found(bench);
+	tandem_bench_program_run(&bench->program, bench->pair.tandem, tandem_clock_now_ns());
+	return 0;
+}
+
 static void take_last(struct bench *bench, struct tandem_bench_row *row, uint64_t committed)
 {
 	tandem_bench_pair_wait_counted(&bench->pair, committed);
@@ -183,6 +208,7 @@ static void take_last(struct bench *bench, struct tandem_bench_row *row, uint64_
 static int run_at_rate(struct bench *bench, struct tandem_bench_row *row,
                        struct tandem_error *error)
 {
+	const uint64_t written_bytes = bench->program.written_bytes;
 	uint64_t next_ns = tandem_clock_now_ns(), committed = 0;
 	int code = 0;
 
@@ -193,6 +219,10 @@ static int run_at_rate(struct bench *bench, struct tandem_bench_row *row,
 		tandem_bench_program_run(&bench->program, bench->pair.tandem, next_ns);
 		if (epoch > 0)
 			take_last(bench, row, committed);
+		if (bench->options->measures_bare)
+			code = measure_bare_pause(bench, row, error);
+		if (code < 0)
+			return code;
 		committed = bench->pair.stats->epochs_committed;
 		tandem_bench_mark_renew(&bench->mark, bench->pair.stats);
 		begin_ns = tandem_clock_now_ns();
@@ -203,6 +233,7 @@ static int run_at_rate(struct bench *bench, struct tandem_bench_row *row,
 	}
 	if (code < 0)
 		return code;
+	row->written_bytes = bench->program.written_bytes - written_bytes;
 	tandem_bench_program_run(&bench->program, bench->pair.tandem, next_ns);
 	take_last(bench, row, committed);
 	return 0;
@@ -281,6 +312,9 @@ static uint64_t largest(const struct tandem_bench_checkpoint_options *options)
 		if (options->dirty_bytes[i] > bytes)
 			bytes = options->dirty_bytes[i];
 	}
+	/* At a rate an interval that grows makes more. */
+	if (options->rate_bytes_s > 0)
+		bytes = bytes < options->size_bytes / 4 ? 4 * bytes : options->size_bytes;
 	return bytes;
 }
 

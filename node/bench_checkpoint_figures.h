@@ -18,7 +18,8 @@
 	X(TOTAL, "total_us", "from the call until output may leave")                               \
 	X(BARE_SCAN, "bare_scan_us", "PAGEMAP_SCAN alone")                                         \
 	X(BARE_COPY, "bare_copy_us", "one non-temporal copy of the pages")                         \
-	X(BARE_SEND, "bare_send_us", "plain send of the pages, until the one-byte answer")
+	X(BARE_SEND, "bare_send_us", "plain send of the pages, until the one-byte answer")         \
+	X(BARE_PAUSE, "bare_pause_us", "with --rate: PAGEMAP_SCAN and copy of what it finds")
 
 enum tandem_bench_span {
 #define X(name, key, text) TANDEM_BENCH_SPAN_##name,
@@ -42,8 +43,9 @@ enum tandem_bench_ratio {
 
 /* A row of the table. All room is made before the run. */
 struct tandem_bench_row {
-	uint64_t dirty_bytes;  /* asked for */
-	uint64_t pushed_bytes; /* in all measured epochs */
+	uint64_t dirty_bytes;   /* asked for */
+	uint64_t pushed_bytes;  /* in all measured epochs */
+	uint64_t written_bytes; /* at a rate: what the program came to */
 	uint64_t elapsed_ns;
 	struct tandem_bench_samples spans_ns[TANDEM_BENCH_SPANS];
 	struct tandem_bench_samples ratios_ppm[TANDEM_BENCH_RATIOS]; /* filled by the sorting */

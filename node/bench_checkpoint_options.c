@@ -242,9 +242,6 @@ static bool judge(struct reading *reading)
 		        "--rate and --interval make what an epoch dirties: leave out --dirty");
 	if (is_upload && options->rate_bytes_s == 0)
 		return refuse_mix("--pattern upload needs a --rate, such as --rate 64M");
-	if (options->measures_bare && options->rate_bytes_s != 0)
-		return refuse_mix(
-		        "--bare writes the same pages twice, which --rate cannot: use --dirty");
 	if (options->rate_bytes_s != 0)
 		return read_rate(options);
 	return read_dirty(reading->dirty != NULL ? reading->dirty : DIRTY_DEFAULT, options);

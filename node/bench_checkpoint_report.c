@@ -104,6 +104,7 @@ static struct json_object *json_row(const struct tandem_bench_row *row)
 	tandem_bench_json_count(object, "dirty_bytes", row->dirty_bytes);
 	tandem_bench_json_number(object, "pushed_bytes_mean", pushed_mean(row));
 	tandem_bench_json_number(object, "seconds", (double)row->elapsed_ns / 1e9);
+	tandem_bench_json_count(object, "written_bytes", row->written_bytes);
 	for (unsigned span = 0; span < TANDEM_BENCH_SPANS; span++) {
 		if (row->spans_ns[span].count > 0)
 			json_object_object_add(object, spans[span].key,

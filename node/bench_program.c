@@ -140,6 +140,7 @@ uint64_t tandem_bench_program_pace(struct tandem_bench_program *program)
 	bytes = (uint64_t)due / TANDEM_BENCH_PAGE_BYTES * TANDEM_BENCH_PAGE_BYTES;
 	tandem_bench_program_write(program, bytes);
 	program->paced_bytes += bytes;
+	program->written_bytes += bytes;
 	return bytes;
 }
 

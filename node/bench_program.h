@@ -19,6 +19,7 @@ struct tandem_bench_program {
 	struct tandem *tandem;   /* told of each write where the tracker needs it; else NULL */
 	uint64_t stamp;          /* of the round of writes */
 	uint64_t paced_since_ns; /* 0: the rate does not count yet */
+	uint64_t written_bytes;  /* at a rate, in all */
 	uint64_t paced_bytes;
 };
 

@@ -5,10 +5,14 @@
 #define PS_PER_NS UINT64_C(1000)
 
 /* Fewer pages tell of the overhead and not of the rate. */
-#define SAMPLE_PAGES  32u
-#define CAPTURE_PAGES 256u
+#define SAMPLE_PAGES 32u
+#define FEW_PAGES    256u
 /* What is expected must leave this part of the budget for what is not. */
 #define MARGIN_PART 8u
+/* What small pauses take is forgotten at this pace while it keeps all others away. */
+#define FORGET_PART 32u
+/* A program that writes too much is held in pieces after this part of the wait. */
+#define PATIENCE_PART 4u
 
 /* AUTO: below the first, pushing in the pause costs less than a copy more; the ratios are between
  * what a page takes pushed and copied, in tenths. */
@@ -26,6 +30,7 @@ void tandem_pace_init(struct tandem_pace *pace, const struct tandem_pace_options
 	pace->options = *options;
 	pace->is_staging = options->capture != TANDEM_CAPTURE_STOP;
 	pace->is_fitting = true;
+	pace->patience_ns = options->wait_max_ns / PATIENCE_PART;
 }
 
 /* Follows what is worse at once, and what is better slowly: budgets are for the worst. But one
@@ -56,28 +61,58 @@ static void follow(uint64_t *value, uint64_t sample)
 		*value = (7 * *value + sample) / 8;
 }
 
+/* A program that had to be held is likely to write as much in the next epoch; one that had not gets
+ * its patience back by halves. */
+static void learn_patience(struct tandem_pace *pace)
+{
+	uint64_t longest_ns = pace->options.wait_max_ns / PATIENCE_PART;
+
+	pace->patience_ns = pace->has_held ? 0 : (pace->patience_ns + longest_ns + 1) / 2;
+	pace->has_held = false;
+}
+
 void tandem_pace_open(struct tandem_pace *pace, uint64_t now_ns, uint64_t captured_ns)
 {
+	learn_patience(pace);
 	pace->opened_ns = now_ns;
 	pace->scanned_ns = captured_ns;
 	pace->left_pages = 0;
 	pace->is_overdue = false;
+	pace->is_standing = false;
 	tandem_pace_look(pace, now_ns, 0);
+}
+
+/* A program that was held for a part of the time writes as before when it is not. */
+static void follow_writing(struct tandem_pace *pace, uint64_t pages, uint64_t span_ns)
+{
+	double sample = (double)pages / (double)span_ns;
+	double part = sample > pace->written_per_ns ? 0.5 : 1.0 / 32;
+
+	if (pace->written_per_ns <= 0)
+		part = 1;
+	pace->written_per_ns += (sample - pace->written_per_ns) * part;
 }
 
 void tandem_pace_note_scan(struct tandem_pace *pace, uint64_t now_ns, uint64_t elapsed_ns,
                            uint64_t left_pages)
 {
-	pace->found_pages = left_pages > pace->left_pages ? left_pages - pace->left_pages : 0;
-	pace->found_in_ns = now_ns > pace->scanned_ns ? now_ns - pace->scanned_ns : 1;
-	pace->scanned_ns = now_ns;
-	follow_low(&pace->scan_ns, elapsed_ns);
+	uint64_t began_ns = now_ns - elapsed_ns;
+	uint64_t found_pages = left_pages > pace->left_pages ? left_pages - pace->left_pages : 0;
+
+	follow_writing(pace, found_pages,
+	               began_ns > pace->scanned_ns ? began_ns - pace->scanned_ns : 1);
+	pace->scanned_ns = began_ns;
+	/* Pages that are found are protected again, which is not part of it. */
+	if (found_pages < FEW_PAGES || elapsed_ns < pace->scan_ns || pace->scan_ns == 0)
+		follow_low(&pace->scan_ns, elapsed_ns);
 	tandem_pace_look(pace, now_ns, left_pages);
+	if (!pace->is_fitting && pace->small_ns > pace->scan_ns)
+		pace->small_ns -= (pace->small_ns - pace->scan_ns) / FORGET_PART;
 }
 
 void tandem_pace_stand(struct tandem_pace *pace)
 {
-	pace->found_pages = 0;
+	pace->is_standing = true;
 	tandem_pace_look(pace, pace->scanned_ns, pace->left_pages);
 }
 
@@ -93,20 +128,15 @@ static uint64_t base_ns(const struct tandem_pace *pace)
 	return pace->small_ns > pace->scan_ns ? pace->small_ns : pace->scan_ns;
 }
 
-void tandem_pace_note_pause(struct tandem_pace *pace, uint64_t pause_ns, uint64_t pages,
-                            bool is_staged)
+void tandem_pace_note_pause(struct tandem_pace *pace, const struct tandem_pace_pause *pause)
 {
-	uint64_t base = base_ns(pace);
+	uint64_t *page_ps = pause->is_staged ? &pace->stage_page_ps : &pace->push_page_ps;
 
-	if (pause_ns >= RATE_LIMIT_NS)
+	if (pause->rest_ns + pause->pages_ns >= RATE_LIMIT_NS)
 		return;
-	if (pages < CAPTURE_PAGES) {
-		follow_high(&pace->small_ns, pause_ns);
-		return;
-	}
-	follow_high(is_staged ? &pace->stage_page_ps : &pace->push_page_ps,
-	            (base < pause_ns ? pause_ns - base : 0) * PS_PER_NS / pages);
-	pace->small_ns -= (base - pace->scan_ns) / 16; /* it is old news */
+	follow_high(&pace->small_ns, pause->rest_ns);
+	if (pause->pages >= FEW_PAGES)
+		follow_high(page_ps, pause->pages_ns * PS_PER_NS / pause->pages);
 }
 
 static uint64_t page_ps(const struct tandem_pace *pace)
@@ -130,17 +160,21 @@ uint64_t tandem_pace_pages_max(const struct tandem_pace *pace)
 static uint64_t expected_pages(const struct tandem_pace *pace, uint64_t now_ns)
 {
 	uint64_t since_ns = now_ns > pace->scanned_ns ? now_ns - pace->scanned_ns : 0;
-	double written = pace->found_in_ns == 0 ? 0
-	                                        : (double)pace->found_pages * (double)since_ns /
-	                                                  (double)pace->found_in_ns;
 
-	return pace->left_pages + (uint64_t)written;
+	if (pace->is_standing)
+		return pace->left_pages;
+	return pace->left_pages + (uint64_t)(pace->written_per_ns * (double)since_ns);
+}
+
+bool tandem_pace_fits(const struct tandem_pace *pace, uint64_t now_ns)
+{
+	return expected_pages(pace, now_ns) <= tandem_pace_pages_max(pace);
 }
 
 void tandem_pace_look(struct tandem_pace *pace, uint64_t now_ns, uint64_t left_pages)
 {
 	pace->left_pages = left_pages;
-	pace->is_fitting = expected_pages(pace, now_ns) <= tandem_pace_pages_max(pace);
+	pace->is_fitting = tandem_pace_fits(pace, now_ns);
 	if (pace->options.budget_ns != 0 && now_ns - pace->opened_ns >= pace->options.wait_max_ns)
 		pace->is_overdue = true;
 }
@@ -150,18 +184,20 @@ uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace)
 	uint64_t pages_max = tandem_pace_pages_max(pace);
 	double room;
 
-	if (pages_max == UINT64_MAX || pace->found_pages == 0)
+	if (pages_max == UINT64_MAX || pace->is_standing || pace->written_per_ns <= 0)
 		return UINT64_MAX;
 	if (pages_max <= pace->left_pages)
 		return pace->scanned_ns;
-	room = (double)(pages_max - pace->left_pages) * (double)pace->found_in_ns /
-	       (double)pace->found_pages;
+	room = (double)(pages_max - pace->left_pages) / pace->written_per_ns;
 	return room < (double)RATE_LIMIT_NS ? pace->scanned_ns + (uint64_t)room : UINT64_MAX;
 }
 
-bool tandem_pace_allows(const struct tandem_pace *pace)
+uint64_t tandem_pace_hold_ns(struct tandem_pace *pace, uint64_t now_ns)
 {
-	return pace->options.budget_ns == 0 || pace->is_fitting || pace->is_overdue;
+	if (tandem_pace_fits(pace, now_ns) || now_ns - pace->opened_ns < pace->patience_ns)
+		return 0;
+	pace->has_held = true;
+	return pace->options.budget_ns - pace->options.budget_ns / MARGIN_PART;
 }
 
 /* AUTO, with a distance between the two ways so that the choice does not flicker. */

@@ -368,14 +368,14 @@ uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary, uint64_t 
 	                          now_ns);
 }
 
-bool tandem_primary_can_checkpoint(const struct tandem_primary *primary)
+bool tandem_primary_can_checkpoint(const struct tandem_primary *primary, uint64_t now_ns)
 {
 	return !primary->is_quiescing && !tandem_primary_is_capturing(primary) &&
 	       primary->phase != TANDEM_PRIMARY_DRAINING &&
 	       primary->phase != TANDEM_PRIMARY_UNSEALED &&
 	       primary->phase != TANDEM_PRIMARY_SEALED &&
 	       primary->phase != TANDEM_PRIMARY_REPAIRING &&
-	       (primary->phase != TANDEM_PRIMARY_OPEN || tandem_pace_allows(&primary->pace));
+	       (primary->phase != TANDEM_PRIMARY_OPEN || tandem_primary_has_room(primary, now_ns));
 }
 
 bool tandem_primary_wants_checkpoint(const struct tandem_primary *primary)

@@ -187,15 +187,18 @@ struct tandem_primary {
 	bool is_staged;        /* of the captured epoch something is to be pushed from staging */
 	bool is_drain_blocked; /* DRAINING, and what is left waits for APPLIED */
 	uint64_t captured_ns;  /* when it was captured, */
-	uint64_t captured_pages; /* what was left then, */
-	bool was_blocked;        /* and whether something waited for APPLIED */
-	uint64_t drain_since_ns; /* 0: not measured */
+	uint64_t captured_rest_ns; /* how long it took to find what was left then, */
+	uint64_t captured_pages;   /* how much that was, */
+	bool was_blocked;          /* and whether something waited for APPLIED */
+	uint64_t drain_since_ns;   /* 0: not measured */
 	/* the push beside the open epoch */
 	struct tandem_pace pace;
 	bool is_beside_pass;   /* scanned, slices go on */
 	bool is_slowing;       /* the program is held until what is left fits the budget, */
 	bool is_slow_scanned;  /* and all that it wrote before is known */
 	uint64_t beside_at_ns; /* the next scan or slice; UINT64_MAX: one is under way, or never */
+	bool is_asked;         /* by a program that could not make its checkpoint */
+	bool is_granted;       /* it was told that it can, and nothing has begun since */
 	uint64_t misfit_count; /* captures that did not fit the budget */
 	/* the copy at the peer */
 	uint64_t peer_incarnation; /* who holds our copy, 0 for nobody */
@@ -247,7 +250,13 @@ uint64_t tandem_primary_deadline_ns(const struct tandem_primary *primary);
  * event. */
 uint64_t tandem_primary_checkpoint_ticket(struct tandem_primary *primary, uint64_t now_ns);
 uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary, uint64_t now_ns);
-bool tandem_primary_can_checkpoint(const struct tandem_primary *primary);
+bool tandem_primary_can_checkpoint(const struct tandem_primary *primary, uint64_t now_ns);
+/* Only the budget, or a piece of the push beside the program, is in its way. */
+bool tandem_primary_puts_off(const struct tandem_primary *primary, uint64_t now_ns);
+/* The same for a program that asks: a yes holds for a moment, after a no it gets the first moment
+ * that fits. *ret_hold_ns: how long it is to be held for a better answer. */
+bool tandem_primary_ask_checkpoint(struct tandem_primary *primary, uint64_t now_ns,
+                                   uint64_t *ret_hold_ns);
 bool tandem_primary_wants_checkpoint(const struct tandem_primary *primary);
 /* A ticket waits for a ping that has not been sent. */
 bool tandem_primary_wants_ping(const struct tandem_primary *primary);

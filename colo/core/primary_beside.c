@@ -2,6 +2,10 @@
 
 /* How long one slice is to take: a checkpoint waits for the one under way. */
 #define SLICE_NS UINT64_C(200000)
+/* How long nothing is begun that a checkpoint would wait for, once the program was told that it can
+ * make one, and when it is to be told. */
+#define GRANT_NS UINT64_C(300000)
+#define OFFER_NS UINT64_C(2000000)
 
 static bool pushes_beside(const struct tandem_primary *primary)
 {
@@ -12,6 +16,58 @@ static bool must_slow(const struct tandem_primary *primary)
 {
 	return primary->options.slows_program && pushes_beside(primary) &&
 	       !primary->pace.is_fitting;
+}
+
+static bool is_busy(const struct tandem_primary *primary)
+{
+	return pushes_beside(primary) && primary->beside_at_ns == UINT64_MAX;
+}
+
+bool tandem_primary_has_room(const struct tandem_primary *primary, uint64_t now_ns)
+{
+	if (primary->options.pace.budget_ns == 0 || primary->pace.is_overdue)
+		return true;
+	return !is_busy(primary) && tandem_pace_fits(&primary->pace, now_ns);
+}
+
+bool tandem_primary_puts_off(const struct tandem_primary *primary, uint64_t now_ns)
+{
+	return primary->phase == TANDEM_PRIMARY_OPEN && !primary->is_quiescing &&
+	       !tandem_primary_has_room(primary, now_ns);
+}
+
+bool tandem_primary_ask_checkpoint(struct tandem_primary *primary, uint64_t now_ns,
+                                   uint64_t *ret_hold_ns)
+{
+	bool puts_off = tandem_primary_puts_off(primary, now_ns);
+
+	*ret_hold_ns = 0;
+	if (puts_off) {
+		primary->is_asked = true;
+		if (primary->options.slows_program && pushes_beside(primary))
+			*ret_hold_ns = tandem_pace_hold_ns(&primary->pace, now_ns);
+		return false;
+	}
+	if (primary->phase == TANDEM_PRIMARY_OPEN && !primary->is_granted &&
+	    primary->beside_at_ns < now_ns + GRANT_NS) {
+		primary->beside_at_ns = now_ns + GRANT_NS;
+		primary->is_granted = true;
+	}
+	return tandem_primary_can_checkpoint(primary, now_ns);
+}
+
+/* The program waits for a moment that fits: here it is. */
+static void offer(struct tandem_primary *primary, uint64_t now_ns)
+{
+	uint64_t until_ns = tandem_pace_misfit_ns(&primary->pace);
+
+	if (!primary->is_asked || primary->is_slowing || !tandem_pace_fits(&primary->pace, now_ns))
+		return;
+	primary->is_asked = false;
+	if (until_ns > now_ns + OFFER_NS)
+		until_ns = now_ns + OFFER_NS;
+	if (until_ns > primary->beside_at_ns)
+		primary->beside_at_ns = until_ns;
 }
 
 void tandem_primary_capture_or_slow(struct tandem_primary *primary, uint64_t now_ns,
@@ -35,6 +91,8 @@ void tandem_primary_open(struct tandem_primary *primary, uint64_t now_ns,
 	tandem_pace_open(&primary->pace, now_ns, primary->captured_ns);
 	primary->is_beside_pass = false;
 	primary->is_slowing = false;
+	primary->is_asked = false;
+	primary->is_granted = false;
 	primary->beside_at_ns =
 	        pushes_beside(primary) ? now_ns + primary->options.push_interval_ns : UINT64_MAX;
 	if (primary->is_waiting)
@@ -63,6 +121,7 @@ void tandem_primary_tick_beside(struct tandem_primary *primary, uint64_t now_ns,
 	if (now_ns < tandem_primary_beside_deadline_ns(primary))
 		return;
 	primary->beside_at_ns = UINT64_MAX;
+	primary->is_granted = false;
 	if (primary->is_beside_pass) {
 		slice(primary, actions);
 		return;
@@ -86,6 +145,8 @@ static void end_pass(struct tandem_primary *primary, uint64_t now_ns, uint64_t p
 		primary->beside_at_ns = misfit_ns;
 	if (primary->is_slowing && primary->is_slow_scanned && primary->pace.is_fitting)
 		tandem_primary_capture(primary, now_ns, actions);
+	else
+		offer(primary, now_ns);
 }
 
 void tandem_primary_scanned_beside(struct tandem_primary *primary,
@@ -99,10 +160,14 @@ void tandem_primary_scanned_beside(struct tandem_primary *primary,
 		primary->is_slow_scanned = true;
 		tandem_pace_stand(&primary->pace);
 	}
-	if (event->left_pages > 0)
+	if (event->left_pages > 0 && primary->is_asked && primary->pace.is_fitting) {
+		primary->beside_at_ns = event->now_ns;
+		offer(primary, event->now_ns);
+	} else if (event->left_pages > 0) {
 		slice(primary, actions);
-	else
+	} else {
 		end_pass(primary, event->now_ns, 0, actions);
+	}
 }
 
 void tandem_primary_sliced_beside(struct tandem_primary *primary,
@@ -121,4 +186,6 @@ void tandem_primary_sliced_beside(struct tandem_primary *primary,
 		        event->pages * TANDEM_PAGE_BYTES * UINT64_C(1000000000) / rate_max;
 	if (event->is_done)
 		end_pass(primary, event->now_ns, event->pages, actions);
+	else
+		offer(primary, event->now_ns);
 }

@@ -17,7 +17,7 @@ void tandem_primary_capture(struct tandem_primary *primary, uint64_t now_ns,
 {
 	bool was_slowing = primary->is_slowing;
 
-	if (primary->phase == TANDEM_PRIMARY_OPEN && !primary->pace.is_fitting)
+	if (primary->phase == TANDEM_PRIMARY_OPEN && !tandem_pace_fits(&primary->pace, now_ns))
 		primary->misfit_count++;
 	primary->is_waiting = false;
 	primary->is_slowing = false;
@@ -268,6 +268,7 @@ void tandem_primary_on_scanned(struct tandem_primary *primary,
 		if (primary->is_copying)
 			tandem_gate_hold(&primary->gate); /* [C20] */
 		primary->captured_pages = event->left_pages;
+		primary->captured_rest_ns = event->now_ns - primary->captured_ns;
 		push_or_stage(primary,
 		              primary->options.has_staging &&
 		                      tandem_pace_stages(&primary->pace, event->left_pages),
@@ -295,6 +296,18 @@ void tandem_primary_on_sliced(struct tandem_primary *primary,
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_SCAN);
 }
 
+static void note_pause(struct tandem_primary *primary, uint64_t now_ns, bool is_staged)
+{
+	const struct tandem_pace_pause pause = {
+	        .rest_ns = primary->captured_rest_ns,
+	        .pages_ns = now_ns - primary->captured_ns - primary->captured_rest_ns,
+	        .pages = primary->captured_pages,
+	        .is_staged = is_staged,
+	};
+
+	tandem_pace_note_pause(&primary->pace, &pause);
+}
+
 /* What found no room is pushed while the program is held, as in mode `stop`. */
 void tandem_primary_on_staged(struct tandem_primary *primary,
                               const struct tandem_primary_event *event,
@@ -307,8 +320,7 @@ void tandem_primary_on_staged(struct tandem_primary *primary,
 		push_or_stage(primary, false, actions);
 		return;
 	}
-	tandem_pace_note_pause(&primary->pace, event->now_ns - primary->captured_ns,
-	                       primary->captured_pages, true);
+	note_pause(primary, event->now_ns, true);
 	primary->drain_since_ns = event->now_ns;
 	tandem_primary_resume(primary, actions);
 	drain(primary, actions);
@@ -361,8 +373,7 @@ static void note_push(struct tandem_primary *primary, uint64_t now_ns)
 		                      now_ns - primary->drain_since_ns);
 	else if (!primary->is_staged && !primary->was_blocked && primary->is_held &&
 	         !primary->is_waiting)
-		tandem_pace_note_pause(&primary->pace, now_ns - primary->captured_ns,
-		                       primary->captured_pages, false);
+		note_pause(primary, now_ns, false);
 	primary->drain_since_ns = 0;
 }
 

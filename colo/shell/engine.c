@@ -69,7 +69,7 @@ static void do_committed(struct tandem_engine *engine, uint64_t epoch)
 	tandem_engine_set_phase(engine, TANDEM_PHASE_APPLY);
 }
 
-static void look(struct tandem_engine *engine, struct tandem_news *ret_news)
+static void look(struct tandem_engine *engine, uint64_t now_ns, struct tandem_news *ret_news)
 {
 	const struct tandem_primary *core = &engine->core;
 
@@ -79,7 +79,7 @@ static void look(struct tandem_engine *engine, struct tandem_news *ret_news)
 	ret_news->epoch_committed = core->committed;
 	ret_news->is_pair = core->is_pair;
 	ret_news->is_halted = atomic_load(&engine->is_halted);
-	ret_news->can_checkpoint = tandem_primary_can_checkpoint(core);
+	ret_news->can_checkpoint = tandem_primary_can_checkpoint(core, now_ns);
 	ret_news->wants_checkpoint = tandem_primary_wants_checkpoint(core);
 }
 
@@ -91,6 +91,8 @@ static enum tandem_pace_state pace_state(const struct tandem_primary *core)
 		return TANDEM_PACE_FREE;
 	if (core->pace.is_fitting)
 		return TANDEM_PACE_FITS;
+	if (core->pace.has_held)
+		return TANDEM_PACE_SLOWING;
 	return core->pace.is_overdue ? TANDEM_PACE_OVERDUE : TANDEM_PACE_PUTTING_OFF;
 }
 
@@ -140,10 +142,13 @@ static bool is_news(const struct tandem_news *before, const struct tandem_news *
 static void tell(struct tandem_engine *engine)
 {
 	struct tandem_news news;
-	uint64_t held_since_ns, behind_since_ns;
+	uint64_t held_since_ns, behind_since_ns, now_ns = tandem_clock_now_ns();
 
 	pthread_mutex_lock(&engine->lock);
-	look(engine, &news);
+	look(engine, now_ns, &news);
+	/* That it does not fit comes and goes: only who has asked is told when it does. */
+	if (tandem_primary_puts_off(&engine->core, now_ns))
+		news.can_checkpoint = engine->told.can_checkpoint;
 	held_since_ns = tandem_gate_held_since_ns(&engine->core.gate);
 	behind_since_ns = tandem_gate_behind_since_ns(&engine->core.gate);
 	if (is_news(&engine->told, &news)) {
@@ -160,10 +165,34 @@ static void tell(struct tandem_engine *engine)
 	atomic_store(&engine->stats->behind_since_ns, behind_since_ns);
 }
 
-void tandem_engine_look(struct tandem_engine *engine, struct tandem_news *ret_news)
+static uint64_t ask(struct tandem_engine *engine, uint64_t now_ns, struct tandem_news *ret_news)
 {
+	uint64_t hold_ns;
+
+	look(engine, now_ns, ret_news);
+	ret_news->can_checkpoint = tandem_primary_ask_checkpoint(&engine->core, now_ns, &hold_ns);
+	if (!ret_news->can_checkpoint)
+		engine->told.can_checkpoint = false;
+	return ret_news->is_halted ? 0 : hold_ns;
+}
+
+void tandem_engine_ask(struct tandem_engine *engine, struct tandem_news *ret_news)
+{
+	uint64_t asked_ns = tandem_clock_now_ns(), now_ns = asked_ns, end_ns;
+
 	pthread_mutex_lock(&engine->lock);
-	look(engine, ret_news);
+	end_ns = now_ns + ask(engine, now_ns, ret_news);
+	while (now_ns < end_ns) {
+		const struct timespec end = {.tv_sec = (time_t)(end_ns / TANDEM_NS_PER_S),
+		                             .tv_nsec = (long)(end_ns % TANDEM_NS_PER_S)};
+
+		(void)tandem_engine_await_change(engine, &end);
+		now_ns = tandem_clock_now_ns();
+		if (ask(engine, now_ns, ret_news) == 0)
+			break;
+	}
+	if (now_ns != asked_ns)
+		tandem_histogram_add(&engine->stats->slowed_ns, now_ns - asked_ns);
 	pthread_mutex_unlock(&engine->lock);
 }
 
@@ -233,7 +262,9 @@ static void scan(struct tandem_engine *engine, bool was_slowing)
 	if (was_slowing) {
 		uint64_t now_ns = tandem_clock_now_ns();
 
+		pthread_mutex_lock(&engine->lock); /* who asks may be held meanwhile */
 		tandem_histogram_add(&engine->stats->slowed_ns, now_ns - engine->held_since_ns);
+		pthread_mutex_unlock(&engine->lock);
 		engine->held_since_ns = now_ns;
 	}
 	tandem_engine_set_phase(engine, TANDEM_PHASE_SCAN);

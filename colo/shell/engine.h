@@ -147,8 +147,9 @@ void tandem_engine_report(struct tandem_engine *engine, struct tandem_control_me
 /* What the controller must hear again after it was restarted. */
 void tandem_engine_repeat(struct tandem_engine *engine);
 
-/* From any thread. */
-void tandem_engine_look(struct tandem_engine *engine, struct tandem_news *ret_news);
+/* From any thread. Where the policy says so it is held, less than the budget of a pause, while a
+ * checkpoint does not fit that. */
+void tandem_engine_ask(struct tandem_engine *engine, struct tandem_news *ret_news);
 /* Under the lock: until something has changed for a waiting program; then 0, else an errno. NULL
  * waits for ever. A thread that is cancelled here lets the lock go. */
 int tandem_engine_await_change(struct tandem_engine *engine, const struct timespec *deadline);

@@ -1,6 +1,7 @@
 #include "engine_internal.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -175,12 +176,23 @@ static int ms_until(uint64_t deadline_ns)
 	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / TANDEM_NS_PER_MS) + 1;
 }
 
+/* What is pushed beside the running program does not take its processor from it, above all not when
+ * it is woken at the end of a pause. A policy that was chosen for the program stays. */
+static void give_way(const struct tandem_engine *engine)
+{
+	const struct sched_param none = {.sched_priority = 0};
+
+	if (engine->settings.pause_budget_ns != 0 && sched_getscheduler(0) == SCHED_OTHER)
+		(void)sched_setscheduler(0, SCHED_BATCH, &none); /* a wish */
+}
+
 void *tandem_engine_run(void *argument)
 {
 	struct tandem_engine *engine = argument;
 	struct epoll_event ready[2];
 	bool is_woken = false;
 
+	give_way(engine);
 	while (!atomic_load(&engine->is_ending)) {
 		bool has_answer;
 		uint64_t until_ns;

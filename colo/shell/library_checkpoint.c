@@ -119,7 +119,7 @@ void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 	}
 	if (read(tandem->engine.news_fd, &count, sizeof count) < 0)
 		count = 0; /* it was not set */
-	tandem_engine_look(&tandem->engine, ret_news);
+	tandem_engine_ask(&tandem->engine, ret_news);
 }
 
 int tandem_event_fd(const struct tandem *tandem)

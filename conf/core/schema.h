@@ -233,9 +233,10 @@ enum tandem_config_type {
 	       "How long a checkpoint may hold the program: the program is told that it can make " \
 	       "one when what is left is likely to fit. 0: no limit. Needs push_interval_us.")     \
 	TEXT(PAIR, on_overload, CHOICE, on_overload, OPTIONAL, "grow", "grow|slow", "", "",        \
-	     "More is written than can be pushed, and a checkpoint does not fit for "              \
-	     "overload_wait_ms. \"grow\": it is made then, and its pause is longer. \"slow\": it " \
-	     "holds the program first, until what is left fits.")                                  \
+	     "More is written than can be pushed. \"grow\": a checkpoint that does not fit for "   \
+	     "overload_wait_ms is made then, and its pause is longer. \"slow\": before that "      \
+	     "tandem_poll() holds the program, less than pause_budget_us at a time, so that it "   \
+	     "writes less; a checkpoint that does not fit even then holds it until it does.")      \
 	NUMBER(PAIR, overload_wait_ms, MILLISECONDS, overload_wait_ns, OPTIONAL, 1000, 1, 600000,  \
 	       "", "", "See on_overload.")                                                         \
 	NUMBER(PAIR, state_bytes_max, BYTES, state_bytes_max, OPTIONAL, 65536, 0, 67108864, "",    \

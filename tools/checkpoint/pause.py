@@ -75,7 +75,7 @@ def measure_commit(setting):
 BUDGET_SCANS = 3
 LINK_SHARES = (0.25, 0.50, 0.80)
 BUDGET_INTERVAL_MS = 100
-BUDGET_PUSH = ("--push-interval", "2000")
+BUDGET_PUSH = ("--push-interval", "2000", "--on-overload", "slow")
 
 
 def measure_link(setting):
@@ -101,11 +101,14 @@ def measure_budget(setting):
         told = []
         for share, ratio in zip(LINK_SHARES, ratios):
             row = setting.bench("checkpoint", "--size", setting.size, "--capture", "stage",
-                                "--budget", budget_us, *BUDGET_PUSH, "--rate", int(link * share),
+                                "--bare", "--budget", budget_us, *BUDGET_PUSH, "--rate",
+                                int(link * share),
                                 "--interval", BUDGET_INTERVAL_MS, "--epochs",
                                 setting.epochs)["rows"][0]
             ratio.add(row["pause_us"]["p99"], budget_us)
-            told.append(f"{share:.0%} {row['pause_us']['p99']:.0f} us")
+            told.append(f"{share:.0%} {row['pause_us']['p99']:.0f} us (the bare calls "
+                        f"{row['bare_pause_us']['p99']:.0f} us; "
+                        f"{row['written_bytes'] / row['seconds'] / 2**20:.0f} MiB/s written)")
         setting.say(f"budget {budget_us} us, link {link / 2**20:.0f} MiB/s, round {number + 1} of "
                     f"{setting.rounds}: {', '.join(told)}")
     return ratios

@@ -149,12 +149,15 @@ struct tandem_news {
 	uint64_t epoch_committed;
 	bool is_pair;   /* protected: the secondary holds the last committed epoch */
 	bool is_halted; /* another node leads: nothing may leave any more, the program should end */
-	bool can_checkpoint;   /* tandem_checkpoint() would not wait for the epoch before */
+	bool can_checkpoint;   /* tandem_checkpoint() would not wait for the epoch before, and is
+	                          likely to keep pause_budget_us; call it at once */
 	bool wants_checkpoint; /* a new copy, or an aborted epoch: please call tandem_checkpoint()
 	                          soon */
 };
 
-/* Tells how things are now. Never blocks. Any thread. */
+/* Tells how things are now. Does not block, except with pause_budget_us and on_overload = "slow":
+ * while more is written than can be pushed it holds the caller, less than that budget at a time.
+ * Any thread. */
 TANDEM_API void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news);
 
 /* Gives an eventfd that becomes readable when tandem_poll() has something new; tandem_poll() clears

@@ -60,7 +60,7 @@ bool program_checkpoint(struct world *world)
 		world_met(world, MET_CHECKPOINT_SKIPPED);
 		return true;
 	}
-	if (!tandem_primary_can_checkpoint(core))
+	if (!tandem_primary_can_checkpoint(core, world->now_ns))
 		world_met(world, MET_CHECKPOINT_WAITS);
 	if (core->phase == TANDEM_PRIMARY_DRAINING)
 		world_met(world, MET_CHECKPOINT_IN_DRAIN);

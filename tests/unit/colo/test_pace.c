@@ -6,6 +6,14 @@
 
 static struct tandem_pace pace;
 
+static void pause(uint64_t rest_ns, uint64_t pages_ns, uint64_t pages)
+{
+	const struct tandem_pace_pause took = {
+	        .rest_ns = rest_ns, .pages_ns = pages_ns, .pages = pages, .is_staged = true};
+
+	tandem_pace_note_pause(&pace, &took);
+}
+
 /* A scan takes 1 ms, a staged page 500 ns, a pushed one 4 us. */
 static void begin(enum tandem_capture capture, uint64_t budget_ns)
 {
@@ -16,14 +24,19 @@ static void begin(enum tandem_capture capture, uint64_t budget_ns)
 	tandem_pace_open(&pace, MS, MS);
 	tandem_pace_note_scan(&pace, 2 * MS, MS, 0);
 	tandem_pace_note_push(&pace, 1000, 4 * MS);
-	tandem_pace_note_pause(&pace, 2 * MS, 2000, true);
+	pause(MS, MS, 2000);
+}
+
+static bool allows(uint64_t now_ns)
+{
+	return tandem_pace_fits(&pace, now_ns) || pace.is_overdue;
 }
 
 Test(pace, without_a_budget_everything_fits)
 {
 	begin(TANDEM_CAPTURE_STAGE, 0);
 	tandem_pace_look(&pace, 2 * MS, UINT64_C(1) << 40);
-	cr_expect(tandem_pace_allows(&pace));
+	cr_expect(allows(2 * MS));
 	cr_expect_eq(tandem_pace_misfit_ns(&pace), UINT64_MAX);
 	cr_expect_eq(tandem_pace_pages_max(&pace), UINT64_MAX);
 }
@@ -36,7 +49,7 @@ Test(pace, what_was_never_measured_fits)
 	tandem_pace_init(&pace, &options);
 	tandem_pace_open(&pace, MS, MS);
 	tandem_pace_look(&pace, MS, 1000);
-	cr_expect(tandem_pace_allows(&pace));
+	cr_expect(allows(MS));
 }
 
 /* 600 ns a page and 1 ms less an eighth, so that the first pause keeps the budget, too. */
@@ -56,9 +69,9 @@ Test(pace, a_budget_is_for_scan_and_pages)
 	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
 	cr_expect_eq(tandem_pace_pages_max(&pace), 5000);
 	tandem_pace_look(&pace, 2 * MS, 5000);
-	cr_expect(tandem_pace_allows(&pace));
+	cr_expect(allows(2 * MS));
 	tandem_pace_look(&pace, 2 * MS, 5001);
-	cr_expect(!tandem_pace_allows(&pace));
+	cr_expect(!allows(2 * MS));
 	begin(TANDEM_CAPTURE_STOP, 4 * MS);
 	cr_expect_eq(tandem_pace_pages_max(&pace), 625, "pushed in the pause");
 	begin(TANDEM_CAPTURE_STAGE, MS);
@@ -69,43 +82,80 @@ Test(pace, a_budget_is_for_scan_and_pages)
 Test(pace, a_longer_pause_lowers_what_fits)
 {
 	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
-	tandem_pace_note_pause(&pace, 2 * MS + MS / 2, 2000, true);
+	pause(MS, MS + MS / 2, 2000);
 	cr_expect_eq(tandem_pace_pages_max(&pace), 4000);
-	tandem_pace_note_pause(&pace, 2 * MS, 2000, true);
+	pause(MS, MS, 2000);
 	cr_expect_lt(tandem_pace_pages_max(&pace), 4200);
-	tandem_pace_note_pause(&pace, 900 * MS, 2000, true);
+	pause(MS, 900 * MS, 2000);
 	cr_expect_gt(tandem_pace_pages_max(&pace), 2600, "one is not all");
-	tandem_pace_note_pause(&pace, 2 * MS, 3, true);
-	cr_expect_lt(tandem_pace_pages_max(&pace), 2000, "few pages tell what the rest takes");
+	pause(2 * MS, 0, 3);
+	cr_expect_lt(tandem_pace_pages_max(&pace), 2700, "what the rest takes counts, too");
 	for (unsigned i = 0; i < 60; i++)
-		tandem_pace_note_pause(&pace, 2 * MS, 2000, true);
+		pause(MS, MS, 2000);
 	cr_expect_gt(tandem_pace_pages_max(&pace), 4000, "for a while");
 }
 
-/* 1000 pages were found in 1 ms, so 5000 are reached 5 ms after the scan. */
+/* Else a few of them would be said to take all the time that a scan was kept waiting. */
+Test(pace, a_long_scan_is_not_the_price_of_a_page)
+{
+	begin(TANDEM_CAPTURE_STAGE, 8 * MS);
+	pause(3 * MS, MS / 4, 500);
+	cr_expect_eq(pace.stage_page_ps, 500000);
+}
+
+/* 1000 pages were found in 1 ms, so 5000 are reached 5 ms after the scan that found them began. */
 Test(pace, what_is_likely_to_be_written_counts)
 {
 	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
 	tandem_pace_note_scan(&pace, 3 * MS, MS, 1000);
-	cr_expect_eq(tandem_pace_misfit_ns(&pace), 7 * MS);
-	tandem_pace_look(&pace, 7 * MS, 1000);
-	cr_expect(tandem_pace_allows(&pace));
-	tandem_pace_look(&pace, 8 * MS, 1000);
-	cr_expect(!tandem_pace_allows(&pace));
-	tandem_pace_look(&pace, 8 * MS, 0);
-	cr_expect(tandem_pace_allows(&pace), "it was pushed");
+	cr_expect_eq(tandem_pace_misfit_ns(&pace), 6 * MS);
+	cr_expect(allows(6 * MS));
+	cr_expect(!allows(7 * MS), "nobody has to look again for that");
+	tandem_pace_look(&pace, 7 * MS, 0);
+	cr_expect(allows(7 * MS), "it was pushed");
 }
 
 Test(pace, a_checkpoint_is_not_put_off_for_ever)
 {
 	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
 	tandem_pace_look(&pace, 40 * MS, 9000);
-	cr_expect(!tandem_pace_allows(&pace));
+	cr_expect(!allows(40 * MS));
 	tandem_pace_look(&pace, 52 * MS, 9000);
-	cr_expect(tandem_pace_allows(&pace) && !pace.is_fitting);
+	cr_expect(allows(52 * MS) && !pace.is_fitting);
 	tandem_pace_open(&pace, 60 * MS, 60 * MS);
 	tandem_pace_look(&pace, 61 * MS, 9000);
-	cr_expect(!tandem_pace_allows(&pace), "the next one anew");
+	cr_expect(!allows(61 * MS), "the next one anew");
+}
+
+/* Else no pause that tells better news would come. */
+Test(pace, what_keeps_all_pauses_away_is_forgotten)
+{
+	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
+	for (unsigned i = 0; i < 5; i++)
+		pause(9 * MS, 0, 3);
+	cr_expect_eq(tandem_pace_pages_max(&pace), 0);
+	for (unsigned i = 0; i < 50; i++)
+		tandem_pace_note_scan(&pace, (3 + i) * MS, MS, 100);
+	cr_expect_gt(tandem_pace_pages_max(&pace), 100);
+}
+
+/* 50 ms are the longest wait: a quarter of them without a hold. */
+Test(pace, a_program_that_writes_too_much_is_held_in_pieces)
+{
+	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
+	tandem_pace_look(&pace, 40 * MS, 9000);
+	cr_expect_eq(tandem_pace_hold_ns(&pace, 13 * MS), 0, "it may fit soon");
+	cr_expect_eq(tandem_pace_hold_ns(&pace, 14 * MS), 4 * MS - MS / 2);
+	tandem_pace_look(&pace, 41 * MS, 900);
+	cr_expect_eq(tandem_pace_hold_ns(&pace, 41 * MS), 0, "it fits");
+	tandem_pace_open(&pace, 60 * MS, 60 * MS);
+	tandem_pace_look(&pace, 60 * MS, 9000);
+	cr_expect_gt(tandem_pace_hold_ns(&pace, 60 * MS), 0, "the next epoch at once");
+	tandem_pace_open(&pace, 70 * MS, 70 * MS);
+	tandem_pace_open(&pace, 80 * MS, 80 * MS);
+	tandem_pace_look(&pace, 80 * MS, 9000);
+	cr_expect_eq(tandem_pace_hold_ns(&pace, 86 * MS), 0, "one was not held between");
+	cr_expect_gt(tandem_pace_hold_ns(&pace, 87 * MS), 0);
 }
 
 Test(pace, auto_stages_where_a_copy_is_quicker_than_a_push)

@@ -378,7 +378,8 @@ Test(primary, a_hand_over_that_does_not_come_is_ended_by_lead)
 	tell(TANDEM_PRIMARY_ON_QUIESCE, SECOND);
 	cr_assert(does(TANDEM_PRIMARY_DO_REPORT_QUIESCED));
 	ticket = tandem_primary_checkpoint_ticket(&core, 1);
-	cr_expect(!tandem_primary_can_checkpoint(&core) && !tandem_primary_wants_checkpoint(&core));
+	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND) &&
+	          !tandem_primary_wants_checkpoint(&core));
 	lead(2, true);
 	cr_expect(tandem_primary_wants_checkpoint(&core));
 	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
@@ -500,7 +501,7 @@ static void stage(void)
 Test(primary, what_is_staged_is_pushed_and_sealed_beside_the_program)
 {
 	stage();
-	cr_expect(!tandem_primary_can_checkpoint(&core));
+	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND));
 	tell_staging(TANDEM_PRIMARY_ON_DRAINED, false, false);
 	cr_expect(does(TANDEM_PRIMARY_DO_DRAIN) && !does(TANDEM_PRIMARY_DO_SEAL));
 	tell_staging(TANDEM_PRIMARY_ON_DRAINED, true, false);

@@ -179,31 +179,82 @@ static void begin_budget(bool slows)
 	core.pace.push_page_ps = 10000000;
 	core.pace.scan_ns = MS;
 	begin_pass(SECOND + 10 * MS, 1000);
-	cr_assert(!tandem_primary_can_checkpoint(&core));
+	cr_assert(!tandem_primary_can_checkpoint(&core, SECOND + 10 * MS));
 }
 
 Test(primary_beside, a_checkpoint_is_put_off_until_it_fits)
 {
 	begin_budget(false);
 	sliced(SECOND + 11 * MS, 100, 900, true);
-	cr_expect(!tandem_primary_can_checkpoint(&core));
+	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND + 11 * MS));
 	tell(TANDEM_PRIMARY_ON_TICK, SECOND + 11 * MS);
 	cr_expect(does(TANDEM_PRIMARY_DO_SCAN), "the next pass is made at once");
 	scanned(SECOND + 12 * MS, 900);
-	sliced(SECOND + 13 * MS, 800, 100, true);
-	cr_expect(tandem_primary_can_checkpoint(&core));
+	sliced(SECOND + 13 * MS, 900, 0, true);
+	cr_expect(tandem_primary_can_checkpoint(&core, SECOND + 13 * MS));
 	cr_expect_gt(tandem_primary_deadline_ns(&core), SECOND + 13 * MS);
 	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND + 13 * MS);
 	cr_expect_eq(core.misfit_count, 0);
+}
+
+/* 250 pages fit. */
+Test(primary_beside, who_has_asked_gets_the_first_moment_that_fits)
+{
+	uint64_t hold_ns;
+
+	begin_budget(false);
+	cr_expect(!tandem_primary_ask_checkpoint(&core, SECOND + 10 * MS, &hold_ns));
+	cr_expect_eq(hold_ns, 0, "the interval grows instead");
+	sliced(SECOND + 11 * MS, 990, 10, false);
+	cr_expect(tandem_primary_can_checkpoint(&core, SECOND + 11 * MS), "in mid-pass");
+	tell(TANDEM_PRIMARY_ON_TICK, SECOND + 11 * MS);
+	cr_expect_eq(actions.count, 0, "nothing begins that it would wait for");
+	tell(TANDEM_PRIMARY_ON_TICK, SECOND + 13 * MS + MS / 2);
+	cr_expect(does(TANDEM_PRIMARY_DO_SLICE), "it has not come");
+	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND + 13 * MS + MS / 2),
+	          "it would wait for the slice");
+	sliced(SECOND + 14 * MS, 10, 0, true);
+	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND + 30 * MS),
+	          "by then more is likely to be written");
+}
+
+Test(primary_beside, a_yes_holds_for_a_moment)
+{
+	uint64_t hold_ns;
+
+	begin_budget(false);
+	core.pace.written_per_ns = 0; /* nobody writes any more */
+	sliced(SECOND + 10 * MS, 1000, 0, true);
+	cr_assert_eq(tandem_primary_deadline_ns(&core), SECOND + 20 * MS);
+	cr_expect(tandem_primary_ask_checkpoint(&core, SECOND + 20 * MS - 1, &hold_ns));
+	tell(TANDEM_PRIMARY_ON_TICK, SECOND + 20 * MS);
+	cr_expect_eq(actions.count, 0);
+	cr_expect(tandem_primary_ask_checkpoint(&core, SECOND + 20 * MS + 1, &hold_ns));
+	tell(TANDEM_PRIMARY_ON_TICK, SECOND + 20 * MS + 300000);
+	cr_expect(does(TANDEM_PRIMARY_DO_SCAN), "not for ever");
+}
+
+Test(primary_beside, who_asks_and_writes_too_much_is_held)
+{
+	uint64_t hold_ns;
+
+	begin_budget(true);
+	cr_expect(!tandem_primary_ask_checkpoint(&core, SECOND + 100 * MS, &hold_ns));
+	cr_expect_eq(hold_ns, 0);
+	cr_expect(!tandem_primary_ask_checkpoint(&core, SECOND + 126 * MS, &hold_ns));
+	cr_expect_eq(hold_ns, 4 * MS - MS / 2);
+	tell(TANDEM_PRIMARY_ON_QUIESCE, SECOND + 127 * MS);
+	cr_expect(!tandem_primary_ask_checkpoint(&core, SECOND + 127 * MS, &hold_ns));
+	cr_expect_eq(hold_ns, 0, "no epoch begins");
 }
 
 Test(primary_beside, an_overloaded_program_gets_a_long_pause_in_the_end)
 {
 	begin_budget(false);
 	sliced(SECOND + 400 * MS, 100, 900, false);
-	cr_expect(!tandem_primary_can_checkpoint(&core));
+	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND + 400 * MS));
 	sliced(SECOND + 500 * MS, 100, 900, false);
-	cr_expect(tandem_primary_can_checkpoint(&core));
+	cr_expect(tandem_primary_can_checkpoint(&core, SECOND + 500 * MS));
 	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND + 501 * MS);
 	cr_expect_eq(core.phase, TANDEM_PRIMARY_SCANNING);
 	cr_expect_eq(core.misfit_count, 1);

@@ -119,7 +119,6 @@ Test(bench_checkpoint, wrong_options_are_refused)
 	        "--pattern upload",
 	        "--rate 64M",
 	        "--rate 64M --interval 600 --dirty 1M",
-	        "--rate 64M --interval 600 --bare",
 	        "--interval -1",
 	        "--epochs 0",
 	        "--epochs 1000001",
