@@ -4,8 +4,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from matrix import documentation
+from matrix import documentation, rows
 from matrix.rows import LAB, Row
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
 
 ROWS = {row.name: row for row in (
     Row("F1", "killed", "goes on", [1, 2], 1), Row("F19", "power lost", "as F1", [1], 1, LAB),
@@ -42,6 +44,17 @@ class DocumentationTest(unittest.TestCase):
         self.assertEqual([(cells[0], cells[5]) for cells in table],
                          [("F1", "5"), ("F19", "8"), ("F1-rdma", "7"), ("F20", "9")])
         self.assertEqual(table[1][3], LAB)
+
+    def test_every_row_is_on_record_as_it_is(self):
+        recorded = documentation.read(PAGE.read_text())
+        self.assertEqual(list(recorded), list(rows.ROWS))
+        for name, line in recorded.items():
+            with self.subTest(row=name):
+                row = rows.ROWS[name]
+                self.assertEqual(line[:len(documentation.words(row))], documentation.words(row))
+                cases, rounds, failures = line.strip("| ").split(" | ")[4:7]
+                self.assertEqual((int(cases), failures), (len(row.cases), "0"))
+                self.assertGreater(int(rounds), 0)
 
 
 if __name__ == "__main__":
