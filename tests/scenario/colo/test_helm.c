@@ -14,6 +14,10 @@
 #define SOON_NS     (TANDEM_NS_PER_S / 2) /* unasked, the engine looks at the world each second */
 #define LATE_MS     20
 
+/* One that is not woken is late about every time, a busy machine makes few late. */
+#define ROUNDS   10
+#define LATE_MAX 2
+
 int __real_ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
                  const sigset_t *mask);
 int __wrap_ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
@@ -107,16 +111,18 @@ Test(helm, a_checkpoint_wakes_the_thread_that_drives, .timeout = 120)
 	struct lab *lab = quiet_lab();
 	struct waiter waiter;
 	uint64_t ticket;
+	unsigned late_count = 0;
 
-	for (unsigned round = 0; round < 5; round++) {
+	for (unsigned round = 0; round < ROUNDS; round++) {
 		start(&waiter, lab);
 		uint64_t asked_ns = tandem_clock_now_ns();
 		cr_assert_eq(tandem_checkpoint_begin(lab->program, NULL, 0, &ticket, NULL), 0);
 		sem_post(&waiter.may_sleep);
 		cr_assert_eq(tandem_checkpoint_wait(lab->program, PATIENCE_NS), 0);
-		cr_expect_lt(tandem_clock_now_ns() - asked_ns, SOON_NS, "round %u", round);
+		late_count += tandem_clock_now_ns() - asked_ns > SOON_NS;
 		end(&waiter);
 	}
+	cr_expect_leq(late_count, LATE_MAX);
 	lab_free(lab);
 }
 
@@ -125,15 +131,17 @@ Test(helm, a_confirmation_wakes_the_thread_that_drives, .timeout = 120)
 	struct lab *lab = quiet_lab();
 	struct waiter waiter;
 	uint64_t ticket;
+	unsigned late_count = 0;
 
-	for (unsigned round = 0; round < 5; round++) {
+	for (unsigned round = 0; round < ROUNDS; round++) {
 		start(&waiter, lab);
 		uint64_t asked_ns = tandem_clock_now_ns();
 		cr_assert_eq(tandem_confirm(lab->program, &ticket, NULL), 0);
 		sem_post(&waiter.may_sleep);
 		end(&waiter);
-		cr_expect_lt(tandem_clock_now_ns() - asked_ns, SOON_NS, "round %u", round);
+		late_count += tandem_clock_now_ns() - asked_ns > SOON_NS;
 	}
+	cr_expect_leq(late_count, LATE_MAX);
 	lab_free(lab);
 }
 
