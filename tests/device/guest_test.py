@@ -14,6 +14,7 @@ from device_test import CHECKOUT, expect, main, until
 sys.path.insert(0, str(CHECKOUT / "tests"))
 
 from guest import Bed  # noqa: E402 (the path above comes first)
+from lab import private_qemu  # noqa: E402
 
 MEMORY_MIB, HOT_MIB = 16, 8
 PAGES = MEMORY_MIB * 256
@@ -112,7 +113,8 @@ def play(bed, version, port, failures):
         check_network(bed, vm, version, port)
         check_image(bed, vm)
         check_fault(bed, vm)
-        check_reboot(bed, vm)
+        if version == private_qemu.VERSION:  # a boot takes a while; one of them will do
+            check_reboot(bed, vm)
         vm.kill()
         expect(not os.path.exists(f"/proc/{vm.pid}"), f"{vm.name}: is gone when it is killed")
     except BaseException as error:  # of a thread, told by the main one

@@ -13,5 +13,5 @@ foreach(story restore held)
                          ${story} $<TARGET_FILE:qemu_guest>)
 endforeach()
 # The guest of tests that need one (tests/guest).
-tandem_add_device_test(guest 180 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/guest_test.py all
+tandem_add_device_test(guest 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/guest_test.py all
                        ${PROJECT_BINARY_DIR})
