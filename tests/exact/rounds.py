@@ -48,6 +48,12 @@ class Result:
     problems: list = field(default_factory=list)
     directory: str = ""  # of the logs, when they were kept
 
+    @property
+    def is_image_wrong(self):
+        """And not only the round one that could not be played: on a computer that others keep busy
+        a pair changes its roles by itself, or the place is not met in time."""
+        return self.different_pages > 0 or self.step < self.acked
+
 
 class Early(Exception):
     """The place was passed before there was anything to lose, or the primary led alone already."""

@@ -5,6 +5,7 @@ import unittest
 from pathlib import Path
 
 from exact import cover, places
+from exact.rounds import Result
 
 
 class TestCover(unittest.TestCase):
@@ -55,6 +56,13 @@ class TestPlaces(unittest.TestCase):
         place = places.Place("pushed", places.KILL, needs_stop=True)
         self.assertTrue(place.can_be_met({"channels": "4", "capture": "stop"}))
         self.assertFalse(place.can_be_met({"channels": "4", "capture": "stage"}))
+
+    def test_a_round_that_was_not_played_has_no_wrong_image(self):
+        problems = ["a timeout"]
+        self.assertFalse(Result(0, 1, "seal", {}, problems=problems).is_image_wrong)
+        self.assertFalse(Result(0, 1, "seal", {}, step=7, acked=7).is_image_wrong)
+        self.assertTrue(Result(0, 1, "seal", {}, step=7, acked=8).is_image_wrong)
+        self.assertTrue(Result(0, 1, "seal", {}, step=8, acked=8, different_pages=1).is_image_wrong)
 
 
 if __name__ == "__main__":
