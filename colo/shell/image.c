@@ -12,8 +12,10 @@
 
 #include <tandem/memory.h>
 
+#include "../core/bitmap.h"
 #include "copy.h"
 #include "digest.h"
+#include "zero.h"
 
 static int make_directory(const char *path, struct tandem_error *reterr_error)
 {
@@ -99,40 +101,52 @@ static int open_file(const char *path, uint64_t bytes, bool takes_over, bool *re
 	return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 }
 
-static int tell_no_room(const char *path, uint64_t bytes, int failure,
-                        struct tandem_error *reterr_error)
+/* What an earlier life left may have holes where nobody knows: it gets all its room at once. */
+static int size_file(int fd, uint64_t bytes, bool is_old)
 {
-	const char *fix = failure == ENOMEM
-	                          ? "free memory, or raise the limit of this process (prlimit --as)"
-	                          : "make the file system larger (for /dev/shm: mount -o "
-	                            "remount,size=...)";
-
-	return tandem_error_set_errno(reterr_error, TANDEM_E_MEMORY, failure, "image",
-	                              "%s needs %llu MiB; %s", path,
-	                              (unsigned long long)(bytes >> 20), fix);
+	if (is_old)
+		return posix_fallocate(fd, 0, (off_t)bytes);
+	return ftruncate(fd, (off_t)bytes) == 0 ? 0 : errno;
 }
 
-/* The whole file is allocated here, so that no store of apply can meet a full file system. */
-static int map_file(const char *path, uint64_t bytes, bool takes_over, uint8_t **ret_memory,
-                    bool *ret_is_old, struct tandem_error *reterr_error)
+static int map_file(struct tandem_image *image, unsigned region, const char *path, bool *ret_is_old,
+                    struct tandem_error *reterr_error)
 {
-	int failure, fd = open_file(path, bytes, takes_over, ret_is_old);
+	const uint64_t bytes = region_bytes(image, region);
+	int failure, fd = open_file(path, bytes, image->takes_over, ret_is_old);
 	void *memory;
 
 	if (fd < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "open",
 		                              "image file %s", path);
-	failure = posix_fallocate(fd, 0, (off_t)bytes);
+	failure = size_file(fd, bytes, *ret_is_old);
 	memory = failure == 0 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
 	                      : MAP_FAILED;
 	if (failure == 0 && memory == MAP_FAILED)
 		failure = errno;
-	close(fd);
 	if (memory == MAP_FAILED) {
+		close(fd);
 		unlink(path);
-		return tell_no_room(path, bytes, failure, reterr_error);
+		return tandem_image_tell_no_room(path, bytes, failure, reterr_error);
 	}
-	*ret_memory = memory;
+	image->images[region] = memory;
+	image->fds[region] = fd;
+	return 0;
+}
+
+/* All pages of a new file are holes. */
+static int note_holes(struct tandem_image *image, unsigned region,
+                      struct tandem_error *reterr_error)
+{
+	const uint64_t page_count = image->layout.regions.entries[region].page_count;
+
+	image->missing[region] = tandem_memory_alloc_array(TANDEM_BITMAP_WORDS(page_count) + 1,
+	                                                   sizeof *image->missing[region]);
+	if (image->missing[region] == NULL)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "image",
+		                        "no memory for a list of its pages");
+	tandem_bitmap_fill(image->missing[region], page_count);
+	image->missing_pages += page_count;
 	return 0;
 }
 
@@ -155,13 +169,9 @@ static int make_region(struct tandem_image *image, unsigned region,
 		                        "region %s needs %llu MiB of memory",
 		                        image->layout.regions.entries[region].name,
 		                        (unsigned long long)(region_bytes(image, region) >> 20));
-	/* Fewer entries for a device to keep, faster to register and to give back. A wish: a kernel
-	 * without them says no. */
-	(void)madvise(image->caches[region], region_bytes(image, region), MADV_HUGEPAGE);
-	code = map_file(path, region_bytes(image, region), image->takes_over,
-	                &image->images[region], &is_old, reterr_error);
+	code = map_file(image, region, path, &is_old, reterr_error);
 	image->has_content = image->has_content || is_old;
-	return code;
+	return code < 0 || is_old ? code : note_holes(image, region, reterr_error);
 }
 
 /* Its room, too: what is written at a promotion must not meet a full file system. */
@@ -195,6 +205,9 @@ int tandem_image_make(struct tandem_image *image, const struct tandem_layout *la
 	image->layout = *layout;
 	image->is_made = true;
 	image->has_content = false;
+	image->missing_pages = 0;
+	image->room_region = 0;
+	image->room_page = 0;
 	for (unsigned region = 0; region < layout->regions.count; region++) {
 		int code = make_region(image, region, reterr_error);
 
@@ -203,7 +216,10 @@ int tandem_image_make(struct tandem_image *image, const struct tandem_layout *la
 			return code;
 		}
 	}
-	int code = make_state_file(image, reterr_error);
+	int code = tandem_image_check_room(image, reterr_error);
+
+	if (code == 0)
+		code = make_state_file(image, reterr_error);
 	if (code < 0)
 		tandem_image_done(image, true);
 	return code;
@@ -240,32 +256,54 @@ int tandem_image_keep(struct tandem_image *image, uint64_t generation,
 	return make_directory(image->directory, reterr_error);
 }
 
+static bool has_room(const struct tandem_image *image, unsigned region, uint64_t page)
+{
+	return image->missing[region] == NULL || !tandem_bitmap_get(image->missing[region], page);
+}
+
+/* What nobody wrote to stays without memory. */
+static void clear_page(uint8_t *page)
+{
+	if (!tandem_is_zero(page, TANDEM_PAGE_BYTES))
+		memset(page, 0, TANDEM_PAGE_BYTES);
+}
+
+static void clear(struct tandem_image *image, unsigned region, uint64_t first, uint64_t page_count)
+{
+	for (uint64_t page = first; page < first + page_count; page++) {
+		if (has_room(image, region, page))
+			clear_page(image->images[region] + page * TANDEM_PAGE_BYTES);
+		clear_page(image->caches[region] + page * TANDEM_PAGE_BYTES);
+	}
+}
+
 void tandem_image_apply(struct tandem_image *image, const struct tandem_run *run)
 {
 	unsigned region = tandem_layout_region(&image->layout, run->first_page);
-	uint64_t offset = (run->first_page - image->layout.first_page[region]) * TANDEM_PAGE_BYTES;
-	size_t bytes = (size_t)run->page_count * TANDEM_PAGE_BYTES;
+	uint64_t first = run->first_page - image->layout.first_page[region];
+	uint64_t offset = first * TANDEM_PAGE_BYTES;
 
-	if (run->kind == TANDEM_RUN_DATA) {
+	if (run->kind == TANDEM_RUN_DATA)
 		tandem_copy_around(image->images[region] + offset, image->caches[region] + offset,
-		                   bytes);
-	} else {
-		memset(image->images[region] + offset, 0, bytes);
-		memset(image->caches[region] + offset, 0, bytes);
-	}
+		                   (size_t)run->page_count * TANDEM_PAGE_BYTES);
+	else
+		clear(image, region, first, run->page_count);
 }
 
 void tandem_image_digest(const struct tandem_image *image, uint64_t page, uint64_t seed,
                          uint8_t *ret_digest)
 {
+	static const uint8_t zeros[TANDEM_PAGE_BYTES];
 	unsigned region = tandem_layout_region(&image->layout, page);
 	uint64_t index = page - image->layout.first_page[region];
 
-	if (index < image->layout.regions.entries[region].page_count)
+	if (index >= image->layout.regions.entries[region].page_count)
+		memset(ret_digest, 0, TANDEM_DIGEST_BYTES);
+	else if (has_room(image, region, index))
 		tandem_digest_page(image->images[region] + index * TANDEM_PAGE_BYTES, seed,
 		                   ret_digest);
 	else
-		memset(ret_digest, 0, TANDEM_DIGEST_BYTES);
+		tandem_digest_page(zeros, seed, ret_digest);
 }
 
 int tandem_image_write_state(const struct tandem_image *image, const void *state,
@@ -299,6 +337,9 @@ static void unmap_image(struct tandem_image *image, unsigned region, bool is_unl
 		return;
 	munmap(image->images[region], region_bytes(image, region));
 	image->images[region] = NULL;
+	close(image->fds[region]);
+	tandem_memory_free(image->missing[region]);
+	image->missing[region] = NULL;
 	region_path(image, region, path, sizeof path);
 	if (is_unlinking)
 		unlink(path);

@@ -48,8 +48,8 @@ void tandem_standby_report(struct tandem_standby *standby, struct tandem_control
 	tandem_control_link_send(standby->link, message);
 }
 
-static void report_failure(struct tandem_standby *standby, enum tandem_control_type order,
-                           const struct tandem_error *error)
+void tandem_standby_report_failure(struct tandem_standby *standby, enum tandem_control_type order,
+                                   const struct tandem_error *error)
 {
 	struct tandem_control_message message = {
 	        .type = TANDEM_CONTROL_FAILED, .answers = order, .status = error->code};
@@ -121,12 +121,21 @@ static void on_attached(void *argument)
 		tandem_control_link_send(standby->link, &message);
 }
 
+void tandem_standby_report_fenced(struct tandem_standby *standby)
+{
+	struct tandem_control_message message = {.type = TANDEM_CONTROL_FENCED,
+	                                         .generation = standby->fenced_generation,
+	                                         .drain_ns = standby->drain_ns};
+
+	message.lease_left_ns =
+	        tandem_lease_left_ns(standby->lease_ns, standby->granted_ns, tandem_clock_now_ns());
+	tandem_standby_report(standby, &message);
+}
+
 /* [L5] */
 static void do_fence(struct tandem_standby *standby, uint64_t generation)
 {
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_FENCE};
-	struct tandem_control_message message = {.type = TANDEM_CONTROL_FENCED,
-	                                         .generation = generation};
 	struct tandem_error error;
 
 	/* A session that was lost before is drained already. */
@@ -137,17 +146,18 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	tandem_standby_end_session(standby, "fenced by order of the controller");
 	tandem_standby_finish_apply(standby);
 	TANDEM_FAILPOINT("standby_fenced");
-	message.drain_ns = standby->drain_ns;
-	message.lease_left_ns =
-	        tandem_lease_left_ns(standby->lease_ns, standby->granted_ns, tandem_clock_now_ns());
 	if (tandem_secondary_is_promotable(&standby->core)) {
-		tandem_standby_report(standby, &message);
+		/* [C34] */
+		standby->room.is_out = false;
+		standby->room.owes_fenced = standby->image.missing_pages > 0;
+		if (!standby->room.owes_fenced)
+			tandem_standby_report_fenced(standby);
 		return;
 	}
 	tandem_error_set(&error, TANDEM_E_FENCE, "fence", "%s",
 	                 standby->core.is_void ? "the copy is void"
 	                                       : "this node holds no committed copy");
-	report_failure(standby, TANDEM_CONTROL_FENCE, &error);
+	tandem_standby_report_failure(standby, TANDEM_CONTROL_FENCE, &error);
 }
 
 /* [L6] */
@@ -171,7 +181,7 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 	if (standby->activated_incarnation != 0 &&
 	    standby->activated_incarnation == order->incarnation)
 		return;
-	if (!tandem_secondary_is_promotable(&standby->core) ||
+	if (!tandem_secondary_is_promotable(&standby->core) || standby->room.owes_fenced ||
 	    standby->activated_incarnation != 0 || order->epoch != standby->core.committed)
 		code = tandem_error_set(
 		        &error, TANDEM_E_USAGE, "activate",
@@ -192,7 +202,7 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 		tandem_image_done(&standby->image, false);
 	}
 	if (code < 0)
-		report_failure(standby, TANDEM_CONTROL_ACTIVATE, &error);
+		tandem_standby_report_failure(standby, TANDEM_CONTROL_ACTIVATE, &error);
 }
 
 /* ---- the thread ---- */
@@ -234,6 +244,7 @@ static void begin_life(struct tandem_standby *standby)
 	standby->activated_incarnation = 0;
 	standby->granted_ns = 0;
 	standby->fenced_generation = 0;
+	memset(&standby->room, 0, sizeof standby->room);
 	tandem_standby_publish(standby);
 	while (!atomic_load(&standby->is_ending)) {
 		if (attach(standby, &error))
@@ -296,7 +307,7 @@ static bool keep_old(struct tandem_standby *standby, uint64_t generation)
 	struct tandem_error error;
 
 	if (tandem_image_keep(&standby->image, generation, kept, &error) < 0) {
-		report_failure(standby, TANDEM_CONTROL_STAND_BY, &error);
+		tandem_standby_report_failure(standby, TANDEM_CONTROL_STAND_BY, &error);
 		return false;
 	}
 	if (kept[0] != '\0')
@@ -350,6 +361,7 @@ static int wait_ms(const struct tandem_standby *standby)
 		                                     tandem_beats_deadline_ns(&standby->beats)));
 	if (standby->leaving != NULL)
 		deadline_ns = earlier(deadline_ns, standby->leaving_until_ns);
+	deadline_ns = earlier(deadline_ns, tandem_standby_room_at_ns(standby));
 	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / TANDEM_NS_PER_MS) + 1;
 }
 
@@ -384,6 +396,8 @@ static void *run_standby(void *argument)
 		read_mail(standby);
 		if (tandem_standby_has_to_apply(standby))
 			tandem_standby_apply_slice(standby);
+		else
+			tandem_standby_turn_room(standby, has_news);
 		tandem_beats_turn(&standby->beats, standby->session);
 	}
 	end_life(standby);

@@ -17,9 +17,9 @@
 #include "inbox.h"
 #include "beats.h"
 
-/* The standby in three files: standby.c (its life, the controller's orders, other threads),
- * standby_session.c (a session from HELLO to fence) and standby_step.c (what the core's actions
- * do). All run on the standby's thread. */
+/* The standby in four files: standby.c (its life, the controller's orders, other threads),
+ * standby_session.c (a session from HELLO to fence), standby_step.c (what the core's actions do)
+ * and standby_room.c (the file space of the image). All run on the standby's thread. */
 
 #define TANDEM_STANDBY_FENCE_TIMEOUT_NS (5 * TANDEM_NS_PER_S)
 /* Lets the reason of a refusal arrive; the peer leaves sooner. */
@@ -34,6 +34,15 @@ struct tandem_standby_mail {
 	struct tandem_session *offered; /* owned */
 	size_t hello_bytes;
 	uint8_t hello[TANDEM_MESSAGE_BYTES_MAX];
+};
+
+/* [C33], [C34] */
+struct tandem_standby_room {
+	uint64_t ended_ns; /* when some was taken last */
+	uint64_t next_ns;  /* when more is, whatever the session does */
+	uint64_t quiet_ns; /* the session is quiet from then on, if nothing happens */
+	bool is_out;       /* there was none: no session before all of it is there */
+	bool owes_fenced;  /* the controller's FENCE waits for it */
 };
 
 struct tandem_standby {
@@ -56,6 +65,7 @@ struct tandem_standby {
 	struct tandem_image image;
 	struct tandem_inbox inbox;
 	bool has_inbox;
+	struct tandem_standby_room room;
 	bool is_fresh;                  /* nothing was applied to the image */
 	uint64_t activated_incarnation; /* of the program that was given the image, 0: none */
 	uint64_t fenced_generation;
@@ -91,6 +101,10 @@ void tandem_standby_say(struct tandem_standby *standby, bool is_error, const cha
         TANDEM_PRINTF(3, 4);
 /* To the controller, with what it must know of this standby. */
 void tandem_standby_report(struct tandem_standby *standby, struct tandem_control_message *message);
+void tandem_standby_report_failure(struct tandem_standby *standby, enum tandem_control_type order,
+                                   const struct tandem_error *error);
+/* [L5] */
+void tandem_standby_report_fenced(struct tandem_standby *standby);
 /* What other threads see of the core. */
 void tandem_standby_publish(struct tandem_standby *standby);
 void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_session *session);
@@ -118,6 +132,15 @@ void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_se
                                 const char *reason);
 void tandem_standby_step(struct tandem_standby *standby,
                          const struct tandem_secondary_event *event);
+/* [C32] Room for what a seal lists. False: there is none, and the session ends. */
+bool tandem_standby_reserve(struct tandem_standby *standby, unsigned channel);
+/* What was wanting before is there now. Errors: TANDEM_E_MEMORY. */
+TANDEM_MUST_CHECK int tandem_standby_restore_room(struct tandem_standby *standby,
+                                                  struct tandem_error *reterr_error);
+/* A piece of the room that is missing, when it is due. */
+void tandem_standby_turn_room(struct tandem_standby *standby, bool has_news);
+/* When the next one is, UINT64_MAX: never. */
+uint64_t tandem_standby_room_at_ns(const struct tandem_standby *standby);
 /* A session whose first message is `hello`: taken, or refused without touching the one that is up.
  */
 void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session *session,

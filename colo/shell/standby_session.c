@@ -65,6 +65,10 @@ static void on_notified(struct tandem_standby *standby, const struct tandem_sess
 		tandem_session_yank(standby->session);
 		return;
 	}
+	if (!tandem_standby_reserve(standby, event->channel)) {
+		tandem_session_yank(standby->session);
+		return;
+	}
 	TANDEM_FAILPOINT("standby_taken");
 	tandem_standby_step(standby, &step_event);
 }

@@ -61,6 +61,8 @@ static int prepare(struct tandem_standby *standby, struct tandem_error *reterr_e
 		code = tandem_image_make(&standby->image, layout, reterr_error);
 		standby->is_fresh = code == 0 && !standby->image.has_content;
 	}
+	if (code == 0)
+		code = tandem_standby_restore_room(standby, reterr_error);
 	if (standby->has_inbox && memcmp(&standby->inbox.layout, layout, sizeof *layout) != 0) {
 		tandem_inbox_done(&standby->inbox, false);
 		standby->has_inbox = false;

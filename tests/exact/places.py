@@ -34,10 +34,11 @@ class Place:
     passage: int = 1  # of a rare place: the first one that is meant
     needs_stage: bool = False  # passed with capture = "stage" only
     needs_stop: bool = False  # passed with capture = "stop" only
+    is_early: bool = False  # passed while the first copy is made
 
     @property
     def is_rare(self):
-        return self.breaks != NOTHING or self.how in (TAKING, FIRST)
+        return self.breaks != NOTHING or self.is_early or self.how in (TAKING, FIRST)
 
     def can_be_met(self, combination):
         """The loss of the only channel is the session's; one of RDMA is not broken from outside."""
@@ -56,7 +57,7 @@ GROUPS = (
     [Place(name, KILL, needs_stop=name == "pushed") for name in EPOCH],
     [Place(name, PAUSE) for name in STANDBY_EPOCH],
     [Place(name, KILL, SESSION, 1 if name == "session_lost" else 2) for name in RESUME],
-    [Place(name, RECOPY) for name in STANDBY_EPOCH],
+    [Place(name, RECOPY) for name in STANDBY_EPOCH] + [Place("standby_room", RECOPY, is_early=True)],
     [Place(name, KILL, CHANNEL) for name in REPAIR],
     [Place(name, PAUSE, SESSION, 1 if "drain" in name else 2) for name in STANDBY_RESUME],
     [Place(name, TAKING) for name in TAKE_OVER],

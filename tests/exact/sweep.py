@@ -17,6 +17,7 @@ from matrix.rows_host import HostFaults
 SMALL_MEGABYTES = (2, 7)  # the image needs 8
 MEMORY_MEGABYTES = (8, 16, 32, 64)  # of address space, too little in different places
 STANDBY_MEGABYTES = (0, 3, 12)  # of address space, besides what it has when it stands by
+ROOM_PASSAGES = (1, 5)
 STANDS_BY = ("tandemd: node b of cluster", ": standing by")
 STANDBY_REFUSALS = ("no memory for", "MiB of memory", "free memory, or raise the limit")
 STORM_SECONDS = 0.5
@@ -235,6 +236,20 @@ def standby_without_memory(programs, seed):
     return _with_pair("standby without memory", programs, seed, play_with)
 
 
+def room_that_somebody_else_took(programs, seed, passage):
+    """It was there when the copy began, and is gone when pages of the image are to have it."""
+    def play_with(pair, problems):
+        pair.b.start_controller()
+        pair.b.start_data_plane({"TANDEM_FAILPOINT": f"standby_room:error:{passage}"})
+        pair.a.start(True)
+        wait.until(lambda: "larger" in _log(pair, "b"), LINE_SECONDS, "a line that says why")
+        pair.wait_pair()
+        _work(pair)
+        _end_and_judge(pair, problems)
+
+    return _with_pair(f"no room at piece {passage} of the image", programs, seed, play_with)
+
+
 def state_file_without_room(programs, seed):
     """The take-over fails with a line; nothing is started."""
     def play_with(pair, problems):
@@ -281,6 +296,8 @@ def rounds(programs, seed):
     for make in (tracker_fails, standby_without_memory, state_file_without_room,
                  memory_runs_out, standby_in_a_storm):
         yield lambda make=make: make(programs, seed)
+    yield from (lambda passage=passage: room_that_somebody_else_took(programs, seed, passage)
+                for passage in ROOM_PASSAGES)
     yield from (lambda size=size: standby_with_little_memory(programs, seed, size)
                 for size in STANDBY_MEGABYTES)
     yield from (lambda size=size: little_memory(programs, seed, size) for size in MEMORY_MEGABYTES)

@@ -16,6 +16,7 @@ from model import variants_epoch  # noqa: E402
 MODEL = "tests/model/epoch/*.pml"
 CONTROLLER = "the controller's, and the failover model's"
 TIME = "about time, which has no place in the model"
+ROOM = "the memory of the secondary is always there"
 
 # Events of colo/core that no step of the model stands for.
 EVENTS_OUTSIDE = {
@@ -27,7 +28,7 @@ EVENTS_OUTSIDE = {
     "FENCE": CONTROLLER,
     "TICK": TIME,
     "SLICED": "the model pushes page by page",
-    "PREPARED": "the memory of the secondary is always there",
+    "PREPARED": ROOM,
     "VOID": "a fence that fails makes the copy unpromotable",
 }
 # Sentences of section C of docs/protocol.md that say nothing about what a copy holds.
@@ -43,9 +44,12 @@ SENTENCES_OUTSIDE = {
     "C22": "the model's tracker does not fail",
     "C26": CONTROLLER,
     "C27": "the model's regions stay as they are",
+    "C32": ROOM,
+    "C33": ROOM,
+    "C34": ROOM,
 }
 # What colo/core is being given now: one side may have it and the other not, until the model has it.
-IN_PROGRESS = {"STAGED", "DRAINED", "STAGING", "DRAINING", "C31", "C32"}
+IN_PROGRESS = {"STAGED", "DRAINED", "STAGING", "DRAINING", "C31"}
 
 
 def phases_of_core(text):

@@ -36,6 +36,7 @@
 	/* a standby */                                                                            \
 	X(standby_hello, NOTHING, "a good HELLO is read, the old session is not ended")            \
 	X(standby_prepare, ERROR, "before memory and files are made; error: there is none")        \
+	X(standby_room, ERROR, "before pages of the image get room; error: there is none")         \
 	X(standby_prepared, NOTHING, "cache and image are exposed, WELCOME is not sent")           \
 	X(standby_welcome, NOTHING, "WELCOME is sent")                                             \
 	X(standby_seal, NOTHING, "a trailer has arrived and is not read")                          \

@@ -1,12 +1,15 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shell/digest.h"
 #include "shell/image.h"
 
 static char directory[64];
@@ -14,13 +17,19 @@ static struct tandem_image image;
 static struct tandem_layout layout;
 static const struct tandem_region_table regions = {.count = 2, .entries = {{"a", 20}, {"b", 3}}};
 
-static void begin(void)
+static void begin_sparse(void)
 {
 	memcpy(directory, "/tmp/tandem-image-XXXXXX", sizeof "/tmp/tandem-image-XXXXXX");
 	cr_assert_not_null(mkdtemp(directory));
 	cr_assert(tandem_layout_init(&layout, &regions, 2, 16, 100));
 	cr_assert_eq(tandem_image_init(&image, directory, "p", NULL), 0);
 	cr_assert_eq(tandem_image_make(&image, &layout, NULL), 0);
+}
+
+static void begin(void)
+{
+	begin_sparse();
+	cr_assert_eq(tandem_image_reserve_more(&image, UINT64_MAX, NULL), 0);
 }
 
 static const char *path_of(const char *name)
@@ -53,6 +62,105 @@ Test(image, files_are_private_whole_and_zero)
 	for (unsigned byte = 0; byte < 20 * 4096; byte++)
 		cr_assert(image.images[0][byte] == 0 && image.caches[0][byte] == 0);
 	end();
+}
+
+static uint64_t room_of(const char *path)
+{
+	struct stat found;
+
+	cr_assert_eq(stat(path, &found), 0);
+	return (uint64_t)found.st_blocks * 512 / 4096;
+}
+
+static void expect_digest_of_zeros(uint64_t page)
+{
+	static const uint8_t zeros[4096];
+	uint8_t found[TANDEM_DIGEST_BYTES], wanted[TANDEM_DIGEST_BYTES];
+
+	tandem_image_digest(&image, page, 7, found);
+	tandem_digest_page(zeros, 7, wanted);
+	cr_expect_eq(memcmp(found, wanted, sizeof found), 0);
+}
+
+/* [C32] */
+Test(image, only_data_has_room_until_all_of_it_is_asked_for)
+{
+	const struct tandem_run runs[] = {
+	        {.first_page = 2, .page_count = 3, .kind = TANDEM_RUN_DATA},
+	        {.first_page = 5, .page_count = 9, .kind = TANDEM_RUN_ZERO},
+	        {.first_page = 33, .page_count = 1, .kind = TANDEM_RUN_DATA}};
+
+	begin_sparse();
+	cr_expect_eq(room_of(path_of("a")), 0);
+	cr_assert_eq(tandem_image_reserve(&image, runs, 3, NULL), 0);
+	cr_expect_eq(image.missing_pages, 19);
+	for (unsigned run = 0; run < 3; run++)
+		tandem_image_apply(&image, &runs[run]);
+	expect_digest_of_zeros(3);
+	expect_digest_of_zeros(6);
+	expect_digest_of_zeros(32);
+	cr_expect_eq(room_of(path_of("a")), 3);
+	cr_expect_eq(room_of(path_of("b")), 1);
+	for (unsigned left = 19; left > 0; left--) {
+		cr_expect_eq(image.missing_pages, left);
+		cr_assert_eq(tandem_image_reserve_more(&image, 1, NULL), 0);
+	}
+	cr_assert_eq(tandem_image_reserve_more(&image, 1, NULL), 0, "nothing is missing");
+	cr_expect_geq(room_of(path_of("a")), 20, "the file system may count its own blocks, too");
+	cr_expect_geq(room_of(path_of("b")), 3);
+	end();
+}
+
+static bool mount_small(const char *options, unsigned long flags)
+{
+	return mount("tmpfs", directory, "tmpfs", flags, options) == 0;
+}
+
+/* In a mount namespace of this test's own process. */
+Test(image, a_full_file_system_is_told_and_costs_nothing)
+{
+	const struct tandem_run run = {.first_page = 33, .page_count = 2, .kind = TANDEM_RUN_DATA};
+	struct tandem_error error;
+	int fd;
+
+	memcpy(directory, "/tmp/tandem-image-XXXXXX", sizeof "/tmp/tandem-image-XXXXXX");
+	cr_assert_not_null(mkdtemp(directory));
+	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    !mount_small("size=64k", 0)) {
+		rmdir(directory);
+		cr_skip("no file system can be mounted here");
+	}
+	cr_assert(tandem_layout_init(&layout, &regions, 2, 16, 100));
+	cr_assert_eq(tandem_image_init(&image, directory, "p", NULL), 0);
+	cr_expect_eq(tandem_image_make(&image, &layout, &error), TANDEM_E_MEMORY);
+	cr_expect(strstr(error.detail, "needs 92 KiB, and 6") != NULL &&
+	                  strstr(error.detail, "larger") != NULL,
+	          "%s", error.detail);
+	cr_expect(!image.is_made);
+
+	cr_assert(mount_small("size=128k", MS_REMOUNT));
+	cr_assert_eq(tandem_image_make(&image, &layout, &error), 0, "%s", error.detail);
+	fd = open(path_of("filler"), O_WRONLY | O_CREAT, 0600);
+	for (off_t at = 0; posix_fallocate(fd, at, 4096) == 0; at += 4096)
+		;
+	memset(image.caches[1], 7, 3 * 4096);
+	cr_expect_eq(tandem_image_reserve(&image, &run, 1, &error), TANDEM_E_MEMORY);
+	cr_expect(strstr(error.detail, "/p/b needs") != NULL, "%s", error.detail);
+	cr_expect_eq(tandem_image_reserve_more(&image, 1, &error), TANDEM_E_MEMORY);
+	cr_expect_eq(tandem_image_check_room(&image, &error), TANDEM_E_MEMORY);
+	cr_expect_eq(image.missing_pages, 23);
+
+	cr_assert_eq(ftruncate(fd, 0), 0);
+	cr_assert_eq(tandem_image_reserve(&image, &run, 1, &error), 0);
+	tandem_image_apply(&image, &run);
+	cr_assert_eq(tandem_image_reserve_more(&image, UINT64_MAX, NULL), 0);
+	memset(image.images[0], 9, 20 * 4096);
+	cr_expect_eq(image.images[1][4096], 7);
+	cr_expect_eq(image.images[1][0], 0);
+	close(fd);
+	tandem_image_done(&image, true);
+	umount2(directory, MNT_DETACH);
+	rmdir(directory);
 }
 
 Test(image, a_run_is_copied_and_nothing_else)
