@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define STEP_WORDS 8
+
 void tandem_bitmap_set_range(uint64_t *words, uint64_t first, uint64_t length)
 {
 	for (uint64_t index = first; index < first + length; index++) {
@@ -58,13 +60,27 @@ void tandem_bitmap_or_at(uint64_t *words, uint64_t first, const uint64_t *other,
 	}
 }
 
+/* The first word at or after `word` that is not 0, or a few words before it: most of a bitmap is
+ * empty, and is passed by in long steps. */
+static uint64_t skip_empty(const uint64_t *words, uint64_t word_count, uint64_t word)
+{
+	while (word + STEP_WORDS <= word_count &&
+	       (words[word] | words[word + 1] | words[word + 2] | words[word + 3] |
+	        words[word + 4] | words[word + 5] | words[word + 6] | words[word + 7]) == 0)
+		word += STEP_WORDS;
+	return word;
+}
+
 uint64_t tandem_bitmap_population(const uint64_t *words, uint64_t count)
 {
+	const uint64_t word_count = TANDEM_BITMAP_WORDS(count);
 	uint64_t population = 0;
 
-	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(count); word++) {
+	for (uint64_t word = 0; word < word_count; word++) {
 		if (words[word] != 0) /* counting is a call where the processor may be any */
 			population += (uint64_t)__builtin_popcountll(words[word]);
+		else
+			word = skip_empty(words, word_count, word + 1) - 1;
 	}
 	return population;
 }
@@ -83,7 +99,8 @@ uint64_t tandem_bitmap_next(const uint64_t *words, uint64_t count, uint64_t from
 	uint64_t bits = words[word] & (UINT64_MAX << (from % 64));
 
 	while (bits == 0) {
-		if (++word >= TANDEM_BITMAP_WORDS(count))
+		word = skip_empty(words, TANDEM_BITMAP_WORDS(count), word + 1);
+		if (word >= TANDEM_BITMAP_WORDS(count))
 			return count;
 		bits = words[word];
 	}
