@@ -11,6 +11,10 @@
 
 #include "digest.h"
 
+/* For what is done in this process or by its device; how long the peer is waited for without a
+ * sleep is the session's to learn. */
+#define POLL_NS_MAX (20 * TANDEM_NS_PER_US)
+
 void tandem_engine_tell(struct tandem_engine *engine, enum tandem_primary_event_type type)
 {
 	struct tandem_primary_event event = {.type = type, .now_ns = tandem_clock_now_ns()};
@@ -485,7 +489,8 @@ int tandem_engine_start(struct tandem_engine *engine, const struct tandem_primar
 	engine->push.keep_alive = keep_alive;
 	engine->push.is_hurried = is_hurried;
 	engine->push.argument = engine;
-	engine->push.poll_ns = engine->settings.poll_ns;
+	engine->push.poll_ns =
+	        engine->settings.poll_ns < POLL_NS_MAX ? engine->settings.poll_ns : POLL_NS_MAX;
 	engine->push.stall_timeout_ns = 2 * engine->settings.commit_timeout_ns;
 	tandem_channels_init(&engine->channels, &engine->settings, ~core_options.random);
 	tandem_primary_init(&engine->core, &core_options);

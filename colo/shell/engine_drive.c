@@ -134,16 +134,11 @@ static bool is_answer_awaited(const struct tandem_engine *engine)
 	       tandem_engine_awaits_apply(engine);
 }
 
-/* An answer that is near is waited for without sleeping: waking up costs more than a round trip. */
+/* An answer that is near is waited for without sleeping, for the session asks for it a while:
+ * waking up costs more than a round trip. */
 static bool poll_for_answer(struct tandem_engine *engine)
 {
-	uint64_t until_ns = tandem_clock_now_ns() + engine->settings.poll_ns;
-
-	while (is_answer_awaited(engine) && tandem_clock_now_ns() < until_ns) {
-		if (tandem_engine_read_session(engine))
-			return true;
-	}
-	return false;
+	return is_answer_awaited(engine) && tandem_engine_read_session(engine);
 }
 
 /* Only right before a turn, with the helm: whoever takes a wake does what it was for. A thread that
@@ -280,7 +275,7 @@ static bool drive(struct tandem_engine *engine, const uint64_t *ticket, uint64_t
 
 static bool take_helm(struct tandem_engine *engine)
 {
-	uint64_t until_ns = tandem_clock_now_ns() + engine->settings.poll_ns;
+	uint64_t until_ns = tandem_clock_now_ns() + engine->push.poll_ns;
 
 	while (atomic_load(&engine->is_helm_wanted) || pthread_mutex_trylock(&engine->helm) != 0) {
 		if (tandem_clock_now_ns() >= until_ns)

@@ -201,9 +201,9 @@ enum tandem_config_type {
 	       "",                                                                                 \
 	       "Neighbouring pages travel as one write up to this size, and change channels at "   \
 	       "its multiples. A multiple of 4096.")                                               \
-	NUMBER(PAIR, poll_us, MICROSECONDS, poll_ns, OPTIONAL, 20, 0, 1000, "", "",                \
-	       "Completions are polled for this long before the thread sleeps: shorter commits "   \
-	       "for a busier processor.")                                                          \
+	NUMBER(PAIR, poll_us, MICROSECONDS, poll_ns, OPTIONAL, 100, 0, 1000, "", "",               \
+	       "What is due is asked for at most this long before the thread sleeps, and less "    \
+	       "where that does not pay: shorter commits for a busier processor. 0: never.")       \
 	TEXT(PAIR, tracker, CHOICE, tracker, OPTIONAL, "auto", "auto|pagemap|mark|compare", "",    \
 	     "",                                                                                   \
 	     "How written pages are found. \"auto\": pagemap on Linux 6.7 or newer, else "         \

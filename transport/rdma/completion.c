@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -11,6 +12,7 @@
 #define BATCH             32
 #define BATCHES_PER_CALL  64 /* a peer that never pauses must not keep the owner here */
 #define ACKNOWLEDGE_BATCH 64
+#define ASKED_IN_A_ROW    8
 #define LOOK_NS           (2 * TANDEM_NS_PER_MS)
 
 static const char *purpose_of(enum tandem_rdma_tag_kind kind)
@@ -249,16 +251,26 @@ unsigned tandem_rdma_completions_take(struct tandem_rdma_session *session, bool 
 	session->taken_ns = now_ns;
 	for (unsigned i = 0; i < tandem_rdma_session_all_channels(session); i++)
 		taken += take_and_arm(&session->channels[i], arms, now_ns);
+	if (taken > 0)
+		tandem_patience_end(&session->patience, now_ns);
 	return taken;
 }
 
 uint64_t tandem_rdma_completions_poll(struct tandem_rdma_session *session, uint64_t now_ns)
 {
-	const uint64_t end_ns = now_ns + session->options.poll_ns;
+	unsigned asked_count = 0;
 
-	while (now_ns < end_ns && tandem_rdma_completions_take(session, false, now_ns) == 0 &&
-	       !atomic_load(&session->is_yanked))
+	if (session->options.poll_ns == 0)
+		return now_ns;
+	tandem_patience_begin(&session->patience, now_ns);
+	while (tandem_patience_goes_on(&session->patience, now_ns) &&
+	       tandem_rdma_completions_take(session, false, now_ns) == 0 &&
+	       !atomic_load(&session->is_yanked)) {
+		/* Soft-RoCE, or a peer on this host, may need this processor to answer. */
+		if (++asked_count % ASKED_IN_A_ROW == 0)
+			sched_yield();
 		now_ns = tandem_clock_now_ns();
+	}
 	return now_ns;
 }
 

@@ -109,6 +109,7 @@ int tandem_rdma_control_send(struct tandem_session *head, const void *message, s
 	memcpy(next_payload(session), message, message_bytes);
 	take_message(session, TANDEM_RDMA_MESSAGE_USER, message_bytes);
 	flush_messages(session);
+	tandem_patience_renew(&session->patience);
 	return session->state == TANDEM_RDMA_UP ? 0 : TANDEM_E_PEER_LOST;
 }
 

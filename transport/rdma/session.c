@@ -128,6 +128,7 @@ int tandem_rdma_session_new(const struct tandem_transport_options *options, uint
 	session->wake_fd = -1;
 	session->is_listening_side = is_listening_side;
 	session->options = *options;
+	tandem_patience_init(&session->patience, options->poll_ns);
 	session->piece_bytes = piece_bytes;
 	session->channel_count = options->channel_count;
 	for (unsigned i = 0; i < TANDEM_RDMA_CHANNELS_MAX; i++) {

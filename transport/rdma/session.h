@@ -9,6 +9,7 @@
 #include <rdma/rdma_cma.h>
 
 #include "core/handshake.h"
+#include "core/patience.h"
 #include "provider.h"
 #include "rdma/address.h"
 #include "rdma/attachment.h"
@@ -138,6 +139,7 @@ struct tandem_rdma_session {
 	                                                channels that are up can write to */
 
 	uint64_t taken_ns; /* when the completions were last looked at */
+	struct tandem_patience patience;
 	unsigned arrival_first;
 	unsigned arrival_count;
 	struct tandem_rdma_arrival arrivals[TANDEM_RDMA_ARRIVALS_MAX];
@@ -288,8 +290,8 @@ void tandem_rdma_session_linger(struct tandem_rdma_session *session, uint64_t de
  * what their owner waits for. */
 unsigned tandem_rdma_completions_take(struct tandem_rdma_session *session, bool arms,
                                       uint64_t now_ns);
-/* Takes again and again until something has completed, for options.poll_ns at most; gives the time
- * then. */
+/* Takes again and again until something has completed, for a while, options.poll_ns at most; gives
+ * the time then. */
 uint64_t tandem_rdma_completions_poll(struct tandem_rdma_session *session, uint64_t now_ns);
 /* When to look again although no event came; UINT64_MAX for never. */
 uint64_t tandem_rdma_completions_deadline_ns(const struct tandem_rdma_session *session);

@@ -279,5 +279,6 @@ int tandem_rdma_session_notify(struct tandem_session *head, unsigned channel_num
 	last->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
 	last->imm_data = htonl(immediate);
 	tandem_rdma_channel_flush(channel, now_ns);
+	tandem_patience_renew(&channel->session->patience);
 	return outcome(channel);
 }

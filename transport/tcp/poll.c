@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <sys/epoll.h>
 
 #include <tandem/clock.h>
@@ -6,6 +7,9 @@
 
 /* How long one call of progress may go on. */
 #define TURN_NS (UINT64_C(2) * TANDEM_NS_PER_MS)
+
+/* Some microseconds. */
+#define ASKED_IN_A_ROW 8
 
 void tandem_tcp_session_begin_turn(struct tandem_tcp_session *session)
 {
@@ -23,22 +27,36 @@ bool tandem_tcp_session_goes_on(const struct tandem_tcp_session *session)
 }
 
 /* A sleep and a wake-up cost both sides more than most answers take, and more than the bytes
- * themselves in a stream. So after what calls for an answer, or was one, the kernel is asked for
- * poll_ns before the owner sleeps; once, when it gives nothing. */
+ * themselves in a stream. So after what calls for an answer, or was one, the kernel is asked for a
+ * while before the owner sleeps; once, when it gives nothing. */
 void tandem_tcp_session_expect(struct tandem_tcp_session *session)
 {
 	session->is_answer_due = true;
+	tandem_patience_renew(&session->patience);
+}
+
+/* The peer may be on this host and need this processor to answer. */
+static void offer_processor(unsigned *asked_count)
+{
+	if (++*asked_count % ASKED_IN_A_ROW == 0)
+		sched_yield();
 }
 
 int tandem_tcp_session_ready(struct tandem_tcp_session *session, struct epoll_event *ret_ready,
                              int capacity)
 {
 	int count = epoll_wait(session->epoll_fd, ret_ready, capacity, 0);
-	if (count != 0 || !session->is_answer_due)
-		return count;
-	const uint64_t end_ns = tandem_clock_now_ns() + session->options.poll_ns;
-	while (count == 0 && tandem_clock_now_ns() < end_ns)
-		count = epoll_wait(session->epoll_fd, ret_ready, capacity, 0);
-	session->is_answer_due = count != 0;
+	unsigned asked_count = 0;
+	if (count == 0 && session->is_answer_due) {
+		tandem_patience_begin(&session->patience, tandem_clock_now_ns());
+		while (count == 0 &&
+		       tandem_patience_goes_on(&session->patience, tandem_clock_now_ns())) {
+			offer_processor(&asked_count);
+			count = epoll_wait(session->epoll_fd, ret_ready, capacity, 0);
+		}
+		session->is_answer_due = count != 0;
+	}
+	if (count > 0)
+		tandem_patience_end(&session->patience, tandem_clock_now_ns());
 	return count;
 }

@@ -86,6 +86,7 @@ int tandem_tcp_session_new(const struct tandem_transport_options *options, bool 
 	session->connection_count = 1 + options->channel_count;
 	session->options = *options;
 	session->is_listening_side = is_listening_side;
+	tandem_patience_init(&session->patience, options->poll_ns);
 	session->lonely_deadline_ns = UINT64_MAX;
 	session->epoll_fd = session->yank_fd = session->wake_fd = -1;
 	for (unsigned i = 0; i < TANDEM_TCP_CONNECTIONS_MAX; i++) {

@@ -9,6 +9,7 @@
 #include "core/frame_reader.h"
 #include "core/handshake.h"
 #include "core/hello.h"
+#include "core/patience.h"
 #include "core/range_table.h"
 #include "provider.h"
 #include "tcp/address.h"
@@ -109,8 +110,9 @@ struct tandem_tcp_session {
 	struct tandem_error cause; /* of the end */
 	bool awaits_ends; /* DRAINING: until each connection has ended, not what is there now */
 	uint64_t drain_deadline_ns;
-	unsigned turn;          /* who is served first */
-	bool is_answer_due;     /* poll.c */
+	unsigned turn;      /* who is served first */
+	bool is_answer_due; /* poll.c */
+	struct tandem_patience patience;
 	uint64_t turn_until_ns; /* of this call of progress */
 	size_t turn_bytes;      /* that it has read */
 	unsigned expose_count;
@@ -240,7 +242,8 @@ void tandem_tcp_session_end_protocol(struct tandem_tcp_session *session,
 
 /* Something was sent that the peer will answer, or came and will be answered. */
 void tandem_tcp_session_expect(struct tandem_tcp_session *session);
-/* epoll_wait(2) without sleeping; asks again for poll_ns while something is expected. */
+/* epoll_wait(2) without sleeping; asks again for a while, poll_ns at most, while something is
+ * expected. */
 int tandem_tcp_session_ready(struct tandem_tcp_session *session, struct epoll_event *ret_ready,
                              int capacity);
 

@@ -91,7 +91,7 @@ struct tandem_control_settings {
 	uint64_t report_interval_ns;
 	uint64_t reconnect_interval_ns;     /* pause before the first attempt; it doubles ... */
 	uint64_t reconnect_interval_max_ns; /* ... up to this, each with jitter */
-	uint64_t poll_ns;                   /* completions are polled this long before sleeping */
+	uint64_t poll_ns;      /* what is due is asked for at most this long before sleeping */
 	uint32_t verify_every; /* each so many epochs the tracker is checked; 0: never */
 	uint64_t lease_ns; /* output is not gated: the primary ends itself when the secondary was
 	                      not heard for this long; 0: it is gated */
@@ -120,7 +120,7 @@ struct tandem_control_settings {
 	                                  .report_interval_ns = UINT64_C(20000000),                \
 	                                  .reconnect_interval_ns = UINT64_C(100000000),            \
 	                                  .reconnect_interval_max_ns = UINT64_C(5000000000),       \
-	                                  .poll_ns = UINT64_C(20000)})
+	                                  .poll_ns = UINT64_C(100000)})
 
 struct tandem_control_message {
 	enum tandem_control_type type;

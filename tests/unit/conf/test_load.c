@@ -33,7 +33,7 @@ Test(load, values_and_defaults)
 	cr_assert_eq(pair->channel_count, 7);
 	cr_assert_eq(pair->write_depth, 256);
 	cr_assert_eq(pair->merge_bytes_max, 65536);
-	cr_assert_eq(pair->poll_ns, 20 * TANDEM_NS_PER_US);
+	cr_assert_eq(pair->poll_ns, 100 * TANDEM_NS_PER_US);
 	cr_assert_eq(pair->verify_every, 0);
 	cr_assert_eq(pair->reconnect_interval_max_ns, 5 * TANDEM_NS_PER_S);
 	cr_assert(pair->is_insecure);

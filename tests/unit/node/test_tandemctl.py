@@ -316,7 +316,7 @@ class Config(unittest.TestCase):
         lines = [line.split() for line in ended.stdout.splitlines() if line.startswith("  ")]
         self.assertIn(["commit_timeout_ms", "1.5", "s", f"{self.path}:4"], lines)
         self.assertIn(["merge_bytes_max", "64", "KiB", "default"], lines)
-        self.assertIn(["poll_us", "20", "us", "default"], lines)
+        self.assertIn(["poll_us", "100", "us", "default"], lines)
         self.assertIn(["heartbeat_interval_ms", "50", "ms", "heartbeat_profile,", "default"], lines)
         self.assertIn(["key_file", "none", "default"], lines)
         self.assertIn("pairs[0].arbiter", ended.stdout.splitlines())

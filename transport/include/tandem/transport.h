@@ -59,8 +59,8 @@ struct tandem_transport_options {
 	uint64_t connect_timeout_ns; /* whole set-up, both sides */
 	uint64_t peer_timeout_ns;    /* a posted write or message that makes no progress this long
 	                                loses its channel [T9] */
-	uint64_t poll_ns; /* completions are polled for this long before the descriptor is waited
-	                     for; 0 to 1 ms */
+	uint64_t poll_ns; /* what is due is asked for at most this long before the descriptor is
+	                     waited for, less where that does not pay; 0 to 1 ms */
 	/* [S1] What proves who the peer is: listen: any of these, one a pair; connect: the first.
 	 * None: a key of zeros, that everybody knows. Copied. */
 	struct tandem_key keys[TANDEM_KEYS_MAX];
@@ -71,7 +71,7 @@ struct tandem_transport_options {
 	((struct tandem_transport_options){.rail_count = 1,                                        \
 	                                   .channel_count = TANDEM_CHANNELS_DEFAULT,               \
 	                                   .write_depth = 256,                                     \
-	                                   .poll_ns = UINT64_C(20000),                             \
+	                                   .poll_ns = UINT64_C(100000),                            \
 	                                   .connect_timeout_ns = UINT64_C(2000000000),             \
 	                                   .peer_timeout_ns = UINT64_C(1000000000)})
 
@@ -189,8 +189,8 @@ const char *tandem_session_peer_address(const struct tandem_session *session);
 int tandem_session_fd(const struct tandem_session *session);
 /* Call progress then at the latest; UINT64_MAX for never. */
 uint64_t tandem_session_deadline_ns(const struct tandem_session *session);
-/* Moves bytes, reaps completions, checks deadlines. Never blocks, but may ask again for poll_ns
- * while an answer is due. What happened comes out of next_event. */
+/* Moves bytes, reaps completions, checks deadlines. Never blocks, but may ask again for
+ * poll_ns while an answer is due. What happened comes out of next_event. */
 void tandem_session_progress(struct tandem_session *session);
 /* true and *ret_event filled, or false when there is none. */
 bool tandem_session_next_event(struct tandem_session *session,
