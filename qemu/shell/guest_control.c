@@ -335,10 +335,6 @@ int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_erro
 	guest->release_timer = evtimer_new(guest->base, on_release_timeout, guest);
 	if (!guest->release_timer)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO", "no memory");
-	if (guest->options.qmp_fd >= 0)
-		return tandem_qmp_open(guest->base, guest->options.qmp_fd,
-		                       guest->options.command_timeout_ns, &handler, &guest->qmp,
-		                       reterr_error);
 	return tandem_qmp_connect(guest->base, guest->options.qmp_path,
 	                          guest->options.command_timeout_ns, &handler, &guest->qmp,
 	                          reterr_error);

@@ -15,3 +15,8 @@ endforeach()
 # The guest of tests that need one (tests/guest).
 tandem_add_device_test(guest 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/guest_test.py all
                        ${PROJECT_BINARY_DIR})
+# A guest that is kept by a pair of nodes.
+foreach(story kill stop)
+  tandem_add_device_test(qemu_pair_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_pair_test.py
+                         ${story} ${PROJECT_BINARY_DIR}/bin)
+endforeach()

@@ -192,7 +192,6 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 static int protect(struct copy *copy, char **arguments)
 {
 	const struct tandem_qemu_guest_options options = {
-	        .qmp_fd = -1,
 	        .qmp_path = arguments[1],
 	        .stream_path = arguments[2],
 	        .interval_ns = 10 * TANDEM_NS_PER_S,

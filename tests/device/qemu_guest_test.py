@@ -180,4 +180,5 @@ def story_held():
             until(lambda: first.output() != written, "and writes on")
 
 
-main({"restore": story_restore, "held": story_held})
+if __name__ == "__main__":
+    main({"restore": story_restore, "held": story_held})

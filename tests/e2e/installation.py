@@ -11,7 +11,9 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 PREFIX = Path("usr/local")
 
-PROGRAMS = ("tandem-bench", "tandem-failoverd", "tandem-kv", "tandemctl", "tandemd")
+PROGRAMS = (
+    "tandem-bench", "tandem-failoverd", "tandem-kv", "tandem-qemu", "tandemctl", "tandemd",
+)
 # Below the prefix; LIB is the library directory.
 FILES = {
     *(f"bin/{program}" for program in PROGRAMS),

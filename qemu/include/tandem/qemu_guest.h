@@ -17,8 +17,7 @@ struct event_base;
 struct tandem_qemu_guest;
 
 struct tandem_qemu_guest_options {
-	int qmp_fd; /* QEMU's control socket, connected, which is taken; -1: see qmp_path */
-	const char *qmp_path;      /* where it listens; with commands out of band */
+	const char *qmp_path;      /* QEMU's control socket, for commands out of band too */
 	const char *stream_path;   /* a socket that is made for QEMU to connect to; removed again */
 	uint64_t interval_ns;      /* from one epoch to the next */
 	uint64_t pause_timeout_ns; /* how long the guest may stand still */

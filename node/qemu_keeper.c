@@ -1,0 +1,243 @@
+#include "qemu_keeper.h"
+
+#include <event2/event.h>
+#include <string.h>
+#include <tandem/bytes.h>
+#include <tandem/log.h>
+#include <tandem/memory.h>
+
+#include "qemu_process.h"
+
+#define BLOB_BYTES_MAX ((size_t)64 << 20) /* the largest that a configuration allows */
+
+static void leave(struct tandem_qemu_keeper *keeper, int code)
+{
+	keeper->code = code;
+	event_base_loopbreak(keeper->base);
+}
+
+static void look(struct tandem_qemu_keeper *keeper);
+
+/* Each RAM block is a region; only we write to it, and say so. */
+static int add_region(struct tandem_qemu_keeper *keeper, unsigned block,
+                      struct tandem_error *reterr_error)
+{
+	const struct tandem_qemu_block *from = &keeper->stream->blocks[block];
+	char name[TANDEM_QEMU_REGION_BYTES];
+
+	keeper->blocks[block] = tandem_memory_map((size_t)from->size_bytes);
+	if (!keeper->blocks[block])
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "protect",
+		                        "no memory for the %llu MiB of %.60s",
+		                        (unsigned long long)(from->size_bytes >> 20), from->name);
+	keeper->sizes_bytes[block] = from->size_bytes;
+	tandem_qemu_region_name(block, name);
+	return tandem_region_add(keeper->tandem, name, keeper->blocks[block],
+	                         (size_t)from->size_bytes, TANDEM_TRACKER_MARK, reterr_error);
+}
+
+static bool is_same(const struct tandem_qemu_keeper *keeper)
+{
+	for (unsigned i = 0; i < TANDEM_QEMU_BLOCKS_MAX; i++) {
+		const uint64_t size_bytes = i < keeper->stream->at.block_count
+		                                    ? keeper->stream->blocks[i].size_bytes
+		                                    : 0;
+
+		if (size_bytes != keeper->sizes_bytes[i])
+			return false;
+	}
+	return true;
+}
+
+static int on_blocks(void *context, const struct tandem_qemu_stream *stream, const uint8_t *opening,
+                     size_t opening_bytes, struct tandem_error *reterr_error)
+{
+	struct tandem_qemu_keeper *keeper = context;
+	int status = 0;
+
+	keeper->stream = stream;
+	keeper->opening = opening;
+	keeper->opening_bytes = opening_bytes;
+	if (keeper->is_started)
+		return is_same(keeper)
+		               ? 0
+		               : tandem_error_set(reterr_error, TANDEM_E_UNSUPPORTED, "protect",
+		                                  "the guest has other RAM blocks than before");
+	for (unsigned i = 0; status == 0 && i < stream->at.block_count; i++)
+		status = add_region(keeper, i, reterr_error);
+	if (status == 0)
+		status = tandem_start(keeper->tandem, reterr_error);
+	keeper->is_started = status == 0;
+	return status;
+}
+
+static void on_page(void *context, unsigned block, uint64_t offset_bytes, const uint8_t *bytes)
+{
+	struct tandem_qemu_keeper *keeper = context;
+	uint8_t *page = keeper->blocks[block] + offset_bytes;
+
+	memcpy(page, bytes, TANDEM_QEMU_PAGE_BYTES);
+	tandem_mark_dirty(keeper->tandem, page, TANDEM_QEMU_PAGE_BYTES);
+}
+
+static void on_fill(void *context, unsigned block, uint64_t offset_bytes, uint8_t value)
+{
+	struct tandem_qemu_keeper *keeper = context;
+	uint8_t *page = keeper->blocks[block] + offset_bytes;
+
+	memset(page, value, TANDEM_QEMU_PAGE_BYTES);
+	tandem_mark_dirty(keeper->tandem, page, TANDEM_QEMU_PAGE_BYTES);
+}
+
+static size_t write_blob(struct tandem_qemu_keeper *keeper, const uint8_t *state,
+                         size_t state_bytes)
+{
+	struct tandem_writer writer = tandem_writer_over(keeper->blob, BLOB_BYTES_MAX);
+
+	tandem_write_u32(&writer, (uint32_t)keeper->opening_bytes);
+	tandem_write_bytes(&writer, keeper->opening, keeper->opening_bytes);
+	tandem_write_bytes(&writer, state, state_bytes);
+	return writer.failed ? 0 : writer.length;
+}
+
+static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t state_bytes)
+{
+	struct tandem_qemu_keeper *keeper = context;
+	const size_t blob_bytes = write_blob(keeper, state, state_bytes);
+	struct tandem_error error;
+
+	if (tandem_checkpoint_begin(keeper->tandem, keeper->blob, blob_bytes, &keeper->ticket,
+	                            &error) != 0) {
+		tandem_log(TANDEM_LOG_ERROR, "no checkpoint: %s", error.detail);
+		leave(keeper, error.code);
+		return;
+	}
+	keeper->epoch = epoch;
+	look(keeper);
+}
+
+/* What came of it stays in the regions, and no checkpoint reads them any more. */
+static void on_torn(void *context, uint64_t epoch)
+{
+	(void)context;
+	(void)epoch;
+}
+
+/* What may be otherwise the next time: a peer that stalled, a migration that failed. */
+static bool is_passing(int code)
+{
+	return tandem_error_class(code) == TANDEM_CLASS_PEER;
+}
+
+static void on_end(void *context, bool is_running, const struct tandem_error *error)
+{
+	struct tandem_qemu_keeper *keeper = context;
+
+	tandem_log(error->code == 0 ? TANDEM_LOG_INFO : TANDEM_LOG_ERROR, "%s; the guest %s",
+	           error->detail, is_running ? "runs on" : "is not known to run");
+	keeper->epoch = 0;
+	if (keeper->is_stopping || !is_running || !is_passing(error->code)) {
+		leave(keeper, error->code);
+		return;
+	}
+	keeper->begins_anew = true;
+	event_active(keeper->news, EV_READ, 0); /* not from within the guest that has ended */
+}
+
+static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
+{
+	const struct tandem_qemu_guest_handler handler = {
+	        .on_blocks = on_blocks,
+	        .on_page = on_page,
+	        .on_fill = on_fill,
+	        .on_epoch = on_epoch,
+	        .on_torn = on_torn,
+	        .on_end = on_end,
+	        .context = keeper,
+	};
+
+	return tandem_qemu_guest_open(keeper->base, &keeper->options, &handler, &keeper->guest,
+	                              reterr_error);
+}
+
+/* Pages come into the regions at once, so no checkpoint may read them any more. */
+static void begin_anew(struct tandem_qemu_keeper *keeper)
+{
+	struct tandem_error error;
+
+	if (keeper->is_started && tandem_checkpoint_test(keeper->tandem) != 0)
+		return;
+	keeper->begins_anew = false;
+	tandem_qemu_guest_close(keeper->guest);
+	keeper->guest = NULL;
+	tandem_log(TANDEM_LOG_WARNING, "the guest is not protected until it was copied anew");
+	if (open_guest(keeper, &error) == 0)
+		return;
+	tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
+	leave(keeper, error.code);
+}
+
+/* The guest goes on when the regions may be written to again and the epoch is committed. */
+static void look(struct tandem_qemu_keeper *keeper)
+{
+	const uint64_t epoch = keeper->epoch;
+	struct tandem_news news;
+
+	tandem_poll(keeper->tandem, &news);
+	if (news.is_halted) {
+		tandem_log(TANDEM_LOG_ERROR, "another node leads: the guest is ended");
+		leave(keeper, TANDEM_E_NOT_LEADER);
+		return;
+	}
+	if (keeper->begins_anew) {
+		begin_anew(keeper);
+		return;
+	}
+	if (epoch == 0) {
+		if (news.wants_checkpoint)
+			tandem_qemu_guest_hurry(keeper->guest);
+		return;
+	}
+	if (tandem_checkpoint_test(keeper->tandem) != 0 || news.released_ticket < keeper->ticket)
+		return;
+	keeper->epoch = 0;
+	if (keeper->kept_count++ == 0)
+		tandem_log(TANDEM_LOG_INFO, "the guest's first epoch is kept");
+	tandem_qemu_guest_kept(keeper->guest, epoch);
+}
+
+static void on_news(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	look(context);
+}
+
+int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
+                            const struct tandem_qemu_guest_options *options,
+                            struct tandem_error *reterr_error)
+{
+	keeper->options = *options;
+	keeper->options.state_bytes_max =
+	        BLOB_BYTES_MAX - TANDEM_QEMU_OPENING_BYTES - TANDEM_QEMU_BLOB_HEAD_BYTES;
+	keeper->blob = tandem_memory_map(BLOB_BYTES_MAX);
+	keeper->news = event_new(keeper->base, tandem_event_fd(keeper->tandem),
+	                         EV_READ | EV_PERSIST, on_news, keeper);
+	if (!keeper->blob || !keeper->news || event_add(keeper->news, NULL) != 0)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "protect", "no memory");
+	return open_guest(keeper, reterr_error);
+}
+
+void tandem_qemu_keeper_stop(struct tandem_qemu_keeper *keeper)
+{
+	keeper->is_stopping = true;
+	tandem_qemu_guest_stop(keeper->guest);
+}
+
+void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper)
+{
+	tandem_qemu_guest_close(keeper->guest);
+	if (keeper->news)
+		event_free(keeper->news);
+	keeper->tandem = tandem_close(keeper->tandem);
+}

@@ -1,0 +1,45 @@
+#ifndef TANDEM_NODE_QEMU_KEEPER_H
+#define TANDEM_NODE_QEMU_KEEPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <tandem/error.h>
+#include <tandem/qemu_guest.h>
+#include <tandem/tandem.h>
+
+struct event_base;
+struct event;
+
+/* A guest that Tandem keeps: its epochs are the pair's. */
+struct tandem_qemu_keeper {
+	struct event_base *base;
+	struct tandem *tandem;
+	struct tandem_qemu_guest *guest;
+	struct event *news; /* of Tandem */
+	const struct tandem_qemu_stream *stream;
+	const uint8_t *opening;
+	size_t opening_bytes;
+	uint8_t *blocks[TANDEM_QEMU_BLOCKS_MAX];
+	uint64_t sizes_bytes[TANDEM_QEMU_BLOCKS_MAX];
+	uint8_t *blob;
+	uint64_t epoch; /* that is to be kept; 0: none */
+	uint64_t ticket;
+	uint64_t kept_count;
+	bool is_started;  /* the regions are what they are */
+	bool is_stopping; /* as was asked */
+	bool begins_anew; /* as soon as no checkpoint reads the regions any more */
+	struct tandem_qemu_guest_options options;
+	int code; /* how it ended: 0 as was asked, else TANDEM_E_* */
+};
+
+/* Begins on a QEMU that was started; `base` and `tandem` are set, `tandem` is taken. A protection
+ * that ends while the guest runs on begins anew. The loop is left when it has ended for good. */
+int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
+                            const struct tandem_qemu_guest_options *options,
+                            struct tandem_error *reterr_error);
+/* Ends the protection; the guest runs on. */
+void tandem_qemu_keeper_stop(struct tandem_qemu_keeper *keeper);
+void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper);
+
+#endif

@@ -1,0 +1,298 @@
+#include "qemu_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <tandem/bytes.h>
+#include <tandem/memory.h>
+#include <unistd.h>
+
+#define WORDS_MAX   1024
+#define STATUS_EXEC 127
+
+void tandem_qemu_region_name(unsigned block, char ret_name[TANDEM_QEMU_REGION_BYTES])
+{
+	snprintf(ret_name, TANDEM_QEMU_REGION_BYTES, "block-%u", block);
+}
+
+/* ---- what a guest is restored from ---- */
+
+struct image {
+	const struct tandem_recovery *recovery;
+	struct tandem_qemu_stream stream;
+	const uint8_t *blob;
+	size_t blob_bytes;
+	const uint8_t *opening;
+	size_t opening_bytes;
+};
+
+/* NULL where it cannot be had. */
+static const uint8_t *map_file(const char *path, size_t *ret_bytes)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat about;
+	void *bytes = MAP_FAILED;
+
+	if (fd >= 0 && fstat(fd, &about) == 0 && about.st_size > 0)
+		bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	if (bytes == MAP_FAILED)
+		return NULL;
+	*ret_bytes = (size_t)about.st_size;
+	return bytes;
+}
+
+static bool decode_opening(struct image *image)
+{
+	struct tandem_qemu_item item = {.type = TANDEM_QEMU_NOTED};
+
+	tandem_qemu_stream_init(&image->stream);
+	for (size_t used = 0; item.type != TANDEM_QEMU_SET_UP; used += item.used_bytes) {
+		tandem_qemu_stream_take(&image->stream, image->opening + used,
+		                        image->opening_bytes - used, &item);
+		if (item.type == TANDEM_QEMU_MORE || item.type == TANDEM_QEMU_FAULT)
+			return false;
+	}
+	return true;
+}
+
+static int open_image(struct image *image, struct tandem_error *reterr_error)
+{
+	struct tandem_reader reader;
+
+	image->blob = map_file(image->recovery->state_file, &image->blob_bytes);
+	if (!image->blob)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "restore",
+		                              "%.150s cannot be read", image->recovery->state_file);
+	reader = tandem_reader_over(image->blob, image->blob_bytes);
+	image->opening_bytes = tandem_read_u32(&reader);
+	image->opening = image->blob + TANDEM_QEMU_BLOB_HEAD_BYTES;
+	if (reader.failed || image->opening_bytes > tandem_reader_left(&reader) ||
+	    !decode_opening(image))
+		return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "restore",
+		                        "%.150s is not the state of a guest",
+		                        image->recovery->state_file);
+	return 0;
+}
+
+static bool write_page(struct tandem_qemu_restore *restore, unsigned block, uint64_t offset_bytes,
+                       const uint8_t *page, FILE *file)
+{
+	static const uint8_t zeros[TANDEM_QEMU_PAGE_BYTES];
+	uint8_t record[TANDEM_QEMU_RECORD_BYTES];
+
+	if (memcmp(page, zeros, sizeof(zeros)) == 0) {
+		const size_t fill_bytes =
+		        tandem_qemu_restore_fill(restore, block, offset_bytes, 0, record);
+		return fwrite(record, 1, fill_bytes, file) == fill_bytes;
+	}
+	const size_t record_bytes = tandem_qemu_restore_page(restore, block, offset_bytes, record);
+	return fwrite(record, 1, record_bytes, file) == record_bytes &&
+	       fwrite(page, 1, TANDEM_QEMU_PAGE_BYTES, file) == TANDEM_QEMU_PAGE_BYTES;
+}
+
+static bool write_block(const struct image *image, struct tandem_qemu_restore *restore,
+                        unsigned block, FILE *file)
+{
+	const uint64_t size_bytes = image->stream.blocks[block].size_bytes;
+	char path[PATH_MAX], name[TANDEM_QEMU_REGION_BYTES];
+	size_t file_bytes = 0;
+	bool is_written = true;
+
+	tandem_qemu_region_name(block, name);
+	snprintf(path, sizeof(path), "%s/%s", image->recovery->image_directory, name);
+	const uint8_t *bytes = map_file(path, &file_bytes);
+	if (!bytes || file_bytes < size_bytes)
+		return false;
+	for (uint64_t at = 0; is_written && at < size_bytes; at += TANDEM_QEMU_PAGE_BYTES)
+		is_written = write_page(restore, block, at, bytes + at, file);
+	munmap((void *)(uintptr_t)bytes, file_bytes);
+	return is_written;
+}
+
+static bool write_record(const uint8_t *record, size_t length, FILE *file)
+{
+	return fwrite(record, 1, length, file) == length;
+}
+
+static bool write_restore(const struct image *image, FILE *file)
+{
+	const size_t state_at = TANDEM_QEMU_BLOB_HEAD_BYTES + image->opening_bytes;
+	uint8_t record[TANDEM_QEMU_RECORD_BYTES];
+	struct tandem_qemu_restore restore;
+	bool is_written =
+	        write_record(image->opening, image->opening_bytes, file) &&
+	        write_record(record, tandem_qemu_restore_begin(&restore, &image->stream, record),
+	                     file);
+
+	for (unsigned i = 0; is_written && i < image->stream.at.block_count; i++)
+		is_written = write_block(image, &restore, i, file);
+	return is_written &&
+	       write_record(record, tandem_qemu_restore_end(&restore, record), file) &&
+	       write_record(image->blob + state_at, image->blob_bytes - state_at, file) &&
+	       write_record(record, tandem_qemu_restore_tail(record), file);
+}
+
+/* The child: never returns. */
+static void write_all(const struct image *image, int fd)
+{
+	FILE *file = fdopen(fd, "wb");
+	const bool is_written = file && write_restore(image, file) && fclose(file) == 0;
+
+	_exit(is_written ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* What a child does first: it ends when its parent does, whoever ended that. */
+static bool belongs_to(pid_t parent)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
+}
+
+int tandem_qemu_restore_start(const struct tandem_recovery *recovery, int *ret_fd,
+                              struct tandem_error *reterr_error)
+{
+	static struct image image;
+	const pid_t parent = getpid();
+	int ends[2];
+
+	image.recovery = recovery;
+	int status = open_image(&image, reterr_error);
+	if (status != 0)
+		return status;
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "restore",
+		                              "no pipe");
+	const pid_t child = fork();
+	if (child == 0) {
+		close(ends[0]);
+		if (!belongs_to(parent))
+			_exit(EXIT_FAILURE);
+		write_all(&image, ends[1]);
+	}
+	close(ends[1]);
+	if (child < 0) {
+		close(ends[0]);
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "restore",
+		                              "no process");
+	}
+	*ret_fd = ends[0];
+	return 0;
+}
+
+/* ---- QEMU ---- */
+
+struct command_line {
+	char *words[WORDS_MAX + 8];
+	size_t count;
+	char chardev[80];
+	char incoming[32];
+};
+
+static void add(struct command_line *line, const char *word)
+{
+	line->words[line->count++] = (char *)(uintptr_t)word;
+}
+
+static bool make_line(struct command_line *line, char *const *words, int qmp_fd, int restore_fd)
+{
+	line->count = 0;
+	for (; *words; words++) {
+		if (line->count == WORDS_MAX)
+			return false;
+		add(line, *words);
+	}
+	snprintf(line->chardev, sizeof(line->chardev),
+	         "socket,id=tandem-control,fd=%d,server=on,wait=off", qmp_fd);
+	snprintf(line->incoming, sizeof(line->incoming), "fd:%d", restore_fd);
+	add(line, "-chardev");
+	add(line, line->chardev);
+	add(line, "-mon");
+	add(line, "chardev=tandem-control,mode=control");
+	if (restore_fd >= 0) {
+		add(line, "-incoming");
+		add(line, line->incoming);
+	}
+	line->words[line->count] = NULL;
+	return true;
+}
+
+static void run(const struct command_line *line, pid_t parent, int qmp_fd, int restore_fd)
+{
+	if (!belongs_to(parent) || fcntl(qmp_fd, F_SETFD, 0) != 0 ||
+	    (restore_fd >= 0 && fcntl(restore_fd, F_SETFD, 0) != 0))
+		_exit(STATUS_EXEC);
+	signal(SIGPIPE, SIG_DFL);
+	execvp(line->words[0], line->words);
+	_exit(STATUS_EXEC);
+}
+
+static int listen_at(const char *path, int *ret_fd, struct tandem_error *reterr_error)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		close(fd);
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "QEMU",
+		                        "%.120s: a socket's path has at most %zu characters", path,
+		                        sizeof(address.sun_path) - 1);
+	}
+	memcpy(address.sun_path, path, strlen(path));
+	(void)unlink(path); /* one that a killed process left */
+	if (fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0 &&
+	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+	    listen(fd, 1) == 0) {
+		*ret_fd = fd;
+		return 0;
+	}
+	tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU", "no socket at %s",
+	                       path);
+	if (fd >= 0)
+		close(fd);
+	return TANDEM_E_SYSTEM;
+}
+
+static int start(char *const *words, int qmp_fd, int restore_fd, pid_t *ret_process,
+                 struct tandem_error *reterr_error)
+{
+	static struct command_line line;
+	const pid_t parent = getpid();
+
+	if (!make_line(&line, words, qmp_fd, restore_fd))
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "QEMU",
+		                        "its command line has more than %d words", WORDS_MAX);
+	const pid_t child = fork();
+	if (child == 0)
+		run(&line, parent, qmp_fd, restore_fd);
+	if (child < 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
+		                              "no process");
+	*ret_process = child;
+	return 0;
+}
+
+int tandem_qemu_process_start(char *const *words, const char *qmp_path, int restore_fd,
+                              pid_t *ret_process, struct tandem_error *reterr_error)
+{
+	int qmp_fd = -1;
+	int status = listen_at(qmp_path, &qmp_fd, reterr_error);
+
+	if (status == 0)
+		status = start(words, qmp_fd, restore_fd, ret_process, reterr_error);
+	if (qmp_fd >= 0)
+		close(qmp_fd);
+	if (restore_fd >= 0)
+		close(restore_fd);
+	return status;
+}
