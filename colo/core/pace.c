@@ -9,8 +9,6 @@
 #define FEW_PAGES    256u
 /* What is expected must leave this part of the budget for what is not. */
 #define MARGIN_PART 8u
-/* What small pauses take is forgotten at this pace while it keeps all others away. */
-#define FORGET_PART 32u
 /* A program that writes too much is held in pieces after this part of the wait. */
 #define PATIENCE_PART 4u
 
@@ -106,8 +104,6 @@ void tandem_pace_note_scan(struct tandem_pace *pace, uint64_t now_ns, uint64_t e
 	if (found_pages < FEW_PAGES || elapsed_ns < pace->scan_ns || pace->scan_ns == 0)
 		follow_low(&pace->scan_ns, elapsed_ns);
 	tandem_pace_look(pace, now_ns, left_pages);
-	if (!pace->is_fitting && pace->small_ns > pace->scan_ns)
-		pace->small_ns -= (pace->small_ns - pace->scan_ns) / FORGET_PART;
 }
 
 void tandem_pace_stand(struct tandem_pace *pace)
@@ -148,13 +144,16 @@ static uint64_t page_ps(const struct tandem_pace *pace)
 
 uint64_t tandem_pace_pages_max(const struct tandem_pace *pace)
 {
-	uint64_t budget_ns = pace->options.budget_ns - pace->options.budget_ns / MARGIN_PART;
+	uint64_t margin_ns = pace->options.budget_ns / MARGIN_PART;
+	uint64_t budget_ns = pace->options.budget_ns - margin_ns, base = base_ns(pace);
+	uint64_t room_ns = base < budget_ns ? budget_ns - base : 0;
 
 	if (pace->options.budget_ns == 0 || page_ps(pace) == 0)
 		return UINT64_MAX;
-	if (budget_ns <= base_ns(pace))
-		return 0;
-	return (budget_ns - base_ns(pace)) * PS_PER_NS / page_ps(pace);
+	/* Where finding pages takes all of it, to wait for fewer of them gains next to nothing. */
+	if (room_ns < margin_ns)
+		room_ns = margin_ns;
+	return room_ns * PS_PER_NS / page_ps(pace);
 }
 
 static uint64_t expected_pages(const struct tandem_pace *pace, uint64_t now_ns)
@@ -164,6 +163,11 @@ static uint64_t expected_pages(const struct tandem_pace *pace, uint64_t now_ns)
 	if (pace->is_standing)
 		return pace->left_pages;
 	return pace->left_pages + (uint64_t)(pace->written_per_ns * (double)since_ns);
+}
+
+bool tandem_pace_is_hopeless(const struct tandem_pace *pace)
+{
+	return pace->options.budget_ns != 0 && base_ns(pace) >= pace->options.budget_ns;
 }
 
 bool tandem_pace_fits(const struct tandem_pace *pace, uint64_t now_ns)

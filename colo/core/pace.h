@@ -66,6 +66,8 @@ void tandem_pace_look(struct tandem_pace *pace, uint64_t now_ns, uint64_t left_p
 uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace);
 /* What is known to be left, and what is likely to have been written since, fits. */
 bool tandem_pace_fits(const struct tandem_pace *pace, uint64_t now_ns);
+/* To find the pages takes more than the budget, however few they are. */
+bool tandem_pace_is_hopeless(const struct tandem_pace *pace);
 /* How long a program that cannot make its checkpoint is held at a time, so that it writes less;
  * less than the budget, 0: not at all. */
 uint64_t tandem_pace_hold_ns(struct tandem_pace *pace, uint64_t now_ns);

@@ -17,7 +17,8 @@ void tandem_primary_capture(struct tandem_primary *primary, uint64_t now_ns,
 {
 	bool was_slowing = primary->is_slowing;
 
-	if (primary->phase == TANDEM_PRIMARY_OPEN && !tandem_pace_fits(&primary->pace, now_ns))
+	if (primary->phase == TANDEM_PRIMARY_OPEN &&
+	    (!tandem_pace_fits(&primary->pace, now_ns) || tandem_pace_is_hopeless(&primary->pace)))
 		primary->misfit_count++;
 	primary->is_waiting = false;
 	primary->is_slowing = false;

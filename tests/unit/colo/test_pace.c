@@ -75,7 +75,8 @@ Test(pace, a_budget_is_for_scan_and_pages)
 	begin(TANDEM_CAPTURE_STOP, 4 * MS);
 	cr_expect_eq(tandem_pace_pages_max(&pace), 625, "pushed in the pause");
 	begin(TANDEM_CAPTURE_STAGE, MS);
-	cr_expect_eq(tandem_pace_pages_max(&pace), 0, "the scan alone is too long");
+	cr_expect_eq(tandem_pace_pages_max(&pace), 250, "the scan alone is too long");
+	cr_expect(tandem_pace_is_hopeless(&pace));
 }
 
 /* Bad news counts at once, good news slowly. */
@@ -127,16 +128,18 @@ Test(pace, a_checkpoint_is_not_put_off_for_ever)
 	cr_expect(!allows(61 * MS), "the next one anew");
 }
 
-/* Else no pause that tells better news would come. */
-Test(pace, what_keeps_all_pauses_away_is_forgotten)
+/* Nor does it wait for what no push can reach: an eighth of the budget is for pages. */
+Test(pace, a_scan_that_is_too_long_keeps_no_pause_away)
 {
 	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
 	for (unsigned i = 0; i < 5; i++)
 		pause(9 * MS, 0, 3);
-	cr_expect_eq(tandem_pace_pages_max(&pace), 0);
+	cr_expect(tandem_pace_is_hopeless(&pace));
+	cr_expect_eq(tandem_pace_pages_max(&pace), 1000);
 	for (unsigned i = 0; i < 50; i++)
-		tandem_pace_note_scan(&pace, (3 + i) * MS, MS, 100);
-	cr_expect_gt(tandem_pace_pages_max(&pace), 100);
+		pause(MS, 0, 3);
+	cr_expect(!tandem_pace_is_hopeless(&pace));
+	cr_expect_gt(tandem_pace_pages_max(&pace), 4000);
 }
 
 /* 50 ms are the longest wait: a quarter of them without a hold. */
