@@ -24,6 +24,7 @@ from lab import LabError, private_qemu  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
 
 EPOCHS = 20  # before the host is killed
+STATE_BYTES_MAX = 2**20  # a disk that is being read has 128 KiB in its state
 
 
 class Guest:
@@ -119,7 +120,7 @@ def story(play):
     program = private_qemu.obtain().program
     with tempfile.TemporaryDirectory() as name:
         guest = Guest(program, Path(name))
-        layout = on_loopback(program=guest)
+        layout = on_loopback(program=guest, pair_options={"state_bytes_max": str(STATE_BYTES_MAX)})
         is_well = False
         try:
             with Pair(layout, Path(sys.argv[2])) as pair:
