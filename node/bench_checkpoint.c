@@ -255,7 +255,7 @@ static int run_row(struct bench *bench, struct tandem_bench_row *row, struct tan
 	tandem_bench_row_sort(row);
 	tandem_bench_progress_wipe(&bench->progress);
 	if (code == 0 && !bench->options->is_json)
-		tandem_bench_checkpoint_print_row(bench->options, row);
+		tandem_bench_checkpoint_print_row(row);
 	return code;
 }
 

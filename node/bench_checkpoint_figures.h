@@ -98,8 +98,7 @@ double tandem_bench_samples_mean(const struct tandem_bench_samples *samples);
 /* The table, row by row, or all as JSON. */
 void tandem_bench_checkpoint_print_head(const struct tandem_bench_checkpoint_options *options,
                                         const struct tandem_bench_checkpoint_figures *figures);
-void tandem_bench_checkpoint_print_row(const struct tandem_bench_checkpoint_options *options,
-                                       const struct tandem_bench_row *row);
+void tandem_bench_checkpoint_print_row(const struct tandem_bench_row *row);
 void tandem_bench_checkpoint_print_json(const struct tandem_bench_checkpoint_options *options,
                                         const struct tandem_bench_checkpoint_figures *figures);
 

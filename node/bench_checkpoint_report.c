@@ -177,8 +177,7 @@ static double ms_at(const struct tandem_bench_row *row, enum tandem_bench_span s
 	return us_at(&row->spans_ns[span], per_mille) / 1e3;
 }
 
-void tandem_bench_checkpoint_print_row(const struct tandem_bench_checkpoint_options *options,
-                                       const struct tandem_bench_row *row)
+void tandem_bench_checkpoint_print_row(const struct tandem_bench_row *row)
 {
 	printf("%11.3f %9.3f %8.3f %8.3f %8.3f %8.3f %8.3f %8.3f %8.3f\n",
 	       (double)row->dirty_bytes / MIB, pushed_mean(row) / MIB,
@@ -186,10 +185,16 @@ void tandem_bench_checkpoint_print_row(const struct tandem_bench_checkpoint_opti
 	       ms_at(row, TANDEM_BENCH_SPAN_PAUSE, 1000), ms_at(row, TANDEM_BENCH_SPAN_SCAN, 500),
 	       ms_at(row, TANDEM_BENCH_SPAN_PUSH, 500), ms_at(row, TANDEM_BENCH_SPAN_COMMIT, 500),
 	       ms_at(row, TANDEM_BENCH_SPAN_APPLY, 500));
-	for (unsigned ratio = 0; options->measures_bare && ratio < TANDEM_BENCH_RATIOS; ratio++)
-		printf("%12s%-40s %6.2f [%.2f to %.2f]\n", "", ratios[ratio].text,
-		       ratio_at(&row->ratios_ppm[ratio], 500),
-		       ratio_at(&row->ratios_ppm[ratio], 250),
-		       ratio_at(&row->ratios_ppm[ratio], 750));
+	for (unsigned ratio = 0; ratio < TANDEM_BENCH_RATIOS; ratio++) {
+		if (row->ratios_ppm[ratio].count > 0)
+			printf("%12s%-40s %6.2f [%.2f to %.2f]\n", "", ratios[ratio].text,
+			       ratio_at(&row->ratios_ppm[ratio], 500),
+			       ratio_at(&row->ratios_ppm[ratio], 250),
+			       ratio_at(&row->ratios_ppm[ratio], 750));
+	}
+	if (row->spans_ns[TANDEM_BENCH_SPAN_BARE_PAUSE].count > 0)
+		printf("%12sthe same by bare calls: p50 %.3f, p99 %.3f\n", "",
+		       ms_at(row, TANDEM_BENCH_SPAN_BARE_PAUSE, 500),
+		       ms_at(row, TANDEM_BENCH_SPAN_BARE_PAUSE, 990));
 	fflush(stdout);
 }
