@@ -77,7 +77,9 @@ struct tandem_engine {
 
 	/* of who has the helm; it is taken before `lock` */
 	pthread_mutex_t helm;
-	uint64_t sleeps_until_ns; /* the engine's own thread, unless it is woken */
+	uint64_t sleeps_until_ns; /* the engine's own thread, unless it is woken, */
+	bool is_watched;          /* and what comes in the session wakes it */
+	uint64_t driven_ns;       /* when a thread of the program did last */
 	/* Not on the stack: the program's threads may have small ones. */
 	struct tandem_primary_actions actions[TANDEM_ENGINE_STEPS_MAX];
 	unsigned step_depth;
@@ -112,8 +114,7 @@ struct tandem_engine {
 
 	/* any thread */
 	int wake_fd;  /* the engine's */
-	int watch_fd; /* what its own thread sleeps on: wake_fd, and the session while no thread of
-	                 the program drives */
+	int watch_fd; /* what its own thread sleeps on: wake_fd, and the session while is_watched */
 	int news_fd;  /* the program's */
 	_Atomic bool is_ending;
 	_Atomic bool is_halted;

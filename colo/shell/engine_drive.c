@@ -13,6 +13,11 @@
  * program's that waits for what the engine is to do and therefore does it itself. To hand a small
  * checkpoint to another thread and back costs several times what the checkpoint does. */
 
+/* How late the own thread may read what nobody waits for, and how long after the program drove last
+ * it is likely to do so again. */
+#define UNWATCHED_NS (5 * TANDEM_NS_PER_MS)
+#define DRIVEN_NS    (100 * TANDEM_NS_PER_MS)
+
 /* How old what status says of the channels may be. */
 #define CHANNELS_SHOWN_NS (10 * TANDEM_NS_PER_MS)
 
@@ -156,13 +161,23 @@ static void watch(struct tandem_engine *engine, bool is_wanted)
 {
 	struct epoll_event event = {.events = is_wanted ? EPOLLIN : 0};
 
+	if (engine->session == NULL || engine->is_watched == is_wanted)
+		return;
 	/* It cannot fail: tandem_engine_connect() has added it. */
-	if (engine->session != NULL)
-		epoll_ctl(engine->watch_fd, EPOLL_CTL_MOD, tandem_session_fd(engine->session),
-		          &event);
+	epoll_ctl(engine->watch_fd, EPOLL_CTL_MOD, tandem_session_fd(engine->session), &event);
+	engine->is_watched = is_wanted;
 }
 
 /* ---- the engine's own thread ---- */
+
+static uint64_t own_turn_ns(const struct tandem_engine *engine)
+{
+	uint64_t now_ns = tandem_clock_now_ns();
+	uint64_t turn_ns = next_turn_ns(engine);
+
+	return now_ns < engine->driven_ns + DRIVEN_NS ? earlier(turn_ns, now_ns + UNWATCHED_NS)
+	                                              : turn_ns;
+}
 
 static int ms_until(uint64_t deadline_ns)
 {
@@ -200,8 +215,9 @@ void *tandem_engine_run(void *argument)
 		tandem_engine_read_session(engine);
 		take_turn(engine);
 		has_answer = poll_for_answer(engine);
-		until_ns = has_answer ? 0 : next_turn_ns(engine);
+		until_ns = has_answer ? 0 : own_turn_ns(engine);
 		engine->sleeps_until_ns = until_ns;
+		watch(engine, true);
 		pthread_mutex_unlock(&engine->helm);
 		is_woken = epoll_wait(engine->watch_fd, ready, 2, ms_until(until_ns)) > 0;
 	}
@@ -289,12 +305,27 @@ static bool take_helm(struct tandem_engine *engine)
 	return false;
 }
 
+/* Nothing but APPLIED and the like is to come. Who takes the next checkpoint soon reads that
+ * itself, and must not meet the own thread at it. */
+static bool is_answer_wanted(struct tandem_engine *engine)
+{
+	uint64_t now_ns = tandem_clock_now_ns();
+	bool is_held;
+
+	engine->driven_ns = now_ns;
+	pthread_mutex_lock(&engine->lock);
+	is_held = engine->core.gate.pending_count > 0;
+	pthread_mutex_unlock(&engine->lock);
+	return is_held || engine->core.phase != TANDEM_PRIMARY_OPEN ||
+	       engine->sleeps_until_ns > now_ns + UNWATCHED_NS;
+}
+
 /* What is due sooner than the own thread knows is its work again. */
 static void leave_helm(struct tandem_engine *engine)
 {
 	bool must_wake = next_turn_ns(engine) < engine->sleeps_until_ns;
 
-	watch(engine, true);
+	watch(engine, is_answer_wanted(engine));
 	pthread_mutex_unlock(&engine->helm);
 	if (must_wake)
 		tandem_engine_wake(engine->wake_fd);

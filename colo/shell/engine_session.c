@@ -125,6 +125,7 @@ void tandem_engine_connect(struct tandem_engine *engine)
 	}
 	engine->session = session;
 	tandem_engine_set_yankable(engine, session);
+	engine->is_watched = true;
 	if (epoll_ctl(engine->watch_fd, EPOLL_CTL_ADD, tandem_session_fd(session), &event) == 0)
 		return;
 	tandem_error_set_errno(&engine->lost, TANDEM_E_SYSTEM, errno, "epoll_ctl", "session");

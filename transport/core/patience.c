@@ -7,8 +7,8 @@
 #define LEAST_NS (5 * NS_PER_US)
 
 /* Asking once takes less than a microsecond, interrupts a few: longer is somebody else's turn. */
-#define TAKEN_NS   (30 * NS_PER_US)
-#define REST_COUNT 32
+#define TAKEN_NS   (50 * NS_PER_US)
+#define REST_COUNT 8
 
 /* What a wake-up adds to the answer: one that comes within this many times the longest span would
  * have been met by it. */

@@ -82,8 +82,8 @@ Test(patience, rests_where_somebody_else_has_the_processor)
 	tandem_patience_init(&patience, 100 * US);
 	tandem_patience_begin(&patience, US);
 	cr_assert(tandem_patience_goes_on(&patience, 2 * US));
-	cr_assert(!tandem_patience_goes_on(&patience, 40 * US), "38 us between two times");
-	tandem_patience_end(&patience, 45 * US);
+	cr_assert(!tandem_patience_goes_on(&patience, 60 * US), "58 us between two times");
+	tandem_patience_end(&patience, 65 * US);
 	cr_assert_eq(wait(10), 0);
 	wait_often(10);
 	wait_often(10);
