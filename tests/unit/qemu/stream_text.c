@@ -4,6 +4,8 @@
 #include <string.h>
 #include <tandem/assert.h>
 
+#define PAGE TANDEM_QEMU_PAGE_BYTES
+
 static const char *const words[] = {
         [TANDEM_QEMU_MORE] = "more",
         [TANDEM_QEMU_FAULT] = "fault",
@@ -44,6 +46,38 @@ void put_name(struct made *made, const char *name)
 {
 	put(made, strlen(name), 1);
 	put_text(made, name);
+}
+
+void put_header(struct made *made)
+{
+	put(made, 0x5145564d, 4);
+	put(made, 3, 4);
+}
+
+void put_footer(struct made *made)
+{
+	put(made, 0x10, 8);
+	put(made, 0x7e, 1);
+	put(made, 2, 4);
+}
+
+void put_start(struct made *made, bool has_addresses)
+{
+	put(made, 1, 1);
+	put(made, 2, 4);
+	put_name(made, "ram");
+	put(made, 0, 4);
+	put(made, 4, 4);
+	put(made, 5 * PAGE | 4, 8);
+	put_name(made, "ram");
+	put(made, 4 * PAGE, 8);
+	if (has_addresses)
+		put(made, 0, 8);
+	put_name(made, "vga");
+	put(made, PAGE, 8);
+	if (has_addresses)
+		put(made, 0xfd000000, 8);
+	put_footer(made);
 }
 
 void put_pages(struct made *made, unsigned count, uint8_t value)

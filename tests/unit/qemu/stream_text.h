@@ -1,6 +1,7 @@
 #ifndef TANDEM_TEST_QEMU_STREAM_TEXT_H
 #define TANDEM_TEST_QEMU_STREAM_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,10 @@ void put(struct made *made, uint64_t value, size_t size);
 void put_text(struct made *made, const char *text);
 void put_name(struct made *made, const char *name);
 void put_pages(struct made *made, unsigned count, uint8_t value);
+void put_header(struct made *made);
+void put_footer(struct made *made);
+/* Two blocks: ram of four pages, vga of one. */
+void put_start(struct made *made, bool has_addresses);
 
 /* Adds a word for the item, and what it tells, to `text` of TEXT_BYTES. */
 void add_item(const struct tandem_qemu_stream *stream, const struct tandem_qemu_item *item,

@@ -11,8 +11,7 @@
 /* An opening with what only the other side of a migration needs in between. */
 static void put_opening(struct made *made, bool ignores_shared)
 {
-	put(made, 0x5145564d, 4);
-	put(made, 3, 4);
+	put_header(made);
 	put(made, 7, 1);
 	put(made, 6, 4);
 	put_text(made, "pc-7.2");
@@ -30,23 +29,7 @@ static void put_opening(struct made *made, bool ignores_shared)
 	put(made, 2, 2);
 	put(made, 4, 2);
 	put(made, 1, 4);
-	put(made, 1, 1);
-	put(made, 2, 4);
-	put_name(made, "ram");
-	put(made, 0, 4);
-	put(made, 4, 4);
-	put(made, 5 * PAGE | 4, 8);
-	put_name(made, "ram");
-	put(made, 4 * PAGE, 8);
-	if (ignores_shared)
-		put(made, 0, 8);
-	put_name(made, "vga");
-	put(made, PAGE, 8);
-	if (ignores_shared)
-		put(made, 0xfd000000, 8);
-	put(made, 0x10, 8);
-	put(made, 0x7e, 1);
-	put(made, 2, 4);
+	put_start(made, ignores_shared);
 }
 
 static void read_opening(const struct made *made, struct tandem_qemu_stream *stream,

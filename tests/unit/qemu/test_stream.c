@@ -7,12 +7,6 @@
 
 #define PAGE TANDEM_QEMU_PAGE_BYTES
 
-static void put_header(struct made *made)
-{
-	put(made, 0x5145564d, 4);
-	put(made, 3, 4);
-}
-
 static void put_configuration(struct made *made)
 {
 	put(made, 7, 1);
@@ -28,33 +22,6 @@ static void put_capabilities(struct made *made, const char *one, const char *oth
 	put(made, 2, 4);
 	put_name(made, one);
 	put_name(made, other);
-}
-
-static void put_footer(struct made *made)
-{
-	put(made, 0x10, 8);
-	put(made, 0x7e, 1);
-	put(made, 2, 4);
-}
-
-/* Two blocks: ram of four pages, vga of one. */
-static void put_start(struct made *made, bool has_addresses)
-{
-	put(made, 1, 1);
-	put(made, 2, 4);
-	put_name(made, "ram");
-	put(made, 0, 4);
-	put(made, 4, 4);
-	put(made, 5 * PAGE | 4, 8);
-	put_name(made, "ram");
-	put(made, 4 * PAGE, 8);
-	if (has_addresses)
-		put(made, 0, 8);
-	put_name(made, "vga");
-	put(made, PAGE, 8);
-	if (has_addresses)
-		put(made, 0xfd000000, 8);
-	put_footer(made);
 }
 
 static void put_part(struct made *made, uint8_t mark)
