@@ -309,15 +309,13 @@ static bool take_helm(struct tandem_engine *engine)
  * itself, and must not meet the own thread at it. */
 static bool is_answer_wanted(struct tandem_engine *engine)
 {
-	uint64_t now_ns = tandem_clock_now_ns();
 	bool is_held;
 
-	engine->driven_ns = now_ns;
 	pthread_mutex_lock(&engine->lock);
 	is_held = engine->core.gate.pending_count > 0;
 	pthread_mutex_unlock(&engine->lock);
 	return is_held || engine->core.phase != TANDEM_PRIMARY_OPEN ||
-	       engine->sleeps_until_ns > now_ns + UNWATCHED_NS;
+	       engine->sleeps_until_ns > engine->driven_ns + UNWATCHED_NS;
 }
 
 /* What is due sooner than the own thread knows is its work again. */
@@ -325,6 +323,7 @@ static void leave_helm(struct tandem_engine *engine)
 {
 	bool must_wake = next_turn_ns(engine) < engine->sleeps_until_ns;
 
+	engine->driven_ns = tandem_clock_now_ns();
 	watch(engine, is_answer_wanted(engine));
 	pthread_mutex_unlock(&engine->helm);
 	if (must_wake)

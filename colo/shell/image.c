@@ -57,8 +57,8 @@ static uint64_t region_bytes(const struct tandem_image *image, unsigned region)
 	return image->layout.regions.entries[region].page_count * TANDEM_PAGE_BYTES;
 }
 
-static void region_path(const struct tandem_image *image, unsigned region, char *path,
-                        size_t path_bytes)
+void tandem_image_path(const struct tandem_image *image, unsigned region, char *path,
+                       size_t path_bytes)
 {
 	snprintf(path, path_bytes, "%s/%s", image->directory,
 	         image->layout.regions.entries[region].name);
@@ -162,7 +162,7 @@ static int make_region(struct tandem_image *image, unsigned region,
 	bool is_old = false;
 	int code;
 
-	region_path(image, region, path, sizeof path);
+	tandem_image_path(image, region, path, sizeof path);
 	image->caches[region] = tandem_memory_map(region_bytes(image, region));
 	if (image->caches[region] == NULL)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "cache",
@@ -340,7 +340,7 @@ static void unmap_image(struct tandem_image *image, unsigned region, bool is_unl
 	close(image->fds[region]);
 	tandem_memory_free(image->missing[region]);
 	image->missing[region] = NULL;
-	region_path(image, region, path, sizeof path);
+	tandem_image_path(image, region, path, sizeof path);
 	if (is_unlinking)
 		unlink(path);
 }

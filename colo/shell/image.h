@@ -57,6 +57,9 @@ TANDEM_MUST_CHECK int tandem_image_reserve(struct tandem_image *image,
 /* The same for so many pages of those that have none yet. */
 TANDEM_MUST_CHECK int tandem_image_reserve_more(struct tandem_image *image, uint64_t page_count,
                                                 struct tandem_error *reterr_error);
+/* Of the region's file. */
+void tandem_image_path(const struct tandem_image *image, unsigned region, char *path,
+                       size_t path_bytes);
 /* Says that the file has no room. */
 int tandem_image_tell_no_room(const char *path, uint64_t bytes, int failure,
                               struct tandem_error *reterr_error);

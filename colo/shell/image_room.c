@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/statvfs.h>
 
 #include <tandem/failpoint.h>
@@ -33,8 +32,7 @@ static int tell_which(const struct tandem_image *image, unsigned region, int fai
 {
 	char path[256];
 
-	snprintf(path, sizeof path, "%s/%s", image->directory,
-	         image->layout.regions.entries[region].name);
+	tandem_image_path(image, region, path, sizeof path);
 	return tandem_image_tell_no_room(path, pages_of(image, region) * TANDEM_PAGE_BYTES, failure,
 	                                 reterr_error);
 }
