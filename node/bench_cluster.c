@@ -135,8 +135,9 @@ static void write_node(FILE *file, const struct tandem_bench_cluster *cluster, u
 	        index + 1 < TANDEM_BENCH_NODES ? "," : "");
 }
 
-/* What is not a default: no node leads twice in a row, so that the damper would count; and a broken
- * session is tried again soon, so that a round does not wait for its next pair. */
+/* What is not a default: the window of the damper is as short as a take-over may be, because each
+ * round is one and the pair must be ready for the next; and a broken session is tried again soon,
+ * so that a round does not wait for its next pair. */
 static void write_pair(FILE *file, const struct tandem_bench_cluster *cluster)
 {
 	fprintf(file,
@@ -145,11 +146,11 @@ static void write_pair(FILE *file, const struct tandem_bench_cluster *cluster)
 	        "  arbiter = { type = \"file\"; path = \"%s/arbiter\"; };\n"
 	        "  promote = { command = \"case $TANDEM_NODE in %s) at=%s ;; *) at=%s ;; esac; "
 	        "exec \\\"$TANDEM_BIN_DIR/tandem-kv\\\" --pair \\\"$TANDEM_PAIR\\\" "
-	        "--run-dir \\\"$TANDEM_RUN_DIR\\\" --listen $at:%u\"; };\n"
+	        "--run-dir \\\"$TANDEM_RUN_DIR\\\" --listen $at:%u\"; timeout_ms = 2000; };\n"
 	        "  provider = \"tcp\";\n"
 	        "  heartbeat_profile = \"%s\";\n"
 	        "  reconnect_interval_ms = 10; reconnect_interval_max_ms = 20;\n"
-	        "  take_overs_max = 16; take_over_window_ms = 10000;\n"
+	        "  take_overs_max = 16; take_over_window_ms = 2000; fence_timeout_ms = 2000;\n"
 	        "  key_file = \"%s/kv.key\";\n"
 	        "} );\n",
 	        cluster->nodes[0].name, cluster->nodes[1].name, cluster->directory,
