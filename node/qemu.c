@@ -14,6 +14,7 @@
 #include <tandem/quantity.h>
 #include <unistd.h>
 
+#include "qemu_gates.h"
 #include "qemu_keeper.h"
 #include "qemu_process.h"
 
@@ -24,13 +25,17 @@
 static const char help[] =
         "tandem-qemu: an unmodified QEMU whose guest Tandem keeps alive on a second host\n"
         "\n"
-        "usage: tandem-qemu --pair PAIR --ungated [options] -- QEMU [ARGUMENT...]\n"
+        "usage: tandem-qemu --pair PAIR --gate user:TAP [options] -- QEMU [ARGUMENT...]\n"
         "\n"
         "  --pair PAIR       the pair of the configuration file that this guest is\n"
-        "  --ungated         what the guest sends leaves at once. Needed: nothing can hold it "
-        "back\n"
-        "                    yet, so after a take-over others may know more of the guest than it\n"
-        "                    does itself\n"
+        "  --gate user:TAP   what the guest sends leaves by the tap interface TAP, which exists,\n"
+        "                    when its epoch is committed; what comes passes at once. QEMU's "
+        "netdev\n"
+        "                    for it is tandem0, of a second --gate tandem1, and so on to tandem7\n"
+        "  --gate user:/PATH the same by the datagram socket of another program, a frame each\n"
+        "  --ungated         what the guest sends leaves at once, so that after a take-over "
+        "others\n"
+        "                    may know more of the guest than it does itself\n"
         "  --run-dir DIR     where the controller's socket is (default /run/tandem)\n"
         "  --interval MS     from one epoch to the next (default 100)\n"
         "  --pause-limit MS  how long an epoch may hold the guest; it then runs on without\n"
@@ -48,11 +53,12 @@ static const char help[] =
         "1048576.\n"
         "\n"
         "examples:\n"
-        "  tandem-qemu --pair vm1 --ungated -- qemu-system-x86_64 -accel kvm -m 1G -nodefaults\n"
-        "    -display none -serial file:/tmp/vm1.log -cdrom live.iso\n"
+        "  ip tuntap add vm1 mode tap && ip link set vm1 master br0 up\n"
+        "  tandem-qemu --pair vm1 --gate user:vm1 -- qemu-system-x86_64 -accel kvm -m 1G\n"
+        "    -nodefaults -display none -device virtio-net-pci,netdev=tandem0 -cdrom live.iso\n"
         "  promote = { command = \"exec $TANDEM_BIN_DIR/tandem-qemu --pair $TANDEM_PAIR\"\n"
-        "    \" --run-dir $TANDEM_RUN_DIR --ungated -- qemu-system-x86_64 -accel kvm -m 1G ...\"; "
-        "};\n"
+        "    \" --run-dir $TANDEM_RUN_DIR --gate user:vm1 -- qemu-system-x86_64 -accel kvm ...\";"
+        " };\n"
         "\n"
         "exit status: 0 ended by a signal or by the guest, 1 failed, 2 wrong use, 3 another node\n"
         "leads\n";
@@ -61,6 +67,7 @@ struct program {
 	const char *pair;
 	const char *run_directory;
 	bool is_ungated;
+	struct tandem_qemu_gates gates;
 	struct tandem_qemu_guest_options options;
 	char *const *words; /* QEMU's command line */
 	char qmp_path[PATH_MAX];
@@ -91,12 +98,41 @@ static bool read_ms(const char *text, uint64_t *ret_ns)
 	return true;
 }
 
+/* A network that QEMU has on its own passes no gate. */
+static bool has_network(char *const *words)
+{
+	static const char *const names[] = {"netdev", "nic", "net"};
+
+	for (; *words && words[1]; words++) {
+		const char *name = *words + strspn(*words, "-");
+
+		for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]) && **words == '-'; i++) {
+			if (strcmp(name, names[i]) == 0 && strcmp(words[1], "none") != 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* As parse(). */
+static int judge_network(const struct program *program)
+{
+	if (program->is_ungated == (program->gates.count > 0))
+		return 1 + refuse("say what the guest's network is: --gate for each of its cards, "
+		                  "or --ungated if what it sends may leave at once");
+	if (!program->is_ungated && has_network(program->words))
+		return 1 + refuse("with --gate QEMU's own -netdev, -nic and -net are refused: what "
+		                  "they send passes no gate. A card is -device ...,netdev=tandem0");
+	return 0;
+}
+
 /* 0, or the exit status and one more. */
 static int parse(struct program *program, int argument_count, char **arguments)
 {
 	static const struct option names[] = {{"pair", required_argument, NULL, 'p'},
 	                                      {"run-dir", required_argument, NULL, 'r'},
 	                                      {"ungated", no_argument, NULL, 'u'},
+	                                      {"gate", required_argument, NULL, 'g'},
 	                                      {"interval", required_argument, NULL, 'i'},
 	                                      {"pause-limit", required_argument, NULL, 'l'},
 	                                      {"allow-untested", no_argument, NULL, 'a'},
@@ -115,6 +151,10 @@ static int parse(struct program *program, int argument_count, char **arguments)
 			program->run_directory = optarg;
 		} else if (option == 'u') {
 			program->is_ungated = true;
+		} else if (option == 'g') {
+			if (!tandem_qemu_gates_add(&program->gates, optarg))
+				return 1 + refuse("--gate takes user:TAP or user:/PATH, and there "
+				                  "are at most 8");
 		} else if (option == 'a') {
 			options->accepts = TANDEM_QEMU_UNTESTED;
 		} else if (option == '?' ||
@@ -127,10 +167,7 @@ static int parse(struct program *program, int argument_count, char **arguments)
 	program->words = arguments + optind;
 	if (!program->pair || optind == argument_count)
 		return 1 + refuse("--pair and, behind --, QEMU's command line are needed");
-	if (!program->is_ungated)
-		return 1 + refuse("nothing can hold back what a guest sends yet: say --ungated if "
-		                  "that may be");
-	return 0;
+	return judge_network(program);
 }
 
 static void on_end_timeout(evutil_socket_t fd, short what, void *context)
@@ -224,8 +261,11 @@ static int start(struct program *program, struct tandem_error *reterr_error)
 	if (code == 0)
 		code = tandem_open(&options, &program->keeper.tandem, reterr_error);
 	if (code == 0)
-		code = tandem_qemu_process_start(program->words, program->qmp_path, restore_fd,
-		                                 &program->qemu, reterr_error);
+		code = tandem_qemu_gates_open(&program->gates, program->keeper.base,
+		                              program->run_directory, program->pair, reterr_error);
+	if (code == 0)
+		code = tandem_qemu_process_start(program->words, &program->gates, program->qmp_path,
+		                                 restore_fd, &program->qemu, reterr_error);
 	if (code == 0)
 		code = tandem_qemu_keeper_open(&program->keeper, &program->options, reterr_error);
 	return code;
@@ -234,6 +274,7 @@ static int start(struct program *program, struct tandem_error *reterr_error)
 static void end(struct program *program)
 {
 	tandem_qemu_keeper_close(&program->keeper);
+	tandem_qemu_gates_close(&program->gates);
 	for (unsigned i = 0; i < 3; i++) {
 		if (program->signals[i])
 			event_free(program->signals[i]);
@@ -283,6 +324,7 @@ int main(int argument_count, char **arguments)
 	         program.pair);
 	snprintf(program.stream_path, sizeof(program.stream_path), "%s/%s.stream",
 	         program.run_directory, program.pair);
+	program.keeper.gates = &program.gates;
 	program.options.qmp_path = program.qmp_path;
 	program.options.stream_path = program.stream_path;
 	signal(SIGPIPE, SIG_IGN);

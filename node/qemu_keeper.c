@@ -6,6 +6,7 @@
 #include <tandem/log.h>
 #include <tandem/memory.h>
 
+#include "qemu_gates.h"
 #include "qemu_process.h"
 
 #define BLOB_BYTES_MAX ((size_t)64 << 20) /* the largest that a configuration allows */
@@ -13,6 +14,7 @@
 static void leave(struct tandem_qemu_keeper *keeper, int code)
 {
 	keeper->code = code;
+	tandem_qemu_gates_close(keeper->gates);
 	event_base_loopbreak(keeper->base);
 }
 
@@ -67,6 +69,8 @@ static int on_blocks(void *context, const struct tandem_qemu_stream *stream, con
 		status = add_region(keeper, i, reterr_error);
 	if (status == 0)
 		status = tandem_start(keeper->tandem, reterr_error);
+	if (status == 0)
+		status = tandem_confirm(keeper->tandem, &keeper->lead_ticket, reterr_error);
 	keeper->is_started = status == 0;
 	return status;
 }
@@ -112,6 +116,7 @@ static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t
 		leave(keeper, error.code);
 		return;
 	}
+	tandem_qemu_gates_mark(keeper->gates, keeper->ticket);
 	keeper->epoch = epoch;
 	look(keeper);
 }
@@ -177,6 +182,16 @@ static void begin_anew(struct tandem_qemu_keeper *keeper)
 	leave(keeper, error.code);
 }
 
+/* Before the first checkpoint nobody else can know the guest, so whoever leads leads alone, and
+ * what was sent is not taken back by a take-over. */
+static void open_gates(struct tandem_qemu_keeper *keeper, uint64_t released_ticket)
+{
+	tandem_qemu_gates_release(keeper->gates, released_ticket);
+	if (keeper->ticket == 0 && keeper->lead_ticket != 0 &&
+	    released_ticket >= keeper->lead_ticket)
+		tandem_qemu_gates_let(keeper->gates);
+}
+
 /* The guest goes on when the regions may be written to again and the epoch is committed. */
 static void look(struct tandem_qemu_keeper *keeper)
 {
@@ -189,6 +204,7 @@ static void look(struct tandem_qemu_keeper *keeper)
 		leave(keeper, TANDEM_E_NOT_LEADER);
 		return;
 	}
+	open_gates(keeper, news.released_ticket);
 	if (keeper->begins_anew) {
 		begin_anew(keeper);
 		return;

@@ -10,21 +10,24 @@
 
 struct event_base;
 struct event;
+struct tandem_qemu_gates;
 
 /* A guest that Tandem keeps: its epochs are the pair's. */
 struct tandem_qemu_keeper {
 	struct event_base *base;
 	struct tandem *tandem;
 	struct tandem_qemu_guest *guest;
-	struct event *news; /* of Tandem */
+	struct tandem_qemu_gates *gates; /* of the guest's network */
+	struct event *news;              /* of Tandem */
 	const struct tandem_qemu_stream *stream;
 	const uint8_t *opening;
 	size_t opening_bytes;
 	uint8_t *blocks[TANDEM_QEMU_BLOCKS_MAX];
 	uint64_t sizes_bytes[TANDEM_QEMU_BLOCKS_MAX];
 	uint8_t *blob;
-	uint64_t epoch; /* that is to be kept; 0: none */
-	uint64_t ticket;
+	uint64_t epoch;       /* that is to be kept; 0: none */
+	uint64_t lead_ticket; /* released when the program leads; 0: it has not started */
+	uint64_t ticket;      /* of the last checkpoint; 0: there was none */
 	uint64_t kept_count;
 	bool is_started;  /* the regions are what they are */
 	bool is_stopping; /* as was asked */
@@ -33,7 +36,8 @@ struct tandem_qemu_keeper {
 	int code; /* how it ended: 0 as was asked, else TANDEM_E_* */
 };
 
-/* Begins on a QEMU that was started; `base` and `tandem` are set, `tandem` is taken. A protection
+/* Begins on a QEMU that was started; `base`, `tandem` and `gates` are set, `tandem`
+ * is taken. A protection
  * that ends while the guest runs on begins anew. The loop is left when it has ended for good. */
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             const struct tandem_qemu_guest_options *options,

@@ -193,7 +193,7 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery, int *ret_f
 /* ---- QEMU ---- */
 
 struct command_line {
-	char *words[WORDS_MAX + 8];
+	char *words[WORDS_MAX + 8 + 2 * TANDEM_QEMU_GATES_MAX];
 	size_t count;
 	char chardev[80];
 	char incoming[32];
@@ -204,7 +204,8 @@ static void add(struct command_line *line, const char *word)
 	line->words[line->count++] = (char *)(uintptr_t)word;
 }
 
-static bool make_line(struct command_line *line, char *const *words, int qmp_fd, int restore_fd)
+static bool make_line(struct command_line *line, char *const *words,
+                      const struct tandem_qemu_gates *gates, int qmp_fd, int restore_fd)
 {
 	line->count = 0;
 	for (; *words; words++) {
@@ -219,6 +220,10 @@ static bool make_line(struct command_line *line, char *const *words, int qmp_fd,
 	add(line, line->chardev);
 	add(line, "-mon");
 	add(line, "chardev=tandem-control,mode=control");
+	for (unsigned i = 0; i < gates->count; i++) {
+		add(line, "-netdev");
+		add(line, gates->cards[i].netdev);
+	}
 	if (restore_fd >= 0) {
 		add(line, "-incoming");
 		add(line, line->incoming);
@@ -263,13 +268,13 @@ static int listen_at(const char *path, int *ret_fd, struct tandem_error *reterr_
 	return TANDEM_E_SYSTEM;
 }
 
-static int start(char *const *words, int qmp_fd, int restore_fd, pid_t *ret_process,
-                 struct tandem_error *reterr_error)
+static int start(char *const *words, const struct tandem_qemu_gates *gates, int qmp_fd,
+                 int restore_fd, pid_t *ret_process, struct tandem_error *reterr_error)
 {
 	static struct command_line line;
 	const pid_t parent = getpid();
 
-	if (!make_line(&line, words, qmp_fd, restore_fd))
+	if (!make_line(&line, words, gates, qmp_fd, restore_fd))
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "QEMU",
 		                        "its command line has more than %d words", WORDS_MAX);
 	const pid_t child = fork();
@@ -282,14 +287,15 @@ static int start(char *const *words, int qmp_fd, int restore_fd, pid_t *ret_proc
 	return 0;
 }
 
-int tandem_qemu_process_start(char *const *words, const char *qmp_path, int restore_fd,
-                              pid_t *ret_process, struct tandem_error *reterr_error)
+int tandem_qemu_process_start(char *const *words, const struct tandem_qemu_gates *gates,
+                              const char *qmp_path, int restore_fd, pid_t *ret_process,
+                              struct tandem_error *reterr_error)
 {
 	int qmp_fd = -1;
 	int status = listen_at(qmp_path, &qmp_fd, reterr_error);
 
 	if (status == 0)
-		status = start(words, qmp_fd, restore_fd, ret_process, reterr_error);
+		status = start(words, gates, qmp_fd, restore_fd, ret_process, reterr_error);
 	if (qmp_fd >= 0)
 		close(qmp_fd);
 	if (restore_fd >= 0)

@@ -20,3 +20,6 @@ foreach(story kill stop)
   tandem_add_device_test(qemu_pair_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_pair_test.py
                          ${story} ${PROJECT_BINARY_DIR}/bin)
 endforeach()
+# What a kept guest sends.
+tandem_add_device_test(qemu_gate 180 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate_test.py kill
+                       ${PROJECT_BINARY_DIR})

@@ -1,0 +1,45 @@
+#ifndef TANDEM_NODE_QEMU_GATES_H
+#define TANDEM_NODE_QEMU_GATES_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <tandem/error.h>
+#include <tandem/qemu_gate.h>
+
+struct event_base;
+
+/* What stands between a guest's network cards and the network: a gate for each. */
+#define TANDEM_QEMU_GATES_MAX 8u
+
+struct tandem_qemu_card {
+	const char *outside;                 /* see struct tandem_qemu_gate_options */
+	char netdev[2 * PATH_MAX + 80];      /* QEMU's option for the card's other end */
+	struct tandem_qemu_gate *gate;       /* NULL: it is not open */
+	struct tandem_qemu_gate_counts told; /* as last logged */
+	uint64_t told_ns;
+};
+
+struct tandem_qemu_gates {
+	unsigned count;
+	struct tandem_qemu_card cards[TANDEM_QEMU_GATES_MAX];
+};
+
+/* Takes one as it is written, "user:TAP" or "user:/PATH"; borrows it. False: it is none, or there
+ * are too many. */
+bool tandem_qemu_gates_add(struct tandem_qemu_gates *gates, const char *text);
+/* Makes their sockets, below `run_directory`, and QEMU's options. Errors: what
+ * tandem_qemu_gate_open() has. */
+int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *base,
+                           const char *run_directory, const char *pair,
+                           struct tandem_error *reterr_error);
+
+/* As the calls for one gate. */
+void tandem_qemu_gates_let(struct tandem_qemu_gates *gates);
+void tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, uint64_t ticket);
+/* Logs what was lost, too. */
+void tandem_qemu_gates_release(struct tandem_qemu_gates *gates, uint64_t released_ticket);
+/* Nothing leaves any more. May be called twice. */
+void tandem_qemu_gates_close(struct tandem_qemu_gates *gates);
+
+#endif

@@ -1,0 +1,168 @@
+#include "shell/gate_outside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TUN_PATH        "/dev/net/tun"
+#define SEND_ROOM_BYTES (1 << 20)
+
+int tandem_qemu_gate_set_path(char ret_path[TANDEM_QEMU_GATE_PATH_BYTES], const char *path,
+                              struct tandem_error *reterr_error)
+{
+	const size_t length = strlen(path);
+
+	if (length >= TANDEM_QEMU_GATE_PATH_BYTES)
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "gate",
+		                        "%.120s: a socket's path has at most %u characters", path,
+		                        TANDEM_QEMU_GATE_PATH_BYTES - 1);
+	memcpy(ret_path, path, length + 1);
+	return 0;
+}
+
+static int set_address(struct sockaddr_un *ret_address, const char *path,
+                       struct tandem_error *reterr_error)
+{
+	_Static_assert(sizeof(ret_address->sun_path) == TANDEM_QEMU_GATE_PATH_BYTES, "a path fits");
+	ret_address->sun_family = AF_UNIX;
+	return tandem_qemu_gate_set_path(ret_address->sun_path, path, reterr_error);
+}
+
+int tandem_qemu_gate_bind(const char *path, int type, int *ret_fd,
+                          struct tandem_error *reterr_error)
+{
+	struct sockaddr_un address = {0};
+	int status = set_address(&address, path, reterr_error);
+
+	if (status != 0)
+		return status;
+	const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	(void)unlink(path); /* one that a killed process left */
+	if (fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0 &&
+	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
+		*ret_fd = fd;
+		return 0;
+	}
+	tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "gate", "no socket at %s",
+	                       path);
+	if (fd >= 0)
+		close(fd);
+	return TANDEM_E_SYSTEM;
+}
+
+/* ---- a tap ---- */
+
+static bool exists(int fd, const char *name)
+{
+	struct ifreq request = {0};
+
+	memcpy(request.ifr_name, name, strlen(name));
+	return ioctl(fd, SIOCGIFINDEX, &request) == 0;
+}
+
+static bool interface_exists(const char *name)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const bool is_there = fd >= 0 && exists(fd, name);
+
+	if (fd >= 0)
+		close(fd);
+	return is_there;
+}
+
+/* A tap that is not there would be made, and be connected to nothing. */
+static int open_tap(struct tandem_qemu_outside *outside, const char *name,
+                    struct tandem_error *reterr_error)
+{
+	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+
+	if (strlen(name) >= IFNAMSIZ || !interface_exists(name))
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "gate",
+		                        "there is no interface %.60s; make it, for instance: "
+		                        "ip tuntap add %.60s mode tap user USER; "
+		                        "ip link set %.60s master BRIDGE up",
+		                        name, name, name);
+	memcpy(request.ifr_name, name, strlen(name));
+	outside->fd = open(TUN_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (outside->fd < 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "gate",
+		                              "%s cannot be opened", TUN_PATH);
+	if (ioctl(outside->fd, TUNSETIFF, &request) != 0)
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "gate",
+		                              "%s cannot be had: it has to be a tap, with 'user' "
+		                              "who runs this, that nobody else uses",
+		                              name);
+	return 0;
+}
+
+/* ---- a datagram socket ---- */
+
+static int open_socket(struct tandem_qemu_outside *outside, const char *name, const char *path,
+                       struct tandem_error *reterr_error)
+{
+	const int room_bytes = SEND_ROOM_BYTES;
+	int status = set_address(&outside->peer, name, reterr_error);
+
+	if (status == 0)
+		status = tandem_qemu_gate_bind(path, SOCK_DGRAM, &outside->fd, reterr_error);
+	if (status != 0)
+		return status;
+	memcpy(outside->path, path, strlen(path) + 1);
+	(void)setsockopt(outside->fd, SOL_SOCKET, SO_SNDBUF, &room_bytes, sizeof(room_bytes));
+	return 0;
+}
+
+int tandem_qemu_outside_open(struct tandem_qemu_outside *outside, const char *name,
+                             const char *path, struct tandem_error *reterr_error)
+{
+	*outside = (struct tandem_qemu_outside){.fd = -1};
+	if (strchr(name, '/'))
+		return open_socket(outside, name, path, reterr_error);
+	return open_tap(outside, name, reterr_error);
+}
+
+static int send_once(const struct tandem_qemu_outside *outside, const uint8_t *bytes, size_t length)
+{
+	const ssize_t sent = outside->peer.sun_family == 0
+	                             ? write(outside->fd, bytes, length)
+	                             : send(outside->fd, bytes, length, MSG_NOSIGNAL);
+
+	return sent < 0 ? errno : 0;
+}
+
+/* A program that is not there yet, or was started anew, is looked for each time. */
+int tandem_qemu_outside_send(struct tandem_qemu_outside *outside, const uint8_t *bytes,
+                             size_t length)
+{
+	int status = send_once(outside, bytes, length);
+
+	if ((status == ENOTCONN || status == ECONNREFUSED) &&
+	    connect(outside->fd, (const struct sockaddr *)&outside->peer, sizeof(outside->peer)) ==
+	            0)
+		status = send_once(outside, bytes, length);
+	return status;
+}
+
+size_t tandem_qemu_outside_recv(struct tandem_qemu_outside *outside, uint8_t *ret_bytes,
+                                size_t capacity)
+{
+	const ssize_t got = read(outside->fd, ret_bytes, capacity);
+
+	return got > 0 ? (size_t)got : 0;
+}
+
+void tandem_qemu_outside_close(struct tandem_qemu_outside *outside)
+{
+	if (outside->fd >= 0)
+		close(outside->fd);
+	if (outside->path[0] != 0)
+		(void)unlink(outside->path);
+	outside->fd = -1;
+}

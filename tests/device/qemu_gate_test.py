@@ -1,0 +1,117 @@
+"""What the guest of an unmodified QEMU sends through tandem-qemu's gate is never taken back: its host
+is killed, and no counter that was seen outside is one that the guest at the other node has yet to reach.
+
+Run as `SCRIPT kill BUILD`."""
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+from device_test import CHECKOUT, expect, main, until
+from network_sink import GUEST_ADDRESS, Sink
+
+sys.path.insert(0, str(CHECKOUT / "tests"))
+
+from guest import Bed  # noqa: E402 (the path above comes first)
+from guest.bed import KERNEL_OPTIONS  # noqa: E402
+from kill.layout import PAIR, on_loopback  # noqa: E402
+from kill.pair import Pair  # noqa: E402
+from lab import private_qemu  # noqa: E402
+
+TICK_MS = 5
+INTERVAL_MS = 100  # twenty ticks of the guest
+TICKS = 200        # outside, before the host is killed
+BOOT_S = 60
+STATE_BYTES_MAX = 2**20
+SETTINGS = f"address={GUEST_ADDRESS}/24 tick_ms={TICK_MS} memory_mib=8 hot_mib=4 rate=200"
+CARD = "virtio-net-pci,netdev=tandem0,mac=52:54:00:78:00:01,romfile="
+
+
+class Guest:
+    """The protected program, as the harness wants it."""
+
+    name = "tandem-qemu"
+
+    def __init__(self, bed, sink):
+        self.folder = bed.folder
+        self.gate = ["--gate", f"user:{sink}", "--interval", str(INTERVAL_MS)]
+        self.words = [str(word) for word in (
+            bed.programs[private_qemu.VERSION], "-accel", "tcg", "-machine", "pc", "-cpu", "max",
+            "-m", "96M", "-nodefaults", "-no-user-config", "-display", "none",
+            "-kernel", bed.kernel.image, "-initrd", bed.initramfs,
+            "-append", f"{KERNEL_OPTIONS} -- {SETTINGS}", "-device", CARD)]
+
+    def path(self, programs):
+        return programs / self.name
+
+    def arguments(self, node):
+        return ["--pair", PAIR, "--run-dir", str(node.run_directory), *self.gate, "--",
+                *self.words, "-serial", f"file:{self.folder}/{node.name}.serial"]
+
+    def promote_command(self, _):
+        words = " ".join(shlex.quote(word) for word in [*self.gate, "--", *self.words])
+        return ('exec "$TANDEM_BIN_DIR/tandem-qemu" --pair "$TANDEM_PAIR" --run-dir '
+                f'"$TANDEM_RUN_DIR" {words} -serial "file:{self.folder}/$TANDEM_NODE.serial"')
+
+
+def gate_of(pair, name):
+    """Where a node's gate takes frames for its guest."""
+    return str(pair.layout.nodes[name].run_directory / f"{PAIR}.net0")
+
+
+def ticks(sink, gate):
+    return [message["tick"] for message in sink.of(gate, "tick")]
+
+
+def check_rising(numbers, what):
+    expect(all(a < b for a, b in zip(numbers, numbers[1:])), f"{what} count up", numbers)
+
+
+def check_take_over(pair, sink):
+    first, second = gate_of(pair, "a"), gate_of(pair, "b")
+    expect(second not in sink.announced, "the other node is silent")
+    pair.end_primary(signal.SIGKILL)
+    until(pair.a.has_ended, "the first host is dead")
+    until(lambda: len(ticks(sink, second)) >= TICKS, "the guest is seen through the other node", 60)
+    before, after = ticks(sink, first), ticks(sink, second)
+    check_rising(before, "what was seen of the first")
+    check_rising(after, "what was seen of the second")
+    expect(before[-1] < after[0], "no counter that was seen is taken back",
+           (before[-5:], after[:5]))
+    expect(second in sink.announced, "switches are told where the card is now")
+    state = sink.ask(second, "state", "state")
+    expect(state and state["state"] > before[-1], "what comes reaches the guest", state)
+    boots = {message["boot"] for _, message in sink.messages if "boot" in message}
+    expect(len(boots) == 1, "it has not booted again", boots)
+
+
+def play(pair, sink):
+    pair.start()
+    pair.wait_pair(BOOT_S)
+    until(lambda: ticks(sink, gate_of(pair, "a")), "the guest has booted", BOOT_S)
+    seen = len(ticks(sink, gate_of(pair, "a")))
+    until(lambda: len(ticks(sink, gate_of(pair, "a"))) >= seen + TICKS,
+          f"{TICKS} counters are seen outside")
+    check_take_over(pair, sink)
+    expect(not pair.faults(), "no program reports a fault", pair.faults())
+
+
+def story():
+    build = Path(sys.argv[2])
+    with Bed(build) as bed, Sink(bed.folder / "sink") as sink:
+        layout = on_loopback(program=Guest(bed, sink.path),
+                             pair_options={"state_bytes_max": str(STATE_BYTES_MAX)})
+        is_well = False
+        try:
+            with Pair(layout, build / "bin") as pair:
+                play(pair, sink)
+            is_well = True
+        finally:
+            if not is_well:
+                for node in "ab":
+                    print(f"--- node {node}\n{layout.log_path(node).read_text(errors='replace')}")
+            layout.remove()
+
+
+main({"kill": story})
