@@ -212,19 +212,13 @@ static int check_region(const struct tandem *tandem, const char *name, const voi
 	return 0;
 }
 
-int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_t length,
-                      enum tandem_tracker tracker, struct tandem_error *reterr_error)
+/* Takes the tracker that was made, or the error of making it. */
+static int add(struct tandem *tandem, const char *name, void *base, size_t length, int code,
+               struct tandem_error *reterr_error)
 {
 	struct tandem_engine *engine = &tandem->engine;
 	unsigned region = tandem->regions.count;
-	int code = tandem_library_check(tandem, reterr_error);
 
-	if (code == 0)
-		code = check_region(tandem, name, base, length, reterr_error);
-	if (code < 0)
-		return code;
-	code = tandem_tracker_new(tracker == TANDEM_TRACKER_AUTO ? tandem->tracker : tracker, base,
-	                          length, &engine->trackers[region], reterr_error);
 	if (code == 0 && engine->settings.verify_every != 0)
 		code = tandem_tracker_keep_account(engine->trackers[region], reterr_error);
 	if (code < 0) {
@@ -237,6 +231,40 @@ int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_
 	engine->push.free_pages[region] = tandem_tracker_free_pages(engine->trackers[region]);
 	tandem->regions.count++;
 	return 0;
+}
+
+int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_t length,
+                      enum tandem_tracker tracker, struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	int code = tandem_library_check(tandem, reterr_error);
+
+	if (code == 0)
+		code = check_region(tandem, name, base, length, reterr_error);
+	if (code < 0)
+		return code;
+	code = tandem_tracker_new(tracker == TANDEM_TRACKER_AUTO ? tandem->tracker : tracker, base,
+	                          length, &engine->trackers[tandem->regions.count], reterr_error);
+	return add(tandem, name, base, length, code, reterr_error);
+}
+
+int tandem_region_add_foreign(struct tandem *tandem, const char *name, void *base, size_t length,
+                              const struct tandem_foreign *writer,
+                              struct tandem_error *reterr_error)
+{
+	struct tandem_engine *engine = &tandem->engine;
+	int code = tandem_library_check(tandem, reterr_error);
+
+	if (code == 0)
+		code = check_region(tandem, name, base, length, reterr_error);
+	if (code < 0) {
+		close(writer->userfault_fd);
+		close(writer->pagemap_fd);
+		return code;
+	}
+	code = tandem_tracker_new_foreign(base, length, writer,
+	                                  &engine->trackers[tandem->regions.count], reterr_error);
+	return add(tandem, name, base, length, code, reterr_error);
 }
 
 const char *tandem_region_tracker(const struct tandem *tandem, const char *name)

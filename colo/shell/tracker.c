@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tandem/memory.h>
 
@@ -107,23 +108,35 @@ static bool alloc_maps(struct tandem_region_tracker *tracker)
 	       tracker->free_pages != NULL && tracker->holes != NULL && tracker->holes_now != NULL;
 }
 
-int tandem_tracker_new(enum tandem_tracker kind, void *base, size_t length,
-                       struct tandem_region_tracker **ret_tracker,
-                       struct tandem_error *reterr_error)
+static struct tandem_region_tracker *alloc_tracker(void *base, size_t length,
+                                                   struct tandem_error *reterr_error)
 {
 	struct tandem_region_tracker *tracker = tandem_memory_alloc(sizeof *tracker);
-	int code = TANDEM_E_MEMORY;
 
-	if (tracker == NULL)
-		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "tracker",
-		                        "no memory for a tracker");
+	if (tracker == NULL) {
+		tandem_error_set(reterr_error, TANDEM_E_MEMORY, "tracker",
+		                 "no memory for a tracker");
+		return NULL;
+	}
 	tracker->base = base;
 	tracker->length = length;
+	tracker->watched = (uintptr_t)base;
 	tracker->page_count = length / TANDEM_PAGE_BYTES;
 	atomic_init(&tracker->used_count, tracker->page_count);
 	tracker->userfault_fd = -1;
 	tracker->pagemap_fd = -1;
 	tracker->holes_of_file = TANDEM_HOLES_NONE;
+	return tracker;
+}
+
+/* Frees it where it fails. */
+static int open_tracker(struct tandem_region_tracker *tracker, enum tandem_tracker kind,
+                        struct tandem_error *reterr_error)
+{
+	void *base = tracker->base;
+	size_t length = tracker->length;
+	int code = TANDEM_E_MEMORY;
+
 	if (!alloc_maps(tracker))
 		tandem_error_set(reterr_error, TANDEM_E_MEMORY, "tracker",
 		                 "no memory for the maps of %llu pages",
@@ -142,8 +155,43 @@ int tandem_tracker_new(enum tandem_tracker kind, void *base, size_t length,
 		return code;
 	}
 	open_holes(tracker);
-	*ret_tracker = tracker;
 	return 0;
+}
+
+int tandem_tracker_new(enum tandem_tracker kind, void *base, size_t length,
+                       struct tandem_region_tracker **ret_tracker,
+                       struct tandem_error *reterr_error)
+{
+	struct tandem_region_tracker *tracker = alloc_tracker(base, length, reterr_error);
+	int code = tracker == NULL ? TANDEM_E_MEMORY : open_tracker(tracker, kind, reterr_error);
+
+	if (code == 0)
+		*ret_tracker = tracker;
+	return code;
+}
+
+int tandem_tracker_new_foreign(void *base, size_t length, const struct tandem_foreign *writer,
+                               struct tandem_region_tracker **ret_tracker,
+                               struct tandem_error *reterr_error)
+{
+	struct tandem_region_tracker *tracker = alloc_tracker(base, length, reterr_error);
+	int code;
+
+	if (tracker == NULL) {
+		close(writer->userfault_fd);
+		close(writer->pagemap_fd);
+		return TANDEM_E_MEMORY;
+	}
+	tracker->userfault_fd = writer->userfault_fd;
+	tracker->pagemap_fd = writer->pagemap_fd;
+	tracker->watched = writer->address;
+	tracker->is_foreign = true;
+	tracker->is_exact_at_rest_only = writer->is_exact_at_rest_only;
+	tracker->ops = &tandem_tracker_pagemap_ops;
+	code = open_tracker(tracker, TANDEM_TRACKER_PAGEMAP, reterr_error);
+	if (code == 0)
+		*ret_tracker = tracker;
+	return code;
 }
 
 struct tandem_region_tracker *tandem_tracker_free(struct tandem_region_tracker *tracker)
@@ -181,7 +229,7 @@ enum tandem_tracker tandem_tracker_kind(const struct tandem_region_tracker *trac
 
 bool tandem_tracker_needs_quiescence(const struct tandem_region_tracker *tracker)
 {
-	return tracker->ops->needs_quiescence;
+	return tracker->ops->needs_quiescence || tracker->is_exact_at_rest_only;
 }
 
 const uint64_t *tandem_tracker_free_pages(const struct tandem_region_tracker *tracker)

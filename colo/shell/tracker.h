@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <tandem/error.h>
+#include <tandem/foreign.h>
 #include <tandem/tandem.h>
 
 /* Finds the pages of one region that were written since the last scan, and those that are free:
@@ -18,12 +19,19 @@ struct tandem_region_tracker;
 TANDEM_MUST_CHECK int tandem_tracker_new(enum tandem_tracker kind, void *base, size_t length,
                                          struct tandem_region_tracker **ret_tracker,
                                          struct tandem_error *reterr_error);
+/* Of memory that another process writes to (pagemap). Takes the writer's descriptors in any case.
+ * Errors: as tandem_tracker_new(). */
+TANDEM_MUST_CHECK int tandem_tracker_new_foreign(void *base, size_t length,
+                                                 const struct tandem_foreign *writer,
+                                                 struct tandem_region_tracker **ret_tracker,
+                                                 struct tandem_error *reterr_error);
 struct tandem_region_tracker *tandem_tracker_free(struct tandem_region_tracker *tracker);
 
 enum tandem_tracker tandem_tracker_kind(const struct tandem_region_tracker *tracker);
 /* The kind, and why where AUTO had to take it; and whether holes are not seen. */
 const char *tandem_tracker_text(const struct tandem_region_tracker *tracker);
-/* Scans are exact only while nobody writes to the region (compare). */
+/* Scans are exact only while nobody writes to the region (compare, and a foreign writer's devices).
+ */
 bool tandem_tracker_needs_quiescence(const struct tandem_region_tracker *tracker);
 
 /* Re-arms, then sets bit first_page + i of `dirty` for each page i that was written, or became

@@ -54,6 +54,9 @@ struct tandem_region_tracker {
 	/* pagemap */
 	int userfault_fd;
 	int pagemap_fd;
+	uint64_t watched; /* where the region is in the process whose stores are looked for */
+	bool is_foreign;  /* that is another process */
+	bool is_exact_at_rest_only;
 	/* compare */
 	void *hashes;
 	/* verify; NULL: off */

@@ -43,7 +43,7 @@ static int walk(struct tandem_region_tracker *tracker, struct tandem_pm_scan_arg
                 take_range *take)
 {
 	struct tandem_page_region ranges[SCAN_RANGES];
-	uint64_t base = (uintptr_t)tracker->base;
+	uint64_t base = tracker->watched;
 
 	scan->size = sizeof *scan;
 	scan->vec = take == NULL ? 0 : (uintptr_t)ranges;
@@ -71,7 +71,7 @@ static int walk(struct tandem_region_tracker *tracker, struct tandem_pm_scan_arg
 static int rearm(struct tandem_region_tracker *tracker, uint64_t page, uint64_t count,
                  take_range *take)
 {
-	uint64_t start = (uintptr_t)tracker->base + page * TANDEM_PAGE_BYTES;
+	uint64_t start = tracker->watched + page * TANDEM_PAGE_BYTES;
 	struct tandem_pm_scan_arg scan = {
 	        .flags = TANDEM_PM_SCAN_WP_MATCHING | TANDEM_PM_SCAN_CHECK_WPASYNC,
 	        .start = start,
@@ -102,7 +102,7 @@ static void take_present(struct tandem_region_tracker *tracker, uint64_t page, u
 
 static void clear_present(struct tandem_region_tracker *tracker, uint64_t categories)
 {
-	uint64_t start = (uintptr_t)tracker->base;
+	uint64_t start = tracker->watched;
 	struct tandem_pm_scan_arg scan = {
 	        .start = start,
 	        .end = start + tracker->length,
@@ -146,7 +146,11 @@ static int check_backing(const struct tandem_region_tracker *tracker,
 {
 	const struct tandem_backing *backing = &tracker->backing;
 
-	if (backing->twin != 0)
+	if (tracker->is_foreign && backing->kind != TANDEM_BACKING_SHARED)
+		return tandem_error_set(reterr_error, TANDEM_E_UNSUPPORTED, "pagemap tracker",
+		                        "memory that another process writes to must be a shared "
+		                        "mapping here");
+	if (backing->twin != 0 && !tracker->is_foreign)
 		return tandem_error_set(
 		        reterr_error, TANDEM_E_UNSUPPORTED, "pagemap tracker",
 		        "this process can write to the same memory at %#llx too, which the pagemap "
@@ -174,7 +178,7 @@ static int populate(const struct tandem_region_tracker *tracker, int advice)
 static int register_region(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
 	struct uffdio_register range = {
-	        .range = {.start = (uintptr_t)tracker->base, .len = tracker->length},
+	        .range = {.start = tracker->watched, .len = tracker->length},
 	        .mode = UFFDIO_REGISTER_MODE_WP,
 	};
 	int failure = populate(tracker, MADV_POPULATE_WRITE);
@@ -196,6 +200,19 @@ static int register_region(struct tandem_region_tracker *tracker, struct tandem_
 	return failure == 0 ? 0 : unsupported(reterr_error, -failure, "PAGEMAP_SCAN");
 }
 
+/* Of this process; those of another one are given. */
+static int open_own(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
+{
+	tracker->userfault_fd =
+	        (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | TANDEM_UFFD_USER_MODE_ONLY);
+	if (tracker->userfault_fd < 0)
+		return unsupported(reterr_error, errno, "userfaultfd");
+	tracker->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (tracker->pagemap_fd < 0)
+		return unsupported(reterr_error, errno, "open /proc/self/pagemap");
+	return 0;
+}
+
 static int open_userfault(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
 	struct uffdio_api api = {
@@ -203,17 +220,11 @@ static int open_userfault(struct tandem_region_tracker *tracker, struct tandem_e
 	        .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP |
 	                    TANDEM_UFFD_FEATURE_WP_HUGETLBFS_SHMEM | TANDEM_UFFD_FEATURE_WP_ASYNC,
 	};
+	int code = tracker->is_foreign ? 0 : open_own(tracker, reterr_error);
 
-	tracker->userfault_fd =
-	        (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | TANDEM_UFFD_USER_MODE_ONLY);
-	if (tracker->userfault_fd < 0)
-		return unsupported(reterr_error, errno, "userfaultfd");
-	if (ioctl(tracker->userfault_fd, UFFDIO_API, &api) != 0)
-		return unsupported(reterr_error, errno, "UFFDIO_API");
-	tracker->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (tracker->pagemap_fd < 0)
-		return unsupported(reterr_error, errno, "open /proc/self/pagemap");
-	return 0;
+	if (code == 0 && ioctl(tracker->userfault_fd, UFFDIO_API, &api) != 0)
+		code = unsupported(reterr_error, errno, "UFFDIO_API");
+	return code;
 }
 
 static int open_pagemap(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
@@ -282,7 +293,7 @@ static void take_vanished(struct tandem_region_tracker *tracker)
 static void look(struct tandem_region_tracker *tracker, bool is_first)
 {
 	uint64_t words = TANDEM_BITMAP_WORDS(tracker->page_count);
-	uint64_t start = (uintptr_t)tracker->base;
+	uint64_t start = tracker->watched;
 	struct tandem_pm_scan_arg scan = {
 	        .start = start,
 	        .end = start + tracker->length,
@@ -308,12 +319,33 @@ static void look(struct tandem_region_tracker *tracker, bool is_first)
 	tracker->has_looked = true;
 }
 
+/* The page table of a process that ends is empty, and tells of no store. One that is there after a
+ * scan was there during it. */
+static int check_alive(const struct tandem_region_tracker *tracker,
+                       struct tandem_error *reterr_error)
+{
+	const off_t entry = (off_t)(tracker->watched / TANDEM_PAGE_BYTES * sizeof(uint64_t));
+	uint64_t value;
+
+	if (!tracker->is_foreign ||
+	    pread(tracker->pagemap_fd, &value, sizeof value, entry) == sizeof value)
+		return 0;
+	return tandem_error_set(reterr_error, TANDEM_E_UNSUPPORTED, "pagemap tracker",
+	                        "the process that writes to the region has ended");
+}
+
 /* Something was mapped over the region. The same memory is tracked anew, and all of it dirty;
  * anything else is the end. */
 static int track_anew(struct tandem_region_tracker *tracker, struct tandem_error *reterr_error)
 {
 	struct tandem_backing now;
-	int code = tandem_backing_read(tracker->base, tracker->length, &now, reterr_error);
+	int code;
+
+	if (tracker->is_foreign)
+		return tandem_error_set(reterr_error, TANDEM_E_UNSUPPORTED, "pagemap tracker",
+		                        "the process that writes to the region has mapped "
+		                        "something else there");
+	code = tandem_backing_read(tracker->base, tracker->length, &now, reterr_error);
 
 	if (code < 0)
 		return code;
@@ -349,17 +381,24 @@ static int scan_pagemap(struct tandem_region_tracker *tracker, struct tandem_err
 
 	if (failure == 0)
 		failure = rearm(tracker, 0, used_pages(tracker), take_written);
-	if (failure == -EPERM)
+	if (failure == 0 || failure == -ESRCH)
+		code = check_alive(tracker, reterr_error);
+	else if (failure == -EPERM)
 		code = track_anew(tracker, reterr_error);
-	else if (failure != 0)
+	else
 		code = tandem_error_set_errno(reterr_error, TANDEM_E_UNSUPPORTED, -failure,
 		                              "PAGEMAP_SCAN",
 		                              "the region cannot be scanned any more");
 	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++)
 		tracker->unmapped[word] &= ~tracker->written[word];
 	/* After the re-arming: what is a hole now and is written to later is found then. */
-	if (code == 0 && tandem_holes_may_be_new(&tracker->holes_of_file, false))
+	if (code == 0 && tandem_holes_may_be_new(&tracker->holes_of_file, false)) {
+		/* A hole that was filled again since is found as a store, and moved all the same. A
+		 * program may change its own file otherwise. */
+		tracker->has_moved |=
+		        tracker->is_foreign && !is_first && tracker->holes_of_file.watch_fd >= 0;
 		look(tracker, is_first);
+	}
 	return code;
 }
 
