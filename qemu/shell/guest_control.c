@@ -23,7 +23,7 @@ static void finish(struct tandem_qemu_guest *guest, bool is_running)
 }
 
 /* It cannot go on: `end_error` says why. */
-static void give_up(struct tandem_qemu_guest *guest, const struct tandem_error *error)
+void tandem_qemu_control_give_up(struct tandem_qemu_guest *guest, const struct tandem_error *error)
 {
 	if (guest->end_error.code == 0)
 		guest->end_error = *error;
@@ -33,15 +33,14 @@ static void give_up(struct tandem_qemu_guest *guest, const struct tandem_error *
 		tandem_qemu_control_release(guest);
 }
 
-/* Orders of a protection that begins. */
-static void order(struct tandem_qemu_guest *guest, const char *command,
-                  struct json_object *arguments, tandem_qmp_answer answer)
+void tandem_qemu_control_order(struct tandem_qemu_guest *guest, const char *command,
+                               struct json_object *arguments, tandem_qmp_answer answer)
 {
 	struct tandem_error error;
 
 	if (tandem_qmp_execute(guest->qmp, command, arguments, guest->options.command_timeout_ns,
 	                       answer, guest, &error) != 0)
-		give_up(guest, &error);
+		tandem_qemu_control_give_up(guest, &error);
 }
 
 static void add_capability(struct json_object *list, const char *name, bool is_on)
@@ -60,6 +59,8 @@ static struct json_object *capabilities(const struct tandem_qemu_guest *guest, b
 
 	add_capability(list, "x-colo", is_on);
 	add_capability(list, "return-path", is_on && guest->rule.has_return_path);
+	if (guest->is_shared)
+		add_capability(list, "x-ignore-shared", is_on);
 	json_object_object_add(arguments, "capabilities", list);
 	return arguments;
 }
@@ -74,12 +75,13 @@ static struct json_object *interval(const struct tandem_qemu_guest *guest)
 	return arguments;
 }
 
-static bool is_started(struct tandem_qemu_guest *guest, const struct tandem_error *error)
+bool tandem_qemu_control_is_starting(struct tandem_qemu_guest *guest,
+                                     const struct tandem_error *error)
 {
 	if (guest->phase != TANDEM_QEMU_GUEST_STARTING)
 		return false;
 	if (error)
-		give_up(guest, error);
+		tandem_qemu_control_give_up(guest, error);
 	return !error;
 }
 
@@ -89,7 +91,7 @@ static void on_migrate(void *context, struct json_object *value, const struct ta
 
 	(void)value;
 	if (error && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
-		give_up(guest, error);
+		tandem_qemu_control_give_up(guest, error);
 }
 
 static void on_parameters(void *context, struct json_object *value,
@@ -100,14 +102,14 @@ static void on_parameters(void *context, struct json_object *value,
 	char uri[TANDEM_QEMU_PATH_BYTES + 8];
 
 	(void)value;
-	if (!is_started(guest, error))
+	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
 	snprintf(uri, sizeof(uri), "unix:%s", guest->stream_path);
 	arguments = json_object_new_object();
 	json_object_object_add(arguments, "uri", json_object_new_string(uri));
 	guest->phase = TANDEM_QEMU_GUEST_PROTECTED;
 	tandem_qemu_guest_stream_begin(guest);
-	order(guest, "migrate", arguments, on_migrate);
+	tandem_qemu_control_order(guest, "migrate", arguments, on_migrate);
 }
 
 static void on_capabilities(void *context, struct json_object *value,
@@ -117,14 +119,20 @@ static void on_capabilities(void *context, struct json_object *value,
 	struct json_object *arguments;
 
 	(void)value;
-	if (!is_started(guest, error))
+	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
 	arguments = interval(guest);
 	json_object_object_add(arguments, "max-bandwidth",
 	                       json_object_new_int64(BANDWIDTH_BYTES_MAX));
 	json_object_object_add(arguments, "downtime-limit",
 	                       json_object_new_int64(DOWNTIME_LIMIT_MS));
-	order(guest, "migrate-set-parameters", arguments, on_parameters);
+	tandem_qemu_control_order(guest, "migrate-set-parameters", arguments, on_parameters);
+}
+
+void tandem_qemu_control_migrate(struct tandem_qemu_guest *guest)
+{
+	tandem_qemu_control_order(guest, "migrate-set-capabilities", capabilities(guest, true),
+	                          on_capabilities);
 }
 
 static bool is_true(struct json_object *value, const char *key)
@@ -162,7 +170,7 @@ static void on_status(void *context, struct json_object *value, const struct tan
 	struct tandem_qemu_guest *guest = context;
 	struct tandem_error why;
 
-	if (!is_started(guest, error))
+	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
 	guest->is_restoring = is_restoring(value);
 	if (guest->is_restoring) {
@@ -173,10 +181,49 @@ static void on_status(void *context, struct json_object *value, const struct tan
 	if (!is_true(value, "running")) {
 		tandem_error_set(&why, TANDEM_E_CONFIG, "query-status",
 		                 "the guest does not run, and COLO would start it: 'cont' first");
-		give_up(guest, &why);
+		tandem_qemu_control_give_up(guest, &why);
 		return;
 	}
-	order(guest, "migrate-set-capabilities", capabilities(guest, true), on_capabilities);
+	if (guest->options.looks_at_memory)
+		tandem_qemu_guest_memory_look(guest);
+	else
+		tandem_qemu_control_migrate(guest);
+}
+
+static void on_incoming(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	(void)value;
+	if (tandem_qemu_control_is_starting(guest, error))
+		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
+}
+
+static void on_incoming_capability(void *context, struct json_object *value,
+                                   const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	struct json_object *arguments;
+
+	(void)value;
+	if (!tandem_qemu_control_is_starting(guest, error))
+		return;
+	guest->handler.on_restore(guest->handler.context);
+	arguments = json_object_new_object();
+	json_object_object_add(arguments, "uri",
+	                       json_object_new_string(guest->options.incoming_uri));
+	tandem_qemu_control_order(guest, "migrate-incoming", arguments, on_incoming);
+}
+
+static void restore(struct tandem_qemu_guest *guest)
+{
+	struct json_object *arguments = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+
+	add_capability(list, "x-ignore-shared", true);
+	json_object_object_add(arguments, "capabilities", list);
+	tandem_qemu_control_order(guest, "migrate-set-capabilities", arguments,
+	                          on_incoming_capability);
 }
 
 static void on_kvm(void *context, struct json_object *value, const struct tandem_error *error)
@@ -185,7 +232,7 @@ static void on_kvm(void *context, struct json_object *value, const struct tandem
 	const bool has_kvm = !error && is_true(value, "enabled");
 	struct tandem_error why;
 
-	if (!is_started(guest, error))
+	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
 	tandem_qemu_version_judge(guest->version.major, guest->version.minor, has_kvm,
 	                          &guest->rule);
@@ -194,10 +241,13 @@ static void on_kvm(void *context, struct json_object *value, const struct tandem
 		                 "QEMU %u.%u.%u %s: %s", guest->version.major, guest->version.minor,
 		                 guest->version.micro, has_kvm ? "with KVM" : "without KVM",
 		                 guest->rule.text);
-		give_up(guest, &why);
+		tandem_qemu_control_give_up(guest, &why);
 		return;
 	}
-	order(guest, "query-status", NULL, on_status);
+	if (guest->options.incoming_uri)
+		restore(guest);
+	else
+		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
 }
 
 static void on_ready(void *context, const struct tandem_qmp_version *version)
@@ -206,7 +256,7 @@ static void on_ready(void *context, const struct tandem_qmp_version *version)
 
 	guest->version = *version;
 	if (guest->phase == TANDEM_QEMU_GUEST_STARTING)
-		order(guest, "query-kvm", NULL, on_kvm);
+		tandem_qemu_control_order(guest, "query-kvm", NULL, on_kvm);
 	else
 		finish(guest, false);
 }
@@ -308,7 +358,7 @@ static void on_event(void *context, const char *name, struct json_object *data)
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_EXITED, 0);
 	else if (strcmp(name, "RESUME") == 0 && guest->is_restoring &&
 	         guest->phase == TANDEM_QEMU_GUEST_STARTING)
-		order(guest, "query-status", NULL, on_status);
+		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
 	else if (strcmp(name, "RESUME") == 0 && guest->phase == TANDEM_QEMU_GUEST_RELEASING)
 		(void)tandem_qmp_execute(guest->qmp, "query-status", NULL,
 		                         guest->options.command_timeout_ns, on_released_status,

@@ -32,8 +32,13 @@ struct tandem_qemu_guest {
 	struct tandem_qemu_rule rule;
 	bool is_hurrying;
 	bool is_restoring; /* the guest is; it runs when an event says so */
+	bool is_shared;    /* RAM that others can map is left out of the stream */
 	struct event *release_timer;
 	struct tandem_error end_error;
+
+	/* What is known of its RAM (guest_memory.c). */
+	struct tandem_qemu_memory memory;
+	unsigned memory_question; /* the next one */
 
 	/* The stream (guest_stream.c). */
 	struct evconnlistener *listener;
@@ -54,6 +59,20 @@ struct tandem_qemu_guest {
 int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_error *reterr_error);
 /* Lets the guest go, whatever it does; `end_error` says why. */
 void tandem_qemu_control_release(struct tandem_qemu_guest *guest);
+
+/* An order of a protection that begins. */
+void tandem_qemu_control_order(struct tandem_qemu_guest *guest, const char *command,
+                               struct json_object *arguments, tandem_qmp_answer answer);
+/* Whether the protection still begins; an error is its end. */
+bool tandem_qemu_control_is_starting(struct tandem_qemu_guest *guest,
+                                     const struct tandem_error *error);
+/* It cannot be protected. */
+void tandem_qemu_control_give_up(struct tandem_qemu_guest *guest, const struct tandem_error *error);
+/* Goes on when it is known which RAM is left out. */
+void tandem_qemu_control_migrate(struct tandem_qemu_guest *guest);
+
+/* guest_memory.c: looks whether RAM can be shared, asks the handler and goes on. */
+void tandem_qemu_guest_memory_look(struct tandem_qemu_guest *guest);
 
 /* guest_stream.c */
 int tandem_qemu_guest_stream_open(struct tandem_qemu_guest *guest,

@@ -98,6 +98,8 @@ static void act(struct tandem_qemu_guest *guest, const struct tandem_qemu_action
 		return;
 	case TANDEM_QEMU_RELEASE:
 		describe(guest);
+		if (guest->is_shared)
+			guest->handler.on_release(guest->handler.context);
 		tandem_qemu_guest_stream_end(guest);
 		tandem_qemu_control_release(guest);
 		return;

@@ -16,6 +16,24 @@ struct event_base;
  * thread: the loop's. The program ignores SIGPIPE. */
 struct tandem_qemu_guest;
 
+#define TANDEM_QEMU_BACKENDS_MAX  8u
+#define TANDEM_QEMU_ID_BYTES      64u
+#define TANDEM_QEMU_BACKEND_BYTES 512u /* of a path */
+
+/* RAM of a guest that QEMU leaves out of its stream: `-object memory-backend-file,share=on`. */
+struct tandem_qemu_backend {
+	char id[TANDEM_QEMU_ID_BYTES];
+	char path[TANDEM_QEMU_BACKEND_BYTES]; /* as QEMU was told */
+	uint64_t size_bytes;
+};
+
+/* What of a guest's RAM can be shared with QEMU instead of being sent. */
+struct tandem_qemu_memory {
+	unsigned backend_count;
+	struct tandem_qemu_backend backends[TANDEM_QEMU_BACKENDS_MAX];
+	char refusal[192]; /* why none of it can; empty: it can */
+};
+
 struct tandem_qemu_guest_options {
 	const char *qmp_path;      /* QEMU's control socket, for commands out of band too */
 	const char *stream_path;   /* a socket that is made for QEMU to connect to; removed again */
@@ -24,10 +42,20 @@ struct tandem_qemu_guest_options {
 	uint64_t command_timeout_ns;      /* how long QEMU may take to answer; never 0 */
 	size_t state_bytes_max;           /* device state that an epoch can keep */
 	enum tandem_qemu_verdict accepts; /* of QEMU's version, at worst */
+	bool looks_at_memory;             /* on_memory() decides; else all of it is sent */
+	/* Where QEMU, started with `-incoming defer`, restores its guest from, with shared RAM left
+	 * out; NULL: it was started otherwise. */
+	const char *incoming_uri;
 };
 
 /* Calls of the loop, in the order of the stream. None may close the guest. */
 struct tandem_qemu_guest_handler {
+	/* Whether `memory` is left out of the stream: whoever says so reads it where QEMU has it,
+	 * between on_epoch() and tandem_qemu_guest_kept(). Not 0: it ends, because of the error. */
+	int (*on_memory)(void *context, const struct tandem_qemu_memory *memory,
+	                 bool *ret_is_shared, struct tandem_error *reterr_error);
+	/* Before incoming_uri is used: QEMU has its RAM. */
+	void (*on_restore)(void *context);
 	/* All RAM blocks are known, and pages follow. `opening` begins a stream to restore from.
 	 * Both are borrowed until the guest is closed. Not 0: it ends, because of the error. */
 	int (*on_blocks)(void *context, const struct tandem_qemu_stream *stream,
@@ -40,6 +68,9 @@ struct tandem_qemu_guest_handler {
 	void (*on_epoch)(void *context, uint64_t epoch, const uint8_t *state, size_t state_bytes);
 	/* The pages since the last epoch are none, and there will be no further one. */
 	void (*on_torn)(void *context, uint64_t epoch);
+	/* With shared memory: the guest runs as soon as this returns, whatever became of its epoch.
+	 */
+	void (*on_release)(void *context);
 	/* It is over: why, and whether the guest is known to run. The last call. */
 	void (*on_end)(void *context, bool is_running, const struct tandem_error *error);
 	void *context;
