@@ -37,6 +37,11 @@ static const char help[] =
         "others\n"
         "                    may know more of the guest than it does itself\n"
         "  --run-dir DIR     where the controller's socket is (default /run/tandem)\n"
+        "  --memory WAY      shared: the guest's RAM is read where QEMU has it, which takes\n"
+        "                    -object memory-backend-file,id=ID,size=...,share=on with a mem-path\n"
+        "                    on /dev/shm, and -machine memory-backend=ID; stream: QEMU sends it;\n"
+        "                    auto (default): shared where that is exact, else stream, and a log\n"
+        "                    line says why\n"
         "  --interval MS     from one epoch to the next (default 100)\n"
         "  --pause-limit MS  how long an epoch may hold the guest; it then runs on without\n"
         "                    protection, which begins anew (default 10000)\n"
@@ -73,6 +78,8 @@ struct program {
 	char qmp_path[PATH_MAX];
 	char stream_path[PATH_MAX];
 	struct tandem_qemu_keeper keeper;
+	struct tandem_qemu_restored restored;
+	char incoming_uri[16];
 	struct event *signals[3];
 	struct event *end_timer;
 	pid_t qemu; /* 0: it has ended */
@@ -133,6 +140,7 @@ static int parse(struct program *program, int argument_count, char **arguments)
 	                                      {"run-dir", required_argument, NULL, 'r'},
 	                                      {"ungated", no_argument, NULL, 'u'},
 	                                      {"gate", required_argument, NULL, 'g'},
+	                                      {"memory", required_argument, NULL, 'm'},
 	                                      {"interval", required_argument, NULL, 'i'},
 	                                      {"pause-limit", required_argument, NULL, 'l'},
 	                                      {"allow-untested", no_argument, NULL, 'a'},
@@ -157,6 +165,9 @@ static int parse(struct program *program, int argument_count, char **arguments)
 				                  "are at most 8");
 		} else if (option == 'a') {
 			options->accepts = TANDEM_QEMU_UNTESTED;
+		} else if (option == 'm') {
+			if (!tandem_qemu_way_read(optarg, &program->keeper.way))
+				return 1 + refuse("--memory is auto, stream or shared");
 		} else if (option == '?' ||
 		           !read_ms(optarg, option == 'i' ? &options->interval_ns
 		                                          : &options->pause_timeout_ns)) {
@@ -243,12 +254,28 @@ static bool catch (struct program *program)
 	return program->end_timer != NULL;
 }
 
+static void on_restore(void *argument)
+{
+	tandem_qemu_restored_use(argument);
+}
+
+static void share(struct program *program)
+{
+	program->keeper.process = program->qemu;
+	program->keeper.on_restore = on_restore;
+	program->keeper.argument = &program->restored;
+	if (program->restored.shared_count == 0)
+		return;
+	snprintf(program->incoming_uri, sizeof(program->incoming_uri), "fd:%d",
+	         program->restored.fd);
+	program->options.incoming_uri = program->incoming_uri;
+}
+
 /* Who may not lead starts no guest; processes come before there are threads. */
 static int start(struct program *program, struct tandem_error *reterr_error)
 {
 	struct tandem_options options = TANDEM_OPTIONS_DEFAULT;
 	struct tandem_recovery recovery;
-	int restore_fd = -1;
 	int code = 0;
 
 	options.pair = program->pair;
@@ -257,7 +284,7 @@ static int start(struct program *program, struct tandem_error *reterr_error)
 	if (!program->keeper.base || !catch (program))
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "start", "no memory");
 	if (tandem_recovery_read(&recovery))
-		code = tandem_qemu_restore_start(&recovery, &restore_fd, reterr_error);
+		code = tandem_qemu_restore_start(&recovery, &program->restored, reterr_error);
 	if (code == 0)
 		code = tandem_open(&options, &program->keeper.tandem, reterr_error);
 	if (code == 0)
@@ -265,7 +292,9 @@ static int start(struct program *program, struct tandem_error *reterr_error)
 		                              program->run_directory, program->pair, reterr_error);
 	if (code == 0)
 		code = tandem_qemu_process_start(program->words, &program->gates, program->qmp_path,
-		                                 restore_fd, &program->qemu, reterr_error);
+		                                 &program->restored, &program->qemu, reterr_error);
+	if (code == 0)
+		share(program);
 	if (code == 0)
 		code = tandem_qemu_keeper_open(&program->keeper, &program->options, reterr_error);
 	return code;
@@ -312,6 +341,7 @@ int main(int argument_count, char **arguments)
 {
 	static struct program program = {
 	        .run_directory = "/run/tandem",
+	        .restored = {.fd = -1},
 	        .options = {.interval_ns = 100 * TANDEM_NS_PER_MS,
 	                    .pause_timeout_ns = 10 * TANDEM_NS_PER_S,
 	                    .command_timeout_ns = COMMAND_TIMEOUT_NS},

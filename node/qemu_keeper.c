@@ -3,6 +3,7 @@
 #include <event2/event.h>
 #include <string.h>
 #include <tandem/bytes.h>
+#include <tandem/clock.h>
 #include <tandem/log.h>
 #include <tandem/memory.h>
 
@@ -20,22 +21,64 @@ static void leave(struct tandem_qemu_keeper *keeper, int code)
 
 static void look(struct tandem_qemu_keeper *keeper);
 
-/* Each RAM block is a region; only we write to it, and say so. */
-static int add_region(struct tandem_qemu_keeper *keeper, unsigned block,
-                      struct tandem_error *reterr_error)
+/* A RAM block that is not shared: only we write to the region, and say so. */
+static int add_sent(struct tandem_qemu_keeper *keeper, unsigned block, const char *name,
+                    struct tandem_error *reterr_error)
 {
 	const struct tandem_qemu_block *from = &keeper->stream->blocks[block];
-	char name[TANDEM_QEMU_REGION_BYTES];
 
 	keeper->blocks[block] = tandem_memory_map((size_t)from->size_bytes);
 	if (!keeper->blocks[block])
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "protect",
 		                        "no memory for the %llu MiB of %.60s",
 		                        (unsigned long long)(from->size_bytes >> 20), from->name);
-	keeper->sizes_bytes[block] = from->size_bytes;
-	tandem_qemu_region_name(block, name);
 	return tandem_region_add(keeper->tandem, name, keeper->blocks[block],
 	                         (size_t)from->size_bytes, TANDEM_TRACKER_MARK, reterr_error);
+}
+
+static int add_region(struct tandem_qemu_keeper *keeper, unsigned block,
+                      struct tandem_error *reterr_error)
+{
+	const struct tandem_qemu_block *from = &keeper->stream->blocks[block];
+	const unsigned part = tandem_qemu_shared_find(&keeper->shared, from);
+	char name[TANDEM_QEMU_REGION_BYTES];
+
+	keeper->sizes_bytes[block] = from->size_bytes;
+	tandem_qemu_region_name(block, name);
+	if (part == keeper->shared.count)
+		return add_sent(keeper, block, name, reterr_error);
+	keeper->shared_blocks |= UINT64_C(1) << block;
+	const int code =
+	        tandem_qemu_shared_add(&keeper->shared, part, keeper->tandem, name, reterr_error);
+	if (code == 0)
+		tandem_log(TANDEM_LOG_INFO, "%s of the guest is shared with QEMU: %s", from->name,
+		           tandem_region_tracker(keeper->tandem, name));
+	return code;
+}
+
+static int on_memory(void *context, const struct tandem_qemu_memory *memory, bool *ret_is_shared,
+                     struct tandem_error *reterr_error)
+{
+	struct tandem_qemu_keeper *keeper = context;
+	struct tandem_error why = {.code = 0};
+
+	*ret_is_shared = keeper->shared_blocks != 0;
+	if (keeper->is_started) /* regions stay what they are */
+		return 0;
+	if (memory->refusal[0] != 0)
+		tandem_error_set(&why, TANDEM_E_UNSUPPORTED, "share", "%s", memory->refusal);
+	else
+		(void)tandem_qemu_shared_open(&keeper->shared, keeper->process, memory, keeper->way,
+		                              &why);
+	*ret_is_shared = keeper->shared.count > 0;
+	if (*ret_is_shared)
+		return 0;
+	if (keeper->way == TANDEM_QEMU_SHARED)
+		return tandem_error_set(reterr_error, why.code, "--memory shared", "%s",
+		                        why.detail);
+	tandem_log(TANDEM_LOG_INFO, "the guest's memory is sent by QEMU, not shared: %s",
+	           why.detail);
+	return 0;
 }
 
 static bool is_same(const struct tandem_qemu_keeper *keeper)
@@ -75,11 +118,21 @@ static int on_blocks(void *context, const struct tandem_qemu_stream *stream, con
 	return status;
 }
 
+/* Where a page that QEMU sends has to be; NULL: nowhere, because it is in QEMU's own memory, which
+ * is not to be sent. */
+static uint8_t *place(struct tandem_qemu_keeper *keeper, unsigned block, uint64_t offset_bytes)
+{
+	keeper->sent_blocks |= UINT64_C(1) << block;
+	return keeper->blocks[block] ? keeper->blocks[block] + offset_bytes : NULL;
+}
+
 static void on_page(void *context, unsigned block, uint64_t offset_bytes, const uint8_t *bytes)
 {
 	struct tandem_qemu_keeper *keeper = context;
-	uint8_t *page = keeper->blocks[block] + offset_bytes;
+	uint8_t *page = place(keeper, block, offset_bytes);
 
+	if (!page)
+		return;
 	memcpy(page, bytes, TANDEM_QEMU_PAGE_BYTES);
 	tandem_mark_dirty(keeper->tandem, page, TANDEM_QEMU_PAGE_BYTES);
 }
@@ -87,8 +140,10 @@ static void on_page(void *context, unsigned block, uint64_t offset_bytes, const 
 static void on_fill(void *context, unsigned block, uint64_t offset_bytes, uint8_t value)
 {
 	struct tandem_qemu_keeper *keeper = context;
-	uint8_t *page = keeper->blocks[block] + offset_bytes;
+	uint8_t *page = place(keeper, block, offset_bytes);
 
+	if (!page)
+		return;
 	memset(page, value, TANDEM_QEMU_PAGE_BYTES);
 	tandem_mark_dirty(keeper->tandem, page, TANDEM_QEMU_PAGE_BYTES);
 }
@@ -99,9 +154,38 @@ static size_t write_blob(struct tandem_qemu_keeper *keeper, const uint8_t *state
 	struct tandem_writer writer = tandem_writer_over(keeper->blob, BLOB_BYTES_MAX);
 
 	tandem_write_u32(&writer, (uint32_t)keeper->opening_bytes);
+	tandem_write_u64(&writer, keeper->shared_blocks);
 	tandem_write_bytes(&writer, keeper->opening, keeper->opening_bytes);
 	tandem_write_bytes(&writer, state, state_bytes);
 	return writer.failed ? 0 : writer.length;
+}
+
+/* Every block came either by the stream or by our own mapping, and none by both. QEMU sends at
+ * least one page of each that it sends before the first epoch. */
+static int check_blocks(const struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
+{
+	for (unsigned i = 0; i < keeper->stream->at.block_count; i++) {
+		const uint64_t bit = UINT64_C(1) << i;
+
+		if (((keeper->sent_blocks ^ keeper->shared_blocks) & bit) == 0)
+			return tandem_error_set(
+			        reterr_error, TANDEM_E_UNSUPPORTED, "share",
+			        "QEMU %s %.60s, which is%s shared: use --memory stream",
+			        (keeper->sent_blocks & bit) != 0 ? "sends" : "does not send",
+			        keeper->stream->blocks[i].name,
+			        (keeper->shared_blocks & bit) != 0 ? "" : " not");
+	}
+	return tandem_qemu_shared_check(&keeper->shared, keeper->process, reterr_error);
+}
+
+static int begin(struct tandem_qemu_keeper *keeper, size_t blob_bytes,
+                 struct tandem_error *reterr_error)
+{
+	const int code = check_blocks(keeper, reterr_error);
+
+	return code != 0 ? code
+	                 : tandem_checkpoint_begin(keeper->tandem, keeper->blob, blob_bytes,
+	                                           &keeper->ticket, reterr_error);
 }
 
 static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t state_bytes)
@@ -110,8 +194,7 @@ static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t
 	const size_t blob_bytes = write_blob(keeper, state, state_bytes);
 	struct tandem_error error;
 
-	if (tandem_checkpoint_begin(keeper->tandem, keeper->blob, blob_bytes, &keeper->ticket,
-	                            &error) != 0) {
+	if (begin(keeper, blob_bytes, &error) != 0) {
 		tandem_log(TANDEM_LOG_ERROR, "no checkpoint: %s", error.detail);
 		leave(keeper, error.code);
 		return;
@@ -126,6 +209,26 @@ static void on_torn(void *context, uint64_t epoch)
 {
 	(void)context;
 	(void)epoch;
+}
+
+static void on_restore(void *context)
+{
+	struct tandem_qemu_keeper *keeper = context;
+
+	keeper->on_restore(keeper->argument);
+}
+
+/* The guest writes to shared memory again as soon as this returns: a checkpoint that reads it is
+ * taken back. One that is sealed may be committed, and has to have read all of it; its deadlines
+ * are the pair's. */
+static void on_release(void *context)
+{
+	struct tandem_qemu_keeper *keeper = context;
+
+	if (keeper->epoch == 0 || tandem_checkpoint_abort(keeper->tandem))
+		return;
+	while (tandem_checkpoint_wait(keeper->tandem, TANDEM_NS_PER_S) == TANDEM_E_TIMEOUT)
+		continue;
 }
 
 /* What may be otherwise the next time: a peer that stalled, a migration that failed. */
@@ -152,11 +255,14 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
 {
 	const struct tandem_qemu_guest_handler handler = {
+	        .on_memory = on_memory,
+	        .on_restore = on_restore,
 	        .on_blocks = on_blocks,
 	        .on_page = on_page,
 	        .on_fill = on_fill,
 	        .on_epoch = on_epoch,
 	        .on_torn = on_torn,
+	        .on_release = on_release,
 	        .on_end = on_end,
 	        .context = keeper,
 	};
@@ -173,6 +279,8 @@ static void begin_anew(struct tandem_qemu_keeper *keeper)
 	if (keeper->is_started && tandem_checkpoint_test(keeper->tandem) != 0)
 		return;
 	keeper->begins_anew = false;
+	keeper->sent_blocks = 0;
+	keeper->options.incoming_uri = NULL;
 	tandem_qemu_guest_close(keeper->guest);
 	keeper->guest = NULL;
 	tandem_log(TANDEM_LOG_WARNING, "the guest is not protected until it was copied anew");
@@ -234,6 +342,7 @@ int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             struct tandem_error *reterr_error)
 {
 	keeper->options = *options;
+	keeper->options.looks_at_memory = keeper->way != TANDEM_QEMU_STREAM;
 	keeper->options.state_bytes_max =
 	        BLOB_BYTES_MAX - TANDEM_QEMU_OPENING_BYTES - TANDEM_QEMU_BLOB_HEAD_BYTES;
 	keeper->blob = tandem_memory_map(BLOB_BYTES_MAX);
@@ -256,4 +365,5 @@ void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper)
 	if (keeper->news)
 		event_free(keeper->news);
 	keeper->tandem = tandem_close(keeper->tandem);
+	tandem_qemu_shared_close(&keeper->shared);
 }

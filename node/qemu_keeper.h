@@ -8,6 +8,8 @@
 #include <tandem/qemu_guest.h>
 #include <tandem/tandem.h>
 
+#include "qemu_shared.h"
+
 struct event_base;
 struct event;
 struct tandem_qemu_gates;
@@ -23,6 +25,11 @@ struct tandem_qemu_keeper {
 	const uint8_t *opening;
 	size_t opening_bytes;
 	uint8_t *blocks[TANDEM_QEMU_BLOCKS_MAX];
+	uint64_t shared_blocks; /* one bit a block: it is QEMU's own memory, and is not sent */
+	uint64_t sent_blocks;   /* one bit a block: pages of it came */
+	enum tandem_qemu_way way;
+	pid_t process; /* of QEMU */
+	struct tandem_qemu_shared shared;
 	uint64_t sizes_bytes[TANDEM_QEMU_BLOCKS_MAX];
 	uint8_t *blob;
 	uint64_t epoch;       /* that is to be kept; 0: none */
@@ -33,12 +40,14 @@ struct tandem_qemu_keeper {
 	bool is_stopping; /* as was asked */
 	bool begins_anew; /* as soon as no checkpoint reads the regions any more */
 	struct tandem_qemu_guest_options options;
+	void (*on_restore)(void *argument); /* may be NULL; see struct tandem_qemu_guest_handler */
+	void *argument;
 	int code; /* how it ended: 0 as was asked, else TANDEM_E_* */
 };
 
-/* Begins on a QEMU that was started; `base`, `tandem` and `gates` are set, `tandem`
- * is taken. A protection
- * that ends while the guest runs on begins anew. The loop is left when it has ended for good. */
+/* Begins on a QEMU that was started; `base`, `tandem`, `gates`, `way` and `process` are set,
+ * `tandem` is taken. A protection that ends while the guest runs on begins anew. The loop is left
+ * when it has ended for good. */
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             const struct tandem_qemu_guest_options *options,
                             struct tandem_error *reterr_error);

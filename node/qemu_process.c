@@ -17,8 +17,11 @@
 #include <tandem/memory.h>
 #include <unistd.h>
 
-#define WORDS_MAX   1024
-#define STATUS_EXEC 127
+#include "qemu_words.h"
+
+#define WORDS_MAX          1024
+#define STATUS_EXEC        127
+#define BACKEND_WORD_BYTES 2048
 
 void tandem_qemu_region_name(unsigned block, char ret_name[TANDEM_QEMU_REGION_BYTES])
 {
@@ -34,6 +37,7 @@ struct image {
 	size_t blob_bytes;
 	const uint8_t *opening;
 	size_t opening_bytes;
+	uint64_t shared_blocks;
 };
 
 /* NULL where it cannot be had. */
@@ -77,6 +81,7 @@ static int open_image(struct image *image, struct tandem_error *reterr_error)
 		                              "%.150s cannot be read", image->recovery->state_file);
 	reader = tandem_reader_over(image->blob, image->blob_bytes);
 	image->opening_bytes = tandem_read_u32(&reader);
+	image->shared_blocks = tandem_read_u64(&reader);
 	image->opening = image->blob + TANDEM_QEMU_BLOB_HEAD_BYTES;
 	if (reader.failed || image->opening_bytes > tandem_reader_left(&reader) ||
 	    !decode_opening(image))
@@ -84,6 +89,41 @@ static int open_image(struct image *image, struct tandem_error *reterr_error)
 		                        "%.150s is not the state of a guest",
 		                        image->recovery->state_file);
 	return 0;
+}
+
+static bool is_shared(const struct image *image, unsigned block)
+{
+	return (image->shared_blocks >> block & 1) != 0;
+}
+
+/* Which files of the image QEMU is to have for its own. */
+static int name_shared(const struct image *image, struct tandem_qemu_restored *restored,
+                       struct tandem_error *reterr_error)
+{
+	for (unsigned i = 0; i < image->stream.at.block_count; i++) {
+		struct tandem_qemu_restored_file *file = &restored->shared[restored->shared_count];
+		const char *id = strrchr(image->stream.blocks[i].name, '/');
+		char name[TANDEM_QEMU_REGION_BYTES];
+
+		if (!is_shared(image, i))
+			continue;
+		id = id ? id + 1 : image->stream.blocks[i].name;
+		if (restored->shared_count++ == TANDEM_QEMU_BACKENDS_MAX ||
+		    strlen(id) >= sizeof(file->id))
+			return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "restore",
+			                        "the image has more shared RAM than a guest can");
+		memcpy(file->id, id, strlen(id) + 1);
+		tandem_qemu_region_name(i, name);
+		snprintf(file->path, sizeof(file->path), "%s/%s", image->recovery->image_directory,
+		         name);
+	}
+	return 0;
+}
+
+void tandem_qemu_restored_use(const struct tandem_qemu_restored *restored)
+{
+	for (unsigned i = 0; i < restored->shared_count; i++)
+		(void)unlink(restored->shared[i].path);
 }
 
 static bool write_page(struct tandem_qemu_restore *restore, unsigned block, uint64_t offset_bytes,
@@ -137,7 +177,7 @@ static bool write_restore(const struct image *image, FILE *file)
 	                     file);
 
 	for (unsigned i = 0; is_written && i < image->stream.at.block_count; i++)
-		is_written = write_block(image, &restore, i, file);
+		is_written = is_shared(image, i) || write_block(image, &restore, i, file);
 	return is_written &&
 	       write_record(record, tandem_qemu_restore_end(&restore, record), file) &&
 	       write_record(image->blob + state_at, image->blob_bytes - state_at, file) &&
@@ -159,7 +199,8 @@ static bool belongs_to(pid_t parent)
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
 }
 
-int tandem_qemu_restore_start(const struct tandem_recovery *recovery, int *ret_fd,
+int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
+                              struct tandem_qemu_restored *ret_restored,
                               struct tandem_error *reterr_error)
 {
 	static struct image image;
@@ -168,6 +209,8 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery, int *ret_f
 
 	image.recovery = recovery;
 	int status = open_image(&image, reterr_error);
+	if (status == 0)
+		status = name_shared(&image, ret_restored, reterr_error);
 	if (status != 0)
 		return status;
 	if (pipe2(ends, O_CLOEXEC) != 0)
@@ -186,7 +229,7 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery, int *ret_f
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "restore",
 		                              "no process");
 	}
-	*ret_fd = ends[0];
+	ret_restored->fd = ends[0];
 	return 0;
 }
 
@@ -197,6 +240,7 @@ struct command_line {
 	size_t count;
 	char chardev[80];
 	char incoming[32];
+	char backends[TANDEM_QEMU_BACKENDS_MAX][BACKEND_WORD_BYTES];
 };
 
 static void add(struct command_line *line, const char *word)
@@ -204,8 +248,32 @@ static void add(struct command_line *line, const char *word)
 	line->words[line->count++] = (char *)(uintptr_t)word;
 }
 
+static int replace_paths(struct command_line *line, const struct tandem_qemu_restored *restored,
+                         struct tandem_error *reterr_error)
+{
+	for (unsigned i = 0; i < restored->shared_count; i++) {
+		const struct tandem_qemu_restored_file *file = &restored->shared[i];
+		size_t at = 0;
+
+		while (at < line->count && !tandem_qemu_word_is_backend(line->words[at], file->id))
+			at++;
+		if (at == line->count ||
+		    !tandem_qemu_word_replace(line->words[at], "mem-path=", file->path,
+		                              line->backends[i], sizeof(line->backends[i])))
+			return tandem_error_set(
+			        reterr_error, TANDEM_E_CONFIG, "QEMU",
+			        "the guest's RAM was shared with its QEMU: the command line needs "
+			        "-object memory-backend-file,id=%s,mem-path=...,share=on in this "
+			        "form",
+			        file->id);
+		line->words[at] = line->backends[i];
+	}
+	return 0;
+}
+
 static bool make_line(struct command_line *line, char *const *words,
-                      const struct tandem_qemu_gates *gates, int qmp_fd, int restore_fd)
+                      const struct tandem_qemu_gates *gates, int qmp_fd,
+                      const struct tandem_qemu_restored *restored)
 {
 	line->count = 0;
 	for (; *words; words++) {
@@ -215,7 +283,7 @@ static bool make_line(struct command_line *line, char *const *words,
 	}
 	snprintf(line->chardev, sizeof(line->chardev),
 	         "socket,id=tandem-control,fd=%d,server=on,wait=off", qmp_fd);
-	snprintf(line->incoming, sizeof(line->incoming), "fd:%d", restore_fd);
+	snprintf(line->incoming, sizeof(line->incoming), "fd:%d", restored->fd);
 	add(line, "-chardev");
 	add(line, line->chardev);
 	add(line, "-mon");
@@ -224,9 +292,9 @@ static bool make_line(struct command_line *line, char *const *words,
 		add(line, "-netdev");
 		add(line, gates->cards[i].netdev);
 	}
-	if (restore_fd >= 0) {
+	if (restored->fd >= 0) {
 		add(line, "-incoming");
-		add(line, line->incoming);
+		add(line, restored->shared_count > 0 ? "defer" : line->incoming);
 	}
 	line->words[line->count] = NULL;
 	return true;
@@ -269,17 +337,21 @@ static int listen_at(const char *path, int *ret_fd, struct tandem_error *reterr_
 }
 
 static int start(char *const *words, const struct tandem_qemu_gates *gates, int qmp_fd,
-                 int restore_fd, pid_t *ret_process, struct tandem_error *reterr_error)
+                 const struct tandem_qemu_restored *restored, pid_t *ret_process,
+                 struct tandem_error *reterr_error)
 {
 	static struct command_line line;
 	const pid_t parent = getpid();
 
-	if (!make_line(&line, words, gates, qmp_fd, restore_fd))
+	if (!make_line(&line, words, gates, qmp_fd, restored))
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "QEMU",
 		                        "its command line has more than %d words", WORDS_MAX);
+	const int code = replace_paths(&line, restored, reterr_error);
+	if (code != 0)
+		return code;
 	const pid_t child = fork();
 	if (child == 0)
-		run(&line, parent, qmp_fd, restore_fd);
+		run(&line, parent, qmp_fd, restored->fd);
 	if (child < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
 		                              "no process");
@@ -288,17 +360,17 @@ static int start(char *const *words, const struct tandem_qemu_gates *gates, int 
 }
 
 int tandem_qemu_process_start(char *const *words, const struct tandem_qemu_gates *gates,
-                              const char *qmp_path, int restore_fd, pid_t *ret_process,
-                              struct tandem_error *reterr_error)
+                              const char *qmp_path, const struct tandem_qemu_restored *restored,
+                              pid_t *ret_process, struct tandem_error *reterr_error)
 {
 	int qmp_fd = -1;
 	int status = listen_at(qmp_path, &qmp_fd, reterr_error);
 
 	if (status == 0)
-		status = start(words, gates, qmp_fd, restore_fd, ret_process, reterr_error);
+		status = start(words, gates, qmp_fd, restored, ret_process, reterr_error);
 	if (qmp_fd >= 0)
 		close(qmp_fd);
-	if (restore_fd >= 0)
-		close(restore_fd);
+	if (restored->fd >= 0)
+		close(restored->fd);
 	return status;
 }

@@ -23,3 +23,6 @@ endforeach()
 # What a kept guest sends.
 tandem_add_device_test(qemu_gate 180 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate_test.py kill
                        ${PROJECT_BINARY_DIR})
+# A guest whose RAM is shared with QEMU instead of being sent.
+tandem_add_device_test(qemu_shared_kill 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_shared_test.py kill
+                       ${PROJECT_BINARY_DIR})

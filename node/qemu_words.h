@@ -1,0 +1,18 @@
+#ifndef TANDEM_NODE_QEMU_WORDS_H
+#define TANDEM_NODE_QEMU_WORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Words of QEMU's command line like "TYPE,KEY=VALUE,KEY=VALUE", where two commas are one of the
+ * value. */
+
+/* Whether it is the memory-backend-file of that id. */
+bool tandem_qemu_word_is_backend(const char *word, const char *id);
+
+/* The word with another value behind `key` ("KEY="). False: it has no such key, the value has a
+ * comma, or `word_bytes` are too few. */
+bool tandem_qemu_word_replace(const char *word, const char *key, const char *value, char *ret_word,
+                              size_t word_bytes);
+
+#endif

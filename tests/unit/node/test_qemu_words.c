@@ -1,0 +1,46 @@
+#include <criterion/criterion.h>
+
+#include "qemu_words.h"
+
+Test(qemu_words, a_backend_is_found_by_its_id)
+{
+	static const struct {
+		const char *word;
+		bool is_it;
+	} rows[] = {
+	        {"memory-backend-file,id=ram,size=1G,mem-path=/dev/shm/a", true},
+	        {"memory-backend-file,mem-path=/dev/shm/a,id=ram", true},
+	        {"memory-backend-file,mem-path=/a,,id=ram,id=other", false},
+	        {"memory-backend-file,id=ram2", false},
+	        {"memory-backend-file,id=ra", false},
+	        {"memory-backend-ram,id=ram", false},
+	        {"memory-backend-file", false},
+	        {"", false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_expect_eq(tandem_qemu_word_is_backend(rows[i].word, "ram"), rows[i].is_it, "%s",
+		             rows[i].word);
+}
+
+static void expect(const char *word, const char *value, const char *expected)
+{
+	char found[48] = "";
+	const bool is_replaced =
+	        tandem_qemu_word_replace(word, "mem-path=", value, found, sizeof(found));
+
+	cr_expect_eq(is_replaced, expected != NULL, "%s", word);
+	if (expected)
+		cr_expect_str_eq(found, expected);
+}
+
+Test(qemu_words, a_value_is_replaced_and_nothing_else)
+{
+	expect("x,id=ram,mem-path=/a,share=on", "/image/b", "x,id=ram,mem-path=/image/b,share=on");
+	expect("x,mem-path=/a", "/b", "x,mem-path=/b");
+	expect("x,mem-path=/a,,c,share=on", "/b", "x,mem-path=/b,share=on");
+	expect("x,id=,,mem-path=/a", "/b", NULL);
+	expect("x,id=ram", "/b", NULL);
+	expect("x,mem-path=/a", "/b,c", NULL);
+	expect("x,mem-path=/a", "/a/path/that/is/longer/than/there/is/room/for", NULL);
+}
