@@ -32,6 +32,7 @@ static const char help[] =
         "                    when its epoch is committed; what comes passes at once. QEMU's "
         "netdev\n"
         "                    for it is tandem0, of a second --gate tandem1, and so on to tandem7\n"
+        "  --gate plug:TAP   the same by the kernel's queue sch_plug; QEMU has the tap itself\n"
         "  --gate user:/PATH the same by the datagram socket of another program, a frame each\n"
         "  --ungated         what the guest sends leaves at once, so that after a take-over "
         "others\n"
@@ -161,8 +162,8 @@ static int parse(struct program *program, int argument_count, char **arguments)
 			program->is_ungated = true;
 		} else if (option == 'g') {
 			if (!tandem_qemu_gates_add(&program->gates, optarg))
-				return 1 + refuse("--gate takes user:TAP or user:/PATH, and there "
-				                  "are at most 8");
+				return 1 + refuse("--gate takes user:TAP, user:/PATH or plug:TAP, "
+				                  "and there are at most 8");
 		} else if (option == 'a') {
 			options->accepts = TANDEM_QEMU_UNTESTED;
 		} else if (option == 'm') {

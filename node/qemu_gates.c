@@ -5,38 +5,48 @@
 #include <tandem/clock.h>
 #include <tandem/log.h>
 
-#define ROOM_BYTES   ((size_t)64 << 20) /* half a second of a 1 Gbit/s link */
+#define ROOM_BYTES   ((size_t)64 << 20) /* half a second of a link of 1 Gbit/s */
 #define TELL_EACH_NS (10 * TANDEM_NS_PER_S)
-#define PREFIX       "user:"
+
+static const struct kind {
+	enum tandem_qemu_gate_kind kind;
+	const char *prefix;
+} kinds[] = {{TANDEM_QEMU_GATE_USER, "user:"}, {TANDEM_QEMU_GATE_PLUG, "plug:"}};
 
 bool tandem_qemu_gates_add(struct tandem_qemu_gates *gates, const char *text)
 {
-	if (gates->count == TANDEM_QEMU_GATES_MAX || strncmp(text, PREFIX, strlen(PREFIX)) != 0 ||
-	    text[strlen(PREFIX)] == 0)
-		return false;
-	gates->cards[gates->count++].outside = text + strlen(PREFIX);
-	return true;
+	struct tandem_qemu_card *card = &gates->cards[gates->count];
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const size_t length = strlen(kinds[i].prefix);
+
+		if (strncmp(text, kinds[i].prefix, length) != 0 || text[length] == 0 ||
+		    gates->count == TANDEM_QEMU_GATES_MAX)
+			continue;
+		card->kind = kinds[i].kind;
+		card->outside = text + length;
+		gates->count++;
+		return true;
+	}
+	return false;
 }
 
 /* QEMU reads a comma twice as one. */
-static void write_netdev(struct tandem_qemu_card *card, unsigned number, const char *path)
+static void add_escaped(char *option, const char *text)
 {
-	char *to = card->netdev;
+	char *to = option + strlen(option);
 
-	to += snprintf(to, sizeof(card->netdev) - 2 * PATH_MAX,
-	               "stream,id=tandem%u,server=off,addr.type=unix,addr.path=", number);
-	for (; *path; path++) {
-		if (*path == ',')
+	for (; *text; text++) {
+		if (*text == ',')
 			*to++ = ',';
-		*to++ = *path;
+		*to++ = *text;
 	}
 	*to = 0;
 }
 
-static int open_one(struct tandem_qemu_gates *gates, unsigned number, struct event_base *base,
-                    const char *at, struct tandem_error *reterr_error)
+static int open_user(struct tandem_qemu_card *card, unsigned number, struct event_base *base,
+                     const char *at, struct tandem_error *reterr_error)
 {
-	struct tandem_qemu_card *card = &gates->cards[number];
 	char socket_path[PATH_MAX], outside_path[PATH_MAX];
 	const struct tandem_qemu_gate_options options = {
 	        .socket_path = socket_path,
@@ -47,8 +57,27 @@ static int open_one(struct tandem_qemu_gates *gates, unsigned number, struct eve
 
 	snprintf(socket_path, sizeof(socket_path), "%.4000s.card%u", at, number);
 	snprintf(outside_path, sizeof(outside_path), "%.4000s.net%u", at, number);
-	write_netdev(card, number, socket_path);
+	snprintf(card->netdev, sizeof(card->netdev),
+	         "stream,id=tandem%u,server=off,addr.type=unix,addr.path=", number);
+	add_escaped(card->netdev, socket_path);
 	return tandem_qemu_gate_open(base, &options, &card->gate, reterr_error);
+}
+
+static int open_plug(struct tandem_qemu_card *card, unsigned number,
+                     struct tandem_error *reterr_error)
+{
+	const struct tandem_qemu_plug_options options = {
+	        .interface = card->outside,
+	        .room_bytes = ROOM_BYTES,
+	};
+	const int status = tandem_qemu_plug_open(&options, &card->plug, reterr_error);
+
+	if (status != 0)
+		return status;
+	snprintf(card->netdev, sizeof(card->netdev),
+	         "tap,id=tandem%u,script=no,downscript=no,ifname=", number);
+	add_escaped(card->netdev, card->outside);
+	return 0;
 }
 
 int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *base,
@@ -59,8 +88,13 @@ int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *b
 	int status = 0;
 
 	snprintf(at, sizeof(at), "%s/%s", run_directory, pair);
-	for (unsigned i = 0; status == 0 && i < gates->count; i++)
-		status = open_one(gates, i, base, at, reterr_error);
+	for (unsigned i = 0; status == 0 && i < gates->count; i++) {
+		struct tandem_qemu_card *card = &gates->cards[i];
+
+		status = card->kind == TANDEM_QEMU_GATE_PLUG
+		                 ? open_plug(card, i, reterr_error)
+		                 : open_user(card, i, base, at, reterr_error);
+	}
 	return status;
 }
 
@@ -69,60 +103,101 @@ void tandem_qemu_gates_let(struct tandem_qemu_gates *gates)
 	for (unsigned i = 0; i < gates->count; i++) {
 		if (gates->cards[i].gate)
 			tandem_qemu_gate_let(gates->cards[i].gate);
+		if (gates->cards[i].plug)
+			tandem_qemu_plug_let(gates->cards[i].plug);
 	}
 }
 
-void tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, uint64_t ticket)
+int tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, uint64_t ticket,
+                           struct tandem_error *reterr_error)
 {
-	for (unsigned i = 0; i < gates->count; i++) {
+	int status = 0;
+
+	for (unsigned i = 0; status == 0 && i < gates->count; i++) {
 		if (gates->cards[i].gate)
 			tandem_qemu_gate_mark(gates->cards[i].gate, ticket);
+		if (gates->cards[i].plug)
+			status = tandem_qemu_plug_mark(gates->cards[i].plug, ticket, reterr_error);
 	}
+	return status;
 }
 
-static bool has_lost_more(const struct tandem_qemu_card *card,
-                          const struct tandem_qemu_gate_counts *counts)
+/* ---- what the operator is told ---- */
+
+static uint64_t tell_user(const struct tandem_qemu_card *card)
 {
-	return counts->dropped_count != card->told.dropped_count ||
-	       counts->lost_count != card->told.lost_count ||
-	       counts->fault_count != card->told.fault_count;
+	struct tandem_qemu_gate_counts counts;
+
+	tandem_qemu_gate_count(card->gate, &counts);
+	const uint64_t lost_count = counts.dropped_count + counts.lost_count + counts.fault_count;
+	if (lost_count != card->told_lost_count)
+		tandem_log(TANDEM_LOG_WARNING,
+		           "gate to %.60s: of %llu frames of the guest %llu were dropped because "
+		           "more than %zu MiB would have waited for a commit, and %llu were not "
+		           "taken by the network; %zu bytes wait; QEMU sent what is no frame %llu "
+		           "times",
+		           card->outside, (unsigned long long)counts.taken_count,
+		           (unsigned long long)counts.dropped_count, ROOM_BYTES >> 20,
+		           (unsigned long long)counts.lost_count, counts.held_bytes,
+		           (unsigned long long)counts.fault_count);
+	return lost_count;
+}
+
+static uint64_t tell_plug(const struct tandem_qemu_card *card)
+{
+	const uint64_t dropped_count = tandem_qemu_plug_dropped_count(card->plug);
+	const uint64_t fault_count = tandem_qemu_plug_fault_count(card->plug);
+
+	if (dropped_count + fault_count != card->told_lost_count)
+		tandem_log(
+		        TANDEM_LOG_WARNING,
+		        "gate to %.60s: %llu frames of the guest were dropped because more than "
+		        "%zu MiB would have waited for a commit; the kernel refused %llu orders, "
+		        "whose frames wait longer",
+		        card->outside, (unsigned long long)dropped_count, ROOM_BYTES >> 20,
+		        (unsigned long long)fault_count);
+	return dropped_count + fault_count;
 }
 
 static void tell(struct tandem_qemu_card *card)
 {
 	const uint64_t now_ns = tandem_clock_now_ns();
-	struct tandem_qemu_gate_counts counts;
 
-	tandem_qemu_gate_count(card->gate, &counts);
-	if (!has_lost_more(card, &counts) ||
-	    (card->told_ns != 0 && now_ns - card->told_ns < TELL_EACH_NS))
+	if (card->told_ns != 0 && now_ns - card->told_ns < TELL_EACH_NS)
 		return;
-	tandem_log(TANDEM_LOG_WARNING,
-	           "gate to %.60s: of %llu frames of the guest %llu were dropped because more than "
-	           "%zu MiB would have waited for a commit, and %llu were not taken by the "
-	           "network; %zu bytes wait; QEMU sent what is no frame %llu times",
-	           card->outside, (unsigned long long)counts.taken_count,
-	           (unsigned long long)counts.dropped_count, ROOM_BYTES >> 20,
-	           (unsigned long long)counts.lost_count, counts.held_bytes,
-	           (unsigned long long)counts.fault_count);
-	card->told = counts;
 	card->told_ns = now_ns;
+	card->told_lost_count = card->gate ? tell_user(card) : tell_plug(card);
 }
 
 void tandem_qemu_gates_release(struct tandem_qemu_gates *gates, uint64_t released_ticket)
 {
 	for (unsigned i = 0; i < gates->count; i++) {
-		if (!gates->cards[i].gate)
-			continue;
-		tandem_qemu_gate_release(gates->cards[i].gate, released_ticket);
-		tell(&gates->cards[i]);
+		struct tandem_qemu_card *card = &gates->cards[i];
+
+		if (card->gate)
+			tandem_qemu_gate_release(card->gate, released_ticket);
+		if (card->plug)
+			tandem_qemu_plug_release(card->plug, released_ticket);
+		if (card->gate || card->plug)
+			tell(card);
+	}
+}
+
+void tandem_qemu_gates_shut(struct tandem_qemu_gates *gates)
+{
+	for (unsigned i = 0; i < gates->count; i++) {
+		tandem_qemu_gate_close(gates->cards[i].gate);
+		gates->cards[i].gate = NULL;
+		if (gates->cards[i].plug)
+			tandem_qemu_plug_shut(gates->cards[i].plug);
 	}
 }
 
 void tandem_qemu_gates_close(struct tandem_qemu_gates *gates)
 {
+	tandem_qemu_gates_shut(gates);
 	for (unsigned i = 0; i < gates->count; i++) {
-		tandem_qemu_gate_close(gates->cards[i].gate);
-		gates->cards[i].gate = NULL;
+		tandem_qemu_plug_close(gates->cards[i].plug);
+		gates->cards[i].plug = NULL;
 	}
 }

@@ -6,17 +6,25 @@
 #include <stdint.h>
 #include <tandem/error.h>
 #include <tandem/qemu_gate.h>
+#include <tandem/qemu_plug.h>
 
 struct event_base;
 
 /* What stands between a guest's network cards and the network: a gate for each. */
 #define TANDEM_QEMU_GATES_MAX 8u
 
+enum tandem_qemu_gate_kind {
+	TANDEM_QEMU_GATE_USER, /* this program holds what is sent */
+	TANDEM_QEMU_GATE_PLUG, /* the kernel does */
+};
+
 struct tandem_qemu_card {
-	const char *outside;                 /* see struct tandem_qemu_gate_options */
-	char netdev[2 * PATH_MAX + 80];      /* QEMU's option for the card's other end */
-	struct tandem_qemu_gate *gate;       /* NULL: it is not open */
-	struct tandem_qemu_gate_counts told; /* as last logged */
+	enum tandem_qemu_gate_kind kind;
+	const char *outside;            /* a tap's name, or a socket's path */
+	char netdev[2 * PATH_MAX + 80]; /* QEMU's option for the card's other end */
+	struct tandem_qemu_gate *gate;  /* of its kind, where that is open */
+	struct tandem_qemu_plug *plug;
+	uint64_t told_lost_count; /* as last logged */
 	uint64_t told_ns;
 };
 
@@ -25,21 +33,24 @@ struct tandem_qemu_gates {
 	struct tandem_qemu_card cards[TANDEM_QEMU_GATES_MAX];
 };
 
-/* Takes one as it is written, "user:TAP" or "user:/PATH"; borrows it. False: it is none, or there
- * are too many. */
+/* Takes one as it is written, "user:TAP", "user:/PATH" or "plug:TAP"; borrows it. False: it is
+ * none, or there are too many. */
 bool tandem_qemu_gates_add(struct tandem_qemu_gates *gates, const char *text);
-/* Makes their sockets, below `run_directory`, and QEMU's options. Errors: what
- * tandem_qemu_gate_open() has. */
+/* Makes what they need, sockets below `run_directory`, and QEMU's options. Errors: what
+ * tandem_qemu_gate_open() and tandem_qemu_plug_open() have. */
 int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *base,
                            const char *run_directory, const char *pair,
                            struct tandem_error *reterr_error);
 
 /* As the calls for one gate. */
 void tandem_qemu_gates_let(struct tandem_qemu_gates *gates);
-void tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, uint64_t ticket);
+int tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, uint64_t ticket,
+                           struct tandem_error *reterr_error);
 /* Logs what was lost, too. */
 void tandem_qemu_gates_release(struct tandem_qemu_gates *gates, uint64_t released_ticket);
-/* Nothing leaves any more. May be called twice. */
+/* Nothing leaves any more. */
+void tandem_qemu_gates_shut(struct tandem_qemu_gates *gates);
+/* QEMU has ended: leaves everything as it was. */
 void tandem_qemu_gates_close(struct tandem_qemu_gates *gates);
 
 #endif

@@ -15,7 +15,7 @@
 static void leave(struct tandem_qemu_keeper *keeper, int code)
 {
 	keeper->code = code;
-	tandem_qemu_gates_close(keeper->gates);
+	tandem_qemu_gates_shut(keeper->gates);
 	event_base_loopbreak(keeper->base);
 }
 
@@ -199,7 +199,11 @@ static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t
 		leave(keeper, error.code);
 		return;
 	}
-	tandem_qemu_gates_mark(keeper->gates, keeper->ticket);
+	if (tandem_qemu_gates_mark(keeper->gates, keeper->ticket, &error) != 0) {
+		tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
+		leave(keeper, error.code);
+		return;
+	}
 	keeper->epoch = epoch;
 	look(keeper);
 }

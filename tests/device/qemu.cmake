@@ -23,6 +23,11 @@ endforeach()
 # What a kept guest sends.
 tandem_add_device_test(qemu_gate 180 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate_test.py kill
                        ${PROJECT_BINARY_DIR})
+add_executable(qemu_gate ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate.c)
+target_link_libraries(qemu_gate PRIVATE tandem_warnings tandem_qemu PkgConfig::EVENT)
+set_target_properties(qemu_gate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+tandem_add_device_test(qemu_gate_lab 200 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate_lab_test.py all
+                       ${PROJECT_BINARY_DIR})
 # A guest whose RAM is shared with QEMU instead of being sent.
 tandem_add_device_test(qemu_shared_kill 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_shared_test.py kill
                        ${PROJECT_BINARY_DIR})

@@ -31,6 +31,7 @@ LIBRARIES = (
     (re.compile(r"^lmdb\.h$"), ("examples/tandem-kv",)),
     (re.compile(r"^json-c/"), ("failover/shell", "qemu/shell", "node")),
     (re.compile(r"^curl/"), ("failover/shell",)),
+    (re.compile(r"^netlink/"), ("qemu/shell",)),
     (
         re.compile(r"^event2/"),
         ("failover/shell", "colo/shell", "transport/shell", "qemu/shell", "node", "examples"),
