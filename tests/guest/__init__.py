@@ -1,5 +1,5 @@
 """Virtual machines that check their own memory, in any QEMU: see bed.py and README.md."""
 
-from .bed import Bed, Vm, VmError, programs
+from .bed import Bed, Console, Places, Vm, VmError, command_line, programs
 
-__all__ = ["Bed", "Vm", "VmError", "programs"]
+__all__ = ["Bed", "Console", "Places", "Vm", "VmError", "command_line", "programs"]

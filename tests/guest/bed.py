@@ -82,98 +82,31 @@ class Bed:
         return json.loads(done.stdout)
 
 
-class Vm:
-    """One QEMU with the guest; `pid` is QEMU's.
+class Console:
+    """What a guest tells on its serial port, and is told there. `lines` are its messages, each with
+    "heard_s", when it was heard (time.time()). Who inherits says is_running() and log()."""
 
-    memory       name of a file in the bed's folder, or an absolute path: its RAM; None: its own
-    incoming     "defer" for one that waits for a migration
-    netdev       such as "user,id=net", with the guest's `address`, such as "10.0.2.15/24"
-    options      more words for QEMU
-    all others   the guest's settings (README.md), such as rate=8000
-
-    `qmp` is the test's own control socket, `control` the path of a second one for what is tested.
-    """
-
-    def __init__(self, bed, name, qemu, *, memory=None, ram_mib=128, machine="pc",
-                 accelerator="tcg", incoming=None, netdev=None, options=(), **settings):
-        self.bed, self.name = bed, name
-        self.control = bed.folder / f"{name}.control"
-        self.console = bed.folder / f"{name}.console"
-        self.memory = bed.folder / memory if memory else None
-        self._serial = bed.folder / f"{name}.serial"
-        self._qmp = bed.folder / f"{name}.qmp"
-        self._log = bed.folder / f"{name}.log"
-        words = " ".join(f"{key}={value}" for key, value in settings.items())
-        command = [
-            qemu, "-name", name, "-accel", accelerator, "-machine", machine + self._backend(),
-            "-cpu", "max", "-m", f"{ram_mib}M", "-nodefaults", "-no-user-config",
-            "-display", "none",
-            "-kernel", bed.kernel.image, "-initrd", bed.initramfs,
-            "-append", f"{KERNEL_OPTIONS} -- {words}",
-            "-chardev", f"socket,id=serial,path={escaped(self._serial)},server=on,wait=off,"
-                        f"logfile={escaped(self.console)}",
-            "-serial", "chardev:serial",
-            "-qmp", f"unix:{escaped(self._qmp)},server=on,wait=off",
-            "-qmp", f"unix:{escaped(self.control)},server=on,wait=off",
-            *self._memory_options(ram_mib), *(("-incoming", incoming) if incoming else ()),
-            *(("-netdev", netdev, "-device", CARD) if netdev else ()), *options]
-        with open(self._log, "wb") as log:
-            # The kernel ends QEMU when this process ends, however that happens.
-            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *map(str, command)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.pid = self.process.pid
+    def __init__(self, name):
+        self.name = name
         self.lines = []
         self._news = threading.Condition()
-        try:
-            self._connect()
-        except (LabError, VmError):
-            self.kill()
-            raise
 
-    def _backend(self):
-        return ",memory-backend=ram" if self.memory else ""
+    def is_running(self):
+        return True
 
-    def _memory_options(self, ram_mib):
-        if not self.memory:
-            return []
-        return ["-object", f"memory-backend-file,id=ram,size={ram_mib}M,"
-                           f"mem-path={escaped(self.memory)},share=on"]
+    def log(self):
+        """What a message about a failure ends with."""
+        return ""
 
-    # -- life -------------------------------------------------------------------------------
-
-    def _connect(self):
-        deadline = time.monotonic() + CONNECT_S
+    def _join(self, path, deadline):
+        """QEMU listens at `path`, or is about to."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        while self._socket.connect_ex(str(self._serial)):
-            if self.process.poll() is not None or time.monotonic() > deadline:
+        while self._socket.connect_ex(str(path)):
+            if not self.is_running() or time.monotonic() > deadline:
+                self._socket.close()
                 raise VmError(f"QEMU of {self.name} did not start{self.log()}")
             time.sleep(0.02)
         threading.Thread(target=self._read, daemon=True).start()
-        while not self._qmp.exists():  # made after the serial port's
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise VmError(f"QEMU of {self.name} did not start{self.log()}")
-            time.sleep(0.02)
-        self.qmp = Qmp(self._qmp, TIMEOUT_S)
-
-    def is_running(self):
-        return self.process.poll() is None
-
-    def kill(self):
-        """As a host's power loss: nothing of QEMU has a say. The last lines stay readable."""
-        self.process.kill()
-        self.process.wait()
-        if hasattr(self, "qmp"):
-            self.qmp.close()
-
-    def log(self):
-        """The end of what QEMU and the guest's kernel said, for messages."""
-        tail = []
-        for path in (self._log, self.console):
-            if path.exists():
-                tail += path.read_text(errors="replace").splitlines()[-8:]
-        return ":\n  " + "\n  ".join(tail) if tail else ""
-
-    # -- the guest --------------------------------------------------------------------------
 
     def _read(self):
         """Lines of the kernel, and what is cut off at either end, are no JSON."""
@@ -190,6 +123,7 @@ class Vm:
             message = json.loads(line)
         except ValueError:
             return
+        message["heard_s"] = time.time()
         with self._news:
             self.lines.append(message)
             self._news.notify_all()
@@ -206,9 +140,9 @@ class Vm:
                 self._news.wait(min(left_s, 0.5))
         return found
 
-    def wait_tick(self, timeout_s=BOOT_TIMEOUT_S):
+    def wait_tick(self, timeout_s=BOOT_TIMEOUT_S, after=None):
         """The next tick; the first one comes when the guest has booted."""
-        return self.wait_line("tick", timeout_s)
+        return self.wait_line("tick", timeout_s, after)
 
     def tell(self, command):
         self._socket.sendall(command.encode() + b"\n")
@@ -219,3 +153,95 @@ class Vm:
         self.tell(command)
         word = command.split()[0]
         return self.wait_line(ANSWERS.get(word, word), timeout_s, after)
+
+
+class Places:
+    """Where one QEMU has its sockets and files: `qmp` is the test's own control socket, `control`
+    a second one for what is tested."""
+
+    def __init__(self, folder, name):
+        self.serial, self.console = folder / f"{name}.serial", folder / f"{name}.console"
+        self.qmp, self.control = folder / f"{name}.qmp", folder / f"{name}.control"
+        self.log = folder / f"{name}.log"
+
+    def tail(self):
+        """The end of what QEMU and the guest's kernel said, for messages."""
+        tail = []
+        for path in (self.log, self.console):
+            if path.exists():
+                tail += path.read_text(errors="replace").splitlines()[-8:]
+        return ":\n  " + "\n  ".join(tail) if tail else ""
+
+
+def command_line(bed, qemu, places, *, memory=None, ram_mib=128, machine="pc", accelerator="tcg",
+                 netdev=None, options=(), **settings):
+    """The words that start QEMU with the guest; what they mean is at Vm. `memory` is a path."""
+    backend = ",memory-backend=ram" if memory else ""
+    words = " ".join(f"{key}={value}" for key, value in settings.items())
+    return [str(word) for word in (
+        qemu, "-accel", accelerator, "-machine", machine + backend,
+        "-cpu", "max", "-m", f"{ram_mib}M", "-nodefaults", "-no-user-config",
+        "-display", "none", "-kernel", bed.kernel.image, "-initrd", bed.initramfs,
+        "-append", f"{KERNEL_OPTIONS} -- {words}",
+        "-chardev", f"socket,id=serial,path={escaped(places.serial)},server=on,wait=off,"
+                    f"logfile={escaped(places.console)}",
+        "-serial", "chardev:serial",
+        "-qmp", f"unix:{escaped(places.qmp)},server=on,wait=off",
+        *(("-object", f"memory-backend-file,id=ram,size={ram_mib}M,mem-path={escaped(memory)},"
+                      "share=on") if memory else ()),
+        *(("-netdev", netdev, "-device", CARD) if netdev else ()), *options)]
+
+
+class Vm(Console):
+    """One QEMU with the guest; `pid` is QEMU's.
+
+    memory       name of a file in the bed's folder, or an absolute path: its RAM; None: its own
+    incoming     "defer" for one that waits for a migration
+    netdev       such as "user,id=net", with the guest's `address`, such as "10.0.2.15/24"
+    options      more words for QEMU
+    all others   the guest's settings (README.md), such as rate=8000
+
+    `qmp` is the test's own control socket, `control` the path of a second one for what is tested.
+    """
+
+    def __init__(self, bed, name, qemu, *, memory=None, incoming=None, **options):
+        super().__init__(name)
+        self._places = Places(bed.folder, name)
+        self.control = self._places.control
+        self.memory = bed.folder / memory if memory else None
+        command = [
+            *command_line(bed, qemu, self._places, memory=self.memory, **options), "-name", name,
+            "-qmp", f"unix:{escaped(self.control)},server=on,wait=off",
+            *(("-incoming", incoming) if incoming else ())]
+        with open(self._places.log, "wb") as log:
+            # The kernel ends QEMU when this process ends, however that happens.
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.pid = self.process.pid
+        try:
+            self._connect()
+        except (LabError, VmError):
+            self.kill()
+            raise
+
+    def _connect(self):
+        deadline = time.monotonic() + CONNECT_S
+        self._join(self._places.serial, deadline)
+        while not self._places.qmp.exists():  # made after the serial port's
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise VmError(f"QEMU of {self.name} did not start{self.log()}")
+            time.sleep(0.02)
+        self.qmp = Qmp(self._places.qmp, TIMEOUT_S)
+
+    def is_running(self):
+        return self.process.poll() is None
+
+    def kill(self):
+        """As a host's power loss: nothing of QEMU has a say. The last lines stay readable."""
+        self.process.kill()
+        self.process.wait()
+        if hasattr(self, "qmp"):
+            self.qmp.close()
+
+    def log(self):
+        return self._places.tail()
