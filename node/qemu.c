@@ -17,7 +17,9 @@
 #include "qemu_gates.h"
 #include "qemu_keeper.h"
 #include "qemu_process.h"
+#include "qemu_watch.h"
 
+#define START_TIMEOUT_NS   (60 * TANDEM_NS_PER_S) /* a large guest's memory may be made meanwhile */
 #define COMMAND_TIMEOUT_NS (5 * TANDEM_NS_PER_S)
 #define END_TIMEOUT_S      10
 #define STATUS_NOT_LEADER  3
@@ -77,6 +79,7 @@ struct program {
 	struct tandem_qemu_guest_options options;
 	char *const *words; /* QEMU's command line */
 	char qmp_path[PATH_MAX];
+	char watch_path[PATH_MAX];
 	char stream_path[PATH_MAX];
 	struct tandem_qemu_keeper keeper;
 	struct tandem_qemu_restored restored;
@@ -84,6 +87,7 @@ struct program {
 	struct event *signals[3];
 	struct event *end_timer;
 	pid_t qemu; /* 0: it has ended */
+	pid_t watch;
 	bool is_ending;
 	int status;
 };
@@ -229,7 +233,9 @@ static void on_child(evutil_socket_t number, short what, void *context)
 
 		if (!is_well && !program->is_ending)
 			tandem_log(TANDEM_LOG_ERROR, "%s ended with status %d",
-			           child == program->qemu ? "QEMU" : "what restores the guest",
+			           child == program->qemu    ? "QEMU"
+			           : child == program->watch ? "the watch of the guest"
+			                                     : "what restores the guest",
 			           WIFEXITED(status) ? WEXITSTATUS(status)
 			                             : 128 + WTERMSIG(status));
 		if (child != program->qemu)
@@ -292,8 +298,13 @@ static int start(struct program *program, struct tandem_error *reterr_error)
 		code = tandem_qemu_gates_open(&program->gates, program->keeper.base,
 		                              program->run_directory, program->pair, reterr_error);
 	if (code == 0)
-		code = tandem_qemu_process_start(program->words, &program->gates, program->qmp_path,
-		                                 &program->restored, &program->qemu, reterr_error);
+		code = tandem_qemu_process_start(
+		        program->words, &program->gates,
+		        (const char *const[]){program->qmp_path, program->watch_path},
+		        &program->restored, &program->qemu, reterr_error);
+	if (code == 0)
+		code = tandem_qemu_watch_start(program->watch_path, &program->options,
+		                               &program->watch, reterr_error);
 	if (code == 0)
 		share(program);
 	if (code == 0)
@@ -314,6 +325,7 @@ static void end(struct program *program)
 	if (program->keeper.base)
 		event_base_free(program->keeper.base);
 	(void)unlink(program->qmp_path);
+	(void)unlink(program->watch_path);
 }
 
 static int run(struct program *program)
@@ -345,6 +357,7 @@ int main(int argument_count, char **arguments)
 	        .restored = {.fd = -1},
 	        .options = {.interval_ns = 100 * TANDEM_NS_PER_MS,
 	                    .pause_timeout_ns = 10 * TANDEM_NS_PER_S,
+	                    .start_timeout_ns = START_TIMEOUT_NS,
 	                    .command_timeout_ns = COMMAND_TIMEOUT_NS},
 	};
 	const int refused = parse(&program, argument_count, arguments);
@@ -353,6 +366,8 @@ int main(int argument_count, char **arguments)
 		return refused - 1;
 	snprintf(program.qmp_path, sizeof(program.qmp_path), "%s/%s.qmp", program.run_directory,
 	         program.pair);
+	snprintf(program.watch_path, sizeof(program.watch_path), "%s/%s.watch",
+	         program.run_directory, program.pair);
 	snprintf(program.stream_path, sizeof(program.stream_path), "%s/%s.stream",
 	         program.run_directory, program.pair);
 	program.keeper.gates = &program.gates;

@@ -1,3 +1,3 @@
-tandem_add_program(tandem-qemu qemu.c qemu_gates.c qemu_inject.c qemu_keeper.c qemu_process.c qemu_shared.c qemu_words.c)
+tandem_add_program(tandem-qemu qemu.c qemu_gates.c qemu_inject.c qemu_keeper.c qemu_process.c qemu_watch.c qemu_shared.c qemu_words.c)
 target_link_libraries(tandem-qemu PRIVATE tandem_library tandem_qemu PkgConfig::EVENT)
 install(TARGETS tandem-qemu)

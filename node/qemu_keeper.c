@@ -275,12 +275,20 @@ static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *re
 	                              reterr_error);
 }
 
-/* Pages come into the regions at once, so no checkpoint may read them any more. */
-static void begin_anew(struct tandem_qemu_keeper *keeper)
+/* The last checkpoint was committed, or nobody has it, or another one is to be made. */
+static bool is_decided(const struct tandem_qemu_keeper *keeper, const struct tandem_news *news)
+{
+	return news->released_ticket >= keeper->ticket || news->wants_checkpoint;
+}
+
+/* Pages come into the regions at once, so no checkpoint may read them any more. While the last one
+ * is in doubt the guest is not held again for one that would have to wait behind it. */
+static void begin_anew(struct tandem_qemu_keeper *keeper, const struct tandem_news *news)
 {
 	struct tandem_error error;
 
-	if (keeper->is_started && tandem_checkpoint_test(keeper->tandem) != 0)
+	if (keeper->is_started &&
+	    (tandem_checkpoint_test(keeper->tandem) != 0 || !is_decided(keeper, news)))
 		return;
 	keeper->begins_anew = false;
 	keeper->sent_blocks = 0;
@@ -318,7 +326,7 @@ static void look(struct tandem_qemu_keeper *keeper)
 	}
 	open_gates(keeper, news.released_ticket);
 	if (keeper->begins_anew) {
-		begin_anew(keeper);
+		begin_anew(keeper, &news);
 		return;
 	}
 	if (epoch == 0) {

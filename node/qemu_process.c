@@ -235,10 +235,13 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
 
 /* ---- QEMU ---- */
 
+static const char *const socket_names[TANDEM_QEMU_SOCKETS] = {"tandem-control", "tandem-watch"};
+
 struct command_line {
-	char *words[WORDS_MAX + 8 + 2 * TANDEM_QEMU_GATES_MAX];
+	char *words[WORDS_MAX + 4 * TANDEM_QEMU_SOCKETS + 4 + 2 * TANDEM_QEMU_GATES_MAX];
 	size_t count;
-	char chardev[80];
+	char chardevs[TANDEM_QEMU_SOCKETS][80];
+	char monitors[TANDEM_QEMU_SOCKETS][80];
 	char incoming[32];
 	char backends[TANDEM_QEMU_BACKENDS_MAX][BACKEND_WORD_BYTES];
 };
@@ -271,8 +274,22 @@ static int replace_paths(struct command_line *line, const struct tandem_qemu_res
 	return 0;
 }
 
+static void add_socket(struct command_line *line, unsigned number, int fd)
+{
+	const char *name = socket_names[number];
+
+	snprintf(line->chardevs[number], sizeof(line->chardevs[number]),
+	         "socket,id=%s,fd=%d,server=on,wait=off", name, fd);
+	snprintf(line->monitors[number], sizeof(line->monitors[number]), "chardev=%s,mode=control",
+	         name);
+	add(line, "-chardev");
+	add(line, line->chardevs[number]);
+	add(line, "-mon");
+	add(line, line->monitors[number]);
+}
+
 static bool make_line(struct command_line *line, char *const *words,
-                      const struct tandem_qemu_gates *gates, int qmp_fd,
+                      const struct tandem_qemu_gates *gates, const int *qmp_fds,
                       const struct tandem_qemu_restored *restored)
 {
 	line->count = 0;
@@ -281,13 +298,9 @@ static bool make_line(struct command_line *line, char *const *words,
 			return false;
 		add(line, *words);
 	}
-	snprintf(line->chardev, sizeof(line->chardev),
-	         "socket,id=tandem-control,fd=%d,server=on,wait=off", qmp_fd);
+	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
+		add_socket(line, i, qmp_fds[i]);
 	snprintf(line->incoming, sizeof(line->incoming), "fd:%d", restored->fd);
-	add(line, "-chardev");
-	add(line, line->chardev);
-	add(line, "-mon");
-	add(line, "chardev=tandem-control,mode=control");
 	for (unsigned i = 0; i < gates->count; i++) {
 		add(line, "-netdev");
 		add(line, gates->cards[i].netdev);
@@ -300,10 +313,13 @@ static bool make_line(struct command_line *line, char *const *words,
 	return true;
 }
 
-static void run(const struct command_line *line, pid_t parent, int qmp_fd, int restore_fd)
+static void run(const struct command_line *line, pid_t parent, const int *qmp_fds, int restore_fd)
 {
-	if (!belongs_to(parent) || fcntl(qmp_fd, F_SETFD, 0) != 0 ||
-	    (restore_fd >= 0 && fcntl(restore_fd, F_SETFD, 0) != 0))
+	bool is_ready = belongs_to(parent);
+
+	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
+		is_ready = is_ready && fcntl(qmp_fds[i], F_SETFD, 0) == 0;
+	if (!is_ready || (restore_fd >= 0 && fcntl(restore_fd, F_SETFD, 0) != 0))
 		_exit(STATUS_EXEC);
 	signal(SIGPIPE, SIG_DFL);
 	execvp(line->words[0], line->words);
@@ -336,14 +352,14 @@ static int listen_at(const char *path, int *ret_fd, struct tandem_error *reterr_
 	return TANDEM_E_SYSTEM;
 }
 
-static int start(char *const *words, const struct tandem_qemu_gates *gates, int qmp_fd,
+static int start(char *const *words, const struct tandem_qemu_gates *gates, const int *qmp_fds,
                  const struct tandem_qemu_restored *restored, pid_t *ret_process,
                  struct tandem_error *reterr_error)
 {
 	static struct command_line line;
 	const pid_t parent = getpid();
 
-	if (!make_line(&line, words, gates, qmp_fd, restored))
+	if (!make_line(&line, words, gates, qmp_fds, restored))
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "QEMU",
 		                        "its command line has more than %d words", WORDS_MAX);
 	const int code = replace_paths(&line, restored, reterr_error);
@@ -351,7 +367,7 @@ static int start(char *const *words, const struct tandem_qemu_gates *gates, int 
 		return code;
 	const pid_t child = fork();
 	if (child == 0)
-		run(&line, parent, qmp_fd, restored->fd);
+		run(&line, parent, qmp_fds, restored->fd);
 	if (child < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
 		                              "no process");
@@ -360,16 +376,22 @@ static int start(char *const *words, const struct tandem_qemu_gates *gates, int 
 }
 
 int tandem_qemu_process_start(char *const *words, const struct tandem_qemu_gates *gates,
-                              const char *qmp_path, const struct tandem_qemu_restored *restored,
-                              pid_t *ret_process, struct tandem_error *reterr_error)
+                              const char *const qmp_paths[TANDEM_QEMU_SOCKETS],
+                              const struct tandem_qemu_restored *restored, pid_t *ret_process,
+                              struct tandem_error *reterr_error)
 {
-	int qmp_fd = -1;
-	int status = listen_at(qmp_path, &qmp_fd, reterr_error);
+	int qmp_fds[TANDEM_QEMU_SOCKETS];
+	unsigned open_count = 0;
+	int status = 0;
 
+	while (status == 0 && open_count < TANDEM_QEMU_SOCKETS) {
+		status = listen_at(qmp_paths[open_count], &qmp_fds[open_count], reterr_error);
+		open_count += status == 0;
+	}
 	if (status == 0)
-		status = start(words, gates, qmp_fd, restored, ret_process, reterr_error);
-	if (qmp_fd >= 0)
-		close(qmp_fd);
+		status = start(words, gates, qmp_fds, restored, ret_process, reterr_error);
+	while (open_count > 0)
+		close(qmp_fds[--open_count]);
 	if (restored->fd >= 0)
 		close(restored->fd);
 	return status;

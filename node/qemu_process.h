@@ -39,13 +39,17 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
  * their names, so that none is made of them again. */
 void tandem_qemu_restored_use(const struct tandem_qemu_restored *restored);
 
+/* QEMU's control sockets: that of who protects the guest, and of the watch. */
+enum { TANDEM_QEMU_SOCKETS = 2 };
+
 /* Starts QEMU: `words`, and ours behind them, with a netdev for each gate; it lives no longer than
- * this thread. Its control socket is at `qmp_path`, where it can be connected to at once. The
+ * this thread. Its control sockets are at `qmp_paths`, where they can be connected to at once. The
  * descriptor of `restored` is taken. With shared files QEMU has them for its own, and waits to be
  * told to restore from that descriptor. Errors: TANDEM_E_SYSTEM, TANDEM_E_USAGE (too many words),
- * TANDEM_E_CONFIG (the path is too long, or it has no backend for a shared file). */
+ * TANDEM_E_CONFIG (a path is too long, or it has no backend for a shared file). */
 int tandem_qemu_process_start(char *const *words, const struct tandem_qemu_gates *gates,
-                              const char *qmp_path, const struct tandem_qemu_restored *restored,
-                              pid_t *ret_process, struct tandem_error *reterr_error);
+                              const char *const qmp_paths[TANDEM_QEMU_SOCKETS],
+                              const struct tandem_qemu_restored *restored, pid_t *ret_process,
+                              struct tandem_error *reterr_error);
 
 #endif

@@ -386,7 +386,7 @@ int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_erro
 	if (!guest->release_timer)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO", "no memory");
 	return tandem_qmp_connect(guest->base, guest->options.qmp_path,
-	                          guest->options.command_timeout_ns, &handler, &guest->qmp,
+	                          guest->options.start_timeout_ns, &handler, &guest->qmp,
 	                          reterr_error);
 }
 

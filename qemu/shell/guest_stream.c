@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <tandem/clock.h>
+#include <tandem/failpoint.h>
 #include <tandem/memory.h>
 #include <unistd.h>
 
@@ -86,8 +87,30 @@ static void answer(struct tandem_qemu_guest *guest, const struct tandem_qemu_act
 	tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_CLOSED, (uint64_t)errno);
 }
 
+static bool fails_before(const struct tandem_qemu_action *action)
+{
+	switch (action->type) {
+	case TANDEM_QEMU_ANSWER_RECEIVED:
+		return TANDEM_FAILPOINT_FIRES("qemu_received");
+	case TANDEM_QEMU_KEEP:
+		return TANDEM_FAILPOINT_FIRES("qemu_keep");
+	case TANDEM_QEMU_ANSWER_LOADED:
+		return TANDEM_FAILPOINT_FIRES("qemu_loaded");
+	case TANDEM_QEMU_ANSWER_PONG:
+	case TANDEM_QEMU_ANSWER_SHUT:
+	case TANDEM_QEMU_ANSWER_READY:
+	case TANDEM_QEMU_ANSWER_REPLY:
+	case TANDEM_QEMU_DROP:
+	case TANDEM_QEMU_RELEASE:
+		break;
+	}
+	return false;
+}
+
 static void act(struct tandem_qemu_guest *guest, const struct tandem_qemu_action *action)
 {
+	if (fails_before(action))
+		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_CLOSED, 0);
 	switch (action->type) {
 	case TANDEM_QEMU_KEEP:
 		guest->handler.on_epoch(guest->handler.context, action->value, guest->state,
@@ -169,12 +192,30 @@ static void hand_over(struct tandem_qemu_guest *guest, const struct tandem_qemu_
 		                       (uint8_t)item->value);
 }
 
+static bool fails_at(const struct tandem_qemu_guest *guest, enum tandem_qemu_item_type type)
+{
+	if (type == TANDEM_QEMU_REQUEST)
+		return TANDEM_FAILPOINT_FIRES("qemu_request");
+	if (type == TANDEM_QEMU_SEND)
+		return TANDEM_FAILPOINT_FIRES("qemu_send");
+	if (type == TANDEM_QEMU_PAGE && guest->peer.stage == TANDEM_QEMU_PEER_RAM)
+		return TANDEM_FAILPOINT_FIRES("qemu_page");
+	if (type == TANDEM_QEMU_SIZE)
+		return TANDEM_FAILPOINT_FIRES("qemu_size");
+	return (type == TANDEM_QEMU_DEVICES || type == TANDEM_QEMU_DEVICES_END) &&
+	       TANDEM_FAILPOINT_FIRES("qemu_state");
+}
+
 static void take_item(struct tandem_qemu_guest *guest, const struct tandem_qemu_item *item,
                       const uint8_t *bytes)
 {
 	struct tandem_qemu_event event = {.type = TANDEM_QEMU_EVENT_ITEM, .item = item};
 	const bool is_opening = !guest->stream.at.is_set_up || item->type == TANDEM_QEMU_SET_UP;
 
+	if (fails_at(guest, item->type)) {
+		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_CLOSED, 0);
+		return;
+	}
 	if (is_opening && !tandem_qemu_opening_add(&guest->opening, item, bytes)) {
 		tandem_error_set(&guest->end_error, TANDEM_E_PROTOCOL, "COLO",
 		                 "the opening of QEMU's stream is longer than %zu bytes",

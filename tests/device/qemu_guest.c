@@ -196,6 +196,7 @@ static int protect(struct copy *copy, char **arguments)
 	        .stream_path = arguments[2],
 	        .interval_ns = 10 * TANDEM_NS_PER_S,
 	        .pause_timeout_ns = 2 * TANDEM_NS_PER_S,
+	        .start_timeout_ns = 10 * TANDEM_NS_PER_S,
 	        .command_timeout_ns = 10 * TANDEM_NS_PER_S,
 	        .state_bytes_max = (size_t)4 << 20,
 	        .accepts = TANDEM_QEMU_UNUSABLE, /* the test knows what each version does */

@@ -66,6 +66,15 @@
 	X(activate_sent, NOTHING, "it is told")                                                    \
 	X(copied, NOTHING, "a program has said that its copy is full")                             \
 	X(lead, NOTHING, "before a program is told to lead")                                       \
-	X(lead_sent, NOTHING, "it is told")
+	X(lead_sent, NOTHING, "it is told")                                                        \
+	/* tandem-qemu */                                                                          \
+	X(qemu_request, ERROR, "QEMU asks for a checkpoint, nothing is answered; error: cut")      \
+	X(qemu_send, ERROR, "QEMU begins to send an epoch; error: cut")                            \
+	X(qemu_page, ERROR, "a page of an epoch is read; error: cut")                              \
+	X(qemu_size, ERROR, "the size of an epoch's device state is read; error: cut")             \
+	X(qemu_state, ERROR, "a piece of an epoch's device state is read; error: cut")             \
+	X(qemu_received, ERROR, "before RECEIVED is sent to QEMU; error: cut")                     \
+	X(qemu_keep, ERROR, "RECEIVED is sent, the epoch is whole and not kept; error: cut")       \
+	X(qemu_loaded, ERROR, "before LOADED is sent to QEMU; error: cut")
 
 #endif

@@ -39,7 +39,8 @@ struct tandem_qemu_guest_options {
 	const char *stream_path;   /* a socket that is made for QEMU to connect to; removed again */
 	uint64_t interval_ns;      /* from one epoch to the next */
 	uint64_t pause_timeout_ns; /* how long the guest may stand still */
-	uint64_t command_timeout_ns;      /* how long QEMU may take to answer; never 0 */
+	uint64_t start_timeout_ns; /* how long QEMU may take to greet; never 0 */
+	uint64_t command_timeout_ns;      /* how long it may take to answer then; never 0 */
 	size_t state_bytes_max;           /* device state that an epoch can keep */
 	enum tandem_qemu_verdict accepts; /* of QEMU's version, at worst */
 	bool looks_at_memory;             /* on_memory() decides; else all of it is sent */
