@@ -20,6 +20,11 @@ foreach(story kill stop)
   tandem_add_device_test(qemu_pair_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_pair_test.py
                          ${story} ${PROJECT_BINARY_DIR}/bin)
 endforeach()
+# Killed hosts, and who hangs: some of what tests/qemu plays.
+tandem_add_device_test(qemu_kills 300 /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/tests/qemu/run --rounds 1
+                       --build ${PROJECT_BINARY_DIR})
+tandem_add_device_test(qemu_stalls 300 /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/tests/qemu/stalls --build
+                       ${PROJECT_BINARY_DIR} --row hung-page --row cut-state --row hung-standby-commit)
 # What a kept guest sends.
 tandem_add_device_test(qemu_gate 180 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate_test.py kill
                        ${PROJECT_BINARY_DIR})
