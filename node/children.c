@@ -12,8 +12,8 @@
 
 extern char **environ;
 
-#define VARIABLES_MAX   9
-#define VARIABLE_BYTES  320
+#define VARIABLES_MAX   10
+#define VARIABLE_BYTES  544
 #define ENVIRONMENT_MAX 512
 #define COMMAND_BYTES   1100
 
@@ -26,37 +26,50 @@ struct child {
 	pid_t process;                  /* 0: waits for its next try */
 	uint64_t retry_at_ns;
 	uint64_t retry_until_ns;
-	uint64_t incarnation;
+	uint64_t incarnation; /* 0: it does not take over */
 	char pair[TANDEM_NAME_BYTES];
 	char run_directory[VARIABLE_BYTES];
 	char command[COMMAND_BYTES];
+	size_t variable_count;
 	char variables[VARIABLES_MAX][VARIABLE_BYTES];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct child children[TANDEM_CHILDREN_MAX];
 
+static void fill_activation(struct child *child, const struct tandem_activation *activation)
+{
+	char(*variables)[VARIABLE_BYTES] = child->variables + child->variable_count;
+
+	snprintf(variables[0], VARIABLE_BYTES, "TANDEM_GENERATION=%llu",
+	         (unsigned long long)activation->generation);
+	snprintf(variables[1], VARIABLE_BYTES, "TANDEM_EPOCH=%llu",
+	         (unsigned long long)activation->epoch);
+	snprintf(variables[2], VARIABLE_BYTES, "TANDEM_INCARNATION=%llu",
+	         (unsigned long long)activation->incarnation);
+	snprintf(variables[3], VARIABLE_BYTES, "TANDEM_IMAGE_DIR=%s", activation->image_directory);
+	snprintf(variables[4], VARIABLE_BYTES, "TANDEM_STATE_FILE=%s", activation->state_file);
+	child->variable_count += 5;
+	child->incarnation = activation->incarnation;
+}
+
 static void fill_variables(struct child *child, const struct tandem_child_options *options,
                            const struct tandem_activation *activation)
 {
 	char(*variables)[VARIABLE_BYTES] = child->variables;
 
-	snprintf(variables[0], VARIABLE_BYTES, "TANDEM_PAIR=%s", activation->pair);
-	snprintf(variables[1], VARIABLE_BYTES, "TANDEM_GENERATION=%llu",
-	         (unsigned long long)activation->generation);
-	snprintf(variables[2], VARIABLE_BYTES, "TANDEM_EPOCH=%llu",
-	         (unsigned long long)activation->epoch);
-	snprintf(variables[3], VARIABLE_BYTES, "TANDEM_INCARNATION=%llu",
-	         (unsigned long long)activation->incarnation);
-	snprintf(variables[4], VARIABLE_BYTES, "TANDEM_IMAGE_DIR=%s", activation->image_directory);
-	snprintf(variables[5], VARIABLE_BYTES, "TANDEM_STATE_FILE=%s", activation->state_file);
-	snprintf(variables[6], VARIABLE_BYTES, "TANDEM_RUN_DIR=%s", options->run_directory);
-	snprintf(variables[7], VARIABLE_BYTES, "TANDEM_BIN_DIR=%s", options->bin_directory);
-	snprintf(variables[8], VARIABLE_BYTES, "TANDEM_NODE=%s", options->node);
+	snprintf(variables[0], VARIABLE_BYTES, "TANDEM_PAIR=%s", options->pair);
+	snprintf(variables[1], VARIABLE_BYTES, "TANDEM_RUN_DIR=%s", options->run_directory);
+	snprintf(variables[2], VARIABLE_BYTES, "TANDEM_BIN_DIR=%s", options->bin_directory);
+	snprintf(variables[3], VARIABLE_BYTES, "TANDEM_NODE=%s", options->node);
+	snprintf(variables[4], VARIABLE_BYTES, "TANDEM_CONFIG=%s", options->config_path);
+	child->variable_count = 5;
+	child->incarnation = 0;
+	if (activation)
+		fill_activation(child, activation);
 	snprintf(child->command, sizeof child->command, "%s", options->command);
-	snprintf(child->pair, sizeof child->pair, "%s", activation->pair);
+	snprintf(child->pair, sizeof child->pair, "%s", options->pair);
 	snprintf(child->run_directory, sizeof child->run_directory, "%s", options->run_directory);
-	child->incarnation = activation->incarnation;
 }
 
 /* The variables, and what tandemd itself was given but its own TANDEM_ ones. */
@@ -64,7 +77,7 @@ static void fill_environment(struct child *child, char **list)
 {
 	size_t count = 0;
 
-	for (size_t index = 0; index < VARIABLES_MAX; index++)
+	for (size_t index = 0; index < child->variable_count; index++)
 		list[count++] = child->variables[index];
 	for (char **variable = environ; *variable != NULL && count < ENVIRONMENT_MAX - 1;
 	     variable++) {
@@ -126,7 +139,7 @@ int tandem_children_start(const struct tandem_child_options *options,
 		                        "more than %d programs run already", TANDEM_CHILDREN_MAX);
 	if (failure != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, failure, "posix_spawn",
-		                              "the promote command could not be started: %s",
+		                              "the command could not be started: %s",
 		                              options->command);
 	return 0;
 }
@@ -137,7 +150,7 @@ static bool may_retry(const struct child *child, int status)
 	bool is_failure = WIFSIGNALED(status) ||
 	                  (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != STATUS_HALTED);
 
-	return is_failure &&
+	return is_failure && child->incarnation != 0 &&
 	       !tandem_stats_has_led(child->run_directory, child->pair, child->incarnation) &&
 	       tandem_clock_now_ns() + RETRY_INTERVAL_NS < child->retry_until_ns;
 }
@@ -169,6 +182,7 @@ bool tandem_children_reap(struct tandem_child_end *ret_end)
 		child->retry_at_ns = tandem_clock_now_ns() + RETRY_INTERVAL_NS;
 		*ret_end = (struct tandem_child_end){.standby = child->standby,
 		                                     .status = status,
+		                                     .was_promoted = child->incarnation != 0,
 		                                     .is_retried = may_retry(child, status)};
 		if (!ret_end->is_retried)
 			child->standby = NULL;

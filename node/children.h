@@ -13,7 +13,9 @@
 
 /* How to start the program of one pair; the texts are copied. */
 struct tandem_child_options {
-	const char *command; /* for /bin/sh -c */
+	const char *pair;
+	const char *command;     /* for /bin/sh -c */
+	const char *config_path; /* that this node was started with */
 	const char *node;
 	const char *run_directory;
 	const char *bin_directory;
@@ -22,8 +24,9 @@ struct tandem_child_options {
 	                      one that never led gets another try */
 };
 
-/* Runs the command with the TANDEM_* variables of the activation, TANDEM_NODE, TANDEM_RUN_DIR and
- * TANDEM_BIN_DIR, and remembers it for `standby`. Errors: TANDEM_E_SYSTEM. */
+/* Runs the command with the TANDEM_* variables of the activation, TANDEM_PAIR, TANDEM_CONFIG,
+ * TANDEM_NODE, TANDEM_RUN_DIR and TANDEM_BIN_DIR, and remembers it for `standby`. `activation`
+ * NULL: it does not take over, but protects what runs on this node. Errors: TANDEM_E_SYSTEM. */
 TANDEM_MUST_CHECK int tandem_children_start(const struct tandem_child_options *options,
                                             const struct tandem_activation *activation,
                                             struct tandem_standby *standby,
@@ -32,7 +35,8 @@ TANDEM_MUST_CHECK int tandem_children_start(const struct tandem_child_options *o
 /* One that has ended. */
 struct tandem_child_end {
 	struct tandem_standby *standby;
-	int status; /* as of waitpid(2) */
+	int status;        /* as of waitpid(2) */
+	bool was_promoted; /* it was started to take over */
 	bool is_retried;
 };
 

@@ -208,6 +208,7 @@ static void probe_commands(const struct tandem_config_pair *pair,
                            struct tandem_doctor_report *report)
 {
 	probe_command(pair->name, "promote.command", pair->promote.command, report);
+	probe_command(pair->name, "protect.command", pair->protect.command, report);
 	probe_command(pair->name, "hooks.on_lead", pair->hooks.on_lead, report);
 	probe_command(pair->name, "hooks.on_stop", pair->hooks.on_stop, report);
 	probe_command(pair->name, "hooks.on_state", pair->hooks.on_state, report);

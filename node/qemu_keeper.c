@@ -56,6 +56,12 @@ static int add_region(struct tandem_qemu_keeper *keeper, unsigned block,
 	return code;
 }
 
+static void on_gap(void *context, const char *text)
+{
+	(void)context;
+	tandem_log(TANDEM_LOG_WARNING, "not copied: %s", text);
+}
+
 static int on_memory(void *context, const struct tandem_qemu_memory *memory, bool *ret_is_shared,
                      struct tandem_error *reterr_error)
 {
@@ -181,11 +187,15 @@ static int check_blocks(const struct tandem_qemu_keeper *keeper, struct tandem_e
 static int begin(struct tandem_qemu_keeper *keeper, size_t blob_bytes,
                  struct tandem_error *reterr_error)
 {
-	const int code = check_blocks(keeper, reterr_error);
+	int code = check_blocks(keeper, reterr_error);
 
-	return code != 0 ? code
-	                 : tandem_checkpoint_begin(keeper->tandem, keeper->blob, blob_bytes,
-	                                           &keeper->ticket, reterr_error);
+	if (code == 0 && keeper->hold)
+		code = keeper->hold(keeper->hold_argument, reterr_error);
+	if (code != 0)
+		return code;
+	keeper->hold = NULL;
+	return tandem_checkpoint_begin(keeper->tandem, keeper->blob, blob_bytes, &keeper->ticket,
+	                               reterr_error);
 }
 
 static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t state_bytes)
@@ -248,6 +258,7 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 	tandem_log(error->code == 0 ? TANDEM_LOG_INFO : TANDEM_LOG_ERROR, "%s; the guest %s",
 	           error->detail, is_running ? "runs on" : "is not known to run");
 	keeper->epoch = 0;
+	keeper->is_over = true;
 	if (keeper->is_stopping || !is_running || !is_passing(error->code)) {
 		leave(keeper, error->code);
 		return;
@@ -259,6 +270,7 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
 {
 	const struct tandem_qemu_guest_handler handler = {
+	        .on_gap = on_gap,
 	        .on_memory = on_memory,
 	        .on_restore = on_restore,
 	        .on_blocks = on_blocks,
@@ -291,6 +303,7 @@ static void begin_anew(struct tandem_qemu_keeper *keeper, const struct tandem_ne
 	    (tandem_checkpoint_test(keeper->tandem) != 0 || !is_decided(keeper, news)))
 		return;
 	keeper->begins_anew = false;
+	keeper->is_over = false;
 	keeper->sent_blocks = 0;
 	keeper->options.incoming_uri = NULL;
 	tandem_qemu_guest_close(keeper->guest);
@@ -312,6 +325,25 @@ static void open_gates(struct tandem_qemu_keeper *keeper, uint64_t released_tick
 		tandem_qemu_gates_let(keeper->gates);
 }
 
+/* True: it has left, and what is under way does not matter any more. */
+static bool follow_leaving(struct tandem_qemu_keeper *keeper)
+{
+	const enum tandem_leaving leaving = tandem_leaving(keeper->tandem);
+
+	if (leaving == TANDEM_ASKED_TO_LEAVE)
+		tandem_qemu_keeper_leave(keeper);
+	if (leaving != TANDEM_LEFT)
+		return false;
+	if (!keeper->has_left) {
+		keeper->has_left = true;
+		tandem_log(TANDEM_LOG_INFO, "left: the guest goes on unprotected");
+		tandem_qemu_keeper_stop(keeper);
+		if (keeper->is_over)
+			leave(keeper, 0);
+	}
+	return true;
+}
+
 /* The guest goes on when the regions may be written to again and the epoch is committed. */
 static void look(struct tandem_qemu_keeper *keeper)
 {
@@ -325,6 +357,8 @@ static void look(struct tandem_qemu_keeper *keeper)
 		return;
 	}
 	open_gates(keeper, news.released_ticket);
+	if (follow_leaving(keeper))
+		return;
 	if (keeper->begins_anew) {
 		begin_anew(keeper, &news);
 		return;
@@ -363,6 +397,21 @@ int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
 	if (!keeper->blob || !keeper->news || event_add(keeper->news, NULL) != 0)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "protect", "no memory");
 	return open_guest(keeper, reterr_error);
+}
+
+void tandem_qemu_keeper_leave(struct tandem_qemu_keeper *keeper)
+{
+	struct tandem_error error;
+
+	if (keeper->gates->count > 0) {
+		if (!keeper->was_refused)
+			tandem_log(TANDEM_LOG_ERROR, "it cannot leave: the guest's network goes "
+			                             "through a gate of this program");
+		keeper->was_refused = true;
+		return;
+	}
+	if (tandem_leave(keeper->tandem, &error) != 0)
+		tandem_log(TANDEM_LOG_ERROR, "cannot leave: %s", error.detail);
 }
 
 void tandem_qemu_keeper_stop(struct tandem_qemu_keeper *keeper)

@@ -39,18 +39,28 @@ struct tandem_qemu_keeper {
 	bool is_started;  /* the regions are what they are */
 	bool is_stopping; /* as was asked */
 	bool begins_anew; /* as soon as no checkpoint reads the regions any more */
+	bool is_over;     /* the guest is let go, or it is not known whether it is */
+	bool was_refused; /* to leave */
+	bool has_left;    /* the guest goes on unprotected, and nobody else goes on with it */
 	struct tandem_qemu_guest_options options;
 	void (*on_restore)(void *argument); /* may be NULL; see struct tandem_qemu_guest_handler */
+	/* Called before the first epoch is handed over: from then on another node may go on from
+	 * it, and QEMU must end when this program does. NULL: it does. */
+	int (*hold)(void *argument, struct tandem_error *reterr_error);
+	void *hold_argument;
 	void *argument;
 	int code; /* how it ended: 0 as was asked, else TANDEM_E_* */
 };
 
-/* Begins on a QEMU that was started; `base`, `tandem`, `gates`, `way` and `process` are set,
+/* Begins on a QEMU that runs; `base`, `tandem`, `gates`, `way`, `process` and `hold` are set,
  * `tandem` is taken. A protection that ends while the guest runs on begins anew. The loop is left
  * when it has ended for good. */
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             const struct tandem_qemu_guest_options *options,
                             struct tandem_error *reterr_error);
+/* Leaves in order: the guest is protected until no other node can go on with it, then it is let go
+ * and the loop is left. */
+void tandem_qemu_keeper_leave(struct tandem_qemu_keeper *keeper);
 /* Ends the protection; the guest runs on. */
 void tandem_qemu_keeper_stop(struct tandem_qemu_keeper *keeper);
 void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper);

@@ -288,22 +288,22 @@ static void add_socket(struct command_line *line, unsigned number, int fd)
 	add(line, line->monitors[number]);
 }
 
-static bool make_line(struct command_line *line, char *const *words,
-                      const struct tandem_qemu_gates *gates, const int *qmp_fds,
-                      const struct tandem_qemu_restored *restored)
+static bool make_line(struct command_line *line, const struct tandem_qemu_process *process)
 {
+	const struct tandem_qemu_restored *restored = process->restored;
+
 	line->count = 0;
-	for (; *words; words++) {
+	for (char *const *words = process->words; *words; words++) {
 		if (line->count == WORDS_MAX)
 			return false;
 		add(line, *words);
 	}
 	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
-		add_socket(line, i, qmp_fds[i]);
+		add_socket(line, i, process->qmp_fds[i]);
 	snprintf(line->incoming, sizeof(line->incoming), "fd:%d", restored->fd);
-	for (unsigned i = 0; i < gates->count; i++) {
+	for (unsigned i = 0; i < process->gates->count; i++) {
 		add(line, "-netdev");
-		add(line, gates->cards[i].netdev);
+		add(line, process->gates->cards[i].netdev);
 	}
 	if (restored->fd >= 0) {
 		add(line, "-incoming");
@@ -313,31 +313,26 @@ static bool make_line(struct command_line *line, char *const *words,
 	return true;
 }
 
-static void run(const struct command_line *line, pid_t parent, const int *qmp_fds, int restore_fd)
+static bool name_socket(const char *path, struct sockaddr_un *ret_address)
 {
-	bool is_ready = belongs_to(parent);
-
-	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
-		is_ready = is_ready && fcntl(qmp_fds[i], F_SETFD, 0) == 0;
-	if (!is_ready || (restore_fd >= 0 && fcntl(restore_fd, F_SETFD, 0) != 0))
-		_exit(STATUS_EXEC);
-	signal(SIGPIPE, SIG_DFL);
-	execvp(line->words[0], line->words);
-	_exit(STATUS_EXEC);
+	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(ret_address->sun_path))
+		return false;
+	memcpy(ret_address->sun_path, path, strlen(path));
+	return true;
 }
 
 static int listen_at(const char *path, int *ret_fd, struct tandem_error *reterr_error)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
+	if (!name_socket(path, &address)) {
 		close(fd);
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "QEMU",
 		                        "%.120s: a socket's path has at most %zu characters", path,
 		                        sizeof(address.sun_path) - 1);
 	}
-	memcpy(address.sun_path, path, strlen(path));
 	(void)unlink(path); /* one that a killed process left */
 	if (fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0 &&
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
@@ -352,47 +347,80 @@ static int listen_at(const char *path, int *ret_fd, struct tandem_error *reterr_
 	return TANDEM_E_SYSTEM;
 }
 
-static int start(char *const *words, const struct tandem_qemu_gates *gates, const int *qmp_fds,
-                 const struct tandem_qemu_restored *restored, pid_t *ret_process,
-                 struct tandem_error *reterr_error)
-{
-	static struct command_line line;
-	const pid_t parent = getpid();
+static struct command_line command_line;
 
-	if (!make_line(&line, words, gates, qmp_fds, restored))
-		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "QEMU",
+int tandem_qemu_process_prepare(struct tandem_qemu_process *process,
+                                const char *const qmp_paths[TANDEM_QEMU_SOCKETS],
+                                struct tandem_error *reterr_error)
+{
+	int code = 0;
+
+	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
+		process->qmp_fds[i] = -1;
+	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS && code == 0; i++)
+		code = listen_at(qmp_paths[i], &process->qmp_fds[i], reterr_error);
+	if (code == 0 && !make_line(&command_line, process))
+		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, "QEMU",
 		                        "its command line has more than %d words", WORDS_MAX);
-	const int code = replace_paths(&line, restored, reterr_error);
-	if (code != 0)
-		return code;
-	const pid_t child = fork();
-	if (child == 0)
-		run(&line, parent, qmp_fds, restored->fd);
-	if (child < 0)
-		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
-		                              "no process");
-	*ret_process = child;
-	return 0;
+	return code == 0 ? replace_paths(&command_line, process->restored, reterr_error) : code;
 }
 
-int tandem_qemu_process_start(char *const *words, const struct tandem_qemu_gates *gates,
-                              const char *const qmp_paths[TANDEM_QEMU_SOCKETS],
-                              const struct tandem_qemu_restored *restored, pid_t *ret_process,
-                              struct tandem_error *reterr_error)
+/* Listening again makes this process the one that whoever connects sees there (unix(7),
+ * SO_PEERCRED). */
+static bool keep_socket(int fd)
 {
-	int qmp_fds[TANDEM_QEMU_SOCKETS];
-	unsigned open_count = 0;
-	int status = 0;
+	return listen(fd, 1) == 0 && fcntl(fd, F_SETFD, 0) == 0;
+}
 
-	while (status == 0 && open_count < TANDEM_QEMU_SOCKETS) {
-		status = listen_at(qmp_paths[open_count], &qmp_fds[open_count], reterr_error);
-		open_count += status == 0;
+void tandem_qemu_process_run(const void *argument)
+{
+	const struct tandem_qemu_process *process = argument;
+	const int restore_fd = process->restored->fd;
+	bool is_ready = restore_fd < 0 || fcntl(restore_fd, F_SETFD, 0) == 0;
+
+	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
+		is_ready = is_ready && keep_socket(process->qmp_fds[i]);
+	if (!is_ready)
+		_exit(STATUS_EXEC);
+	signal(SIGPIPE, SIG_DFL);
+	execvp(command_line.words[0], command_line.words);
+	_exit(STATUS_EXEC);
+}
+
+void tandem_qemu_process_forget(struct tandem_qemu_process *process)
+{
+	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++) {
+		if (process->qmp_fds[i] >= 0)
+			close(process->qmp_fds[i]);
 	}
-	if (status == 0)
-		status = start(words, gates, qmp_fds, restored, ret_process, reterr_error);
-	while (open_count > 0)
-		close(qmp_fds[--open_count]);
-	if (restored->fd >= 0)
-		close(restored->fd);
-	return status;
+	if (process->restored->fd >= 0)
+		close(process->restored->fd);
+}
+
+int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
+                             struct tandem_error *reterr_error)
+{
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address;
+	struct ucred peer;
+	socklen_t peer_bytes = sizeof(peer);
+	int code = 0;
+
+	if (fd < 0 || !name_socket(qmp_path, &address))
+		code = tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
+		                              "no socket for %.120s", qmp_path);
+	else if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+		code = tandem_error_set_errno(
+		        reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
+		        errno == EAGAIN ? "others are connected to %.120s, which serves one at a "
+		                          "time: give "
+		                          "QEMU another control socket"
+		                        : "nobody listens at %.120s: start QEMU with -qmp "
+		                          "unix:PATH,server=on,wait=off",
+		        qmp_path);
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) == 0)
+		*ret_process = peer.pid;
+	if (fd >= 0)
+		close(fd);
+	return code;
 }

@@ -42,14 +42,29 @@ void tandem_qemu_restored_use(const struct tandem_qemu_restored *restored);
 /* QEMU's control sockets: that of who protects the guest, and of the watch. */
 enum { TANDEM_QEMU_SOCKETS = 2 };
 
-/* Starts QEMU: `words`, and ours behind them, with a netdev for each gate; it lives no longer than
- * this thread. Its control sockets are at `qmp_paths`, where they can be connected to at once. The
- * descriptor of `restored` is taken. With shared files QEMU has them for its own, and waits to be
- * told to restore from that descriptor. Errors: TANDEM_E_SYSTEM, TANDEM_E_USAGE (too many words),
- * TANDEM_E_CONFIG (a path is too long, or it has no backend for a shared file). */
-int tandem_qemu_process_start(char *const *words, const struct tandem_qemu_gates *gates,
-                              const char *const qmp_paths[TANDEM_QEMU_SOCKETS],
-                              const struct tandem_qemu_restored *restored, pid_t *ret_process,
-                              struct tandem_error *reterr_error);
+/* A QEMU that is to be started under a leash: call tandem_qemu_process_run() there. */
+struct tandem_qemu_process {
+	char *const
+	        *words; /* its command line; ours comes behind it, with a netdev for each gate */
+	const struct tandem_qemu_gates *gates;
+	const struct tandem_qemu_restored *restored;
+	int qmp_fds[TANDEM_QEMU_SOCKETS]; /* listen at its control sockets; -1: not yet */
+};
+
+/* Makes the control sockets at `qmp_paths`; they can be connected to at once. With shared files
+ * QEMU has them for its own, and waits to be told to restore from the descriptor of `restored`.
+ * Borrows all. Errors: TANDEM_E_SYSTEM, TANDEM_E_USAGE (too many words), TANDEM_E_CONFIG (a path is
+ * too long, or the words have no backend for a shared file). */
+int tandem_qemu_process_prepare(struct tandem_qemu_process *process,
+                                const char *const qmp_paths[TANDEM_QEMU_SOCKETS],
+                                struct tandem_error *reterr_error);
+/* In the process that becomes QEMU; does not return. */
+void tandem_qemu_process_run(const void *process);
+/* Here nothing of it is needed any more, nor the descriptor of `restored`. */
+void tandem_qemu_process_forget(struct tandem_qemu_process *process);
+
+/* Who listens at the control socket `qmp_path`. Errors: TANDEM_E_SYSTEM (nobody does). */
+int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
+                             struct tandem_error *reterr_error);
 
 #endif

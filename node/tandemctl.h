@@ -23,6 +23,10 @@
 	  "hand over to the other node, in sync; waits until it leads")                            \
 	X(resync, "resync", "PAIR", "timeout json",                                                \
 	  "throw away what this node led and take a new copy; waits until it is in sync")          \
+	X(protect, "protect", "PAIR", "timeout json",                                              \
+	  "protect the virtual machine that runs on this node; waits until it is")                 \
+	X(unprotect, "unprotect", "PAIR", "timeout json",                                          \
+	  "end that: it goes on as before, and no other node goes on with it")                     \
 	X(fence_ack, "fence-ack", "PAIR", "json",                                                  \
 	  "the operator's word that the other node is off, where fencing it failed")               \
 	X(force, "force-primary", "PAIR", "accept-data-loss json",                                 \

@@ -20,6 +20,9 @@ static const struct {
                        "tandemctl switchover kv --timeout 5     # seconds; 0: does not wait\n"},
         {"resync", "tandemctl resync kv                     # where status asks for it\n"
                    "tandemctl resync kv --timeout 0 --json\n"},
+        {"protect", "tandemctl protect vm1                   # its QEMU runs on this node\n"
+                    "tandemctl protect vm1 --timeout 0 --json\n"},
+        {"unprotect", "tandemctl unprotect vm1                 # on the node that leads\n"},
         {"fence-ack", "tandemctl fence-ack kv                  # the other node is off, you saw "
                       "it\n"},
         {"force-primary", "tandemctl force-primary kv --i-accept-data-loss\n"},

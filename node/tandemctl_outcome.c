@@ -11,6 +11,9 @@
 #define LOOK_INTERVAL_MS   100
 #define SWITCHOVER_SECONDS 30
 #define RESYNC_SECONDS     600
+#define PROTECT_SECONDS    600
+#define UNPROTECT_SECONDS  30
+#define ATTACH_NS          (5 * TANDEM_NS_PER_S)
 
 enum verdict {
 	GOING_ON,
@@ -72,6 +75,28 @@ static enum verdict judge_resync(const struct outcome *outcome, struct json_obje
 	if (strcmp(state, "SECONDARY") == 0)
 		return DONE;
 	return is_primary(state) ? FAILED : GOING_ON;
+}
+
+static bool has_program(struct json_object *pair)
+{
+	return strcmp(text_of(json_object_object_get(pair, "data_plane"), "kind"), "program") == 0;
+}
+
+/* What was started attaches within moments or has failed, for a reason that its log tells. */
+static enum verdict judge_protect(const struct outcome *outcome, struct json_object *pair)
+{
+	bool is_late = tandem_clock_now_ns() > outcome->start_ns + ATTACH_NS;
+	if (is_own(pair) && strcmp(text_of(pair, "state"), "PRIMARY_PAIR") == 0)
+		return DONE;
+	return is_late && !has_program(pair) ? FAILED : GOING_ON;
+}
+
+static enum verdict judge_unprotect(const struct outcome *outcome, struct json_object *pair)
+{
+	(void)outcome;
+	if (strcmp(text_of(pair, "mode"), "LEFT") == 0 && !has_program(pair))
+		return DONE;
+	return is_own(pair) ? GOING_ON : FAILED;
 }
 
 /* ---- what is told ---- */
@@ -232,5 +257,28 @@ int tandemctl_resync(struct tandemctl *tandemctl)
 	                          .judge = judge_resync,
 	                          .failure = "this node leads and takes no copy",
 	                          .seconds = RESYNC_SECONDS};
+	return carry_out(&outcome);
+}
+
+int tandemctl_protect(struct tandemctl *tandemctl)
+{
+	struct outcome outcome = {.tandemctl = tandemctl,
+	                          .command = "protect",
+	                          .judge = judge_protect,
+	                          .failure =
+	                                  "it has ended without protecting anything; the virtual "
+	                                  "machine goes on as before, and the log of tandemd says "
+	                                  "why",
+	                          .seconds = PROTECT_SECONDS};
+	return carry_out(&outcome);
+}
+
+int tandemctl_unprotect(struct tandemctl *tandemctl)
+{
+	struct outcome outcome = {.tandemctl = tandemctl,
+	                          .command = "unprotect",
+	                          .judge = judge_unprotect,
+	                          .failure = "the other node has taken over",
+	                          .seconds = UNPROTECT_SECONDS};
 	return carry_out(&outcome);
 }

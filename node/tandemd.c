@@ -67,24 +67,46 @@ static void say(void *argument, bool is_error, const char *line)
 	tandem_log(is_error ? TANDEM_LOG_ERROR : TANDEM_LOG_INFO, "%s", line);
 }
 
-static int activate(void *argument, const struct tandem_activation *activation,
-                    struct tandem_error *reterr_error)
+static int start_program(struct place *place, const struct tandem_activation *activation,
+                         struct tandem_error *reterr_error)
 {
-	struct place *place = argument;
-	struct tandemd *daemon = place->daemon;
-	struct tandem_child_options options = {
+	const struct tandemd *daemon = place->daemon;
+	const struct tandem_child_options options = {
+	        .pair = place->pair->name,
 	        .command = place->pair->promote.command,
+	        .config_path = daemon->config->path,
 	        .node = daemon->node->name,
 	        .run_directory = daemon->node->run_directory,
 	        .bin_directory = daemon->bin_directory,
 	        .retry_ns = place->pair->promote.timeout_ns,
 	};
 
+	return tandem_children_start(&options, activation, place->standby, reterr_error);
+}
+
+static int protect(void *argument, struct tandem_error *reterr_error)
+{
+	struct place *place = argument;
+
+	if (place->pair->protect.type[0] == '\0')
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "protect",
+		                        "the pair has no group protect: its program is to be "
+		                        "started, and protects itself");
+	tandem_log(TANDEM_LOG_INFO, "pair %s: to be protected as it runs; starting: %s",
+	           place->pair->name, place->pair->promote.command);
+	return start_program(place, NULL, reterr_error);
+}
+
+static int activate(void *argument, const struct tandem_activation *activation,
+                    struct tandem_error *reterr_error)
+{
+	struct place *place = argument;
+
 	tandem_log(TANDEM_LOG_INFO,
 	           "pair %s: promoted at epoch %llu, generation %llu; starting: %s",
 	           activation->pair, (unsigned long long)activation->epoch,
 	           (unsigned long long)activation->generation, place->pair->promote.command);
-	return tandem_children_start(&options, activation, place->standby, reterr_error);
+	return start_program(place, activation, reterr_error);
 }
 
 static struct tandem_standby *find(void *argument, const char *pair, struct tandem_key *ret_key)
@@ -108,11 +130,15 @@ static void on_child(evutil_socket_t signal_number, short what, void *argument)
 	(void)what;
 	(void)argument;
 	while (tandem_children_reap(&end)) {
-		tandem_log(TANDEM_LOG_WARNING, "a promoted program ended, %s %d; %s",
+		const char *next =
+		        end.is_retried ? "starting it again" : "its memory is no copy any more";
+
+		tandem_log(TANDEM_LOG_WARNING, "a program that was %s ended, %s %d; %s",
+		           end.was_promoted ? "promoted" : "started to protect",
 		           WIFSIGNALED(end.status) ? "by signal" : "with status",
 		           WIFSIGNALED(end.status) ? WTERMSIG(end.status) : WEXITSTATUS(end.status),
-		           end.is_retried ? "starting it again" : "its memory is no copy any more");
-		if (!end.is_retried)
+		           end.was_promoted ? next : "tandemctl protect starts another");
+		if (end.was_promoted && !end.is_retried)
 			tandem_standby_renew(end.standby);
 	}
 }
@@ -165,6 +191,7 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 		        .image_directory = daemon->node->image_directory,
 		        .keeps_images = true,
 		        .activate = activate,
+		        .protect = protect,
 		        .say = say,
 		        .argument = place,
 		};

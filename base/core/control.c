@@ -47,6 +47,12 @@ const char *tandem_control_type_name(enum tandem_control_type type)
 		return "YANK";
 	case TANDEM_CONTROL_QUIESCE:
 		return "QUIESCE";
+	case TANDEM_CONTROL_LEAVE:
+		return "LEAVE";
+	case TANDEM_CONTROL_RELEASE:
+		return "RELEASE";
+	case TANDEM_CONTROL_PROTECT:
+		return "PROTECT";
 	}
 	return "unknown";
 }
@@ -54,7 +60,7 @@ const char *tandem_control_type_name(enum tandem_control_type type)
 static bool is_type(unsigned value)
 {
 	return (value >= TANDEM_CONTROL_ATTACH && value <= TANDEM_CONTROL_QUIESCED) ||
-	       (value >= TANDEM_CONTROL_WELCOME && value <= TANDEM_CONTROL_QUIESCE);
+	       (value >= TANDEM_CONTROL_WELCOME && value <= TANDEM_CONTROL_PROTECT);
 }
 
 static void write_settings(struct tandem_writer *writer,
@@ -123,6 +129,7 @@ void tandem_control_encode(const struct tandem_control_message *message, uint8_t
 	tandem_write_u64(&writer, message->behind_age_ns);
 	tandem_write_u8(&writer, (uint8_t)message->peer_beat);
 	tandem_write_u64(&writer, message->beat_age_ns);
+	tandem_write_u8(&writer, message->leaves);
 	TANDEM_ASSERT(!writer.failed);
 	memset(ret_bytes + writer.length, 0, TANDEM_CONTROL_BYTES - writer.length);
 }
@@ -222,6 +229,7 @@ static void read_body(struct tandem_reader *reader, struct tandem_control_messag
 	message->drain_ns = tandem_read_u64(reader);
 	message->behind_age_ns = tandem_read_u64(reader);
 	read_beat(reader, message);
+	message->leaves = read_bool(reader);
 	if (message->status > 0 || message->status <= -TANDEM_ERROR_NUMBER_END)
 		reader->failed = true;
 }

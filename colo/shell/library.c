@@ -10,6 +10,7 @@
 #include <tandem/memory.h>
 #include <tandem/random.h>
 
+#include "engine_internal.h"
 #include "library_internal.h"
 
 #define RUN_DIRECTORY_DEFAULT "/run/tandem"
@@ -321,6 +322,39 @@ int tandem_region_use(struct tandem *tandem, const char *name, size_t used_bytes
 	return 0;
 }
 
+/* ---- leaving ---- */
+
+/* It only ever goes on, whoever says what first. */
+static void move_on(struct tandem *tandem, enum tandem_leaving to)
+{
+	enum tandem_leaving from = atomic_load(&tandem->leaving);
+
+	while (from < to && !atomic_compare_exchange_weak(&tandem->leaving, &from, to))
+		;
+	tandem_engine_wake(tandem->engine.news_fd);
+}
+
+int tandem_leave(struct tandem *tandem, struct tandem_error *reterr_error)
+{
+	int code = tandem_library_check(tandem, reterr_error);
+
+	if (code < 0)
+		return code;
+	if (!tandem->is_started)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_leave",
+		                        "not started");
+	if (atomic_load(&tandem->engine.is_halted))
+		return tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "tandem_leave",
+		                        "another node leads");
+	move_on(tandem, TANDEM_LEAVES);
+	return 0;
+}
+
+enum tandem_leaving tandem_leaving(const struct tandem *tandem)
+{
+	return atomic_load(&tandem->leaving);
+}
+
 /* ---- the controller's orders, on the link's thread ---- */
 
 static void on_order(void *argument, const struct tandem_control_message *message)
@@ -343,6 +377,10 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 		tandem_engine_quiesce(&tandem->engine);
 	} else if (message->type == TANDEM_CONTROL_YANK) {
 		tandem_engine_yank(&tandem->engine);
+	} else if (message->type == TANDEM_CONTROL_LEAVE) {
+		move_on(tandem, TANDEM_ASKED_TO_LEAVE);
+	} else if (message->type == TANDEM_CONTROL_RELEASE) {
+		move_on(tandem, TANDEM_LEFT);
 	}
 }
 
@@ -351,6 +389,7 @@ static void on_report(void *argument, struct tandem_control_message *report)
 	struct tandem *tandem = argument;
 
 	tandem_engine_report(&tandem->engine, report);
+	report->leaves = atomic_load(&tandem->leaving) == TANDEM_LEAVES; /* [L14] */
 }
 
 /* [L2] */

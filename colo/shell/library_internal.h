@@ -24,6 +24,7 @@ struct tandem {
 	char run_directory[96];
 	enum tandem_tracker tracker;
 	_Atomic bool is_leading;
+	_Atomic enum tandem_leaving leaving;
 	char halt_reason[256]; /* under engine.lock */
 };
 

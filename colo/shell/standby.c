@@ -72,6 +72,18 @@ void tandem_standby_publish(struct tandem_standby *standby)
 
 /* ---- the controller's orders ---- */
 
+/* [L15] What it starts says itself how it fares. */
+static void do_protect(struct tandem_standby *standby)
+{
+	struct tandem_error error;
+
+	if (!standby->options.protect)
+		tandem_standby_say(standby, true, "pair %s: there is nothing to protect here",
+		                   standby->pair);
+	else if (standby->options.protect(standby->options.argument, &error) < 0)
+		tandem_standby_say(standby, true, "pair %s: %s", standby->pair, error.detail);
+}
+
 static void on_order(void *argument, const struct tandem_control_message *message)
 {
 	struct tandem_standby *standby = argument;
@@ -93,6 +105,8 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 	}
 	pthread_mutex_unlock(&standby->lock);
 	wake(standby);
+	if (message->type == TANDEM_CONTROL_PROTECT)
+		do_protect(standby);
 }
 
 static void on_report(void *argument, struct tandem_control_message *message)

@@ -19,6 +19,7 @@
 	X(PAIR, struct tandem_config_pair, "pairs")                                                \
 	X(ARBITER, struct tandem_config_arbiter, "arbiter")                                        \
 	X(PROMOTE, struct tandem_config_promote, "promote")                                        \
+	X(PROTECT, struct tandem_config_protect, "protect")                                        \
 	X(HOOKS, struct tandem_config_hooks, "hooks")
 
 enum tandem_config_group {
@@ -160,16 +161,48 @@ enum tandem_config_type {
 	       "A request that took longer counts as unanswered; the decision waits.")             \
 	NUMBER(ARBITER, poll_interval_ms, MILLISECONDS, poll_interval_ns, OPTIONAL, 500, 10,       \
 	       60000, "", "", "How often the record is read while nothing is urgent.")             \
-	NEST(PAIR, promote, ONE, promote, promote, REQUIRED, PROMOTE, 1, 1,                        \
-	     "How the secondary becomes the program.")                                             \
-	TEXT(PROMOTE, command, COMMAND, command, REQUIRED, "", "",                                 \
+	NEST(PAIR, promote, ONE, promote, promote, OPTIONAL, PROMOTE, 1, 1,                        \
+	     "How the secondary becomes the program. Needed, unless the pair is a virtual "        \
+	     "machine: see protect.")                                                              \
+	TEXT(PROMOTE, command, COMMAND, command, OPTIONAL, "", "",                                 \
 	     "exec $TANDEM_BIN_DIR/tandem-kv --pair $TANDEM_PAIR --listen 0.0.0.0:6379", "",       \
 	     "Run by tandemd with /bin/sh -c and TANDEM_PAIR, TANDEM_GENERATION, TANDEM_EPOCH, "   \
-	     "TANDEM_IMAGE_DIR, TANDEM_STATE_FILE, TANDEM_RUN_DIR, TANDEM_NODE and "               \
+	     "TANDEM_IMAGE_DIR, TANDEM_STATE_FILE, TANDEM_CONFIG, TANDEM_RUN_DIR, TANDEM_NODE "    \
+	     "and "                                                                                \
 	     "TANDEM_BIN_DIR "                                                                     \
 	     "(where tandemd itself is).")                                                         \
 	NUMBER(PROMOTE, timeout_ms, MILLISECONDS, timeout_ns, OPTIONAL, 10000, 100, 3600000, "",   \
 	       "", "From its start until the program has attached the regions.")                   \
+	NEST(PAIR, protect, ONE, protect, protect, OPTIONAL, PROTECT, 1, 1,                        \
+	     "The pair is an unmodified virtual machine, which tandemctl protect takes under "     \
+	     "protection while it runs. docs/qemu.md.")                                            \
+	TEXT(PROTECT, type, CHOICE, type, OPTIONAL, "", "qemu", "", "",                            \
+	     "\"qemu\": its QEMU is spoken to at qmp. Needed in this group, as network and "       \
+	     "command are.")                                                                       \
+	TEXT(PROTECT, qmp, DIRECTORY, qmp, OPTIONAL, "", "", "", "",                               \
+	     "QEMU's control socket, which nobody else may be connected to: -qmp "                 \
+	     "unix:PATH,server=on,wait=off. The QEMU that takes over gets one there, too. "        \
+	     "Without it RUN_DIRECTORY/PAIR.qmp.")                                                 \
+	TEXT(PROTECT, network, CHOICE, network, OPTIONAL, "", "ungated", "", "",                   \
+	     "\"ungated\": what the guest sends leaves at once, so after a take-over others may "  \
+	     "have seen what it has yet to do. Has to be written out.")                            \
+	TEXT(PROTECT, command, COMMAND, command, OPTIONAL, "", "", "", "",                         \
+	     "Starts QEMU on the node that takes over, with the machine, the devices and the "     \
+	     "version of the one that is protected.")                                              \
+	TEXT(PROTECT, disks, CHOICE, disks, OPTIONAL, "refused", "refused|shared|replicated", "",  \
+	     "",                                                                                   \
+	     "Disks that the guest can write to are not copied. \"refused\": one that is not a "   \
+	     "snapshot stops the protection. \"shared\": they are on storage that both nodes "     \
+	     "reach, and fencing keeps one of them off it. \"replicated\": something else copies " \
+	     "them, always as far as the guest's last epoch.")                                     \
+	NUMBER(PROTECT, interval_ms, MILLISECONDS, interval_ns, OPTIONAL, 100, 1, 3600000, "", "", \
+	       "From one epoch of the guest to the next.")                                         \
+	NUMBER(PROTECT, pause_limit_ms, MILLISECONDS, pause_limit_ns, OPTIONAL, 10000, 10,         \
+	       3600000, "", "",                                                                    \
+	       "How long an epoch may hold the guest. It then runs on without protection, which "  \
+	       "begins anew.")                                                                     \
+	NUMBER(PROTECT, allow_untested, FLAG, is_untested_allowed, OPTIONAL, 0, 0, 1, "", "",      \
+	       "true: also versions of QEMU that Tandem's tests do not run.")                      \
 	NUMBER(PAIR, unprotected_after_ms, MILLISECONDS, unprotected_after_ns, OPTIONAL, 10000, 0, \
 	       86400000, "", "",                                                                   \
 	       "A program that leads alone for this long raises the alarm UNPROTECTED; 0: at "     \
@@ -240,7 +273,9 @@ enum tandem_config_type {
 	NUMBER(PAIR, overload_wait_ms, MILLISECONDS, overload_wait_ns, OPTIONAL, 1000, 1, 600000,  \
 	       "", "", "See on_overload.")                                                         \
 	NUMBER(PAIR, state_bytes_max, BYTES, state_bytes_max, OPTIONAL, 65536, 0, 67108864, "",    \
-	       "", "Largest state blob that the program hands over with an epoch.")                \
+	       "",                                                                                 \
+	       "Largest state blob that the program hands over with an epoch. Of a virtual "       \
+	       "machine (protect) the state of its devices; then the default is 1048576.")         \
 	NUMBER(PAIR, connect_timeout_ms, MILLISECONDS, connect_timeout_ns, OPTIONAL, 1000, 10,     \
 	       600000, "", "", "Whole set-up of a session.")                                       \
 	NUMBER(PAIR, reconnect_interval_ms, MILLISECONDS, reconnect_interval_ns, OPTIONAL, 100,    \

@@ -10,7 +10,8 @@
 #include "core/form.h"
 #include "core/timers.h"
 
-#define PAGE_BYTES 4096
+#define PAGE_BYTES        4096
+#define GUEST_STATE_BYTES 1048576 /* of a guest's devices, where the file does not say */
 
 /* A pair of the file, as the checks see it. */
 struct subject {
@@ -243,6 +244,74 @@ static void check_budget(struct subject *subject)
 		                         "there is none");
 }
 
+static void check_program(struct subject *subject)
+{
+	const config_setting_t *promote = config_setting_get_member(subject->setting, "promote");
+	if (!promote)
+		tandem_config_mistake_in(
+		        subject->reader, subject->setting, "promote",
+		        "is missing: a group: { command = ...; } needed, or protect "
+		        "for a virtual machine");
+	else if (config_setting_type(promote) == CONFIG_TYPE_GROUP &&
+	         !config_setting_get_member(promote, "command"))
+		tandem_config_mistake_in(subject->reader, promote, "command",
+		                         "is missing: a shell command needed");
+}
+
+/* Two guests that write to one disk tear it, so the old one must have ended before the new one
+ * begins: by fencing, or by its lease. */
+static void check_disks(struct subject *subject, const config_setting_t *protect)
+{
+	const struct tandem_config_pair *pair = subject->pair;
+	bool is_fenced = strcmp(pair->arbiter.type, "fence") == 0 ||
+	                 strcmp(pair->arbiter.type, "external") == 0 || pair->lease_ns > 0;
+	if (strcmp(pair->protect.disks, "shared") == 0 && !is_fenced)
+		tandem_config_mistake_in(
+		        subject->reader, protect, "disks",
+		        "\"shared\" seen, but nothing keeps a node that is cut off "
+		        "from them: an arbiter of the type \"fence\" or "
+		        "\"external\" needed, or lease_ms");
+}
+
+/* A virtual machine: what cannot be guessed has to be there. */
+static void check_guest(struct subject *subject, const config_setting_t *protect)
+{
+	static const struct {
+		const char *name;
+		const char *why;
+	} needed[] = {
+	        {"type", "is missing: \"qemu\" needed"},
+	        {"network",
+	         "is missing: \"ungated\" needed, which says that what the guest sends leaves at "
+	         "once and others may have seen what it has yet to do after a take-over"},
+	        {"command", "is missing: what starts QEMU on the node that takes over"},
+	};
+	const config_setting_t *promote = config_setting_get_member(subject->setting, "promote");
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (!config_setting_get_member(protect, needed[i].name))
+			tandem_config_mistake_in(subject->reader, protect, needed[i].name, "%s",
+			                         needed[i].why);
+	}
+	if (promote && config_setting_get_member(promote, "command"))
+		tandem_config_mistake_in(subject->reader, promote, "command",
+		                         "contradicts protect, which starts the virtual machine");
+	check_disks(subject, protect);
+	snprintf(subject->pair->promote.command, sizeof(subject->pair->promote.command), "%s",
+	         TANDEM_CONFIG_GUEST_COMMAND);
+	if (!is_given(subject, "state_bytes_max"))
+		subject->pair->state_bytes_max = GUEST_STATE_BYTES;
+}
+
+static void check_kind(struct subject *subject)
+{
+	const config_setting_t *protect = config_setting_get_member(subject->setting, "protect");
+	if (protect && config_setting_type(protect) == CONFIG_TYPE_GROUP &&
+	    config_setting_length(protect) > 0)
+		check_guest(subject, protect);
+	else
+		check_program(subject);
+}
+
 void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index)
 {
 	const config_setting_t *list = config_lookup(reader->tree, "pairs");
@@ -261,5 +330,6 @@ void tandem_config_check_pair(struct tandem_config_reader *reader, size_t index)
 	check_key(&subject);
 	check_merge(&subject);
 	check_budget(&subject);
+	check_kind(&subject);
 	tandem_config_check_arbiter(reader, subject.pair, subject.setting, subject.nodes);
 }

@@ -105,3 +105,19 @@ int tandem_config_arbiter_path(const struct tandem_config_node *node,
 	memcpy(ret_path, path, strlen(path) + 1);
 	return 0;
 }
+
+int tandem_config_qmp(const struct tandem_config_node *node, const struct tandem_config_pair *pair,
+                      char *ret_path, size_t path_bytes, struct tandem_error *reterr_error)
+{
+	char path[TANDEM_CONFIG_PATH_BYTES + TANDEM_NAME_BYTES + 8];
+	if (pair->protect.qmp[0] != '\0')
+		snprintf(path, sizeof(path), "%s", pair->protect.qmp);
+	else
+		snprintf(path, sizeof(path), "%s/%s.qmp", node->run_directory, pair->name);
+	if (strlen(path) >= path_bytes)
+		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "protect.qmp",
+		                        "%s: %zu characters seen, at most %zu needed", path,
+		                        strlen(path), path_bytes - 1);
+	memcpy(ret_path, path, strlen(path) + 1);
+	return 0;
+}

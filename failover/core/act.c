@@ -112,6 +112,7 @@ static uint64_t next_generation(const struct tandem_machine *machine, enum tande
 {
 	bool is_own = tandem_record_is_kept_by_node(machine->config.pair.arbiter_type);
 	bool is_blind = machine->has_word || kind == TANDEM_CAS_FORCE || kind == TANDEM_CAS_SOLO ||
+	                kind == TANDEM_CAS_LEAVE ||
 	                tandem_machine_needs_fence(machine, kind, machine->event->now_ns);
 	return machine->view.record.generation + (is_own && is_blind ? 2 : 1);
 }
@@ -126,7 +127,8 @@ static bool ask(struct tandem_machine *machine, enum tandem_cas_kind kind,
 	struct tandem_record desired = {.generation = next_generation(machine, kind),
 	                                .owner_incarnation = owner_incarnation,
 	                                .copy_incarnation = copy_incarnation,
-	                                .is_pair = copy_incarnation != 0};
+	                                .is_pair = copy_incarnation != 0,
+	                                .is_left = kind == TANDEM_CAS_LEAVE};
 	bool is_new = !is_asked_again(machine, kind, &desired);
 	if (is_new) {
 		memcpy(desired.pair, machine->config.pair.name, sizeof(desired.pair));
@@ -286,6 +288,8 @@ static void ask_for(struct tandem_machine *machine, enum tandem_verb verb)
 		ask(machine, TANDEM_CAS_SOLO, incarnation, 0);
 	if (verb == TANDEM_VERB_CAS_REFRESH)
 		ask(machine, TANDEM_CAS_REFRESH, incarnation, 0);
+	if (verb == TANDEM_VERB_CAS_LEAVE)
+		ask(machine, TANDEM_CAS_LEAVE, incarnation, 0);
 	if (verb == TANDEM_VERB_CAS_PAIR)
 		ask(machine, TANDEM_CAS_PAIR, incarnation, machine->program.copied_incarnation);
 	if (verb == TANDEM_VERB_CAS_TAKE_OVER)
@@ -334,8 +338,38 @@ static void quiesce(struct tandem_machine *machine)
 	        (struct tandem_hand_over){.is_asked = true, .asked_ns = machine->event->now_ns};
 }
 
-static void end_take_over(struct tandem_machine *machine)
+/* Nobody leads from now on: no LEAD of the past is followed by another. */
+static void release(struct tandem_machine *machine)
 {
+	tandem_act_send(machine, &machine->program, TANDEM_CONTROL_RELEASE, NULL);
+	machine->program.was_released = true;
+	machine->led_generation = 0;
+	machine->led_last = 0; /* nothing of it is to be kept */
+}
+
+static void lead_or_leave(struct tandem_machine *machine, enum tandem_verb verb)
+{
+	bool is_pair = verb == TANDEM_VERB_LEAD_PAIR;
+	if (is_pair || verb == TANDEM_VERB_LEAD_SOLO) {
+		TANDEM_ASSERT(machine->view.record.is_pair == is_pair);
+		lead(machine);
+	}
+	if (verb == TANDEM_VERB_ASK_TO_LEAVE)
+		tandem_act_send(machine, &machine->program, TANDEM_CONTROL_LEAVE, NULL);
+	if (verb == TANDEM_VERB_RELEASE)
+		release(machine);
+	if (verb == TANDEM_VERB_PROTECT) {
+		tandem_act_send(machine, &machine->standby, TANDEM_CONTROL_PROTECT, NULL);
+		machine->protect_generation = machine->view.record.generation;
+	}
+}
+
+static void end_take_over(struct tandem_machine *machine, enum tandem_verb verb)
+{
+	if (verb != TANDEM_VERB_END_TAKE_OVER) {
+		machine->take_over.has_failed = verb == TANDEM_VERB_FAIL_TAKE_OVER;
+		return;
+	}
 	machine->times.activated_ns = machine->event->now_ns;
 	machine->times.activated_wall_ns = machine->event->wall_ns;
 }
@@ -354,11 +388,6 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 		yank(machine,
 		     verb == TANDEM_VERB_YANK_PROGRAM ? &machine->program : &machine->standby);
 		return;
-	case TANDEM_VERB_LEAD_SOLO:
-	case TANDEM_VERB_LEAD_PAIR:
-		TANDEM_ASSERT(machine->view.record.is_pair == (verb == TANDEM_VERB_LEAD_PAIR));
-		lead(machine);
-		return;
 	case TANDEM_VERB_FENCE:
 		fence(machine);
 		return;
@@ -372,16 +401,15 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 		resume_take_over(machine);
 		return;
 	case TANDEM_VERB_END_TAKE_OVER:
-		end_take_over(machine);
-		return;
 	case TANDEM_VERB_FAIL_TAKE_OVER:
 	case TANDEM_VERB_FORGIVE_TAKE_OVER:
-		machine->take_over.has_failed = verb == TANDEM_VERB_FAIL_TAKE_OVER;
+		end_take_over(machine, verb);
 		return;
 	case TANDEM_VERB_CAS_CREATE:
 	case TANDEM_VERB_CAS_PAIR:
 	case TANDEM_VERB_CAS_SOLO:
 	case TANDEM_VERB_CAS_REFRESH:
+	case TANDEM_VERB_CAS_LEAVE:
 	case TANDEM_VERB_CAS_TAKE_OVER:
 	case TANDEM_VERB_CAS_FORCE:
 		ask_for(machine, verb);
@@ -395,6 +423,13 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 	case TANDEM_VERB_WITHDRAW:
 		machine->hand_over = (struct tandem_hand_over){.is_asked = false};
 		return;
+	case TANDEM_VERB_LEAD_SOLO:
+	case TANDEM_VERB_LEAD_PAIR:
+	case TANDEM_VERB_ASK_TO_LEAVE:
+	case TANDEM_VERB_RELEASE:
+	case TANDEM_VERB_PROTECT:
+		lead_or_leave(machine, verb);
+		return;
 	case TANDEM_VERB_TAKE_WORD:
 	case TANDEM_VERB_FORCE_NEXT:
 	case TANDEM_VERB_ALLOW_ALONE:
@@ -403,10 +438,8 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 		take_word(machine, verb);
 		return;
 	case TANDEM_VERB_ACCEPT:
-		reply(machine, 0, reason);
-		return;
 	case TANDEM_VERB_REFUSE:
-		reply(machine, TANDEM_E_REFUSED, reason);
+		reply(machine, verb == TANDEM_VERB_ACCEPT ? 0 : TANDEM_E_REFUSED, reason);
 		return;
 	case TANDEM_VERB_NOTHING:
 	case TANDEM_VERB_COUNT:

@@ -151,6 +151,7 @@ static void absorb_report(struct tandem_plane *plane, const struct tandem_event 
 	plane->epoch = message->epoch;
 	plane->has_copy = message->has_copy;
 	plane->has_lease = message->has_lease;
+	plane->is_leaving = message->leaves;
 	plane->is_held = message->has_copy && message->generation == led_generation;
 	if (!message->has_session) {
 		lose_session(plane);
@@ -388,6 +389,8 @@ bool tandem_facts_absorb(struct tandem_machine *machine, const struct tandem_eve
 	case TANDEM_EVENT_SWITCHOVER:
 	case TANDEM_EVENT_RESYNC:
 	case TANDEM_EVENT_FENCE_ACK:
+	case TANDEM_EVENT_PROTECT:
+	case TANDEM_EVENT_UNPROTECT:
 	case TANDEM_EVENT_MAINTENANCE_ON:
 	case TANDEM_EVENT_MAINTENANCE_OFF:
 	case TANDEM_EVENT_COUNT:

@@ -39,6 +39,13 @@ bool tandem_machine_owns(const struct tandem_machine *machine)
 	       record_of(machine)->owner_incarnation == machine->program.incarnation;
 }
 
+/* A record that was left is nobody's to lead by. */
+static bool owns_alone(const struct tandem_machine *machine)
+{
+	const struct tandem_record *record = record_of(machine);
+	return tandem_machine_owns(machine) && !record->is_pair && !record->is_left;
+}
+
 bool tandem_machine_needs_word(const struct tandem_machine *machine)
 {
 	return machine->config.pair.arbiter_type == TANDEM_ARBITER_MANUAL ||
@@ -217,7 +224,7 @@ GUARD(record_is_foreign)
 GUARD(record_is_solo)
 {
 	UNTIMED;
-	return tandem_machine_owns(machine) && !record_of(machine)->is_pair;
+	return owns_alone(machine);
 }
 
 GUARD(record_is_pair)
@@ -271,16 +278,14 @@ GUARD(forced_program_may_lead)
  * Leading alone on a record that a late CAS can still turn into PAIR would give two leaders. */
 GUARD(owner_may_refresh)
 {
-	return tandem_machine_owns(machine) && !record_of(machine)->is_pair &&
-	       program_can_lead(machine) && reading_is_fresh(machine) && !solo_is_usable(machine) &&
-	       tandem_machine_cas_is_idle(machine, now_ns);
+	return owns_alone(machine) && program_can_lead(machine) && reading_is_fresh(machine) &&
+	       !solo_is_usable(machine) && tandem_machine_cas_is_idle(machine, now_ns);
 }
 
 GUARD(owner_may_lead_solo)
 {
 	UNTIMED;
-	return tandem_machine_owns(machine) && !record_of(machine)->is_pair &&
-	       program_can_lead(machine) && solo_is_usable(machine);
+	return owns_alone(machine) && program_can_lead(machine) && solo_is_usable(machine);
 }
 
 GUARD(owner_may_lead_pair)
@@ -420,6 +425,73 @@ GUARD(may_go_solo)
 GUARD(solo_is_held)
 {
 	return tandem_machine_holds_output(machine) && tandem_guard_may_promote(machine, now_ns);
+}
+
+/* Where each node keeps records of its own, the peer may not have heard of the last one, and could
+ * take over by the one before when the operator says so, or this node is switched off. */
+static bool peer_knows_record(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return !tandem_record_is_kept_by_node(machine->config.pair.arbiter_type) ||
+	       has_word(machine) ||
+	       (tandem_machine_peer_is_heard(machine, now_ns) &&
+	        tandem_record_is_same(&machine->peer.record, record_of(machine)));
+}
+
+/* The program goes on unprotected, and its copy never may: as going on alone, R4 and R5. */
+GUARD(may_leave)
+{
+	return machine->program.is_leaving && tandem_machine_owns(machine) &&
+	       !record_of(machine)->is_left && !machine->hand_over.is_asked &&
+	       tandem_machine_cas_is_idle(machine, now_ns) &&
+	       (!record_of(machine)->is_pair || peer_knows_record(machine, now_ns));
+}
+
+GUARD(program_has_left)
+{
+	bool led_alone = machine->led_generation != 0 && !machine->led_is_pair;
+	return tandem_machine_owns(machine) && record_of(machine)->is_left &&
+	       !machine->program.was_released && record_is_settled(machine) &&
+	       (led_alone || peer_knows_record(machine, now_ns));
+}
+
+/* What led here has left in order, or has ended and the operator knows: nobody leads, and no copy
+ * of a SOLO record ever may (R5). Where each node keeps records of its own, the other one may have
+ * been forced to lead meanwhile. */
+GUARD(next_may_lead)
+{
+	const struct tandem_record *record = record_of(machine);
+	bool is_free = record->is_left || machine->protect_generation == record->generation;
+	return owner_is_this_node(machine) && !record->is_pair && is_free &&
+	       program_can_lead(machine) &&
+	       machine->program.incarnation != record->owner_incarnation &&
+	       reading_is_fresh(machine) && tandem_machine_cas_is_idle(machine, now_ns) &&
+	       peer_knows_record(machine, now_ns);
+}
+
+GUARD(may_ask_to_leave)
+{
+	return machine->led_generation != 0 && tandem_machine_owns(machine) &&
+	       !machine->hand_over.is_asked &&
+	       (!record_of(machine)->is_pair || peer_knows_record(machine, now_ns));
+}
+
+/* Certainly: one whose connection was lost attaches again. */
+static bool led_program_is_gone(const struct tandem_machine *machine)
+{
+	const struct tandem_record *record = record_of(machine);
+	return machine->program.connection == 0 &&
+	       (record->is_left || machine->program.dead_incarnation == record->owner_incarnation);
+}
+
+GUARD(may_protect)
+{
+	UNTIMED;
+	const struct tandem_record *record = record_of(machine);
+	bool is_first = record->generation == 0 && machine->program.connection == 0 &&
+	                strcmp(machine->config.pair.first_owner, machine->config.node) == 0;
+	bool led_last = owner_is_this_node(machine) && !record->is_pair;
+	return machine->view.is_known && machine->standby.connection != 0 &&
+	       (is_first || (led_last && led_program_is_gone(machine)));
 }
 
 /* R9: only while the copy that the register names is there and would take over at once. */

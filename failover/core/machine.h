@@ -61,6 +61,8 @@ enum tandem_state {
 	X(SWITCHOVER)                                                                              \
 	X(RESYNC)                                                                                  \
 	X(FENCE_ACK)                                                                               \
+	X(PROTECT)                                                                                 \
+	X(UNPROTECT)                                                                               \
 	X(MAINTENANCE_ON)                                                                          \
 	X(MAINTENANCE_OFF)
 
@@ -202,6 +204,8 @@ struct tandem_plane {
 	bool has_reported;
 	uint64_t behind_since_ns; /* program: its oldest output that waits for a commit, 0: none */
 	bool has_lease;           /* program, lease mode: it ends by itself in time */
+	bool is_leaving;          /* program: it asks to go on unprotected ... */
+	bool was_released;        /* ... and was told that it does */
 	uint64_t ready_ns;
 	uint64_t report_ns;              /* attached or heard */
 	uint64_t session_heard_ns;       /* the peer's software, by the session */
@@ -220,6 +224,7 @@ enum tandem_cas_kind {
 	TANDEM_CAS_PAIR,
 	TANDEM_CAS_SOLO,
 	TANDEM_CAS_REFRESH, /* SOLO again, so that nothing asked earlier can still be applied */
+	TANDEM_CAS_LEAVE,
 	TANDEM_CAS_TAKE_OVER,
 	TANDEM_CAS_FORCE,
 };
@@ -313,8 +318,11 @@ struct tandem_machine {
 	                           COPIED that crosses a LEAD is told from one that follows it */
 	bool has_word;          /* the operator's word for word_generation */
 	uint64_t word_generation;
-	uint64_t forced_generation; /* the next program that is ready replaces that record, by the
-	                               operator's word; 0: none was given */
+	uint64_t protect_generation; /* the next program that is ready replaces that SOLO record of
+	                                this node, whose program has ended, by the operator's word;
+	                                0: none was given */
+	uint64_t forced_generation;  /* the next program that is ready replaces that record, by the
+	                                operator's word; 0: none was given */
 	uint64_t damper_ns[TANDEM_DAMPER_MAX]; /* automatic take-overs, newest overwrite oldest */
 	size_t damper_count;
 	const char *asked_reason; /* of the CAS last noted in this state: said once, asked often */

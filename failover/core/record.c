@@ -9,12 +9,14 @@
 #define RECORD_MAGIC   UINT32_C(0x63727474) /* "ttrc" */
 #define RECORD_VERSION 1
 #define CHECKED_BYTES  (TANDEM_RECORD_BYTES - 4)
-enum { MODE_SOLO = 1, MODE_PAIR = 2, MODE_HANDED_OVER = 3 };
+enum { MODE_SOLO = 1, MODE_PAIR = 2, MODE_HANDED_OVER = 3, MODE_LEFT = 4 };
 
 static uint16_t mode_of(const struct tandem_record *record)
 {
 	if (record->is_pair)
 		return MODE_PAIR;
+	if (record->is_left)
+		return MODE_LEFT;
 	return record->is_handed_over ? MODE_HANDED_OVER : MODE_SOLO;
 }
 
@@ -42,7 +44,7 @@ static bool makes_sense(const struct tandem_record *record)
 	return record->generation != 0 && record->owner_incarnation != 0 && record->decision != 0 &&
 	       record->pair[0] != 0 && record->owner[0] != 0 &&
 	       record->is_pair == (record->copy_incarnation != 0) &&
-	       !(record->is_pair && record->is_handed_over);
+	       record->is_pair + record->is_handed_over + record->is_left <= 1;
 }
 
 int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_record *ret_record)
@@ -56,6 +58,7 @@ int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_reco
 	unsigned mode = tandem_read_u16(&reader);
 	record.is_pair = mode == MODE_PAIR;
 	record.is_handed_over = mode == MODE_HANDED_OVER;
+	record.is_left = mode == MODE_LEFT;
 	record.generation = tandem_read_u64(&reader);
 	record.owner_incarnation = tandem_read_u64(&reader);
 	record.copy_incarnation = tandem_read_u64(&reader);
@@ -64,7 +67,7 @@ int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_reco
 	tandem_read_text(&reader, record.owner, sizeof(record.owner));
 	uint32_t checksum = tandem_read_u32(&reader);
 	if (!tandem_reader_done(&reader) || checksum != tandem_crc32c(0, bytes, CHECKED_BYTES) ||
-	    mode < MODE_SOLO || mode > MODE_HANDED_OVER || !makes_sense(&record))
+	    mode < MODE_SOLO || mode > MODE_LEFT || !makes_sense(&record))
 		return TANDEM_E_PROTOCOL;
 	*ret_record = record;
 	return 0;
@@ -84,6 +87,13 @@ bool tandem_record_is_kept_by_node(enum tandem_arbiter_type type)
 {
 	return type == TANDEM_ARBITER_MANUAL || type == TANDEM_ARBITER_FENCE ||
 	       type == TANDEM_ARBITER_EXTERNAL;
+}
+
+const char *tandem_record_mode(const struct tandem_record *record)
+{
+	if (record->is_pair)
+		return "PAIR";
+	return record->is_left ? "LEFT" : "SOLO";
 }
 
 bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other)

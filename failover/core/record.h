@@ -19,6 +19,7 @@ struct tandem_record {
 	                      the answer was lost */
 	bool is_pair;
 	bool is_handed_over; /* SOLO, by a take-over that the old owner had offered */
+	bool is_left;        /* SOLO, and nobody leads: the owner's program goes on unprotected */
 	char pair[TANDEM_NAME_BYTES];
 	char owner[TANDEM_NAME_BYTES];
 };
@@ -33,6 +34,8 @@ int tandem_record_decode(const uint8_t *bytes, size_t length, struct tandem_reco
 uint64_t tandem_record_heir(uint64_t standby_incarnation, uint64_t decision);
 /* Each node keeps records of its own, see enum tandem_arbiter_type. */
 bool tandem_record_is_kept_by_node(enum tandem_arbiter_type type);
+/* "PAIR", "SOLO" or "LEFT". */
+const char *tandem_record_mode(const struct tandem_record *record);
 /* Same write: generation and decision. */
 bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other);
 

@@ -24,11 +24,15 @@
 	X(CAS_PAIR)                                                                                \
 	X(CAS_SOLO)                                                                                \
 	X(CAS_REFRESH)                                                                             \
+	X(CAS_LEAVE)                                                                               \
 	X(CAS_TAKE_OVER)                                                                           \
 	X(CAS_FORCE)                                                                               \
 	X(READ_ANEW)                                                                               \
 	X(QUIESCE)                                                                                 \
 	X(WITHDRAW)                                                                                \
+	X(ASK_TO_LEAVE)                                                                            \
+	X(RELEASE)                                                                                 \
+	X(PROTECT)                                                                                 \
 	X(TAKE_WORD)                                                                               \
 	X(FORCE_NEXT)                                                                              \
 	X(ALLOW_ALONE)                                                                             \
@@ -140,6 +144,11 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(hand_over_is_over)                                                                       \
 	X(hand_over_awaits_peer)                                                                   \
 	X(may_hand_over)                                                                           \
+	X(may_leave)                                                                               \
+	X(program_has_left)                                                                        \
+	X(next_may_lead)                                                                           \
+	X(may_ask_to_leave)                                                                        \
+	X(may_protect)                                                                             \
 	X(solo_is_held)                                                                            \
 	X(resync_is_awaited)                                                                       \
 	X(fence_is_awaited)                                                                        \

@@ -42,6 +42,8 @@ static const struct tandem_rule joining_rules[] = {
 	{WHEN(standby_must_be_told), DO(V(STAND_BY)), STAY, NULL},
 	{WHEN(standby_holds_copy), NONE, TO(SECONDARY), "the register says that this standby holds a full copy"},
 	{WHEN(register_is_empty_for_us), DO(V(CAS_CREATE)), STAY, "the register is empty and this node is to lead first"},
+	{WHEN(program_has_left), DO(V(RELEASE)), STAY, "the program has left: it goes on unprotected and nobody leads"},
+	{WHEN(next_may_lead), DO(V(CAS_CREATE)), STAY, "the program that led on this node is gone for good: the next one is to lead"},
 	{WHEN(owner_may_lead_pair), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the register says that this program leads, with a copy"},
 	{WHEN(owner_may_lead_solo), DO(V(LEAD_SOLO)), TO(PRIMARY_SOLO), "the register says that this program leads alone"},
 	{WHEN(owner_may_refresh), DO(V(CAS_REFRESH)), STAY, "the register says that this program leads alone; making sure"},
@@ -63,6 +65,8 @@ LIST(secondary);
 static const struct tandem_rule primary_pair_rules[] = {
 	{WHEN(program_is_gone), NONE, TO(JOINING), "the leading program is gone"},
 	{WHEN(record_is_foreign), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
+	{WHEN(program_has_left), DO(V(RELEASE)), TO(JOINING), "the program has left: it goes on unprotected and nobody leads"},
+	{WHEN(may_leave), DO(V(CAS_LEAVE)), STAY, "the program leaves: asking to record it"},
 	{WHEN(record_is_solo), NONE, TO(GATED), "the register says SOLO"},
 	{WHEN(session_is_renewed), NONE, TO(GATED), "the session is with another incarnation of the peer"},
 	{WHEN(session_is_lost), NONE, TO(GATED), "the session with the copy is lost"},
@@ -77,6 +81,8 @@ static const struct tandem_rule primary_solo_rules[] = {
 	{WHEN(program_is_gone), NONE, TO(JOINING), "the leading program is gone"},
 	{WHEN(record_is_foreign), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
 	{WHEN(record_is_pair), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the register says PAIR"},
+	{WHEN(program_has_left), DO(V(RELEASE)), TO(JOINING), "the program has left: it goes on unprotected and nobody leads"},
+	{WHEN(may_leave), DO(V(CAS_LEAVE)), STAY, "the program leaves: asking to record it"},
 	{WHEN(copy_is_complete), NONE, TO(GATED), "the peer holds a full copy"},
 	{WHEN(copy_was_missed), NONE, TO(GATED), "the program waits for a word on a copy that is over"},
 	OTHERWISE,
@@ -87,6 +93,8 @@ static const struct tandem_rule gated_rules[] = {
 	{WHEN(program_is_gone), NONE, TO(JOINING), "the leading program is gone"},
 	{WHEN(record_is_foreign), DO(V(HALT)), TO(HALTED), "the register says that another leads"},
 	{WHEN(pair_was_won), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the register says PAIR"},
+	{WHEN(program_has_left), DO(V(RELEASE)), TO(JOINING), "the program has left: it goes on unprotected and nobody leads"},
+	{WHEN(may_leave), DO(V(CAS_LEAVE)), STAY, "the program leaves: asking to record it"},
 	{WHEN(hand_over_is_over), DO(V(WITHDRAW)), STAY, "the other node did not take over: going on here"},
 	{WHEN(session_is_restored), DO(V(LEAD_PAIR)), TO(PRIMARY_PAIR), "the session with the copy is back"},
 	{WHEN(may_go_solo), DO(V(CAS_SOLO)), STAY, "the copy is lost: asking to go on alone"},
@@ -214,6 +222,28 @@ static const struct tandem_rule no_fence_ack_rules[] = {
 };
 LIST(no_fence_ack);
 
+static const struct tandem_rule protect_rules[] = {
+	{WHEN(may_protect), DO(V(PROTECT), V(ACCEPT)), STAY, "the operator's word: what runs on this node is to be protected"},
+	{NULL, DO(V(REFUSE)), STAY, "the other node leads or led last, a program is attached already or not known to have ended, or tandemd of this node is not attached: look at 'status'"},
+};
+LIST(protect);
+
+static const struct tandem_rule no_protect_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "a program leads already, on this node or on the other one"},
+};
+LIST(no_protect);
+
+static const struct tandem_rule unprotect_rules[] = {
+	{WHEN(may_ask_to_leave), DO(V(ASK_TO_LEAVE), V(ACCEPT)), STAY, "the operator's word: the program is to go on unprotected"},
+	{NULL, DO(V(REFUSE)), STAY, "the other node, which could take over, is not heard and has to know; or a hand-over is under way"},
+};
+LIST(unprotect);
+
+static const struct tandem_rule no_unprotect_rules[] = {
+	{NULL, DO(V(REFUSE)), STAY, "no program leads on this node: ask the node that leads"},
+};
+LIST(no_unprotect);
+
 static const struct tandem_rule maintain_rules[] = {
 	{WHEN(may_maintain), DO(V(ACCEPT)), TO(MAINTENANCE), "the operator's word: no automatic decisions"},
 	{NULL, DO(V(REFUSE)), STAY, "a decision is under way"},
@@ -235,7 +265,7 @@ static const struct tandem_rule no_resume_rules[] = {
 };
 LIST(no_resume);
 
-#define ROW(state, tick, attached, detached, ended, ready, report, session_up, session_lost, copied, fenced, failed, quiesced, heartbeat, record, read_failed, cas_won, cas_lost, cas_failed, cas_doubt, promote, force, yank, switchover, resync, fence_ack, maintenance_on, maintenance_off) \
+#define ROW(state, tick, attached, detached, ended, ready, report, session_up, session_lost, copied, fenced, failed, quiesced, heartbeat, record, read_failed, cas_won, cas_lost, cas_failed, cas_doubt, promote, force, yank, switchover, resync, fence_ack, protect, unprotect, maintenance_on, maintenance_off) \
 	[TANDEM_STATE_##state] = { \
 		[TANDEM_EVENT_TICK] = &tick, \
 		[TANDEM_EVENT_ATTACHED] = &attached, \
@@ -262,11 +292,13 @@ LIST(no_resume);
 		[TANDEM_EVENT_SWITCHOVER] = &switchover, \
 		[TANDEM_EVENT_RESYNC] = &resync, \
 		[TANDEM_EVENT_FENCE_ACK] = &fence_ack, \
+		[TANDEM_EVENT_PROTECT] = &protect, \
+		[TANDEM_EVENT_UNPROTECT] = &unprotect, \
 		[TANDEM_EVENT_MAINTENANCE_ON] = &maintenance_on, \
 		[TANDEM_EVENT_MAINTENANCE_OFF] = &maintenance_off, \
 	}
 
-_Static_assert(TANDEM_EVENT_COUNT == 27, "ROW and every row of the table need the new event");
+_Static_assert(TANDEM_EVENT_COUNT == 29, "ROW and every row of the table need the new event");
 _Static_assert(TANDEM_STATE_COUNT == 9, "the table and its own lists need the new state");
 
 const struct tandem_rules *const tandem_table[TANDEM_STATE_COUNT][TANDEM_EVENT_COUNT] = {
@@ -274,47 +306,47 @@ const struct tandem_rules *const tandem_table[TANDEM_STATE_COUNT][TANDEM_EVENT_C
 	    init, nothing, nothing, nothing, nothing, nothing, nothing, nothing,
 	    nothing, nothing, nothing, nothing, nothing, init, nothing, init,
 	    init, init, init, no_promote, no_force, yank, no_switch_over, no_resync,
-	    no_fence_ack, no_maintain, no_resume),
+	    no_fence_ack, no_protect, no_unprotect, no_maintain, no_resume),
 	ROW(JOINING,
 	    joining, joining, joining, joining, joining, joining, joining, nothing,
 	    nothing, nothing, nothing, nothing, joining, joining, nothing, joining,
 	    joining, joining, joining, promote_first, force, yank, no_switch_over, resync,
-	    no_fence_ack, maintain, no_resume),
+	    no_fence_ack, protect, no_unprotect, maintain, no_resume),
 	ROW(SECONDARY,
 	    secondary, secondary, secondary, secondary, nothing, secondary, secondary, secondary,
 	    nothing, nothing, nothing, nothing, secondary, secondary, nothing, secondary,
 	    secondary, secondary, secondary, promote, force, yank, no_switch_over, no_resync,
-	    fence_ack, maintain, no_resume),
+	    fence_ack, no_protect, no_unprotect, maintain, no_resume),
 	ROW(PRIMARY_PAIR,
 	    primary_pair, primary_pair, primary_pair, primary_pair, nothing, primary_pair, primary_pair, primary_pair,
 	    nothing, nothing, nothing, nothing, primary_pair, primary_pair, nothing, primary_pair,
 	    primary_pair, primary_pair, primary_pair, no_promote, no_force, yank, switch_over, no_resync,
-	    no_fence_ack, maintain, no_resume),
+	    no_fence_ack, no_protect, unprotect, maintain, no_resume),
 	ROW(PRIMARY_SOLO,
 	    primary_solo, primary_solo, primary_solo, primary_solo, nothing, primary_solo, primary_solo, primary_solo,
 	    primary_solo, nothing, nothing, nothing, nothing, primary_solo, nothing, primary_solo,
 	    primary_solo, primary_solo, primary_solo, promote_held, no_force, yank, no_switch_over, no_resync,
-	    no_fence_ack, maintain, no_resume),
+	    no_fence_ack, no_protect, unprotect, maintain, no_resume),
 	ROW(GATED,
 	    gated, gated, gated, gated, nothing, gated, gated, gated,
 	    gated, nothing, nothing, gated, gated, gated, nothing, gated,
 	    gated, gated, gated, promote_alone, no_force, yank, no_switch_over, no_resync,
-	    fence_ack, no_maintain, no_resume),
+	    fence_ack, no_protect, unprotect, no_maintain, no_resume),
 	ROW(TAKING_OVER,
 	    taking_over, taking_over, taking_over, taking_over, taking_over, nothing, nothing, nothing,
 	    nothing, taking_over, taking_over, nothing, taking_over, taking_over, nothing, taking_over,
 	    taking_over, taking_over, taking_over, promote_unconfirmed, no_force, yank, no_switch_over, no_resync,
-	    no_fence_ack, no_maintain, no_resume),
+	    no_fence_ack, no_protect, no_unprotect, no_maintain, no_resume),
 	ROW(HALTED,
 	    halted, halted, halted, halted, nothing, nothing, nothing, nothing,
 	    nothing, halted, nothing, nothing, nothing, halted, nothing, halted,
 	    halted, halted, halted, no_promote, force, yank, no_switch_over, no_resync,
-	    no_fence_ack, maintain, no_resume),
+	    no_fence_ack, no_protect, no_unprotect, maintain, no_resume),
 	ROW(MAINTENANCE,
 	    maintenance, maintenance, maintenance, maintenance, nothing, nothing, nothing, nothing,
 	    maintenance, nothing, nothing, nothing, nothing, maintenance, nothing, maintenance,
 	    maintenance, maintenance, maintenance, no_promote, no_force, yank, no_switch_over, no_resync,
-	    no_fence_ack, no_maintain, resume),
+	    no_fence_ack, no_protect, no_unprotect, no_maintain, resume),
 };
 
 const struct tandem_rules *const tandem_table_own[TANDEM_STATE_COUNT] = {

@@ -52,6 +52,17 @@ WHEN(owner_ended)
 	       strcmp(machine->view.record.owner, machine->config.node) == 0;
 }
 
+WHEN(owner_has_left)
+{
+	return owner_ended(machine, now_ns) && machine->view.record.is_left;
+}
+
+WHEN(peer_has_left)
+{
+	UNTIMED;
+	return machine->view.record.is_left;
+}
+
 WHEN(owner_of_pair_ended)
 {
 	return owner_ended(machine, now_ns) && machine->view.record.is_pair;
@@ -173,6 +184,8 @@ const struct tandem_wait tandem_waits[] = {
 	{STATE(JOINING), first_leader_needs_word, "the operator's word that this node leads first, or the peer's that its register is empty too", "promote"},
 	{STATE(JOINING), register_is_empty, "the first owner's program, on the other node, to lead", ""},
 	{STATE(JOINING), next_program_is_forced, "the program to start on this node: it will lead, by the operator's word", ""},
+	{STATE(JOINING), owner_has_left, "the next program on this node: the last one has left and goes on unprotected", ""},
+	{STATE(JOINING), peer_has_left, "the next program on the other node: the last one there has left and goes on unprotected", ""},
 	{STATE(JOINING), program_is_owner, "the program to attach its regions, and the arbiter", ""},
 	{STATE(JOINING), owner_of_pair_ended, "the peer, which holds the copy, to take over: the program that led on this node has ended", "force-primary"},
 	{STATE(JOINING), owner_ended, "the program that led alone, and has ended with its memory: to lead with another one loses what only it held", "force-primary"},

@@ -49,7 +49,7 @@ static struct json_object *describe_record(const struct tandem_record *record)
 	struct json_object *object = json_object_new_object();
 	add_count(object, "generation", record->generation);
 	add_text(object, "owner", record->owner);
-	add_text(object, "mode", record->is_pair ? "PAIR" : "SOLO");
+	add_text(object, "mode", tandem_record_mode(record));
 	add(object, "owner_incarnation", tandem_status_name(record->owner_incarnation));
 	add(object, "copy_incarnation", tandem_status_name(record->copy_incarnation));
 	add(object, "decision", tandem_status_name(record->decision));

@@ -162,6 +162,9 @@ static void say_owner(struct line *line)
 		say(line, "%s has not read the register yet", line->own);
 	else if (record->generation == 0)
 		say(line, "no node has led yet");
+	else if (record->is_left)
+		say(line, "no node leads: the program of %s has left (generation %" PRIu64 ")",
+		    line->owner, record->generation);
 	else
 		say(line, "%s is %s, the register names %s%s (generation %" PRIu64 ")", line->own,
 		    tandem_state_name(line->machine->state), line->owner,

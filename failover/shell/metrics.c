@@ -100,7 +100,9 @@ static void write_mode(struct tandem_scrape *scrape)
 {
 	const struct tandem_record *record = &scrape->machine->view.record;
 	write_choice(scrape, "mode", "PAIR", record->generation > 0 && record->is_pair);
-	write_choice(scrape, "mode", "SOLO", record->generation > 0 && !record->is_pair);
+	write_choice(scrape, "mode", "SOLO",
+	             record->generation > 0 && !record->is_pair && !record->is_left);
+	write_choice(scrape, "mode", "LEFT", record->generation > 0 && record->is_left);
 }
 
 static void write_generation(struct tandem_scrape *scrape)
@@ -392,7 +394,7 @@ static void write_channels_up(struct tandem_scrape *scrape)
 static const struct tandem_metric metrics[] = {
 	{"tandem_protected", GAUGE, "", "", "1: a failover now would lose nothing; what the first line of status says", write_protected},
 	{"tandem_role", GAUGE, "role", "", "1 for the state of the pair on this node, 0 for the others", write_role},
-	{"tandem_mode", GAUGE, "mode", "", "1 for what the register says, PAIR or SOLO; both 0 when it says nothing yet", write_mode},
+	{"tandem_mode", GAUGE, "mode", "", "1 for what the register says, PAIR, SOLO or LEFT (nobody leads: the program goes on unprotected); all 0 when it says nothing yet", write_mode},
 	{"tandem_generation", GAUGE, "", "", "Generation of the register", write_generation},
 	{"tandem_alarm", GAUGE, "alarm", "", "1 for each alarm that is raised", write_alarm},
 	{"tandem_epoch", GAUGE, "", "", "Number of the last committed epoch that the attached data plane knows", write_epoch},

@@ -19,6 +19,8 @@
 	X(FORCE_PRIMARY, "force-primary")                                                          \
 	X(SWITCHOVER, "switchover")                                                                \
 	X(RESYNC, "resync")                                                                        \
+	X(PROTECT, "protect")                                                                      \
+	X(UNPROTECT, "unprotect")                                                                  \
 	X(MAINTENANCE, "maintenance")                                                              \
 	X(FENCE_ACK, "fence-ack")
 

@@ -272,8 +272,7 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	add_text(object, "state", tandem_state_name(machine->state));
 	add_count(object, "generation", record->generation);
 	add(object, "owner", has_record ? json_object_new_string(record->owner) : NULL);
-	add(object, "mode",
-	    has_record ? json_object_new_string(record->is_pair ? "PAIR" : "SOLO") : NULL);
+	add(object, "mode", has_record ? json_object_new_string(tandem_record_mode(record)) : NULL);
 	add_advice(object, machine, now_ns);
 	add_age(object, "in_state_ms", machine->state_ns, now_ns);
 	add(object, "alarms", list_alarms(pair));

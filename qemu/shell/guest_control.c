@@ -164,6 +164,68 @@ static bool is_restoring(struct json_object *value)
 	       strcmp(json_object_get_string(status), "inmigrate") == 0;
 }
 
+static const char *text_of(struct json_object *value, const char *key)
+{
+	struct json_object *text = NULL;
+
+	if (!json_object_is_type(value, json_type_object) ||
+	    !json_object_object_get_ex(value, key, &text) ||
+	    !json_object_is_type(text, json_type_string))
+		return "";
+	return json_object_get_string(text);
+}
+
+/* Only what is certain to be read and never written counts as none. */
+static bool is_written_to(struct json_object *disk)
+{
+	struct json_object *inserted = NULL;
+
+	return json_object_is_type(disk, json_type_object) &&
+	       json_object_object_get_ex(disk, "inserted", &inserted) &&
+	       json_object_is_type(inserted, json_type_object) && !is_true(inserted, "ro");
+}
+
+static void tell_disk(struct tandem_qemu_guest *guest, struct json_object *disk)
+{
+	struct json_object *inserted = json_object_object_get(disk, "inserted");
+	const char *name = text_of(disk, "device");
+	char text[256];
+
+	if (name[0] == 0)
+		name = text_of(disk, "qdev");
+	snprintf(text, sizeof(text), "disk %.60s, %.120s", name, text_of(inserted, "file"));
+	if (guest->options.accepts_disks)
+		guest->handler.on_gap(guest->handler.context, text);
+	else
+		tandem_error_set(&guest->end_error, TANDEM_E_CONFIG, "query-block",
+		                 "%s: the guest can write to it, and disks are not copied: give it "
+		                 "readonly=on, or say disks = \"shared\" or \"replicated\" in the "
+		                 "group protect",
+		                 text);
+}
+
+static void on_disks(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	const size_t count =
+	        json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
+
+	if (!tandem_qemu_control_is_starting(guest, error))
+		return;
+	for (size_t i = 0; i < count && guest->end_error.code == 0; i++) {
+		struct json_object *disk = json_object_array_get_idx(value, i);
+
+		if (is_written_to(disk))
+			tell_disk(guest, disk);
+	}
+	if (guest->end_error.code != 0)
+		tandem_qemu_control_give_up(guest, &guest->end_error);
+	else if (guest->options.looks_at_memory)
+		tandem_qemu_guest_memory_look(guest);
+	else
+		tandem_qemu_control_migrate(guest);
+}
+
 /* QEMU starts a guest that it protects, whether it ran before or not. */
 static void on_status(void *context, struct json_object *value, const struct tandem_error *error)
 {
@@ -184,10 +246,7 @@ static void on_status(void *context, struct json_object *value, const struct tan
 		tandem_qemu_control_give_up(guest, &why);
 		return;
 	}
-	if (guest->options.looks_at_memory)
-		tandem_qemu_guest_memory_look(guest);
-	else
-		tandem_qemu_control_migrate(guest);
+	tandem_qemu_control_order(guest, "query-block", NULL, on_disks);
 }
 
 static void on_incoming(void *context, struct json_object *value, const struct tandem_error *error)

@@ -16,6 +16,11 @@ endforeach()
 tandem_add_device_test(guest 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/guest_test.py all
                        ${PROJECT_BINARY_DIR})
 # A guest that is kept by a pair of nodes.
+# One that runs already.
+foreach(story leave twice)
+  tandem_add_device_test(qemu_attach_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_attach_test.py
+                         ${story} ${PROJECT_BINARY_DIR}/bin)
+endforeach()
 foreach(story kill stop)
   tandem_add_device_test(qemu_pair_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_pair_test.py
                          ${story} ${PROJECT_BINARY_DIR}/bin)

@@ -40,6 +40,12 @@ static void say(const char *format, uint64_t first, uint64_t second, const char 
 	fflush(stdout);
 }
 
+static void on_gap(void *context, const char *text)
+{
+	(void)context;
+	(void)text;
+}
+
 static int on_blocks(void *context, const struct tandem_qemu_stream *stream, const uint8_t *opening,
                      size_t opening_bytes, struct tandem_error *reterr_error)
 {
@@ -199,9 +205,11 @@ static int protect(struct copy *copy, char **arguments)
 	        .start_timeout_ns = 10 * TANDEM_NS_PER_S,
 	        .command_timeout_ns = 10 * TANDEM_NS_PER_S,
 	        .state_bytes_max = (size_t)4 << 20,
+	        .accepts_disks = true,
 	        .accepts = TANDEM_QEMU_UNUSABLE, /* the test knows what each version does */
 	};
 	const struct tandem_qemu_guest_handler handler = {
+	        .on_gap = on_gap,
 	        .on_blocks = on_blocks,
 	        .on_page = on_page,
 	        .on_fill = on_fill,

@@ -119,6 +119,11 @@ class Layout:
     def _arbiter_place(self):
         return "" if self.arbiter_type == "etcd" else f"path = {_quote(str(self.arbiter))}; "
 
+    def _program_group(self):
+        if hasattr(self.program, "protect_group"):
+            return self.program.protect_group()
+        return f"promote = {{ command = {_quote(self.program.promote_command(self.nodes))}; }};"
+
     def configuration(self):
         nodes = ",\n".join(_node_text(node) for node in self.nodes.values())
         options = "".join(f"    {key} = {text};\n" for key, text in self.pair_options.items())
@@ -130,7 +135,7 @@ class Layout:
             f"    nodes = [{', '.join(_quote(name) for name in self.nodes)}];\n"
             f"    arbiter = {{ type = {_quote(self.arbiter_type)};"
             f" {self._arbiter_place()}{self.arbiter_options} }};\n"
-            f"    promote = {{ command = {_quote(self.program.promote_command(self.nodes))}; }};\n"
+            f"    {self._program_group()}\n"
             f'    provider = "{self.provider}";\n'
             f'    tracker = "{self.tracker}";\n'
             f"    key_file = {_quote(str(self.key_path))};\n"

@@ -22,7 +22,8 @@ class BootSector:
     def __init__(self, qemu, folder, options=("--interval", "50"), seen_at=None):
         self.folder = folder
         self._seen_at = seen_at
-        self._options = ["--ungated", *options]
+        # The disk is read when the guest boots, and never written to.
+        self._options = ["--ungated", "--disks", "replicated", *options]
         self._words = [
             str(qemu), "-accel", "tcg", "-machine", "pc", "-m", str(MEMORY_MIB), "-nodefaults",
             "-display", "none",

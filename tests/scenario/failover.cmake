@@ -5,6 +5,7 @@ tandem_add_test(
   SOURCES
   failover/test_hand_over.c
   failover/test_interrupted.c
+  failover/test_leaving.c
   failover/test_stories.c
   failover/test_words.c
   LIBRARIES

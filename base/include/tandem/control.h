@@ -13,7 +13,7 @@
  * section L. */
 
 #define TANDEM_NAME_BYTES        32 /* names of pairs, nodes, regions, with the terminating zero */
-#define TANDEM_CONTROL_VERSION   5
+#define TANDEM_CONTROL_VERSION   6
 #define TANDEM_CONTROL_BYTES     1280
 #define TANDEM_CONTROL_RAILS_MAX 4
 #define TANDEM_CONTROL_SOCKET    "failoverd.sock"
@@ -46,6 +46,10 @@ enum tandem_control_type {
 	TANDEM_CONTROL_YANK,     /* both: end everything pending on the session */
 	TANDEM_CONTROL_QUIESCE, /* program: finish the epoch under way, begin none, hold output, say
 	                           QUIESCED; LEAD ends it */
+	TANDEM_CONTROL_LEAVE,   /* program: the operator wants it to end its protection in order */
+	TANDEM_CONTROL_RELEASE, /* program: it has left: it goes on unprotected, and no copy of it
+	                           may ever lead */
+	TANDEM_CONTROL_PROTECT, /* standby: start the program that protects what runs already */
 };
 
 enum tandem_control_kind {
@@ -133,6 +137,7 @@ struct tandem_control_message {
 	                         output until the next LEAD */
 	bool holds_output;    /* LEAD, SOLO: nothing leaves until PAIR (mode strict) */
 	bool has_lease;       /* REPORT of a program: the timer that ends it is armed */
+	bool leaves;          /* REPORT of a program: it waits for RELEASE */
 	bool keeps_old;       /* STAND_BY: what the image directory holds is kept aside */
 	int32_t status;       /* FAILED: TANDEM_E_* */
 	uint32_t process_id;  /* ATTACH */

@@ -31,6 +31,8 @@ struct tandem_standby_options {
 	/* Starts the promoted program; on the standby's thread. 0 or an error. */
 	int (*activate)(void *argument, const struct tandem_activation *activation,
 	                struct tandem_error *reterr_error);
+	/* Starts the program that protects what runs on this node already; on the link's thread. */
+	int (*protect)(void *argument, struct tandem_error *reterr_error);
 	/* Something an operator should know; a complete line. On the standby's threads. */
 	void (*say)(void *argument, bool is_error, const char *line);
 	void *argument;

@@ -190,6 +190,27 @@ TANDEM_API void tandem_mark_free(struct tandem *tandem, void *start, size_t leng
  * reports. Any thread. */
 TANDEM_API void tandem_note_reply(struct tandem *tandem, bool is_sending);
 
+/* ---- leaving ---- */
+
+enum tandem_leaving {
+	TANDEM_STAYS,
+	TANDEM_ASKED_TO_LEAVE, /* by the operator, tandemctl unprotect: tandem_leave() is the answer
+	                        */
+	TANDEM_LEAVES,         /* it is asked for */
+	TANDEM_LEFT,           /* nobody else will ever go on with this memory */
+};
+
+/* Begins to leave the pair in order: the program goes on without protection, and no other node goes
+ * on from an epoch of it. Until that is certain, TANDEM_LEFT, everything stays as it is:
+ * checkpoints go on being made, and another node may still take over. Then output may leave at
+ * once, and what is left to do is tandem_close(). Cannot be taken back. Never blocks. Any thread.
+ * Errors: TANDEM_E_USAGE (not started), TANDEM_E_NOT_LEADER (halted: another node leads). */
+TANDEM_API TANDEM_MUST_CHECK int tandem_leave(struct tandem *tandem,
+                                              struct tandem_error *reterr_error);
+
+/* How far that is; tandem_event_fd() becomes readable when it changes. Any thread. */
+TANDEM_API enum tandem_leaving tandem_leaving(const struct tandem *tandem);
+
 /* ---- started to take over ---- */
 
 /* Why and how this process was started. All texts are borrowed from the environment. */

@@ -20,6 +20,7 @@
 #define TANDEM_CONFIG_ADDRESS_BYTES  64 /* as in struct tandem_control_settings */
 #define TANDEM_CONFIG_PATH_BYTES     81 /* a socket name must still fit behind a directory */
 #define TANDEM_CONFIG_COMMAND_BYTES  1024
+#define TANDEM_CONFIG_GUEST_BYTES    8192 /* the command line of a virtual machine */
 #define TANDEM_CONFIG_FENCES_MAX     4
 #define TANDEM_CONFIG_WORDS_BYTES    384
 #define TANDEM_CONFIG_ENDPOINTS_MAX  7
@@ -72,9 +73,26 @@ struct tandem_config_arbiter {
 	uint64_t fence_delay_ns; /* see tandem_config_fence_delay_ns() */
 };
 
+/* What is run for a pair with a group protect, to protect and to take over. */
+#define TANDEM_CONFIG_GUEST_COMMAND                                                                \
+	"exec \"$TANDEM_BIN_DIR/tandem-qemu\" --config \"$TANDEM_CONFIG\" --node "                 \
+	"\"$TANDEM_NODE\" --pair \"$TANDEM_PAIR\""
+
 struct tandem_config_promote {
 	char command[TANDEM_CONFIG_COMMAND_BYTES]; /* for /bin/sh -c */
 	uint64_t timeout_ns;                       /* start to "regions are attached" */
+};
+
+/* A virtual machine; none where `type` is "". */
+struct tandem_config_protect {
+	char type[8];                            /* "qemu" */
+	char qmp[TANDEM_CONFIG_PATH_BYTES];      /* "" for none: see tandem_config_qmp() */
+	char network[16];                        /* "ungated" */
+	char command[TANDEM_CONFIG_GUEST_BYTES]; /* for /bin/sh -c */
+	char disks[16];                          /* "refused", "shared" or "replicated" */
+	uint64_t interval_ns;
+	uint64_t pause_limit_ns;
+	bool is_untested_allowed;
 };
 
 /* Commands for /bin/sh -c; "" for none. */
@@ -124,6 +142,7 @@ struct tandem_config_pair {
 	bool is_insecure;                        /* no key, and that is known */
 	struct tandem_config_arbiter arbiter;
 	struct tandem_config_promote promote;
+	struct tandem_config_protect protect;
 	struct tandem_config_hooks hooks;
 	uint64_t unprotected_after_ns;
 };
@@ -212,6 +231,12 @@ TANDEM_MUST_CHECK int tandem_config_arbiter_path(const struct tandem_config_node
                                                  const struct tandem_config_pair *pair,
                                                  char *ret_path, size_t path_bytes,
                                                  struct tandem_error *reterr_error);
+
+/* Where QEMU's control socket is on `node`. TANDEM_E_CONFIG when it gets longer than `path_bytes`.
+ */
+TANDEM_MUST_CHECK int tandem_config_qmp(const struct tandem_config_node *node,
+                                        const struct tandem_config_pair *pair, char *ret_path,
+                                        size_t path_bytes, struct tandem_error *reterr_error);
 
 /* The longest that switching off `node` may take: all its ways up to their timeouts. */
 uint64_t tandem_config_fencing_ns(const struct tandem_config_node *node);

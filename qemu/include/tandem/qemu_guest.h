@@ -43,6 +43,7 @@ struct tandem_qemu_guest_options {
 	uint64_t command_timeout_ns;      /* how long it may take to answer then; never 0 */
 	size_t state_bytes_max;           /* device state that an epoch can keep */
 	enum tandem_qemu_verdict accepts; /* of QEMU's version, at worst */
+	bool accepts_disks;               /* that the guest can write to: they are not copied */
 	bool looks_at_memory;             /* on_memory() decides; else all of it is sent */
 	/* Where QEMU, started with `-incoming defer`, restores its guest from, with shared RAM left
 	 * out; NULL: it was started otherwise. */
@@ -51,6 +52,8 @@ struct tandem_qemu_guest_options {
 
 /* Calls of the loop, in the order of the stream. None may close the guest. */
 struct tandem_qemu_guest_handler {
+	/* Once each that it begins: something of the guest that is not protected, in words. */
+	void (*on_gap)(void *context, const char *text);
 	/* Whether `memory` is left out of the stream: whoever says so reads it where QEMU has it,
 	 * between on_epoch() and tandem_qemu_guest_kept(). Not 0: it ends, because of the error. */
 	int (*on_memory)(void *context, const struct tandem_qemu_memory *memory,

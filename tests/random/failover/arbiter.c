@@ -123,8 +123,9 @@ static bool swap(struct cluster *cluster, const struct item *item)
 	write_record(cluster, item->node, &question->desired);
 	cluster_trace(cluster, TRACE_WORLD, "register: generation %u, %s, %s\n",
 	              (unsigned)question->desired.generation, question->desired.owner,
-	              question->desired.is_pair ? "PAIR" : "SOLO");
+	              tandem_record_mode(&question->desired));
 	cluster->hand_over_count += question->desired.is_handed_over;
+	judge_leave(cluster, question);
 	if (question->is_forced)
 		judge_force(cluster, question->desired.generation);
 	return true;

@@ -296,6 +296,7 @@ static void hear_plane(struct cluster *cluster, const struct item *item)
 	                                         .answers = word->answers,
 	                                         .has_session = word->has_session,
 	                                         .has_copy = word->has_copy,
+	                                         .leaves = word->leaves,
 	                                         .process_id = word->process_id,
 	                                         .incarnation = word->incarnation,
 	                                         .peer_incarnation = word->peer_incarnation,

@@ -71,6 +71,7 @@ struct program {
 	bool is_quiescing; /* R9: seals nothing any more ... */
 	bool is_quiet;     /* ... and has nothing unacknowledged: told */
 	bool holds_output; /* mode strict */
+	bool leaves;       /* as it was asked to; RELEASE ends it */
 	uint64_t ready_ns;
 	uint64_t exit_ns;
 	uint64_t led_generation;
@@ -150,7 +151,7 @@ enum reads {
 struct word {
 	enum tandem_control_type type, answers;
 	enum tandem_control_kind kind;
-	bool is_pair, has_session, has_copy, holds_output;
+	bool is_pair, has_session, has_copy, holds_output, leaves;
 	uint32_t process_id;
 	uint64_t incarnation, peer_incarnation, generation, epoch, heard_age_ns;
 	enum tandem_peer_beat peer_beat;
@@ -219,7 +220,9 @@ struct cluster {
 	bool beats_are_cut[2][CLUSTER_LINKS]; /* by sender and link */
 	struct chaos chaos;
 	uint64_t forced_generation; /* led before it: disowned by the operator */
-	bool is_rebasing;           /* the next publication decides what is left of those before */
+	bool has_left;              /* what was copied is never to be promoted */
+	uint64_t leave_count;
+	bool is_rebasing; /* the next publication decides what is left of those before */
 	uint32_t epoch_count;
 	uint32_t depth_top;  /* published */
 	uint64_t publish_ns; /* the last */
@@ -351,6 +354,8 @@ void standby_take(struct cluster *cluster, struct standby *standby, const struct
 void judge_publish(struct cluster *cluster, const struct program *program, uint32_t memory);
 void judge_promotion(struct cluster *cluster, const struct standby *standby);
 void judge_step(struct cluster *cluster);
+/* A record was won by which nobody leads, or by which a program leads that begins anew. */
+void judge_leave(struct cluster *cluster, const struct question *question);
 void judge_force(struct cluster *cluster, uint64_t generation);
 
 #endif

@@ -1,6 +1,7 @@
 #include "cluster.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* What may never be seen, whatever fails. */
 
@@ -30,6 +31,22 @@ void judge_force(struct cluster *cluster, uint64_t generation)
 		return;
 	for (uint64_t i = generation; i < CLUSTER_GENERATIONS_MAX; i++)
 		cluster->releasers[i] = 0;
+}
+
+static bool begins_anew(const struct question *question)
+{
+	const struct tandem_record *from = &question->expected, *to = &question->desired;
+	return !question->is_forced && from->generation > 0 && !from->is_pair && !to->is_pair &&
+	       !to->is_left && strcmp(from->owner, to->owner) == 0 &&
+	       from->owner_incarnation != to->owner_incarnation;
+}
+
+void judge_leave(struct cluster *cluster, const struct question *question)
+{
+	cluster->has_left = question->desired.is_left;
+	cluster->leave_count += question->desired.is_left;
+	if (begins_anew(question))
+		cluster->is_rebasing = true;
 }
 
 static void judge_releaser(struct cluster *cluster, const struct program *program)
@@ -74,6 +91,9 @@ void judge_promotion(struct cluster *cluster, const struct standby *standby)
 	const struct node *where = &cluster->nodes[standby->process.node];
 	if (!standby->has_copy || standby->is_torn)
 		cluster_fail(cluster, "node %s promotes a standby that holds no full copy",
+		             where->name);
+	if (cluster->has_left && !cluster->is_rebasing)
+		cluster_fail(cluster, "node %s promotes the copy of a program that has left",
 		             where->name);
 	/* A program may start for a record that the operator's word has just replaced; that it does
 	 * not lead is seen by judge_open(). */

@@ -324,6 +324,13 @@ static void force(struct cluster *cluster, struct node *node)
 	say(cluster, node, TANDEM_EVENT_FORCE, 0);
 }
 
+/* What is to be protected has one who does at a time. */
+static void protect(struct cluster *cluster, struct node *node)
+{
+	if (!has_program(node) || node->machine.program.connection != 0)
+		say(cluster, node, TANDEM_EVENT_PROTECT, 0);
+}
+
 /* What the node's status asks for. */
 static void heed(struct cluster *cluster, struct node *node)
 {
@@ -344,9 +351,10 @@ static void heed(struct cluster *cluster, struct node *node)
 static void say_anything(struct cluster *cluster, struct node *node)
 {
 	static const enum tandem_event_type words[] = {
-	        TANDEM_EVENT_FORCE,          TANDEM_EVENT_PROMOTE,   TANDEM_EVENT_YANK,
-	        TANDEM_EVENT_SWITCHOVER,     TANDEM_EVENT_RESYNC,    TANDEM_EVENT_FENCE_ACK,
-	        TANDEM_EVENT_MAINTENANCE_ON, TANDEM_EVENT_SWITCHOVER};
+	        TANDEM_EVENT_FORCE,          TANDEM_EVENT_PROMOTE,    TANDEM_EVENT_YANK,
+	        TANDEM_EVENT_SWITCHOVER,     TANDEM_EVENT_RESYNC,     TANDEM_EVENT_FENCE_ACK,
+	        TANDEM_EVENT_MAINTENANCE_ON, TANDEM_EVENT_SWITCHOVER, TANDEM_EVENT_PROTECT,
+	        TANDEM_EVENT_UNPROTECT,      TANDEM_EVENT_UNPROTECT};
 	enum tandem_event_type word = words[cluster_draw(cluster, COUNT(words))];
 	if (word == TANDEM_EVENT_FORCE)
 		force(cluster, node);
@@ -354,6 +362,8 @@ static void say_anything(struct cluster *cluster, struct node *node)
 		promote(cluster, node);
 	else if (word == TANDEM_EVENT_FENCE_ACK)
 		acknowledge(cluster, node);
+	else if (word == TANDEM_EVENT_PROTECT)
+		protect(cluster, node);
 	else
 		say(cluster, node, word, 0);
 	/* Of another generation, it is refused. */

@@ -105,6 +105,7 @@ static void report(struct cluster *cluster, struct process *process)
 	struct word word = {.has_session = process->session != 0,
 	                    .peer_incarnation = process->session_peer,
 	                    .has_copy = is_program ? program->is_gated : standby->has_copy,
+	                    .leaves = is_program && program->leaves,
 	                    .generation =
 	                            is_program ? program->led_generation : standby->told_generation,
 	                    .heard_age_ns = cluster->now_ns - process->heard_ns};

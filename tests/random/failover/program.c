@@ -227,6 +227,12 @@ void program_obey(struct cluster *cluster, struct program *program, const struct
 		sessions_drop(cluster, &program->process);
 	if (word->type == TANDEM_CONTROL_LEAD && !program->is_halted)
 		lead(cluster, program, word);
+	if (word->type == TANDEM_CONTROL_LEAVE)
+		program->leaves = true;
+	if (word->type == TANDEM_CONTROL_RELEASE && !program->is_halted) {
+		program->leaves = program->is_led = false;
+		program->exit_ns = cluster->now_ns + cluster_draw(cluster, 100 * MS);
+	}
 	if (word->type == TANDEM_CONTROL_QUIESCE) {
 		program->is_quiescing = true;
 		tell_quiet(cluster, program);

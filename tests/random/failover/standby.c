@@ -123,6 +123,8 @@ void standby_obey(struct cluster *cluster, struct standby *standby, const struct
 		fence(cluster, standby, word->generation);
 	if (word->type == TANDEM_CONTROL_ACTIVATE)
 		activate(cluster, standby, word);
+	if (word->type == TANDEM_CONTROL_PROTECT)
+		cluster_start_program(cluster, standby->process.node);
 }
 
 /* ---- the session ---- */

@@ -135,7 +135,7 @@ static const struct damage damages[] = {
         {4, 1, TANDEM_E_VERSION},     /* version */
         {6, 0, TANDEM_E_PROTOCOL},    /* type */
         {6, 10, TANDEM_E_PROTOCOL},   /* type between the two groups */
-        {6, 40, TANDEM_E_PROTOCOL},   /* type after the last */
+        {6, 43, TANDEM_E_PROTOCOL},   /* type after the last */
         {7, 3, TANDEM_E_PROTOCOL},    /* kind */
         {8, 20, TANDEM_E_PROTOCOL},   /* answers */
         {9, 2, TANDEM_E_PROTOCOL},    /* is_pair */
@@ -148,6 +148,7 @@ static const struct damage damages[] = {
         {18, 0, TANDEM_E_PROTOCOL},   /* status: positive */
         {1094, 1, TANDEM_E_PROTOCOL}, /* peer_beat: only a REPORT has one */
         {1095, 1, TANDEM_E_PROTOCOL}, /* beat_age_ns of what is unknown */
+        {1103, 2, TANDEM_E_PROTOCOL}, /* leaves */
         {1279, 1, TANDEM_E_PROTOCOL}, /* padding */
 };
 

@@ -80,6 +80,37 @@ Test(load, addresses_become_canonical)
 	tandem_config_free(config);
 }
 
+/* Its group stands in for promote, and its devices have more state than a program. */
+Test(load, a_virtual_machine)
+{
+	const char text[] =
+	        "cluster = \"c\"; nodes = (\n"
+	        "{ name = \"a\"; address = \"10.0.0.1\"; heartbeat = ( { address = "
+	        "\"10.0.0.1\"; } ); },\n"
+	        "{ name = \"b\"; address = \"10.0.0.2\"; heartbeat = ( { address = "
+	        "\"10.0.0.2\"; } ); } );\n"
+	        "pairs = ( { name = \"vm1\"; insecure = true; nodes = (\"a\", \"b\"); "
+	        "arbiter = { type = \"manual\" }; protect = { type = \"qemu\"; network = "
+	        "\"ungated\"; interval_ms = 20; allow_untested = true; command = "
+	        "\"qemu-system-x86_64 -m 1G\"; } } );";
+	struct tandem_config *config = NULL;
+	struct tandem_error error;
+	char path[TANDEM_CONFIG_PATH_BYTES];
+	cr_assert_eq(tandem_config_load_text("t", text, strlen(text), &config, NULL, &error), 0,
+	             "%s", error.detail);
+	const struct tandem_config_pair *pair = &config->pairs[0];
+	cr_assert_str_eq(pair->protect.command, "qemu-system-x86_64 -m 1G");
+	cr_assert_str_eq(pair->protect.disks, "refused");
+	cr_assert_eq(pair->protect.interval_ns, 20 * TANDEM_NS_PER_MS);
+	cr_assert_eq(pair->protect.pause_limit_ns, 10 * TANDEM_NS_PER_S);
+	cr_assert(pair->protect.is_untested_allowed);
+	cr_assert_eq(pair->promote.timeout_ns, 10 * TANDEM_NS_PER_S);
+	cr_assert_eq(pair->state_bytes_max, 1048576);
+	cr_assert_eq(tandem_config_qmp(&config->nodes[0], pair, path, sizeof(path), &error), 0);
+	cr_assert_str_eq(path, "/run/tandem/vm1.qmp");
+	tandem_config_free(config);
+}
+
 Test(load, an_arbiter_in_etcd)
 {
 	struct edit edit = {

@@ -198,6 +198,10 @@ static const struct row {
          "pairs[0].pause_budget_us",
          "500 seen, but nothing is pushed ahead of a pause: give push_interval_us too"},
         {{.pair = "on_overload = \"slow\";"}, 14, "pairs[0].on_overload", "there is none"},
+        {{.pair = "protect = { type = \"qemu\"; network = \"ungated\"; command = \"x\"; };"},
+         11,
+         "pairs[0].promote.command",
+         "contradicts protect"},
         {{.pair = "capture = \"copy\";"}, 14, "pairs[0].capture", "stop"},
         {{.pair = "reconnect_interval_ms = 100; reconnect_interval_max_ms = 99;"},
          14,
@@ -287,6 +291,45 @@ Test(mistakes, look_alikes)
 		char text[2048];
 		snprintf(text, sizeof(text), "%s%s%s", head, nodes[i].node, pair);
 		expect_text(text, nodes[i].count, nodes[i].text);
+	}
+}
+
+/* A virtual machine: what its group must not leave out, and what it must not say. */
+Test(mistakes, guests)
+{
+	const char *const head = "cluster = \"c\"; nodes = (\n"
+	                         "{ name = \"a\"; address = \"10.0.0.1\"; heartbeat = "
+	                         "( { address = \"10.0.0.1\"; } ); },\n"
+	                         "{ name = \"b\"; address = \"10.0.0.2\"; heartbeat = "
+	                         "( { address = \"10.0.0.2\"; } ); } );\n"
+	                         "pairs = ( { name = \"p\"; insecure = true; nodes = [\"a\", "
+	                         "\"b\"]; arbiter = { type = \"file\"; path = \"/s\"; }; ";
+	static const struct {
+		const char *pair;
+		size_t count;
+		const char *text;
+	} guests[] = {
+	        {"", 1, "or protect for a virtual machine"},
+	        {"promote = { timeout_ms = 500; };", 1, "is missing: a shell command needed"},
+	        {"protect = { };", 1, "or protect for a virtual machine"},
+	        {"protect = { type = \"qemu\"; command = \"q\"; };", 1,
+	         "is missing: \"ungated\" needed"},
+	        {"protect = { type = \"qemu\"; network = \"ungated\"; };", 1,
+	         "what starts QEMU on the node that takes over"},
+	        {"protect = { command = \"q\"; network = \"ungated\"; };", 1, "\"qemu\" needed"},
+	        {"protect = { type = \"xen\"; command = \"q\"; network = \"ungated\"; };", 1,
+	         "\"xen\" seen, one of qemu needed"},
+	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; disks = "
+	         "\"shared\"; };",
+	         1, "nothing keeps a node that is cut off from them"},
+	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; qmp = "
+	         "\"run/q\"; };",
+	         1, "an absolute path needed"},
+	};
+	for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
+		char text[2048];
+		snprintf(text, sizeof(text), "%s%s } );\n", head, guests[i].pair);
+		expect_text(text, guests[i].count, guests[i].text);
 	}
 }
 

@@ -1,0 +1,27 @@
+#ifndef TANDEM_NODE_QEMU_OPTIONS_H
+#define TANDEM_NODE_QEMU_OPTIONS_H
+
+#include <limits.h>
+#include <tandem/qemu_guest.h>
+
+#include "qemu_gates.h"
+#include "qemu_shared.h"
+
+/* What tandem-qemu was told, on its command line or by the configuration. */
+struct tandem_qemu_options {
+	const char *pair;
+	const char *run_directory;
+	char *const *words; /* QEMU's command line; NULL: it runs already */
+	char qmp_path[PATH_MAX];
+	char watch_path[PATH_MAX]; /* its second control socket */
+	char stream_path[PATH_MAX];
+	struct tandem_qemu_gates gates;
+	enum tandem_qemu_way way;
+	struct tandem_qemu_guest_options guest; /* without paths */
+};
+
+/* 0, or an exit status and one more; what is wrong has been said. Borrows the arguments. */
+int tandem_qemu_options_read(int argument_count, char **arguments,
+                             struct tandem_qemu_options *options);
+
+#endif

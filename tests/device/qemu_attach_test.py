@@ -1,0 +1,178 @@
+"""A QEMU 11.1 that runs already is protected by one command, and let go by another.
+
+Let go, it is what it was: nobody holds it, it outlives the programs of its host, and the other node, which had a
+copy, does not go on with it. Protected, it ends with its host, killed all at once, and the guest goes on at the other
+node; the first host comes back, is a copy again, and takes over in its turn.
+
+Run as `SCRIPT STORY PROGRAMS`, PROGRAMS being where the programs are."""
+
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from device_test import CHECKOUT, expect, main, until
+
+sys.path.insert(0, str(CHECKOUT / "tests"))
+
+from kill.layout import PAIR, on_loopback  # noqa: E402 (the path above comes first)
+from kill.pair import Pair  # noqa: E402
+from qemu.boot_sector import BootSector  # noqa: E402
+
+from lab import private_qemu  # noqa: E402
+from lab.qmp import Qmp  # noqa: E402
+
+PROTECT_S = 90
+GOES_ON_S = 60
+SURE_S = 3  # many windows in which a node that may would have taken over
+
+
+class Guest(BootSector):
+    """Protected by the pair's group `protect`, and on the first node it runs before that."""
+
+    def __init__(self, program, folder):
+        super().__init__(program, folder)
+        self.process = None
+        self.disks = "replicated"  # it is read when it boots, and never written to
+
+    def protect_group(self):
+        command = " ".join([shlex.join(self._words), *self._own("$TANDEM_NODE")])
+        escaped = command.replace("\\", "\\\\").replace('"', '\\"')
+        return (f'protect = {{ type = "qemu"; network = "ungated"; interval_ms = 50;'
+                f' disks = "{self.disks}";'
+                f' command = "{escaped}"; }};')
+
+    def start(self, run_directory):
+        """Of its own, in no group of a node's programs."""
+        sockets = [word for kind in ("qmp", "watch") for word in
+                   ("-qmp", f"unix:{run_directory}/{PAIR}.{kind},server=on,wait=off")]
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *self._words, *self._own("a"), *sockets],
+            stdin=subprocess.DEVNULL)
+
+    def holder(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines()
+                        if line.startswith("TracerPid:")))
+
+
+def tool(pair, node, *words):
+    return subprocess.run(
+        [str(pair.programs / "tandemctl"), "--config", str(pair.layout.configuration_path),
+         "--node", node, *words], capture_output=True, text=True, timeout=PROTECT_S, check=False)
+
+
+def order(pair, node, *words):
+    """What the operator's tool says; it has to succeed."""
+    done = tool(pair, node, *words)
+    expect(done.returncode == 0, f"tandemctl {' '.join(words)}: {done.stdout.splitlines()[-1:]}",
+           done.stdout + done.stderr)
+
+
+def counts_on(guest, name):
+    first = guest.count(name)
+    return lambda: guest.count(name) > first
+
+
+def _pair_status(pair, name):
+    return ((pair.status(name) or {}).get("pairs") or [{}])[0]
+
+
+def state(pair, name):
+    return _pair_status(pair, name).get("state")
+
+
+def has_standby(pair, name):
+    return _pair_status(pair, name).get("data_plane", {}).get("standby_attached")
+
+
+def start(pair, guest):
+    for node in (pair.b, pair.a):
+        node.start(with_server=False)
+    guest.start(pair.layout.nodes["a"].run_directory)
+    until(lambda: has_standby(pair, "a"), "the nodes are up")
+    until(lambda: guest.count("a") > 0, "the guest runs", GOES_ON_S)
+
+
+def restart(pair, name):
+    node = {"a": pair.a, "b": pair.b}[name]
+    node.kill()
+    node.start(with_server=False)
+
+
+def check_disks(pair, guest):
+    """The guest could write to its disk, and nobody has said that something copies it."""
+    disks, guest.disks = guest.disks, "refused"
+    pair.layout.write()
+    done = tool(pair, "a", "protect", PAIR)
+    log = pair.layout.log_path("a").read_text()
+    expect(done.returncode == 1 and "disks are not copied" in log, "a disk is refused", done)
+    expect(guest.holder() == 0, "and nobody holds QEMU")
+    until(counts_on(guest, "a"), "which goes on as before")
+    guest.disks = disks
+    pair.layout.write()
+
+
+def play_leave(pair, guest):
+    start(pair, guest)
+    check_disks(pair, guest)
+    order(pair, "a", "protect", PAIR)
+    expect(guest.holder() != 0, "QEMU ends with its protection")
+    order(pair, "a", "unprotect", PAIR)
+    expect(guest.holder() == 0, "nobody holds QEMU any more")
+    until(counts_on(guest, "a"), "the guest goes on as before")
+    pair.a.kill()
+    epoch = counts_on(guest, "a")
+    signal.sigtimedwait([], SURE_S)
+    expect(guest.process.poll() is None, "it outlives the programs of its host")
+    until(epoch, "and goes on")
+    expect(state(pair, "b") == "JOINING", "the other node goes on with nothing", state(pair, "b"))
+    restart(pair, "a")
+    until(lambda: has_standby(pair, "a"), "its host is back")
+    order(pair, "a", "protect", PAIR)
+
+
+def play_twice(pair, guest):
+    start(pair, guest)
+    order(pair, "a", "protect", PAIR)
+    for here, there in ("ab", "ba"):
+        before = guest.count(here)
+        {"a": pair.a, "b": pair.b}[here].kill()
+        if guest.process:
+            until(lambda: guest.process.poll() is not None, "its QEMU ends with its host")
+            guest.process = None
+        until(lambda: guest.count(there) > before // 2, f"the guest goes on at node {there}",
+              GOES_ON_S)
+        expect(b"*" not in guest.output(there), "without having booted")
+        restart(pair, here)
+        until(lambda: state(pair, there) == "PRIMARY_PAIR", f"node {here} has a copy", PROTECT_S)
+    with Qmp(guest.socket("a")) as qmp:
+        qmp.execute("system_reset")
+    until(lambda: b"*." in guest.output("a"), "it can reboot")
+
+
+def story(play):
+    program = private_qemu.obtain().program
+    with tempfile.TemporaryDirectory() as name:
+        guest = Guest(program, Path(name))
+        layout = on_loopback(program=guest)
+        is_well = False
+        try:
+            with Pair(layout, Path(sys.argv[2])) as pair:
+                play(pair, guest)
+                expect(not pair.faults(), "no program reports a fault", pair.faults())
+            is_well = True
+        finally:
+            if guest.process:
+                guest.process.kill()
+                guest.process.wait()
+            if not is_well:
+                for node in "ab":
+                    print(f"--- node {node}\n{layout.log_path(node).read_text(errors='replace')}")
+            layout.remove()
+
+
+if __name__ == "__main__":
+    main({"leave": lambda: story(play_leave), "twice": lambda: story(play_twice)})
