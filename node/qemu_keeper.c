@@ -198,6 +198,13 @@ static int begin(struct tandem_qemu_keeper *keeper, size_t blob_bytes,
 	                               reterr_error);
 }
 
+/* What the guest does from now on has a later ticket. */
+static void capture(struct tandem_qemu_keeper *keeper)
+{
+	keeper->is_captured = true;
+	tandem_qemu_guest_captured(keeper->guest, keeper->epoch);
+}
+
 static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t state_bytes)
 {
 	struct tandem_qemu_keeper *keeper = context;
@@ -215,6 +222,9 @@ static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t
 		return;
 	}
 	keeper->epoch = epoch;
+	keeper->is_captured = false;
+	if (keeper->shared_blocks == 0) /* all of it is in our own memory */
+		capture(keeper);
 	look(keeper);
 }
 
@@ -239,7 +249,7 @@ static void on_release(void *context)
 {
 	struct tandem_qemu_keeper *keeper = context;
 
-	if (keeper->epoch == 0 || tandem_checkpoint_abort(keeper->tandem))
+	if (keeper->epoch == 0 || keeper->is_captured || tandem_checkpoint_abort(keeper->tandem))
 		return;
 	while (tandem_checkpoint_wait(keeper->tandem, TANDEM_NS_PER_S) == TANDEM_E_TIMEOUT)
 		continue;
@@ -344,10 +354,30 @@ static bool follow_leaving(struct tandem_qemu_keeper *keeper)
 	return true;
 }
 
-/* The guest goes on when the regions may be written to again and the epoch is committed. */
-static void look(struct tandem_qemu_keeper *keeper)
+/* Pages may come again. */
+static void keep(struct tandem_qemu_keeper *keeper)
 {
 	const uint64_t epoch = keeper->epoch;
+
+	keeper->epoch = 0;
+	if (!keeper->has_kept)
+		tandem_log(TANDEM_LOG_INFO, "the guest's first epoch is kept");
+	keeper->has_kept = true;
+	tandem_qemu_guest_kept(keeper->guest, epoch);
+}
+
+static void look_at_epoch(struct tandem_qemu_keeper *keeper, const struct tandem_news *news)
+{
+	if (tandem_checkpoint_test(keeper->tandem) != 0) /* it reads the regions */
+		return;
+	if (!keeper->is_captured)
+		capture(keeper);
+	if (is_decided(keeper, news))
+		keep(keeper);
+}
+
+static void look(struct tandem_qemu_keeper *keeper)
+{
 	struct tandem_news news;
 
 	tandem_poll(keeper->tandem, &news);
@@ -363,17 +393,10 @@ static void look(struct tandem_qemu_keeper *keeper)
 		begin_anew(keeper, &news);
 		return;
 	}
-	if (epoch == 0) {
-		if (news.wants_checkpoint)
-			tandem_qemu_guest_hurry(keeper->guest);
-		return;
-	}
-	if (tandem_checkpoint_test(keeper->tandem) != 0 || news.released_ticket < keeper->ticket)
-		return;
-	keeper->epoch = 0;
-	if (keeper->kept_count++ == 0)
-		tandem_log(TANDEM_LOG_INFO, "the guest's first epoch is kept");
-	tandem_qemu_guest_kept(keeper->guest, epoch);
+	if (keeper->epoch != 0)
+		look_at_epoch(keeper, &news);
+	if (keeper->epoch == 0 && news.wants_checkpoint)
+		tandem_qemu_guest_hurry(keeper->guest);
 }
 
 static void on_news(evutil_socket_t fd, short what, void *context)

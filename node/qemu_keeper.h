@@ -32,16 +32,17 @@ struct tandem_qemu_keeper {
 	struct tandem_qemu_shared shared;
 	uint64_t sizes_bytes[TANDEM_QEMU_BLOCKS_MAX];
 	uint8_t *blob;
-	uint64_t epoch;       /* that is to be kept; 0: none */
+	uint64_t epoch;       /* that is not kept yet; 0: none */
+	bool is_captured;     /* ... and does not hold the guest */
 	uint64_t lead_ticket; /* released when the program leads; 0: it has not started */
 	uint64_t ticket;      /* of the last checkpoint; 0: there was none */
-	uint64_t kept_count;
-	bool is_started;  /* the regions are what they are */
-	bool is_stopping; /* as was asked */
-	bool begins_anew; /* as soon as no checkpoint reads the regions any more */
-	bool is_over;     /* the guest is let go, or it is not known whether it is */
-	bool was_refused; /* to leave */
-	bool has_left;    /* the guest goes on unprotected, and nobody else goes on with it */
+	bool has_kept;        /* one epoch at least */
+	bool is_started;      /* the regions are what they are */
+	bool is_stopping;     /* as was asked */
+	bool begins_anew;     /* as soon as no checkpoint reads the regions any more */
+	bool is_over;         /* the guest is let go, or it is not known whether it is */
+	bool was_refused;     /* to leave */
+	bool has_left;        /* the guest goes on unprotected, and nobody else goes on with it */
 	struct tandem_qemu_guest_options options;
 	void (*on_restore)(void *argument); /* may be NULL; see struct tandem_qemu_guest_handler */
 	/* Called before the first epoch is handed over: from then on another node may go on from

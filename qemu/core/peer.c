@@ -28,8 +28,8 @@ static void act(struct work *work, enum tandem_qemu_action_type type, uint64_t v
 
 static bool is_partial(enum tandem_qemu_peer_stage stage)
 {
-	return stage != TANDEM_QEMU_PEER_FIRST_KEPT && stage != TANDEM_QEMU_PEER_KEPT &&
-	       stage != TANDEM_QEMU_PEER_IDLE;
+	return stage != TANDEM_QEMU_PEER_FIRST_CAPTURED && stage != TANDEM_QEMU_PEER_CAPTURED &&
+	       stage != TANDEM_QEMU_PEER_IDLE && stage != TANDEM_QEMU_PEER_KEPT;
 }
 
 static void end(struct work *work, const struct tandem_qemu_end *why)
@@ -67,11 +67,18 @@ static void begin_pause(struct work *work)
 	work->peer->deadline_ns = limit_ns < UINT64_MAX - now_ns ? now_ns + limit_ns : UINT64_MAX;
 }
 
-static void go_on(struct work *work)
+static void let_go(struct work *work)
 {
-	work->peer->stage = TANDEM_QEMU_PEER_IDLE;
-	work->peer->deadline_ns = 0;
-	work->peer->epoch++;
+	struct tandem_qemu_peer *peer = work->peer;
+	const bool is_first = peer->stage == TANDEM_QEMU_PEER_FIRST_CAPTURED;
+
+	if (is_first && peer->options.has_return_path)
+		act(work, TANDEM_QEMU_ANSWER_SHUT, 0);
+	act(work, is_first ? TANDEM_QEMU_ANSWER_READY : TANDEM_QEMU_ANSWER_LOADED, 0);
+	peer->stage = TANDEM_QEMU_PEER_IDLE;
+	peer->deadline_ns = 0;
+	peer->epoch++;
+	peer->is_kept = false;
 }
 
 static void keep(struct work *work, enum tandem_qemu_peer_stage stage)
@@ -117,11 +124,20 @@ static void take_opening(struct work *work)
 	begin_pause(work);
 }
 
-static void take_request(struct work *work)
+static void reply(struct work *work)
 {
 	work->peer->stage = TANDEM_QEMU_PEER_ASKED;
 	begin_pause(work);
 	act(work, TANDEM_QEMU_ANSWER_REPLY, 0);
+}
+
+/* The guest runs for as long as QEMU has no reply. */
+static void take_request(struct work *work)
+{
+	if (work->peer->is_kept)
+		reply(work);
+	else
+		work->peer->stage = TANDEM_QEMU_PEER_KEPT;
 }
 
 static void take_send(struct work *work)
@@ -166,7 +182,7 @@ static void take_state(struct work *work)
 	if (!is_last)
 		return;
 	act(work, TANDEM_QEMU_ANSWER_RECEIVED, 0);
-	keep(work, TANDEM_QEMU_PEER_KEPT);
+	keep(work, TANDEM_QEMU_PEER_CAPTURED);
 }
 
 #define ITEM(name) (UINT32_C(1) << TANDEM_QEMU_##name)
@@ -230,28 +246,46 @@ static void on_state(struct work *work)
 	if (!fits(work, work->event->value))
 		return;
 	peer->state_bytes = work->event->value;
-	keep(work, TANDEM_QEMU_PEER_FIRST_KEPT);
+	keep(work, TANDEM_QEMU_PEER_FIRST_CAPTURED);
+}
+
+static bool is_held(const struct tandem_qemu_peer *peer)
+{
+	return peer->stage == TANDEM_QEMU_PEER_FIRST_CAPTURED ||
+	       peer->stage == TANDEM_QEMU_PEER_CAPTURED;
+}
+
+static void end_by_epoch(struct work *work, uint64_t needed)
+{
+	end(work, &(struct tandem_qemu_end){
+	                  .cause = TANDEM_QEMU_CAUSE_EPOCH,
+	                  .seen = work->event->value,
+	                  .needed = needed,
+	                  .needed_text = tandem_qemu_stage_text(work->peer->stage),
+	          });
+}
+
+static void on_captured(struct work *work)
+{
+	if (is_held(work->peer) && work->event->value == work->peer->epoch)
+		let_go(work);
+	else
+		end_by_epoch(work, work->peer->epoch);
 }
 
 static void on_kept(struct work *work)
 {
 	struct tandem_qemu_peer *peer = work->peer;
-	const bool is_first = peer->stage == TANDEM_QEMU_PEER_FIRST_KEPT;
 
-	if ((!is_first && peer->stage != TANDEM_QEMU_PEER_KEPT) ||
-	    work->event->value != peer->epoch) {
-		end(work, &(struct tandem_qemu_end){
-		                  .cause = TANDEM_QEMU_CAUSE_EPOCH,
-		                  .seen = work->event->value,
-		                  .needed = peer->epoch,
-		                  .needed_text = tandem_qemu_stage_text(peer->stage),
-		          });
+	if (is_held(peer) && work->event->value == peer->epoch)
+		let_go(work);
+	if (peer->is_kept || is_held(peer) || work->event->value != peer->epoch - 1) {
+		end_by_epoch(work, is_held(peer) ? peer->epoch : peer->epoch - 1);
 		return;
 	}
-	if (is_first && peer->options.has_return_path)
-		act(work, TANDEM_QEMU_ANSWER_SHUT, 0);
-	act(work, is_first ? TANDEM_QEMU_ANSWER_READY : TANDEM_QEMU_ANSWER_LOADED, 0);
-	go_on(work);
+	peer->is_kept = true;
+	if (peer->stage == TANDEM_QEMU_PEER_KEPT)
+		reply(work);
 }
 
 static void on_time(struct work *work)
@@ -284,6 +318,7 @@ void tandem_qemu_peer_init(struct tandem_qemu_peer *peer,
 	*peer = (struct tandem_qemu_peer){
 	        .options = *options,
 	        .epoch = TANDEM_QEMU_EPOCH_FIRST,
+	        .is_kept = true,
 	};
 }
 
@@ -301,6 +336,9 @@ void tandem_qemu_peer_step(struct tandem_qemu_peer *peer, const struct tandem_qe
 		return;
 	case TANDEM_QEMU_EVENT_STATE:
 		on_state(&work);
+		return;
+	case TANDEM_QEMU_EVENT_CAPTURED:
+		on_captured(&work);
 		return;
 	case TANDEM_QEMU_EVENT_KEPT:
 		on_kept(&work);

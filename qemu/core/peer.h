@@ -24,13 +24,14 @@ struct tandem_qemu_peer_options {
 #define TANDEM_QEMU_PEER_STAGE_TABLE(X)                                                            \
 	X(OPENING, "the stream's opening")                                                         \
 	X(FIRST_STATE, "the first device state")                                                   \
-	X(FIRST_KEPT, "the first epoch to be kept")                                                \
+	X(FIRST_CAPTURED, "the first epoch to be captured")                                        \
 	X(IDLE, "REQUEST")                                                                         \
+	X(KEPT, "the epoch before to be kept")                                                     \
 	X(ASKED, "SEND")                                                                           \
 	X(RAM, "pages or their end")                                                               \
 	X(SIZE, "SIZE")                                                                            \
 	X(STATE, "device state")                                                                   \
-	X(KEPT, "the epoch to be kept")                                                            \
+	X(CAPTURED, "the epoch to be captured")                                                    \
 	X(ENDED, "nothing")
 
 /* Named by what has to come next. */
@@ -42,13 +43,14 @@ enum tandem_qemu_peer_stage {
 };
 
 enum tandem_qemu_event_type {
-	TANDEM_QEMU_EVENT_ITEM,   /* `item` of the stream */
-	TANDEM_QEMU_EVENT_STATE,  /* the first device state is whole: `value` bytes */
-	TANDEM_QEMU_EVENT_KEPT,   /* epoch `value` is where it has to be; RAM may change again */
-	TANDEM_QEMU_EVENT_TIME,   /* the deadline may have come */
-	TANDEM_QEMU_EVENT_STOP,   /* nobody wants the protection any more */
-	TANDEM_QEMU_EVENT_CLOSED, /* QEMU closed the stream: `value` is the system's error or 0 */
-	TANDEM_QEMU_EVENT_EXITED, /* QEMU says that it has left COLO */
+	TANDEM_QEMU_EVENT_ITEM,     /* `item` of the stream */
+	TANDEM_QEMU_EVENT_STATE,    /* the first device state is whole: `value` bytes */
+	TANDEM_QEMU_EVENT_CAPTURED, /* nothing reads the guest for epoch `value`: it may run */
+	TANDEM_QEMU_EVENT_KEPT,     /* the same, and pages may come again */
+	TANDEM_QEMU_EVENT_TIME,     /* the deadline may have come */
+	TANDEM_QEMU_EVENT_STOP,     /* nobody wants the protection any more */
+	TANDEM_QEMU_EVENT_CLOSED,   /* QEMU closed the stream: `value` is the system's error or 0 */
+	TANDEM_QEMU_EVENT_EXITED,   /* QEMU says that it has left COLO */
 };
 
 struct tandem_qemu_event {
@@ -84,7 +86,7 @@ struct tandem_qemu_action {
 	X(RETURN_PATH, "QEMU pings, but its capability return-path was said to be off")            \
 	X(STATE_BYTES, "the device state is larger than an epoch can keep")                        \
 	X(STATE_LENGTH, "the device state does not have the size that QEMU told")                  \
-	X(EPOCH, "an epoch was kept that is not the one under way")                                \
+	X(EPOCH, "an epoch was captured or kept that is not the one under way")                    \
 	X(TIMEOUT, "the guest stood still for too long, in nanoseconds")                           \
 	X(CLOSED, "QEMU closed the stream")                                                        \
 	X(EXITED, "QEMU has left COLO")                                                            \
@@ -111,6 +113,7 @@ struct tandem_qemu_peer {
 	struct tandem_qemu_peer_options options;
 	enum tandem_qemu_peer_stage stage;
 	uint64_t epoch;       /* which pages and device state belong to that come now */
+	bool is_kept;         /* the epoch before is */
 	uint64_t state_bytes; /* of the epoch, as told */
 	uint64_t state_left_bytes;
 	uint64_t paused_ns;   /* since when the guest may stand still; valid with a deadline */

@@ -34,6 +34,12 @@ int tandem_qemu_guest_open(struct event_base *base, const struct tandem_qemu_gue
 	return status;
 }
 
+void tandem_qemu_guest_captured(struct tandem_qemu_guest *guest, uint64_t epoch)
+{
+	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
+		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_CAPTURED, epoch);
+}
+
 void tandem_qemu_guest_kept(struct tandem_qemu_guest *guest, uint64_t epoch)
 {
 	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED)

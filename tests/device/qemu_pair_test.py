@@ -1,6 +1,8 @@
 """An unmodified QEMU 11.1 under tandem-qemu: its host is killed, and the guest goes on at the other node from the last
 epoch, as a moment of itself and without having booted.
 
+While the other node does not answer, the guest runs on.
+
 Ended by its signal, tandem-qemu ends its QEMU and says that all is well.
 
 Run as `SCRIPT STORY PROGRAMS`, PROGRAMS being where tandem-qemu and tandemd are."""
@@ -21,8 +23,10 @@ from qemu_guest_test import MEMORY_MIB, check_consistent  # noqa: E402
 
 from lab import private_qemu  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
+from qemu_bench.stops import windows_ms  # noqa: E402
 
 EPOCHS = 20  # before the host is killed
+LOSS_MS = 1000  # a node that is silent for so long is given up
 
 
 def check_take_over(pair, guest):
@@ -56,6 +60,23 @@ def play_kill(pair, guest):
     expect(not pair.faults(), "no program reports a fault", pair.faults())
 
 
+def play_ahead(pair, guest):
+    protect(pair)
+    until(lambda: b"." in guest.output("a"), "the guest runs")
+    with Qmp(guest.socket("a")) as qmp:
+        pair.b.signal_program("tandemd", signal.SIGSTOP)
+        until(lambda: not pair.stats().is_pair, "the other node is given up")
+        qmp.wait_event("RESUME", after_count=len(qmp.events))
+        windows = windows_ms(qmp.events)
+    expect(windows and max(windows) < LOSS_MS / 2, "and the guest did not stand still until then",
+           windows)
+    committed = pair.stats().epochs_committed
+    pair.b.signal_program("tandemd", signal.SIGCONT)
+    until(lambda: pair.stats().is_pair and pair.stats().epochs_committed > committed,
+          "it is copied again")
+    expect(not pair.faults(), "no program reports a fault", pair.faults())
+
+
 def play_stop(pair, guest):
     protect(pair)
     until(lambda: guest.count("a") > 0, "the guest runs")
@@ -83,4 +104,5 @@ def story(play):
             layout.remove()
 
 
-main({"kill": lambda: story(play_kill), "stop": lambda: story(play_stop)})
+main({"kill": lambda: story(play_kill), "ahead": lambda: story(play_ahead),
+      "stop": lambda: story(play_stop)})

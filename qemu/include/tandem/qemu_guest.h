@@ -68,7 +68,8 @@ struct tandem_qemu_guest_handler {
 	void (*on_page)(void *context, unsigned block, uint64_t offset_bytes, const uint8_t *bytes);
 	void (*on_fill)(void *context, unsigned block, uint64_t offset_bytes, uint8_t value);
 	/* The pages since the one before and this device state are an epoch. The guest stands still
-	 * until tandem_qemu_guest_kept(), which may be called from within. */
+	 * until tandem_qemu_guest_captured(), and no pages come until tandem_qemu_guest_kept();
+	 * both may be called from within. */
 	void (*on_epoch)(void *context, uint64_t epoch, const uint8_t *state, size_t state_bytes);
 	/* The pages since the last epoch are none, and there will be no further one. */
 	void (*on_torn)(void *context, uint64_t epoch);
@@ -86,7 +87,11 @@ int tandem_qemu_guest_open(struct event_base *base, const struct tandem_qemu_gue
                            const struct tandem_qemu_guest_handler *handler,
                            struct tandem_qemu_guest **ret_guest, struct tandem_error *reterr_error);
 
-/* Epoch `epoch` is where it has to be: the guest may run, and pages may come again. */
+/* Nothing of epoch `epoch` is read from the guest any more, and what it sends from now on is known
+ * to come after it: the guest may run. */
+void tandem_qemu_guest_captured(struct tandem_qemu_guest *guest, uint64_t epoch);
+/* The pages of epoch `epoch` are not needed any more where they came: the guest may run if it does
+ * not yet, and pages may come again. A checkpoint that is due before waits while the guest runs. */
 void tandem_qemu_guest_kept(struct tandem_qemu_guest *guest, uint64_t epoch);
 /* An epoch soon, before the interval is over. */
 void tandem_qemu_guest_hurry(struct tandem_qemu_guest *guest);

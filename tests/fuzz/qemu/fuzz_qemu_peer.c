@@ -10,9 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
 /* What has to hold whatever comes in whatever order. */
 struct judge {
-	uint64_t kept_epoch;   /* the last one that was told to be kept */
-	uint64_t handed_epoch; /* the last one that was handed over */
-	uint64_t told_bytes;   /* of the epoch's device state */
+	uint64_t captured_epoch; /* the last one that was told to be captured, or kept */
+	uint64_t kept_epoch;     /* the last one that was told to be kept */
+	uint64_t handed_epoch;   /* the last one that was handed over */
+	uint64_t told_bytes;     /* of the epoch's device state */
 	uint64_t came_bytes;
 	bool has_ended;
 };
@@ -24,6 +25,8 @@ static void judge_action(struct judge *judge, const struct tandem_qemu_action *a
 	TANDEM_ASSERT(!judge->has_ended);
 	TANDEM_ASSERT(tandem_qemu_answer_write(action, answer) <= sizeof(answer));
 	if (action->type == TANDEM_QEMU_ANSWER_READY || action->type == TANDEM_QEMU_ANSWER_LOADED)
+		TANDEM_ASSERT(judge->captured_epoch == judge->handed_epoch);
+	else if (action->type == TANDEM_QEMU_ANSWER_REPLY)
 		TANDEM_ASSERT(judge->kept_epoch == judge->handed_epoch);
 	else if (action->type == TANDEM_QEMU_ANSWER_RECEIVED)
 		TANDEM_ASSERT(judge->told_bytes == judge->came_bytes);
@@ -38,6 +41,8 @@ static void note(struct judge *judge, const struct tandem_qemu_event *event)
 {
 	if (event->type == TANDEM_QEMU_EVENT_KEPT)
 		judge->kept_epoch = event->value;
+	if (event->type == TANDEM_QEMU_EVENT_KEPT || event->type == TANDEM_QEMU_EVENT_CAPTURED)
+		judge->captured_epoch = event->value;
 	if (event->type != TANDEM_QEMU_EVENT_ITEM)
 		return;
 	if (event->item->type == TANDEM_QEMU_SIZE) {
@@ -51,9 +56,9 @@ static void note(struct judge *judge, const struct tandem_qemu_event *event)
 
 static void check(const struct tandem_qemu_peer *peer, const struct judge *judge)
 {
-	const bool is_running = peer->stage == TANDEM_QEMU_PEER_OPENING ||
-	                        peer->stage == TANDEM_QEMU_PEER_IDLE ||
-	                        peer->stage == TANDEM_QEMU_PEER_ENDED;
+	const bool is_running =
+	        peer->stage == TANDEM_QEMU_PEER_OPENING || peer->stage == TANDEM_QEMU_PEER_IDLE ||
+	        peer->stage == TANDEM_QEMU_PEER_KEPT || peer->stage == TANDEM_QEMU_PEER_ENDED;
 
 	TANDEM_ASSERT(is_running == (peer->deadline_ns == 0));
 	TANDEM_ASSERT(judge->has_ended == (peer->stage == TANDEM_QEMU_PEER_ENDED));

@@ -92,10 +92,9 @@ static void open_all(struct story *story)
 	tell(story, TANDEM_QEMU_EVENT_KEPT, 1);
 }
 
-/* An epoch until its device state is whole. */
-static void send_epoch(struct story *story)
+/* An epoch from the reply until its device state is whole. */
+static void send_rest(struct story *story)
 {
-	item(story, TANDEM_QEMU_REQUEST, 0, 0);
 	item(story, TANDEM_QEMU_SEND, 0, 0);
 	item(story, TANDEM_QEMU_PAGE, 0, TANDEM_QEMU_PAGE_BYTES);
 	item(story, TANDEM_QEMU_NOTED, 0, 0);
@@ -103,6 +102,12 @@ static void send_epoch(struct story *story)
 	item(story, TANDEM_QEMU_SIZE, 7, 0);
 	item(story, TANDEM_QEMU_DEVICES, 0, 3);
 	item(story, TANDEM_QEMU_DEVICES_END, 0, 4);
+}
+
+static void send_epoch(struct story *story)
+{
+	item(story, TANDEM_QEMU_REQUEST, 0, 0);
+	send_rest(story);
 }
 
 static void expect_trace(const struct story *story, const char *trace)
@@ -137,6 +142,30 @@ Test(qemu_peer, two_epochs_are_kept_and_answered_in_order)
 	expect_trace(&story,
 	             "keep-1 ready reply received keep-2 loaded reply received keep-3 loaded");
 	cr_assert_eq(story.peer.epoch, 4);
+}
+
+Test(qemu_peer, a_guest_goes_on_when_its_epoch_is_captured_and_stops_again_when_that_is_kept)
+{
+	struct story story;
+
+	begin(&story, true);
+	open_stream(&story);
+	tell(&story, TANDEM_QEMU_EVENT_CAPTURED, 1);
+	expect_trace(&story, "keep-1 shut ready");
+	item(&story, TANDEM_QEMU_REQUEST, 0, 0);
+	expect_trace(&story, "keep-1 shut ready");
+	story.now_ns += 50 * SECOND;
+	tell(&story, TANDEM_QEMU_EVENT_TIME, 0);
+	cr_assert_eq(story.peer.deadline_ns, 0, "it runs");
+	tell(&story, TANDEM_QEMU_EVENT_KEPT, 1);
+	expect_trace(&story, "keep-1 shut ready reply");
+	cr_assert_eq(story.peer.deadline_ns, story.now_ns + SECOND);
+	send_rest(&story);
+	tell(&story, TANDEM_QEMU_EVENT_CAPTURED, 2);
+	tell(&story, TANDEM_QEMU_EVENT_KEPT, 2);
+	expect_trace(&story, "keep-1 shut ready reply received keep-2 loaded");
+	item(&story, TANDEM_QEMU_REQUEST, 0, 0);
+	expect_trace(&story, "keep-1 shut ready reply received keep-2 loaded reply");
 }
 
 Test(qemu_peer, a_return_path_is_served_and_shut_before_the_first_word)
@@ -212,7 +241,7 @@ static void stall_in_state(struct story *story)
 	item(story, TANDEM_QEMU_DEVICES, 0, 6);
 }
 
-static void stall_in_kept(struct story *story)
+static void stall_in_captured(struct story *story)
 {
 	open_all(story);
 	send_epoch(story);
@@ -225,12 +254,12 @@ static const struct {
 	const char *trace;
 } stalls[] = {
         {"first state", stall_in_first_state, TANDEM_QEMU_PEER_FIRST_STATE, "drop-1 release"},
-        {"first kept", open_stream, TANDEM_QEMU_PEER_FIRST_KEPT, "keep-1 release"},
+        {"first captured", open_stream, TANDEM_QEMU_PEER_FIRST_CAPTURED, "keep-1 release"},
         {"asked", stall_in_asked, TANDEM_QEMU_PEER_ASKED, "keep-1 ready reply drop-2 release"},
         {"ram", stall_in_ram, TANDEM_QEMU_PEER_RAM, "keep-1 ready reply drop-2 release"},
         {"size", stall_in_size, TANDEM_QEMU_PEER_SIZE, "keep-1 ready reply drop-2 release"},
         {"state", stall_in_state, TANDEM_QEMU_PEER_STATE, "keep-1 ready reply drop-2 release"},
-        {"kept", stall_in_kept, TANDEM_QEMU_PEER_KEPT,
+        {"captured", stall_in_captured, TANDEM_QEMU_PEER_CAPTURED,
          "keep-1 ready reply received keep-2 release"},
 };
 
@@ -296,6 +325,26 @@ Test(qemu_peer, between_two_epochs_nothing_is_dropped)
 	expect_trace(&story, "keep-1 ready release");
 }
 
+/* QEMU asks for the next epoch, and the one before is not kept. */
+static void wait_for_kept(struct story *story)
+{
+	open_stream(story);
+	tell(story, TANDEM_QEMU_EVENT_CAPTURED, 1);
+	item(story, TANDEM_QEMU_REQUEST, 0, 0);
+}
+
+Test(qemu_peer, a_guest_that_waits_for_its_reply_is_let_go_and_nothing_is_dropped)
+{
+	struct story story;
+
+	begin(&story, false);
+	wait_for_kept(&story);
+	tell(&story, TANDEM_QEMU_EVENT_CLOSED, 32);
+	expect_end(&story, TANDEM_QEMU_CAUSE_CLOSED, 32, 0);
+	cr_assert_eq(story.peer.end.stage, TANDEM_QEMU_PEER_KEPT);
+	check_ended(&story, "waits", "keep-1 ready release");
+}
+
 /* ---- what does not come now ---- */
 
 #define ITEM(name) (1u << TANDEM_QEMU_##name)
@@ -326,17 +375,24 @@ static void nothing(struct story *story)
 	(void)story;
 }
 
+static void (*const others[])(struct story *) = {idle, nothing, wait_for_kept};
+
+#define STALL_COUNT (sizeof(stalls) / sizeof(stalls[0]))
+#define PLACE_COUNT (STALL_COUNT + sizeof(others) / sizeof(others[0]))
+
 /* Each item at each place: it goes on, or it ends with the item that came and what was needed. */
 Test(qemu_peer, an_item_that_does_not_come_now_ends_it)
 {
 	unsigned ended_count = 0;
 
-	for (size_t i = 0; i < 9 * TANDEM_QEMU_ITEM_TYPE_COUNT; i++) {
-		const enum tandem_qemu_item_type type = (enum tandem_qemu_item_type)(i / 9);
+	for (size_t i = 0; i < PLACE_COUNT * TANDEM_QEMU_ITEM_TYPE_COUNT; i++) {
+		const enum tandem_qemu_item_type type =
+		        (enum tandem_qemu_item_type)(i / PLACE_COUNT);
+		const size_t place = i % PLACE_COUNT;
 		struct story story;
 
 		begin(&story, true);
-		(i % 9 == 7 ? idle : i % 9 == 8 ? nothing : stalls[i % 9].go)(&story);
+		(place < STALL_COUNT ? stalls[place].go : others[place - STALL_COUNT])(&story);
 		const enum tandem_qemu_peer_stage stage = story.peer.stage;
 		/* A piece that is not the last of one byte, or the last. */
 		if (stage == TANDEM_QEMU_PEER_STATE)
@@ -417,19 +473,31 @@ Test(qemu_peer, device_state_of_another_length_than_told_is_no_epoch)
 	}
 }
 
-Test(qemu_peer, only_the_epoch_under_way_can_be_kept)
+Test(qemu_peer, only_the_epoch_under_way_can_be_captured_and_kept_and_that_once)
 {
-	struct story story;
+	static const struct {
+		void (*go)(struct story *);
+		enum tandem_qemu_event_type type;
+		uint64_t epoch, needed;
+	} wrong[] = {
+	        {stall_in_captured, TANDEM_QEMU_EVENT_KEPT, 1, 2},
+	        {stall_in_captured, TANDEM_QEMU_EVENT_CAPTURED, 3, 2},
+	        {stall_in_state, TANDEM_QEMU_EVENT_KEPT, 2, 1},
+	        {stall_in_state, TANDEM_QEMU_EVENT_CAPTURED, 2, 2},
+	        {idle, TANDEM_QEMU_EVENT_KEPT, 1, 1},
+	        {wait_for_kept, TANDEM_QEMU_EVENT_KEPT, 2, 1},
+	        {wait_for_kept, TANDEM_QEMU_EVENT_CAPTURED, 1, 2},
+	        {nothing, TANDEM_QEMU_EVENT_KEPT, 0, 0},
+	};
 
-	begin(&story, false);
-	stall_in_kept(&story);
-	tell(&story, TANDEM_QEMU_EVENT_KEPT, 1);
-	expect_end(&story, TANDEM_QEMU_CAUSE_EPOCH, 1, 2);
-	begin(&story, false);
-	stall_in_state(&story);
-	tell(&story, TANDEM_QEMU_EVENT_KEPT, 2);
-	expect_end(&story, TANDEM_QEMU_CAUSE_EPOCH, 2, 2);
-	expect_trace(&story, "keep-1 ready reply drop-2 release");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct story story;
+
+		begin(&story, false);
+		wrong[i].go(&story);
+		tell(&story, wrong[i].type, wrong[i].epoch);
+		expect_end(&story, TANDEM_QEMU_CAUSE_EPOCH, wrong[i].epoch, wrong[i].needed);
+	}
 }
 
 Test(qemu_peer, the_first_device_state_comes_once)
