@@ -199,18 +199,19 @@ class Vm(Console):
     incoming     "defer" for one that waits for a migration
     netdev       such as "user,id=net", with the guest's `address`, such as "10.0.2.15/24"
     options      more words for QEMU
+    front        words in front of its command, of a program that starts it; `pid` is that one's
     all others   the guest's settings (README.md), such as rate=8000
 
     `qmp` is the test's own control socket, `control` the path of a second one for what is tested.
     """
 
-    def __init__(self, bed, name, qemu, *, memory=None, incoming=None, **options):
+    def __init__(self, bed, name, qemu, *, memory=None, incoming=None, front=(), **options):
         super().__init__(name)
         self._places = Places(bed.folder, name)
         self.control = self._places.control
         self.memory = bed.folder / memory if memory else None
         command = [
-            *command_line(bed, qemu, self._places, memory=self.memory, **options), "-name", name,
+            *map(str, front), *command_line(bed, qemu, self._places, memory=self.memory, **options), "-name", name,
             "-qmp", f"unix:{escaped(self.control)},server=on,wait=off",
             *(("-incoming", incoming) if incoming else ())]
         with open(self._places.log, "wb") as log:
