@@ -207,13 +207,20 @@ static void drain(struct tandem_primary *primary, struct tandem_primary_actions 
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_DRAIN);
 }
 
+/* [C15]: of a sealed epoch it is COMMITTED, too. */
 void tandem_primary_on_applied(struct tandem_primary *primary,
                                const struct tandem_primary_event *event,
                                struct tandem_primary_actions *actions)
 {
+	bool is_committing =
+	        primary->phase == TANDEM_PRIMARY_SEALED && event->message->epoch == primary->sealed;
+
+	if (is_committing)
+		tandem_primary_commit(primary, event->now_ns, actions);
 	if (primary->is_applied || event->message->epoch != primary->committed) {
 		tandem_primary_drop(primary, actions, TANDEM_E_PROTOCOL,
-		                    "APPLIED of an epoch that is not the last committed one");
+		                    "APPLIED of an epoch that is neither sealed nor the last "
+		                    "committed one");
 		return;
 	}
 	primary->is_applied = true;
@@ -221,7 +228,10 @@ void tandem_primary_on_applied(struct tandem_primary *primary,
 	tandem_primary_act(actions, TANDEM_PRIMARY_DO_FORGET_MAP);
 	if (primary->is_copying)
 		copy_is_applied(primary, actions);
-	if (primary->phase == TANDEM_PRIMARY_BLOCKED) {
+	if (is_committing) {
+		tandem_primary_acknowledge(primary, event->message);
+		tandem_primary_go_on(primary, event->now_ns, actions);
+	} else if (primary->phase == TANDEM_PRIMARY_BLOCKED) {
 		tandem_primary_enter(primary, TANDEM_PRIMARY_PUSHING, UINT64_MAX);
 		tandem_primary_act(actions, TANDEM_PRIMARY_DO_PUSH);
 	} else if (primary->phase == TANDEM_PRIMARY_DRAINING && primary->is_drain_blocked) {

@@ -215,7 +215,8 @@ static const char *seal_fault(const struct tandem_secondary *secondary, unsigned
 	return NULL;
 }
 
-/* [C15]; when fenced it is committed without a word [C21]. */
+/* [C15]; when fenced it is committed without a word [C21]. Of an epoch of few pages APPLIED says
+ * both. */
 static void commit_if_complete(struct tandem_secondary *secondary,
                                struct tandem_secondary_actions *actions)
 {
@@ -228,7 +229,8 @@ static void commit_if_complete(struct tandem_secondary *secondary,
 	secondary->has_committed = true;
 	secondary->is_applied = false;
 	act(actions, TANDEM_SECONDARY_DO_COMMIT)->epoch = secondary->committed;
-	if (!secondary->is_fenced)
+	secondary->is_said_once = secondary->listed_pages <= TANDEM_SECONDARY_FEW_PAGES;
+	if (!secondary->is_fenced && !secondary->is_said_once)
 		send(secondary, actions, TANDEM_WIRE_COMMITTED);
 	act(actions, TANDEM_SECONDARY_DO_APPLY);
 }
@@ -245,10 +247,13 @@ static void on_seal(struct tandem_secondary *secondary, const struct tandem_seco
 		drop(secondary, actions, TANDEM_E_PROTOCOL, fault);
 		return;
 	}
-	if (secondary->sealed_mask == 0)
+	if (secondary->sealed_mask == 0) {
 		secondary->first = *event->trailer;
 	secondary->sealed_mask |= 1u << event->channel;
+		secondary->listed_pages = 0;
+	}
 	commit_if_complete(secondary, actions);
+	secondary->listed_pages += event->listed_pages;
 }
 
 static void on_applied(struct tandem_secondary *secondary,

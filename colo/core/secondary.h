@@ -14,7 +14,7 @@ enum tandem_secondary_event_type {
 	TANDEM_SECONDARY_ON_HELLO, /* without objection; no session is up (the old one was ended) */
 	TANDEM_SECONDARY_ON_PREPARED, /* cache and image are there and exposed; is_fresh */
 	TANDEM_SECONDARY_ON_MESSAGE,
-	TANDEM_SECONDARY_ON_SEAL,            /* channel, trailer; not stale */
+	TANDEM_SECONDARY_ON_SEAL,            /* channel, trailer, listed_pages; not stale */
 	TANDEM_SECONDARY_ON_CHANNEL_UP,      /* channel has joined, or joined again */
 	TANDEM_SECONDARY_ON_CHANNELS_FENCED, /* and all that had arrived before was read */
 	TANDEM_SECONDARY_ON_APPLIED,         /* is_done, or one more slice is left */
@@ -33,8 +33,13 @@ struct tandem_secondary_event {
 	bool is_fresh;
 	unsigned channel;
 	const struct tandem_trailer *trailer;
+	uint64_t listed_pages; /* SEAL: of all runs of its list */
 	const struct tandem_wire_message *message;
 };
+
+/* An epoch of at most so many pages is applied before anything is said of it [C15]. To apply it
+ * takes a few microseconds, about as long as a message does at each end. */
+#define TANDEM_SECONDARY_FEW_PAGES 32u
 
 enum tandem_secondary_action_type {
 	TANDEM_SECONDARY_DO_SEND,    /* message */
@@ -83,7 +88,8 @@ struct tandem_secondary {
 	uint64_t copy_incarnation; /* whose memory the copy is, 0 for none */
 	uint64_t committed;        /* K */
 	bool is_applied;
-	bool is_fresh; /* nothing was ever applied */
+	bool is_said_once; /* of K: APPLIED says COMMITTED, too */
+	bool is_fresh;     /* nothing was ever applied */
 	/* the session */
 	bool has_session;
 	bool is_greeted;    /* WELCOME sent */
@@ -95,6 +101,7 @@ struct tandem_secondary {
 	/* the epoch being sealed */
 	uint32_t sealed_mask;        /* channels that have sealed; 0: none */
 	struct tandem_trailer first; /* what the others must agree with */
+	uint64_t listed_pages;       /* by those */
 	/* lost channels */
 	uint32_t fence_mask;  /* of the FENCE under way, 0 for none */
 	uint64_t fence_epoch; /* that it named */

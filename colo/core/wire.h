@@ -9,7 +9,7 @@
 
 /* What primary and secondary say to each other: control messages, and what lies in the slots.
  * docs/protocol.md, section C. Pure; any bytes are safe to decode. */
-#define TANDEM_WIRE_VERSION  3u
+#define TANDEM_WIRE_VERSION  4u
 #define TANDEM_TRAILER_BYTES 96u
 #define TANDEM_REASON_BYTES  160u
 #define TANDEM_DIGEST_BYTES  16u
@@ -22,7 +22,7 @@ enum tandem_wire_type {
 	TANDEM_WIRE_PING,      /* primary: number */
 	TANDEM_WIRE_PONG,      /* secondary: number, its generation, its last committed epoch */
 	TANDEM_WIRE_COMMITTED, /* secondary: epoch */
-	TANDEM_WIRE_APPLIED,   /* secondary: epoch */
+	TANDEM_WIRE_APPLIED,   /* secondary: epoch; COMMITTED too, if that was not said before */
 	TANDEM_WIRE_FENCE,     /* primary: channel mask, last sealed epoch */
 	TANDEM_WIRE_FENCED,    /* secondary: the mask, its last committed epoch */
 	TANDEM_WIRE_COMPARE,   /* primary: pages, by number and count */

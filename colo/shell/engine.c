@@ -245,6 +245,7 @@ static void renew_lease(struct tandem_engine *engine, uint64_t end_ns)
 		return;
 	atomic_store(&engine->has_lease, true);
 	if (!engine->core.is_leased)
+		tandem_engine_set_phase(engine, TANDEM_PHASE_RUN);
 		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_LEASED);
 }
 

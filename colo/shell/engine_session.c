@@ -170,11 +170,12 @@ static bool are_exposures_right(const struct tandem_engine *engine)
 	       engine->push.slots_bytes;
 }
 
-static void pass_read(enum tandem_wire_type type)
+static void pass_read(const struct tandem_engine *engine, enum tandem_wire_type type)
 {
 	if (type == TANDEM_WIRE_WELCOME)
 		TANDEM_FAILPOINT("welcome");
-	if (type == TANDEM_WIRE_COMMITTED)
+	if (type == TANDEM_WIRE_COMMITTED ||
+	    (type == TANDEM_WIRE_APPLIED && engine->core.phase == TANDEM_PRIMARY_SEALED))
 		TANDEM_FAILPOINT("committed");
 	if (type == TANDEM_WIRE_APPLIED)
 		TANDEM_FAILPOINT("apply");
@@ -207,11 +208,9 @@ static void on_message(struct tandem_engine *engine, const struct tandem_session
 	step_event.now_ns = tandem_clock_now_ns();
 	atomic_store(&engine->heard_ns, step_event.now_ns);
 	if (tandem_failpoint_armed)
-		pass_read(message.type);
-	if (message.type == TANDEM_WIRE_APPLIED) {
+		pass_read(engine, message.type);
+	if (message.type == TANDEM_WIRE_APPLIED)
 		tandem_histogram_add(&engine->stats->apply_ns, message.number);
-		tandem_engine_set_phase(engine, TANDEM_PHASE_RUN);
-	}
 	tandem_engine_step(engine, &step_event);
 }
 

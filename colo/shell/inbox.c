@@ -84,7 +84,7 @@ static int take_runs(struct tandem_inbox *inbox, unsigned channel,
 	const uint8_t *slot =
 	        inbox->slots + tandem_layout_runs_offset(&inbox->layout, trailer->epoch, channel);
 	struct tandem_run *runs = inbox->sealing.runs[channel];
-	uint64_t next_page = 0, data_pages = 0;
+	uint64_t next_page = 0, data_pages = 0, page_count = 0;
 	uint32_t crc = 0;
 
 	for (uint32_t run = 0; run < trailer->run_count; run++) {
@@ -97,12 +97,14 @@ static int take_runs(struct tandem_inbox *inbox, unsigned channel,
 			             "a run outside its regions, stripe or order");
 		if (!list_run(inbox, &runs[run]))
 			return fault(reterr_error, channel, "a page that is in two runs");
+		page_count += runs[run].page_count;
 		if (runs[run].kind == TANDEM_RUN_DATA)
 			data_pages += runs[run].page_count;
 	}
 	if (crc != trailer->run_crc || data_pages != trailer->data_pages)
 		return fault(reterr_error, channel, "the list of runs does not match its trailer");
 	inbox->sealing.run_count[channel] = trailer->run_count;
+	inbox->sealing.page_count[channel] = page_count;
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 struct tandem_inbox_epoch {
 	uint32_t mask; /* channels whose list is here */
 	uint32_t run_count[16];
+	uint64_t page_count[16];     /* of these runs */
 	struct tandem_run *runs[16]; /* layout.runs_max each */
 	uint8_t *state;
 	uint32_t state_bytes;

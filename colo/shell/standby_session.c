@@ -19,11 +19,12 @@ void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_se
 	standby->session = session;
 }
 
-static void pass_sent(enum tandem_wire_type type)
+static void pass_sent(const struct tandem_standby *standby, enum tandem_wire_type type)
 {
 	if (type == TANDEM_WIRE_WELCOME)
 		TANDEM_FAILPOINT("standby_welcome");
-	if (type == TANDEM_WIRE_COMMITTED)
+	if (type == TANDEM_WIRE_COMMITTED ||
+	    (type == TANDEM_WIRE_APPLIED && standby->core.is_said_once))
 		TANDEM_FAILPOINT("standby_acknowledged");
 	if (type == TANDEM_WIRE_APPLIED)
 		TANDEM_FAILPOINT("standby_told");
@@ -42,7 +43,7 @@ void tandem_standby_send(struct tandem_standby *standby, const struct tandem_wir
 	    tandem_session_send(standby->session, bytes, length) == TANDEM_E_AGAIN)
 		tandem_session_yank(standby->session);
 	if (tandem_failpoint_armed)
-		pass_sent(message->type);
+		pass_sent(standby, message->type);
 }
 
 static void on_notified(struct tandem_standby *standby, const struct tandem_session_event *event)
@@ -70,6 +71,7 @@ static void on_notified(struct tandem_standby *standby, const struct tandem_sess
 		return;
 	}
 	TANDEM_FAILPOINT("standby_taken");
+	step_event.listed_pages = standby->inbox.sealing.page_count[event->channel];
 	tandem_standby_step(standby, &step_event);
 }
 

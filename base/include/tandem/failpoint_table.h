@@ -27,7 +27,7 @@
 	X(settle, SKIP, "before local completion is waited for; skip: it is not")                  \
 	X(wait, NOTHING, "every write is locally complete")                                        \
 	X(resume, NOTHING, "before the program may go on")                                         \
-	X(committed, NOTHING, "COMMITTED is read, nothing follows from it yet")                    \
+	X(committed, NOTHING, "COMMITTED is read, or APPLIED that says it, no more is done yet")   \
 	X(apply, NOTHING, "APPLIED is read, nothing follows from it yet")                          \
 	X(fence_asked, NOTHING, "FENCE of a channel is sent")                                      \
 	X(fence_answered, NOTHING, "FENCED is read, nothing follows from it yet")                  \
@@ -42,8 +42,8 @@
 	X(standby_seal, NOTHING, "a trailer has arrived and is not read")                          \
 	X(standby_taken, NOTHING, "trailer, list and blob are copied and checked")                 \
 	X(standby_commit, NOTHING, "the epoch is complete and not committed")                      \
-	X(standby_committed, NOTHING, "it is committed, COMMITTED is not sent")                    \
-	X(standby_acknowledged, NOTHING, "COMMITTED is sent")                                      \
+	X(standby_committed, NOTHING, "it is committed, nothing is said of it")                    \
+	X(standby_acknowledged, NOTHING, "COMMITTED is sent, or APPLIED that says it")             \
 	X(standby_apply, SKIP, "before a piece is applied; skip: it is not")                       \
 	X(standby_applied, NOTHING, "all is applied, APPLIED is not sent")                         \
 	X(standby_told, NOTHING, "APPLIED is sent")                                                \

@@ -149,7 +149,7 @@ def wrong_words(field):
     for epoch in (0, 1, 1 << 40, (1 << 64) - 1):
         after_welcome(r"COMMITTED of an epoch that is not sealed",
                       colo.said(colo.COMMITTED, generation, epoch))
-        after_welcome(r"APPLIED of an epoch that is not the last committed",
+        after_welcome(r"APPLIED of an epoch that is neither sealed nor the last committed",
                       colo.said(colo.APPLIED, generation, epoch))
     for number in (1 << 32, (1 << 64) - 1):
         after_welcome(r"a ping that was never sent", colo.pong(generation, 0, number))

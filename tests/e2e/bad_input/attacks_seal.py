@@ -36,7 +36,7 @@ def seal_trailer(field):
     committed, generation = field.idle.committed, field.idle.identity.generation
     for magic in (0, 0x314C4554):
         _wrong_seal(field, _BAD_TRAILER, magic=magic)
-    for version in (0, 1, 2, 4):
+    for version in (0, 1, colo.VERSION - 1, colo.VERSION + 1):
         _wrong_seal(field, _BAD_TRAILER, version=version)
     for bit in (0, 13, 31):
         _wrong_seal(field, _BAD_TRAILER, crc_flip=1 << bit)

@@ -24,6 +24,9 @@ def _refused_hello(field, pattern, **wrong):
     field.pace()
 
 
+_UNREADABLE = rf"session lost at epoch \d+: \d+ bytes that are no message of version {colo.VERSION}"
+
+
 @attack("hello-identity")
 def hello_identity(field):
     identity = field.idle.identity
@@ -100,7 +103,7 @@ def message_bytes(field):
         with idle.primary() as primary:
             primary.send_message(data)
             primary.was_dropped()
-        field.idle_b.expect(r"session lost at epoch \d+: \d+ bytes that are no message of version 3")
+        field.idle_b.expect(_UNREADABLE)
 
 
 @attack("compare")
@@ -110,12 +113,11 @@ def compare(field):
     generation = idle.identity.generation
     pages = colo.Layout(idle.identity.regions).page_count
     absent = r"session lost at epoch \d+: a COMPARE after a commit, or of pages that are not there"
-    unreadable = r"session lost at epoch \d+: \d+ bytes that are no message of version 3"
     wrong = [(absent, colo.compare(generation, first, count)) for first, count in (
         (pages, 1), (pages - 1, 2), ((1 << 64) - 1, 1), ((1 << 64) - 240, 240), (1 << 63, 1))]
-    wrong += [(unreadable, colo.compare(generation, 0, count))
+    wrong += [(_UNREADABLE, colo.compare(generation, 0, count))
               for count in (0, colo.DIGESTS_MAX + 1, 0xFFFFFFFF)]
-    wrong += [(unreadable, colo.digests(generation, 0, 3, given)) for given in (0, 2, 4)]
+    wrong += [(_UNREADABLE, colo.digests(generation, 0, 3, given)) for given in (0, 2, 4)]
     wrong += [(r"session lost at epoch \d+: a message out of turn", colo.digests(generation, 0, 1))]
     for pattern, data in wrong:
         with idle.primary() as primary:

@@ -168,7 +168,7 @@ class Primary(Joined):
         mask = sum(1 << channel for channel in runs)
         for channel in runs:
             self.seal(epoch, channel, mask, runs[channel], state)
-        for kind in (colo.COMMITTED, colo.APPLIED):
+        for kind in (colo.COMMITTED, colo.APPLIED)[len(pages) <= colo.FEW_PAGES:]:
             message = self.read_message(kind)
             assert message.fields[0] == epoch, message
         self.committed = epoch

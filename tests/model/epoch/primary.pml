@@ -454,6 +454,13 @@ inline on_answer()
 		:: else
 		fi
 	:: got_kind == APPLIED ->
+		/* [C15]: it may be the first word of the epoch. */
+		if
+		:: sealed != NO_EPOCH && got_a == sealed ->
+			commit_sealed();
+			phase = (lost == NONE -> OPEN : REPAIRING)
+		:: else
+		fi;
 		if
 		:: got_a == committed && sealed == NO_EPOCH ->
 			is_applied = 1;

@@ -74,8 +74,9 @@ inline end_apply()
 	say(APPLIED, found)
 }
 
-/* [C15]. Without a page there is nothing to apply. */
-inline commit()
+/* [C15]. Without a page there is nothing to apply. What says nothing of an epoch of few pages says
+ * APPLIED of it. */
+inline commit(says)
 {
 	found = sealing_epoch;
 	has_copy = 1;
@@ -85,7 +86,10 @@ inline commit()
 	blob = cache[SLOT];
 #endif
 	forget_seals();
-	say(COMMITTED, found);
+	if
+	:: says -> say(COMMITTED, found)
+	:: else
+	fi;
 	if
 	:: HAS_TO_APPLY
 	:: else -> end_apply()
@@ -122,12 +126,12 @@ inline finish_apply()
 }
 
 /* After a fence what had arrived counts: a complete epoch is committed. */
-inline drain()
+inline drain(says)
 {
 	if
 	:: IS_COMPLETE && !is_dropped ->
 		finish_apply();
-		commit()
+		commit(says)
 	:: else
 	fi
 }
@@ -150,10 +154,10 @@ inline drain()
 #endif
 
 /* ON_MESSAGE FENCE, ON_CHANNELS_FENCED [C23, C24]. */
-inline fence_channel(channel)
+inline fence_channel(channel, says)
 {
 	lose_writes(channel);
-	drain();
+	drain(says);
 	forget_seals();
 	bar = captured;
 	answers!FENCED, found
@@ -184,7 +188,7 @@ inline greet()
 #endif
 	lose_writes(0);
 	lose_writes(1);
-	drain();
+	drain(1);
 #ifndef WITHOUT_APPLY_BEFORE_WELCOME
 	/* DESIGN 4.14 [C3] */
 	finish_apply();
@@ -219,13 +223,22 @@ inline begin_life()
 	cache[SLOT] = 0
 }
 
+#define fence(channel, says)                                                              \
+	:: d_step {                                                                       \
+		lost == (channel) && phase != DOWN && !is_dropped && !IS_ANSWERED ->      \
+		fence_channel(channel, says)                                              \
+	}
+
 proctype Secondary()
 {
 	do
-	:: d_step { IS_COMPLETE && MAY_COMMIT && !is_dropped -> commit() }
+	:: d_step { IS_COMPLETE && MAY_COMMIT && !is_dropped -> commit(1) }
+	:: d_step { IS_COMPLETE && MAY_COMMIT && !is_dropped -> commit(0) }
 	apply(0)
 	apply(1)
-	:: d_step { lost == 0 && phase != DOWN && !is_dropped && !IS_ANSWERED -> fence_channel(0) }
-	:: d_step { lost == 1 && phase != DOWN && !is_dropped && !IS_ANSWERED -> fence_channel(1) }
+	fence(0, 1)
+	fence(0, 0)
+	fence(1, 1)
+	fence(1, 0)
 	od
 }

@@ -151,7 +151,8 @@ void check_heard(struct world *world, const struct tandem_wire_message *message)
 	                  message->primary_incarnation == P_INCARNATION;
 
 	if (message->generation != core->generation || message->generation != heard->generation ||
-	    message->type == TANDEM_WIRE_APPLIED || message->type == TANDEM_WIRE_REFUSED)
+	    (message->type == TANDEM_WIRE_APPLIED && message->epoch != core->sealed) ||
+	    message->type == TANDEM_WIRE_REFUSED)
 		return;
 	if (message->type == TANDEM_WIRE_WELCOME && !is_resumed)
 		return;

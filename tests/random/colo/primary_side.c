@@ -764,6 +764,8 @@ static void read_message(struct world *world)
 	}
 	check_heard(world, &message);
 	note_welcome(world, &message);
+	if (message.type == TANDEM_WIRE_APPLIED && message.epoch == world->primary.core.sealed)
+		world_met(world, MET_SAID_ONCE);
 	if (world->bug == BUG_OLD_GENERATION_COUNTS && message.type != TANDEM_WIRE_WELCOME)
 		message.generation = world->primary.core.generation;
 	step(world, &event);

@@ -89,6 +89,10 @@ static void on_notified(struct world *world, const struct arrival *arrival)
 	}
 	if (world->bug == BUG_COMMIT_ON_FIRST_SEAL)
 		trailer.mask = 1u << arrival->channel;
+	/* Small as it is, it may stand for one of many pages. */
+	event.listed_pages = world_chance(world, 2)
+	                             ? secondary->inbox.sealing.page_count[arrival->channel]
+	                             : TANDEM_SECONDARY_FEW_PAGES + 1;
 	step(world, &event);
 }
 

@@ -95,6 +95,7 @@ enum bug {
 	X(LANDED)                                                                                  \
 	X(CUT)                                                                                     \
 	X(LOST_IN_PUSH)                                                                            \
+	X(SAID_ONCE)                                                                               \
 	X(DOUBT_COMMITTED)                                                                         \
 	X(DOUBT_ABORTED)                                                                           \
 	X(COMMIT_IN_DRAIN)                                                                         \

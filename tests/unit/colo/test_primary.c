@@ -147,14 +147,54 @@ Test(primary, a_wrong_commit_or_apply_is_no_commit)
 	cr_expect(drops(TANDEM_E_PROTOCOL));
 	cr_expect_eq(core.committed, 0);
 	seal_copy();
-	hear(TANDEM_WIRE_APPLIED, 1);
-	cr_expect(drops(TANDEM_E_PROTOCOL), "APPLIED before COMMITTED");
+	hear(TANDEM_WIRE_APPLIED, 2);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "APPLIED of another");
+	cr_expect_eq(core.committed, 0);
 	pair_up();
 	hear(TANDEM_WIRE_COMMITTED, 2);
 	cr_expect(drops(TANDEM_E_PROTOCOL), "COMMITTED of nothing");
 	pair_up();
 	hear(TANDEM_WIRE_APPLIED, 1);
 	cr_expect(drops(TANDEM_E_PROTOCOL), "APPLIED twice");
+}
+
+static unsigned index_of(enum tandem_primary_action_type type)
+{
+	unsigned index = 0;
+
+	while (index < actions.count && actions.items[index].type != type)
+		index++;
+	return index;
+}
+
+/* [C15] */
+Test(primary, applied_is_the_first_word_of_an_epoch_of_few_pages)
+{
+	uint64_t ticket;
+
+	seal_copy();
+	ticket = tandem_primary_checkpoint_ticket(&core, 1);
+	hear(TANDEM_WIRE_APPLIED, 1);
+	cr_assert(does(TANDEM_PRIMARY_DO_REPORT_COPIED) && does(TANDEM_PRIMARY_DO_COMMIT_MAP));
+	cr_expect_eq(core.phase, TANDEM_PRIMARY_OPEN);
+	cr_expect_lt(core.gate.released_ticket, ticket, "R7");
+	pair_up();
+	ticket = tandem_primary_checkpoint_ticket(&core, 1);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND);
+	tell(TANDEM_PRIMARY_ON_SCANNED, SECOND);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND); /* it waits for the epoch before */
+	hear(TANDEM_WIRE_APPLIED, 2);
+	cr_expect_eq(core.committed, 2);
+	cr_expect(core.is_applied);
+	cr_expect_eq(core.gate.released_ticket, ticket);
+	cr_expect_lt(index_of(TANDEM_PRIMARY_DO_COMMIT_MAP),
+	             index_of(TANDEM_PRIMARY_DO_FORGET_MAP));
+	cr_expect_lt(index_of(TANDEM_PRIMARY_DO_FORGET_MAP), index_of(TANDEM_PRIMARY_DO_SCAN));
+	cr_expect(does(TANDEM_PRIMARY_DO_SCAN));
+	hear(TANDEM_WIRE_APPLIED, 2);
+	cr_expect(drops(TANDEM_E_PROTOCOL), "said twice");
 }
 
 Test(primary, a_word_about_what_never_was_drops_the_session)

@@ -80,12 +80,20 @@ static struct tandem_trailer trailer_of(unsigned channel, uint64_t epoch, uint64
 	        .generation = 2, .epoch = epoch, .base = base, .channel = channel, .mask = 3};
 }
 
-static void seal(unsigned channel, const struct tandem_trailer *trailer)
+static void seal_pages(unsigned channel, const struct tandem_trailer *trailer, uint64_t pages)
 {
-	struct tandem_secondary_event event = {
-	        .type = TANDEM_SECONDARY_ON_SEAL, .channel = channel, .trailer = trailer};
+	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_SEAL,
+	                                       .channel = channel,
+	                                       .trailer = trailer,
+	                                       .listed_pages = pages};
 
 	tandem_secondary_step(&core, &event, &actions);
+}
+
+/* Of an epoch of many pages. */
+static void seal(unsigned channel, const struct tandem_trailer *trailer)
+{
+	seal_pages(channel, trailer, TANDEM_SECONDARY_FEW_PAGES + 1);
 }
 
 static void seal_good(unsigned channel, uint64_t epoch, uint64_t base)
@@ -109,6 +117,40 @@ Test(secondary, commits_when_the_mask_is_full)
 	cr_expect(does(TANDEM_SECONDARY_DO_APPLY));
 	tell(TANDEM_SECONDARY_ON_APPLIED, true);
 	cr_expect_not_null(sent(TANDEM_WIRE_APPLIED));
+}
+
+/* [C15]: the pages of all channels count. */
+Test(secondary, of_a_few_pages_applied_says_both)
+{
+	for (uint64_t over = 0; over < 2; over++) {
+		struct tandem_trailer trailer = trailer_of(0, 1, 0);
+
+		begin();
+		seal_pages(0, &trailer, 1 + over);
+		trailer.channel = 1;
+		seal_pages(1, &trailer, TANDEM_SECONDARY_FEW_PAGES - 1);
+		cr_assert(does(TANDEM_SECONDARY_DO_COMMIT) && does(TANDEM_SECONDARY_DO_APPLY));
+		cr_expect_eq(sent(TANDEM_WIRE_COMMITTED) != NULL, over == 1);
+		tell(TANDEM_SECONDARY_ON_APPLIED, true);
+		cr_assert_not_null(sent(TANDEM_WIRE_APPLIED));
+		cr_expect_eq(sent(TANDEM_WIRE_APPLIED)->epoch, 1);
+		cr_expect_null(sent(TANDEM_WIRE_COMMITTED));
+	}
+}
+
+/* [C21] */
+Test(secondary, fenced_it_says_nothing_of_a_few_pages)
+{
+	struct tandem_trailer trailer = trailer_of(0, 1, 0);
+
+	begin();
+	seal_pages(0, &trailer, 1);
+	trailer.channel = 1;
+	seal_pages(1, &trailer, 1);
+	tell(TANDEM_SECONDARY_ON_FENCE, false);
+	tell(TANDEM_SECONDARY_ON_APPLIED, true);
+	cr_expect_null(sent(TANDEM_WIRE_APPLIED));
+	cr_expect(core.is_applied && core.committed == 1);
 }
 
 Test(secondary, the_epoch_before_is_applied_first)
