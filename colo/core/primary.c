@@ -47,7 +47,7 @@ struct tandem_primary_action *tandem_primary_act(struct tandem_primary_actions *
 {
 	struct tandem_primary_action *action = &actions->items[actions->count++];
 
-	memset(action, 0, sizeof *action);
+	memset(action, 0, offsetof(struct tandem_primary_action, message) + TANDEM_WIRE_HEAD_BYTES);
 	action->type = type;
 	return action;
 }

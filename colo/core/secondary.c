@@ -21,7 +21,8 @@ static struct tandem_secondary_action *act(struct tandem_secondary_actions *acti
 {
 	struct tandem_secondary_action *action = &actions->items[actions->count++];
 
-	memset(action, 0, sizeof *action);
+	memset(action, 0,
+	       offsetof(struct tandem_secondary_action, message) + TANDEM_WIRE_HEAD_BYTES);
 	action->type = type;
 	return action;
 }
@@ -228,8 +229,8 @@ static void commit_if_complete(struct tandem_secondary *secondary,
 	secondary->sealed_mask = 0;
 	secondary->has_committed = true;
 	secondary->is_applied = false;
-	act(actions, TANDEM_SECONDARY_DO_COMMIT)->epoch = secondary->committed;
 	secondary->is_said_once = secondary->listed_pages <= TANDEM_SECONDARY_FEW_PAGES;
+	act(actions, TANDEM_SECONDARY_DO_COMMIT)->epoch = secondary->committed;
 	if (!secondary->is_fenced && !secondary->is_said_once)
 		send(secondary, actions, TANDEM_WIRE_COMMITTED);
 	act(actions, TANDEM_SECONDARY_DO_APPLY);
@@ -249,11 +250,11 @@ static void on_seal(struct tandem_secondary *secondary, const struct tandem_seco
 	}
 	if (secondary->sealed_mask == 0) {
 		secondary->first = *event->trailer;
-	secondary->sealed_mask |= 1u << event->channel;
 		secondary->listed_pages = 0;
 	}
-	commit_if_complete(secondary, actions);
+	secondary->sealed_mask |= 1u << event->channel;
 	secondary->listed_pages += event->listed_pages;
+	commit_if_complete(secondary, actions);
 }
 
 static void on_applied(struct tandem_secondary *secondary,

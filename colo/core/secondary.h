@@ -64,8 +64,8 @@ struct tandem_secondary_action {
 	uint64_t incarnation;
 	uint32_t channel_mask;
 	int code;
-	const char *reason; /* a literal */
-	struct tandem_wire_message message;
+	const char *reason;                 /* a literal */
+	struct tandem_wire_message message; /* last: see TANDEM_WIRE_HEAD_BYTES */
 };
 
 #define TANDEM_SECONDARY_ACTIONS_MAX 6u

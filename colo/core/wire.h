@@ -52,6 +52,10 @@ struct tandem_wire_message {
 	struct tandem_region_table regions; /* HELLO */
 };
 
+/* All but the table of a HELLO, which is most of the struct: what is made for every epoch need not
+ * touch it. */
+#define TANDEM_WIRE_HEAD_BYTES offsetof(struct tandem_wire_message, regions.entries)
+
 #define TANDEM_WIRE_BYTES_MAX 4096u
 
 /* Bytes used of `ret_bytes` (TANDEM_WIRE_BYTES_MAX). */
