@@ -89,6 +89,7 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 	struct tandem_standby *standby = argument;
 
 	pthread_mutex_lock(&standby->lock);
+	standby->mail.has_any = true;
 	if (message->type == TANDEM_CONTROL_STAND_BY) {
 		standby->mail.has_stand_by = true;
 		standby->mail.keeps_old |= message->keeps_old;
@@ -331,15 +332,28 @@ static bool keep_old(struct tandem_standby *standby, uint64_t generation)
 	return true;
 }
 
+/* Without a copy where there is none: it is asked for between the seal and its answer. */
+static bool take_mail(struct tandem_standby *standby, struct tandem_standby_mail *ret_mail)
+{
+	bool has_any;
+
+	pthread_mutex_lock(&standby->lock);
+	has_any = standby->mail.has_any;
+	if (has_any) {
+		*ret_mail = standby->mail;
+		memset(&standby->mail, 0, sizeof standby->mail);
+	}
+	pthread_mutex_unlock(&standby->lock);
+	return has_any;
+}
+
 static void read_mail(struct tandem_standby *standby)
 {
 	static _Thread_local struct tandem_standby_mail mail;
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_STAND_BY};
 
-	pthread_mutex_lock(&standby->lock);
-	mail = standby->mail;
-	memset(&standby->mail, 0, sizeof standby->mail);
-	pthread_mutex_unlock(&standby->lock);
+	if (!take_mail(standby, &mail))
+		return;
 	if (mail.has_stand_by && (!mail.keeps_old || keep_old(standby, mail.generation))) {
 		event.generation = mail.generation;
 		event.incarnation = mail.owner;
@@ -491,6 +505,7 @@ void tandem_standby_offer(struct tandem_standby *standby, struct tandem_session 
 	}
 	pthread_mutex_lock(&standby->lock);
 	replaced = standby->mail.offered;
+	standby->mail.has_any = true;
 	standby->mail.offered = session;
 	standby->mail.hello_bytes = hello_bytes;
 	memcpy(standby->mail.hello, hello, hello_bytes);
@@ -526,6 +541,7 @@ void tandem_standby_refuse(struct tandem_session *session, const char *reason)
 void tandem_standby_renew(struct tandem_standby *standby)
 {
 	pthread_mutex_lock(&standby->lock);
+	standby->mail.has_any = true;
 	standby->mail.has_renew = true;
 	pthread_mutex_unlock(&standby->lock);
 	wake(standby);

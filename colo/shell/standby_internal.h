@@ -26,6 +26,7 @@
 #define TANDEM_STANDBY_FAREWELL_NS (50 * TANDEM_NS_PER_MS)
 
 struct tandem_standby_mail {
+	bool has_any;
 	bool has_stand_by, keeps_old, has_fence, has_activate, has_renew;
 	uint64_t generation; /* STAND_BY */
 	uint64_t fence_generation;
