@@ -43,11 +43,34 @@ void tandem_engine_set_phase(struct tandem_engine *engine, enum tandem_phase pha
 /* ---- the program ---- */
 
 /* Under the lock. */
+static void ring(struct tandem_engine *engine)
+{
+	engine->is_rung = true;
+	tandem_engine_wake(engine->news_fd);
+}
+
+/* Under the lock. A program that polls and polls pays for the call only after a ring. */
+static void hush(struct tandem_engine *engine)
+{
+	uint64_t count;
+	ssize_t got;
+	int cancel_state;
+
+	if (!engine->is_rung)
+		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	got = read(engine->news_fd, &count, sizeof count);
+	(void)got; /* somebody else may have taken it */
+	engine->is_rung = false;
+	pthread_setcancelstate(cancel_state, NULL);
+}
+
+/* Under the lock. */
 static void free_program(struct tandem_engine *engine)
 {
 	engine->is_program_free = true;
 	if (engine->is_program_watching)
-		tandem_engine_wake(engine->news_fd);
+		ring(engine);
 	pthread_cond_broadcast(&engine->changed);
 }
 
@@ -157,7 +180,7 @@ static void tell(struct tandem_engine *engine)
 	behind_since_ns = tandem_gate_behind_since_ns(&engine->core.gate);
 	if (is_news(&engine->told, &news)) {
 		pthread_cond_broadcast(&engine->changed);
-		tandem_engine_wake(engine->news_fd);
+		ring(engine);
 	}
 	engine->told = news;
 	pthread_mutex_unlock(&engine->lock);
@@ -185,6 +208,7 @@ void tandem_engine_ask(struct tandem_engine *engine, struct tandem_news *ret_new
 	uint64_t asked_ns = tandem_clock_now_ns(), now_ns = asked_ns, end_ns;
 
 	pthread_mutex_lock(&engine->lock);
+	hush(engine); /* before the look: what comes after it rings again */
 	end_ns = now_ns + ask(engine, now_ns, ret_news);
 	while (now_ns < end_ns) {
 		const struct timespec end = {.tv_sec = (time_t)(end_ns / TANDEM_NS_PER_S),
@@ -221,6 +245,7 @@ static void execute_map(struct tandem_engine *engine, const struct tandem_primar
 		                     tandem_clock_now_ns());
 	} else if (action->type == TANDEM_PRIMARY_DO_FORGET_MAP) {
 		tandem_push_forget(push);
+		tandem_engine_set_phase(engine, TANDEM_PHASE_RUN);
 	} else if (action->type == TANDEM_PRIMARY_DO_UNSTAGE) {
 		tandem_push_unstage(push);
 	} else {
@@ -245,7 +270,6 @@ static void renew_lease(struct tandem_engine *engine, uint64_t end_ns)
 		return;
 	atomic_store(&engine->has_lease, true);
 	if (!engine->core.is_leased)
-		tandem_engine_set_phase(engine, TANDEM_PHASE_RUN);
 		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_LEASED);
 }
 
@@ -613,7 +637,7 @@ bool tandem_engine_begin(struct tandem_engine *engine, const void *state, uint32
 		        tandem_primary_checkpoint_ticket(&engine->core, tandem_clock_now_ns());
 	if (is_free && tandem_primary_skips_checkpoint(&engine->core)) {
 		pthread_cond_broadcast(&engine->changed); /* the ticket may be free already */
-		tandem_engine_wake(engine->news_fd);
+		ring(engine);
 	} else if (is_free) {
 		engine->is_program_free = false;
 		engine->is_program_watching = is_watching;

@@ -68,6 +68,7 @@ struct tandem_engine {
 	struct tandem_primary core;      /* stepped by who has the helm; tickets by the program's */
 	bool is_program_free;            /* no checkpoint reads its memory */
 	bool is_program_watching;        /* the one under way was begun: news_fd tells its end */
+	bool is_rung;                    /* news_fd, since the program asked */
 	bool is_withdrawing;             /* the engine is asked to take it back ... */
 	bool is_withdrawn;               /* ... and did */
 	struct tandem_session *yankable; /* NULL while none; freed only after it was cleared here */
@@ -148,8 +149,8 @@ void tandem_engine_report(struct tandem_engine *engine, struct tandem_control_me
 /* What the controller must hear again after it was restarted. */
 void tandem_engine_repeat(struct tandem_engine *engine);
 
-/* From any thread. Where the policy says so it is held, less than the budget of a pause, while a
- * checkpoint does not fit that. */
+/* From any thread; takes the ring off news_fd. Where the policy says so it is held, less than the
+ * budget of a pause, while a checkpoint does not fit that. */
 void tandem_engine_ask(struct tandem_engine *engine, struct tandem_news *ret_news);
 /* Under the lock: until something has changed for a waiting program; then 0, else an errno. NULL
  * waits for ever. A thread that is cancelled here lets the lock go. */

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <tandem/clock.h>
 
 #include "library_internal.h"
@@ -109,16 +107,12 @@ int tandem_confirm(struct tandem *tandem, uint64_t *ret_ticket, struct tandem_er
 
 void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 {
-	uint64_t count;
-
 	if (tandem_library_check(tandem, NULL) < 0) {
 		/* A child would take the parent's event, and could wait for a lock that a thread of
 		 * the parent held. */
 		*ret_news = (struct tandem_news){0};
 		return;
 	}
-	if (read(tandem->engine.news_fd, &count, sizeof count) < 0)
-		count = 0; /* it was not set */
 	tandem_engine_ask(&tandem->engine, ret_news);
 }
 
