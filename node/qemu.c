@@ -9,6 +9,7 @@
 #include <tandem/log.h>
 #include <unistd.h>
 
+#include "qemu_command.h"
 #include "qemu_gates.h"
 #include "qemu_keeper.h"
 #include "qemu_leash.h"
@@ -220,6 +221,9 @@ static int start_guest(struct program *program, struct tandem_error *reterr_erro
 		program->keeper.hold_argument = program;
 		code = tandem_qemu_process_find(program->options.qmp_path, &program->found,
 		                                reterr_error);
+		if (code == 0 && program->options.other_words)
+			code = tandem_qemu_process_compare(
+			        program->found, program->options.other_words, reterr_error);
 		if (code == 0)
 			code = tandem_qemu_leash_open(&program->leash, NULL, NULL, reterr_error);
 	} else if (tandem_recovery_read(&recovery)) {

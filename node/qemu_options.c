@@ -7,6 +7,7 @@
 #include <string.h>
 #include <tandem/clock.h>
 #include <tandem/tandem.h>
+#include <wordexp.h>
 
 #include "configuration.h"
 
@@ -154,18 +155,13 @@ static bool take(int option, struct tandem_qemu_options *options, struct given *
 	}
 }
 
-/* A command of the file, with room for what is put behind it. */
-static char *const *shell_words(const char *command)
+/* The command of the file as the shell would have its words; they stay. NULL: it has none. */
+static char *const *split(const char *command)
 {
-	static char line[TANDEM_CONFIG_GUEST_BYTES + 16];
-	static char shell[] = "/bin/sh", option[] = "-c", name[] = "tandem-qemu";
-	static char *const words[] = {shell, option, line, name, NULL};
-	size_t length = strlen(command);
+	static wordexp_t words;
 
-	while (length > 0 && strchr(" \t\r\n", command[length - 1]))
-		length--;
-	snprintf(line, sizeof(line), "exec %.*s \"$@\"", (int)length, command);
-	return words;
+	return wordexp(command, &words, WRDE_NOCMD) == 0 && words.we_wordc > 0 ? words.we_wordv
+	                                                                       : NULL;
 }
 
 /* 0, or the exit status and one more. */
@@ -193,8 +189,12 @@ static int read_configuration(const struct given *given, struct tandem_qemu_opti
 	options->guest.accepts =
 	        pair->protect.is_untested_allowed ? TANDEM_QEMU_UNTESTED : TANDEM_QEMU_USABLE;
 	options->guest.accepts_disks = strcmp(pair->protect.disks, "refused") != 0;
+	(void)tandem_qemu_way_read(pair->protect.memory, &options->way); /* it was checked */
+	options->other_words = split(pair->protect.command);
+	if (!options->other_words)
+		return 1 + refuse("protect.command has no words");
 	if (tandem_recovery_read(&recovery))
-		options->words = shell_words(pair->protect.command);
+		options->words = options->other_words;
 	return 0;
 }
 

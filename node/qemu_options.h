@@ -12,6 +12,9 @@ struct tandem_qemu_options {
 	const char *pair;
 	const char *run_directory;
 	char *const *words; /* QEMU's command line; NULL: it runs already */
+	/* What starts it on the node that takes over, to be compared with one that runs; NULL: not
+	 * known here. */
+	char *const *other_words;
 	char qmp_path[PATH_MAX];
 	char watch_path[PATH_MAX]; /* its second control socket */
 	char stream_path[PATH_MAX];

@@ -313,26 +313,18 @@ static bool make_line(struct command_line *line, const struct tandem_qemu_proces
 	return true;
 }
 
-static bool name_socket(const char *path, struct sockaddr_un *ret_address)
-{
-	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(ret_address->sun_path))
-		return false;
-	memcpy(ret_address->sun_path, path, strlen(path));
-	return true;
-}
-
 static int listen_at(const char *path, int *ret_fd, struct tandem_error *reterr_error)
 {
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un address;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	if (!name_socket(path, &address)) {
+	if (strlen(path) >= sizeof(address.sun_path)) {
 		close(fd);
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "QEMU",
 		                        "%.120s: a socket's path has at most %zu characters", path,
 		                        sizeof(address.sun_path) - 1);
 	}
+	memcpy(address.sun_path, path, strlen(path));
 	(void)unlink(path); /* one that a killed process left */
 	if (fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0 &&
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
@@ -395,32 +387,4 @@ void tandem_qemu_process_forget(struct tandem_qemu_process *process)
 	}
 	if (process->restored->fd >= 0)
 		close(process->restored->fd);
-}
-
-int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
-                             struct tandem_error *reterr_error)
-{
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address;
-	struct ucred peer;
-	socklen_t peer_bytes = sizeof(peer);
-	int code = 0;
-
-	if (fd < 0 || !name_socket(qmp_path, &address))
-		code = tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
-		                              "no socket for %.120s", qmp_path);
-	else if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
-		code = tandem_error_set_errno(
-		        reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
-		        errno == EAGAIN ? "others are connected to %.120s, which serves one at a "
-		                          "time: give "
-		                          "QEMU another control socket"
-		                        : "nobody listens at %.120s: start QEMU with -qmp "
-		                          "unix:PATH,server=on,wait=off",
-		        qmp_path);
-	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) == 0)
-		*ret_process = peer.pid;
-	if (fd >= 0)
-		close(fd);
-	return code;
 }

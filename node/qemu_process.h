@@ -63,8 +63,4 @@ void tandem_qemu_process_run(const void *process);
 /* Here nothing of it is needed any more, nor the descriptor of `restored`. */
 void tandem_qemu_process_forget(struct tandem_qemu_process *process);
 
-/* Who listens at the control socket `qmp_path`. Errors: TANDEM_E_SYSTEM (nobody does). */
-int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
-                             struct tandem_error *reterr_error);
-
 #endif

@@ -17,11 +17,13 @@ tandem_add_program(
   tandemctl_needs.c
   tandemctl_orders.c
   tandemctl_outcome.c
+  tandemctl_qemu.c
+  qemu_command.c
   tandemctl_events.c
   tandemctl_show.c
   tandemctl_status.c
   failoverd_options.c)
 target_compile_definitions(tandemctl PRIVATE TANDEM_VERSION="${PROJECT_VERSION}")
-target_link_libraries(tandemctl PRIVATE tandem_failover tandem_conf tandem_transport
+target_link_libraries(tandemctl PRIVATE tandem_failover tandem_conf tandem_transport tandem_qemu_core
                                         PkgConfig::JSON)
 install(TARGETS tandemctl)

@@ -27,6 +27,8 @@
 	  "protect the virtual machine that runs on this node; waits until it is")                 \
 	X(unprotect, "unprotect", "PAIR", "timeout json",                                          \
 	  "end that: it goes on as before, and no other node goes on with it")                     \
+	X(qemu_args, "qemu-args", "PAIR|SOCKET", "json",                                           \
+	  "from a QEMU that runs, protect.command: what starts it on the other node")              \
 	X(fence_ack, "fence-ack", "PAIR", "json",                                                  \
 	  "the operator's word that the other node is off, where fencing it failed")               \
 	X(force, "force-primary", "PAIR", "accept-data-loss json",                                 \

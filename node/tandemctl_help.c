@@ -23,6 +23,9 @@ static const struct {
         {"protect", "tandemctl protect vm1                   # its QEMU runs on this node\n"
                     "tandemctl protect vm1 --timeout 0 --json\n"},
         {"unprotect", "tandemctl unprotect vm1                 # on the node that leads\n"},
+        {"qemu-args",
+         "tandemctl qemu-args /run/tandem/vm1.qmp # its control socket\n"
+         "tandemctl qemu-args vm1                # and whether the file has the same\n"},
         {"fence-ack", "tandemctl fence-ack kv                  # the other node is off, you saw "
                       "it\n"},
         {"force-primary", "tandemctl force-primary kv --i-accept-data-loss\n"},

@@ -187,8 +187,14 @@ enum tandem_config_type {
 	     "\"ungated\": what the guest sends leaves at once, so after a take-over others may "  \
 	     "have seen what it has yet to do. Has to be written out.")                            \
 	TEXT(PROTECT, command, COMMAND, command, OPTIONAL, "", "", "", "",                         \
-	     "Starts QEMU on the node that takes over, with the machine, the devices and the "     \
-	     "version of the one that is protected.")                                              \
+	     "QEMU's command line on the node that takes over, with the machine, the devices and " \
+	     "the version of the one that is protected: tandemctl qemu-args makes it. Quotes and " \
+	     "variables, such as $TANDEM_NODE, are as in a shell; nothing else of one is known.")  \
+	TEXT(PROTECT, memory, CHOICE, memory, OPTIONAL, "auto", "auto|stream|shared", "", "",      \
+	     "How the guest's RAM comes to Tandem. \"shared\": it is read where QEMU has it, "     \
+	     "which takes a memory-backend-file. \"stream\": QEMU sends it. \"auto\": shared "     \
+	     "where "                                                                              \
+	     "that is exact, else sent.")                                                          \
 	TEXT(PROTECT, disks, CHOICE, disks, OPTIONAL, "refused", "refused|shared|replicated", "",  \
 	     "",                                                                                   \
 	     "Disks that the guest can write to are not copied. \"refused\": one that is not a "   \

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <wordexp.h>
 
 #include <tandem/clock.h>
 
@@ -273,6 +274,26 @@ static void check_disks(struct subject *subject, const config_setting_t *protect
 		        "\"external\" needed, or lease_ms");
 }
 
+/* A word for each reason: wordexp(3) says no more. */
+static void check_words(struct subject *subject, const config_setting_t *protect)
+{
+	const char *command = subject->pair->protect.command;
+	wordexp_t words = {.we_wordc = 0};
+	int failure = command[0] != '\0' ? wordexp(command, &words, WRDE_NOCMD) : 0;
+	if (failure == WRDE_BADCHAR || failure == WRDE_SYNTAX)
+		tandem_config_mistake_in(
+		        subject->reader, protect, "command",
+		        "%s seen: QEMU's words needed, with quotes and variables as "
+		        "in a shell",
+		        failure == WRDE_BADCHAR ? "one of | & ; < > ( ) { } outside quotes"
+		                                : "a quote without its end");
+	else if (failure == WRDE_CMDSUB)
+		tandem_config_mistake_in(
+		        subject->reader, protect, "command",
+		        "a command in it seen: no shell runs it, plain words needed");
+	wordfree(&words);
+}
+
 /* A virtual machine: what cannot be guessed has to be there. */
 static void check_guest(struct subject *subject, const config_setting_t *protect)
 {
@@ -284,7 +305,8 @@ static void check_guest(struct subject *subject, const config_setting_t *protect
 	        {"network",
 	         "is missing: \"ungated\" needed, which says that what the guest sends leaves at "
 	         "once and others may have seen what it has yet to do after a take-over"},
-	        {"command", "is missing: what starts QEMU on the node that takes over"},
+	        {"command", "is missing: what starts QEMU on the node that takes over; tandemctl "
+	                    "qemu-args makes it"},
 	};
 	const config_setting_t *promote = config_setting_get_member(subject->setting, "promote");
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
@@ -296,6 +318,7 @@ static void check_guest(struct subject *subject, const config_setting_t *protect
 		tandem_config_mistake_in(subject->reader, promote, "command",
 		                         "contradicts protect, which starts the virtual machine");
 	check_disks(subject, protect);
+	check_words(subject, protect);
 	snprintf(subject->pair->promote.command, sizeof(subject->pair->promote.command), "%s",
 	         TANDEM_CONFIG_GUEST_COMMAND);
 	if (!is_given(subject, "state_bytes_max"))

@@ -6,6 +6,7 @@ node; the first host comes back, is a copy again, and takes over in its turn.
 
 Run as `SCRIPT STORY PROGRAMS`, PROGRAMS being where the programs are."""
 
+import json
 import shlex
 import signal
 import subprocess
@@ -35,10 +36,11 @@ class Guest(BootSector):
     def __init__(self, program, folder):
         super().__init__(program, folder)
         self.process = None
+        self.more = ""  # words of the QEMU that takes over only
         self.disks = "replicated"  # it is read when it boots, and never written to
 
     def protect_group(self):
-        command = " ".join([shlex.join(self._words), *self._own("$TANDEM_NODE")])
+        command = " ".join([shlex.join(self._words), *self._own("$TANDEM_NODE"), self.more])
         escaped = command.replace("\\", "\\\\").replace('"', '\\"')
         return (f'protect = {{ type = "qemu"; network = "ungated"; interval_ms = 50;'
                 f' disks = "{self.disks}";'
@@ -102,22 +104,34 @@ def restart(pair, name):
     node.start(with_server=False)
 
 
-def check_disks(pair, guest):
-    """The guest could write to its disk, and nobody has said that something copies it."""
-    disks, guest.disks = guest.disks, "refused"
+def refused(pair, guest, reason, what):
     pair.layout.write()
     done = tool(pair, "a", "protect", PAIR)
     log = pair.layout.log_path("a").read_text()
-    expect(done.returncode == 1 and "disks are not copied" in log, "a disk is refused", done)
+    expect(done.returncode == 1 and reason in log, what, f"{done}\n{log}")
     expect(guest.holder() == 0, "and nobody holds QEMU")
     until(counts_on(guest, "a"), "which goes on as before")
-    guest.disks = disks
+
+
+def check_refusals(pair, guest):
+    """A disk that the guest could write to, which nothing copies; another machine."""
+    disks, guest.disks = guest.disks, "refused"
+    refused(pair, guest, "disks are not copied", "a disk is refused")
+    guest.disks, guest.more = disks, "-device isa-debugcon,iobase=0x402"
+    refused(pair, guest, "could not go on in what it starts: -device", "another machine is refused")
+    done = tool(pair, "a", "qemu-args", PAIR)
+    expect(done.returncode == 1 and "isa-debugcon" in done.stderr, "and seen before", done)
+    guest.more = ""
     pair.layout.write()
+    line = tool(pair, "a", "qemu-args", PAIR, "--json").stdout
+    words = json.loads(line)["words"]
+    expect("-m" in words and not any(f"{PAIR}.qmp" in word for word in words),
+           "its command line can be had", line)
 
 
 def play_leave(pair, guest):
     start(pair, guest)
-    check_disks(pair, guest)
+    check_refusals(pair, guest)
     order(pair, "a", "protect", PAIR)
     expect(guest.holder() != 0, "QEMU ends with its protection")
     order(pair, "a", "unprotect", PAIR)

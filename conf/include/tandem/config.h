@@ -89,6 +89,7 @@ struct tandem_config_protect {
 	char qmp[TANDEM_CONFIG_PATH_BYTES];      /* "" for none: see tandem_config_qmp() */
 	char network[16];                        /* "ungated" */
 	char command[TANDEM_CONFIG_GUEST_BYTES]; /* for /bin/sh -c */
+	char memory[16];                         /* "auto", "stream" or "shared" */
 	char disks[16];                          /* "refused", "shared" or "replicated" */
 	uint64_t interval_ns;
 	uint64_t pause_limit_ns;

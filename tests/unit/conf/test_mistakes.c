@@ -325,6 +325,12 @@ Test(mistakes, guests)
 	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; qmp = "
 	         "\"run/q\"; };",
 	         1, "an absolute path needed"},
+	        {"protect = { type = \"qemu\"; command = \"q -m 1G > log\"; network = \"ungated\"; };",
+	         1, "outside quotes seen"},
+	        {"protect = { type = \"qemu\"; command = \"q 'x\"; network = \"ungated\"; };", 1,
+	         "a quote without its end"},
+	        {"protect = { type = \"qemu\"; command = \"q $(id)\"; network = \"ungated\"; };", 1,
+	         "plain words needed"},
 	};
 	for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
 		char text[2048];

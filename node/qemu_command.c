@@ -1,0 +1,103 @@
+#include "qemu_command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <tandem/memory.h>
+#include <tandem/qemu_arguments.h>
+#include <unistd.h>
+
+#define LINE_BYTES ((size_t)256 << 10) /* the kernel allows more, and nobody writes it */
+
+int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
+                             struct tandem_error *reterr_error)
+{
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct ucred peer = {.pid = 0};
+	socklen_t peer_bytes = sizeof(peer);
+	int code = 0;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", qmp_path);
+	if (fd < 0 || strlen(qmp_path) >= sizeof(address.sun_path))
+		code = tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
+		                              "no socket for %.120s", qmp_path);
+	else if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+		code = tandem_error_set_errno(
+		        reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
+		        errno == EAGAIN ? "others are connected to %.120s, which serves one at a "
+		                          "time: give "
+		                          "QEMU another control socket"
+		                        : "nobody listens at %.120s: start QEMU with -qmp "
+		                          "unix:PATH,server=on,wait=off",
+		        qmp_path);
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) == 0)
+		*ret_process = peer.pid;
+	if (fd >= 0)
+		close(fd);
+	return code;
+}
+
+/* The bytes, the words' ends among them, and a further zero. */
+static size_t read_line(pid_t process, char *bytes)
+{
+	char path[32];
+	size_t length = 0;
+	ssize_t got = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)process);
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && length < LINE_BYTES - 1 &&
+	       (got = read(fd, bytes + length, LINE_BYTES - 1 - length)) > 0)
+		length += (size_t)got;
+	if (fd >= 0)
+		close(fd);
+	bytes[length] = 0;
+	return got < 0 ? 0 : length;
+}
+
+int tandem_qemu_process_words(pid_t process, struct tandem_qemu_line **ret_line,
+                              struct tandem_error *reterr_error)
+{
+	struct tandem_qemu_line *line = tandem_memory_alloc(sizeof(*line) + LINE_BYTES);
+	size_t count = 0;
+
+	if (!line)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "QEMU", "no memory");
+	char *bytes = (char *)(line + 1);
+	const size_t length = read_line(process, bytes);
+	for (size_t at = 0; at < length && count < TANDEM_QEMU_WORDS_MAX - 1;
+	     at += strlen(bytes + at) + 1)
+		line->words[count++] = bytes + at;
+	line->words[count] = NULL;
+	if (count > 0) {
+		*ret_line = line;
+		return 0;
+	}
+	tandem_memory_free(line);
+	return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
+	                              "the command line of process %d cannot be read",
+	                              (int)process);
+}
+
+int tandem_qemu_process_compare(pid_t process, char *const *words,
+                                struct tandem_error *reterr_error)
+{
+	struct tandem_qemu_difference difference;
+	struct tandem_qemu_line *line;
+	int code = tandem_qemu_process_words(process, &line, reterr_error);
+
+	if (code != 0)
+		return code;
+	if (tandem_qemu_arguments_differ(words, line->words, &difference))
+		code = tandem_error_set(
+		        reterr_error, TANDEM_E_CONFIG, "protect.command",
+		        "the guest could not go on in what it starts: -%.30s '%.80s' seen, '%.80s' "
+		        "needed as in the QEMU that runs; tandemctl qemu-args makes the line anew",
+		        difference.option, difference.seen, difference.needed);
+	tandem_memory_free(line);
+	return code;
+}

@@ -1,0 +1,141 @@
+#include <tandem/qemu_arguments.h>
+
+#include <string.h>
+
+/* Options that take no value; all others of QEMU take one. */
+static const char *const flags[] = {
+        "S",
+        "daemonize",
+        "nodefaults",
+        "no-user-config",
+        "nographic",
+        "snapshot",
+        "enable-kvm",
+        "usb",
+        "no-reboot",
+        "no-shutdown",
+        "no-acpi",
+        "no-hpet",
+        "only-migratable",
+        "full-screen",
+        "no-fd-bootchk",
+        "win2k-hack",
+        "preconfig",
+        "no-quit",
+        "alt-grab",
+        "ctrl-grab",
+};
+
+/* What the guest's state depends on. */
+static const char *const identities[] = {
+        "machine", "M",      "cpu", "m",     "smp", "device", "drive",      "hda",
+        "hdb",     "hdc",    "hdd", "cdrom", "fda", "fdb",    "vga",        "bios",
+        "numa",    "global", "nic", "net",   "usb", "pflash", "nodefaults", "rtc",
+};
+
+/* How that QEMU was started. */
+static const char *const own[] = {"S", "daemonize", "incoming", "pidfile"};
+
+static bool is_among(const char *name, const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(name, list[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+#define AMONG(name, list) is_among(name, list, sizeof(list) / sizeof((list)[0]))
+
+/* The option's name without dashes; NULL: the word is none. */
+static const char *option_of(const char *word)
+{
+	return word[0] == '-' && word[1] != 0 ? word + strspn(word, "-") : NULL;
+}
+
+/* NULL: it has none. */
+static const char *value_of(char *const *word, const char *name)
+{
+	return AMONG(name, flags) ? NULL : word[1];
+}
+
+static bool has_part(const char *value, const char *part)
+{
+	return value && strstr(value, part) != NULL;
+}
+
+static bool is_left_out(const char *name, const char *value, const char *const *sockets,
+                        size_t socket_count)
+{
+	if (AMONG(name, own) || has_part(value, "id=tandem") || has_part(value, "chardev=tandem-"))
+		return true;
+	for (size_t i = 0; i < socket_count; i++) {
+		if (strcmp(name, "qmp") == 0 && has_part(value, sockets[i]))
+			return true;
+	}
+	return false;
+}
+
+size_t tandem_qemu_arguments_derive(char *const *words, const char *const *sockets,
+                                    size_t socket_count, const char **ret_words, size_t words_max)
+{
+	size_t count = 0;
+
+	while (*words && count + 2 < words_max) {
+		const char *name = option_of(*words);
+		const char *value = name ? value_of(words, name) : NULL;
+
+		if (!name || !is_left_out(name, value, sockets, socket_count)) {
+			ret_words[count++] = *words;
+			if (value)
+				ret_words[count++] = value;
+		}
+		words += value ? 2 : 1;
+	}
+	ret_words[count] = NULL;
+	return count;
+}
+
+/* The next option that matters, from *words on; NULL: there is none. */
+static const char *next_identity(char *const **words, const char **ret_value)
+{
+	while (**words) {
+		const char *name = option_of(**words);
+		const char *value = name ? value_of(*words, name) : NULL;
+
+		*words += value ? 2 : 1;
+		if (name && AMONG(name, identities)) {
+			*ret_value = value ? value : "";
+			return name;
+		}
+	}
+	*ret_value = "";
+	return NULL;
+}
+
+static bool is_same_name(const char *one, const char *other)
+{
+	return one && other &&
+	       (strcmp(one, other) == 0 ||
+	        ((strcmp(one, "M") == 0 || strcmp(one, "machine") == 0) &&
+	         (strcmp(other, "M") == 0 || strcmp(other, "machine") == 0)));
+}
+
+bool tandem_qemu_arguments_differ(char *const *seen, char *const *needed,
+                                  struct tandem_qemu_difference *ret_difference)
+{
+	const char *name, *other, *value, *other_value;
+
+	do {
+		name = next_identity(&seen, &value);
+		other = next_identity(&needed, &other_value);
+	} while (is_same_name(name, other) && strcmp(value, other_value) == 0);
+	if (!name && !other)
+		return false;
+	*ret_difference = (struct tandem_qemu_difference){
+	        .option = other ? other : name,
+	        .seen = name && (!other || is_same_name(name, other)) ? value : "",
+	        .needed = other_value,
+	};
+	return true;
+}

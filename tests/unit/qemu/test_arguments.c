@@ -1,0 +1,69 @@
+#include <criterion/criterion.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <tandem/qemu_arguments.h>
+
+#define WORDS(...) ((char *const *)(uintptr_t)(const char *const[]){__VA_ARGS__, NULL})
+
+static void expect_derived(char *const *words, char *const *wanted)
+{
+	const char *const sockets[] = {"/run/vm1.qmp"};
+	const char *got[32];
+	const size_t count = tandem_qemu_arguments_derive(words, sockets, 1, got, 32);
+	size_t i = 0;
+
+	for (; wanted[i]; i++) {
+		cr_assert_lt(i, count);
+		cr_expect_str_eq(got[i], wanted[i]);
+	}
+	cr_expect_eq(count, i);
+	cr_expect_null(got[count]);
+}
+
+Test(arguments, what_is_that_qemus_alone_is_left_out)
+{
+	expect_derived(
+	        WORDS("qemu", "-S", "-m", "1G", "-incoming", "defer", "-qmp",
+	              "unix:/run/vm1.qmp,server=on,wait=off", "-nodefaults", "-qmp",
+	              "unix:/run/other,server=on"),
+	        WORDS("qemu", "-m", "1G", "-nodefaults", "-qmp", "unix:/run/other,server=on"));
+	expect_derived(WORDS("qemu", "--chardev", "socket,id=tandem-control,fd=7", "-mon",
+	                     "chardev=tandem-control,mode=control", "-append", "-S", "-daemonize"),
+	               WORDS("qemu", "-append", "-S"));
+}
+
+Test(arguments, of_too_many_words_the_first_are_there)
+{
+	const char *got[4];
+
+	cr_expect_eq(tandem_qemu_arguments_derive(WORDS("q", "-m", "1", "-smp", "2", "-cpu", "x"),
+	                                          NULL, 0, got, 4),
+	             3);
+	cr_expect_null(got[3]);
+}
+
+Test(arguments, only_what_the_state_depends_on_has_to_be_alike)
+{
+	struct tandem_qemu_difference difference;
+
+	cr_expect(!tandem_qemu_arguments_differ(
+	        WORDS("a", "-M", "pc", "-m", "1G", "-serial", "file:a", "-device", "x"),
+	        WORDS("b", "-L", "/f", "-machine", "pc", "-m", "1G", "-device", "x", "-serial",
+	              "s"),
+	        &difference));
+	cr_expect(tandem_qemu_arguments_differ(WORDS("q", "-device", "x", "-device", "y"),
+	                                       WORDS("q", "-device", "x", "-device", "z"),
+	                                       &difference));
+	cr_expect_str_eq(difference.option, "device");
+	cr_expect_str_eq(difference.seen, "y");
+	cr_expect_str_eq(difference.needed, "z");
+	cr_expect(tandem_qemu_arguments_differ(WORDS("q", "-m", "1G"),
+	                                       WORDS("q", "-m", "1G", "-usb"), &difference));
+	cr_expect_str_eq(difference.option, "usb");
+	cr_expect(tandem_qemu_arguments_differ(WORDS("q", "-m", "1G", "-vga", "std"),
+	                                       WORDS("q", "-m", "1G"), &difference));
+	cr_expect_str_eq(difference.option, "vga");
+	cr_expect_str_eq(difference.seen, "std");
+	cr_expect_str_eq(difference.needed, "");
+}
