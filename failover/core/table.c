@@ -239,6 +239,11 @@ static const struct tandem_rule unprotect_rules[] = {
 };
 LIST(unprotect);
 
+static const struct tandem_rule unprotect_alone_rules[] = {
+	{NULL, DO(V(ASK_TO_LEAVE), V(ACCEPT)), STAY, "the operator's word: the program is to go on unprotected"},
+};
+LIST(unprotect_alone);
+
 static const struct tandem_rule no_unprotect_rules[] = {
 	{NULL, DO(V(REFUSE)), STAY, "no program leads on this node: ask the node that leads"},
 };
@@ -326,7 +331,7 @@ const struct tandem_rules *const tandem_table[TANDEM_STATE_COUNT][TANDEM_EVENT_C
 	    primary_solo, primary_solo, primary_solo, primary_solo, nothing, primary_solo, primary_solo, primary_solo,
 	    primary_solo, nothing, nothing, nothing, nothing, primary_solo, nothing, primary_solo,
 	    primary_solo, primary_solo, primary_solo, promote_held, no_force, yank, no_switch_over, no_resync,
-	    no_fence_ack, no_protect, unprotect, maintain, no_resume),
+	    no_fence_ack, no_protect, unprotect_alone, maintain, no_resume),
 	ROW(GATED,
 	    gated, gated, gated, gated, nothing, gated, gated, gated,
 	    gated, nothing, nothing, gated, gated, gated, nothing, gated,

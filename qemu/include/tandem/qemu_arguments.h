@@ -7,10 +7,10 @@
 /* QEMU's command line, as words that end with NULL. Pure. A guest that is restored needs a QEMU
  * with the machine and the devices of the one that it comes from, in their order. */
 
-/* From the command line of a QEMU that runs: what starts another one with the same machine. Left out
- * is what belongs to that one alone: how it was started (-S, -incoming, -daemonize, -pidfile), and
- * control sockets and networks that Tandem gives it, which are at `sockets` or have Tandem's names.
- * Returns how many words it wrote, without the NULL behind them; borrowed from `words`. */
+/* From the command line of a QEMU that runs: what starts another one with the same machine. Left
+ * out is what belongs to that one alone: how it was started (-S, -incoming, -daemonize, -pidfile),
+ * and control sockets and networks that Tandem gives it, which are at `sockets` or have Tandem's
+ * names. Returns how many words it wrote, without the NULL behind them; borrowed from `words`. */
 size_t tandem_qemu_arguments_derive(char *const *words, const char *const *sockets,
                                     size_t socket_count, const char **ret_words, size_t words_max);
 

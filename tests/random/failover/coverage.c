@@ -175,6 +175,7 @@ static const struct exception exceptions[] = {
         CELL(PRIMARY_SOLO, CAS_LOST, KNOWN),
         CELL(PRIMARY_SOLO, CAS_DOUBT, KNOWN),
         SIDE(HALTED, take_over_is_won, true, WORD),
+        RARE_SIDE(PRIMARY_PAIR, may_ask_to_leave, false),
         RARE_CELL(PRIMARY_SOLO, CAS_WON),
         RARE_SIDE(PRIMARY_SOLO, may_maintain, false),
         RARE_SIDE(PRIMARY_SOLO, record_is_foreign, true),

@@ -325,7 +325,8 @@ Test(mistakes, guests)
 	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; qmp = "
 	         "\"run/q\"; };",
 	         1, "an absolute path needed"},
-	        {"protect = { type = \"qemu\"; command = \"q -m 1G > log\"; network = \"ungated\"; };",
+	        {"protect = { type = \"qemu\"; command = \"q -m 1G > log\"; network = \"ungated\"; "
+	         "};",
 	         1, "outside quotes seen"},
 	        {"protect = { type = \"qemu\"; command = \"q 'x\"; network = \"ungated\"; };", 1,
 	         "a quote without its end"},
