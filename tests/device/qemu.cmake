@@ -16,6 +16,9 @@ endforeach()
 tandem_add_device_test(guest 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/guest_test.py all
                        ${PROJECT_BINARY_DIR})
 # A guest that is kept by a pair of nodes.
+# What tools/quickstart --qemu shows.
+tandem_add_device_test(qemu_story 300 /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/tests/e2e/qemu_story.py
+                       --build ${PROJECT_BINARY_DIR})
 # One that runs already.
 foreach(story leave twice)
   tandem_add_device_test(qemu_attach_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_attach_test.py
