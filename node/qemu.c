@@ -208,17 +208,33 @@ static void share(struct program *program)
 	program->options.guest.incoming_uri = program->incoming_uri;
 }
 
+/* No other node goes on with the guest, so it may live without this program. */
+static void release(void *argument)
+{
+	struct program *program = argument;
+	struct tandem_error error;
+
+	if (program->qemu <= 0)
+		return;
+	event_del(program->leash_event); /* the guard ends, and QEMU does not */
+	if (tandem_qemu_leash_release(&program->leash, &error) == 0)
+		program->qemu = 0;
+	else
+		tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
+}
+
 static int start_guest(struct program *program, struct tandem_error *reterr_error)
 {
 	struct tandem_options options = TANDEM_OPTIONS_DEFAULT;
 	struct tandem_recovery recovery;
 	int code = 0;
 
+	program->keeper.on_left = release;
+	program->keeper.hold_argument = program;
 	options.pair = program->options.pair;
 	options.run_directory = program->options.run_directory;
 	if (!is_started_here(program)) {
 		program->keeper.hold = hold;
-		program->keeper.hold_argument = program;
 		code = tandem_qemu_process_find(program->options.qmp_path, &program->found,
 		                                reterr_error);
 		if (code == 0 && program->options.other_words)
@@ -289,19 +305,6 @@ static void let_go(struct program *program)
 		event_base_dispatch(program->keeper.base);
 }
 
-/* No other node goes on with the guest, so it may live without this program. */
-static void release(struct program *program)
-{
-	struct tandem_error error;
-
-	if (program->qemu <= 0)
-		return;
-	if (tandem_qemu_leash_release(&program->leash, &error) == 0)
-		program->qemu = 0;
-	else
-		tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
-}
-
 static int run(struct program *program)
 {
 	struct tandem_error error = {.code = 0};
@@ -313,8 +316,6 @@ static int run(struct program *program)
 	} else {
 		tandem_log(TANDEM_LOG_ERROR, "%s: %s", error.operation, error.detail);
 	}
-	if (program->keeper.has_left)
-		release(program);
 	/* A guest that may not lead has no time left for anything. */
 	if (program->qemu > 0 && code == TANDEM_E_NOT_LEADER)
 		kill(program->qemu, SIGKILL);

@@ -346,6 +346,7 @@ static bool follow_leaving(struct tandem_qemu_keeper *keeper)
 		return false;
 	if (!keeper->has_left) {
 		keeper->has_left = true;
+		keeper->on_left(keeper->hold_argument);
 		tandem_log(TANDEM_LOG_INFO, "left: the guest goes on unprotected");
 		tandem_qemu_keeper_stop(keeper);
 		if (keeper->is_over)

@@ -48,7 +48,9 @@ struct tandem_qemu_keeper {
 	/* Called before the first epoch is handed over: from then on another node may go on from
 	 * it, and QEMU must end when this program does. NULL: it does. */
 	int (*hold)(void *argument, struct tandem_error *reterr_error);
-	void *hold_argument;
+	/* Called as soon as it has left: QEMU need not end with this program any more. */
+	void (*on_left)(void *argument);
+	void *hold_argument; /* of both */
 	void *argument;
 	int code; /* how it ended: 0 as was asked, else TANDEM_E_* */
 };
