@@ -1,7 +1,10 @@
 """What is protected: the guest of tests/guest under tandem-qemu, as a layout wants its program."""
 
 import shlex
+import shutil
+import tempfile
 import time
+from pathlib import Path
 
 from guest import Console, Places, VmError, command_line
 from kill.layout import PAIR
@@ -12,32 +15,44 @@ JOIN_S = 30
 
 
 class Started:
-    """tandem-qemu starts the QEMU. `options` are its own words, `settings` those of command_line()
-    and of the guest."""
+    """tandem-qemu starts the QEMU, with the guest's RAM in the stream or shared. `options` are its
+    own words, `settings` those of command_line() and of the guest. close() ends it."""
 
     name = "tandem-qemu"
 
-    def __init__(self, bed, qemu, options=(), **settings):
+    def __init__(self, bed, qemu, memory, options=(), **settings):
         self.bed = bed
         self._qemu = qemu
-        self._options = ["--ungated", *options]
+        self._options = ["--ungated", "--memory", memory, *options]
         self._settings = settings
+        self._shared = None
+        if memory == "shared":
+            self._shared = Path(tempfile.mkdtemp(prefix="tandem-test-", dir="/dev/shm"))
         self.places = {name: Places(bed.folder, name) for name in "ab"}
+
+    def close(self):
+        if self._shared:
+            shutil.rmtree(self._shared, ignore_errors=True)
 
     def path(self, programs):
         return programs / self.name
 
     def _words(self, name):
+        memory = self._shared / name if self._shared else None
         return [*self._options, "--",
-                *command_line(self.bed, self._qemu, self.places[name], **self._settings)]
+                *command_line(self.bed, self._qemu, self.places[name], memory=memory,
+                              **self._settings)]
 
     def arguments(self, node):
         return ["--pair", PAIR, "--run-dir", str(node.run_directory), *self._words(node.name)]
 
     def promote_command(self, nodes):
-        """A command has room for no QEMU's command line: a script for each node."""
+        """A command has room for no QEMU's command line: a script for each node. The epoch is kept
+        as it was: where RAM is shared the guest is about to run in it."""
         for name in nodes:
+            folder = self.epoch_folder(name)
             self._script(name).write_text(
+                f'mkdir -p {folder}; cp "$TANDEM_IMAGE_DIR"/block-* {folder}\n'
                 f'echo "$TANDEM_EPOCH" > {self._epoch_path(name)}\n'
                 'exec "$TANDEM_BIN_DIR/tandem-qemu" --pair "$TANDEM_PAIR" --run-dir'
                 f' "$TANDEM_RUN_DIR" {shlex.join(self._words(name))}\n')
@@ -49,6 +64,10 @@ class Started:
     def _epoch_path(self, name):
         return self.bed.folder / f"{name}.epoch"
 
+    def epoch_folder(self, name):
+        """The images that the guest of the node was made of."""
+        return (self._shared or self.bed.folder) / f"{name}-epoch"
+
     def promoted_epoch(self, name):
         """The epoch that the guest of the node was made of."""
         return int(self._epoch_path(name).read_text())
@@ -56,6 +75,9 @@ class Started:
     def forget(self, name):
         """Nothing is left of what the node's host had in its memory."""
         places = self.places[name]
+        shutil.rmtree(self.epoch_folder(name), ignore_errors=True)
+        if self._shared:
+            (self._shared / name).unlink(missing_ok=True)
         for path in (places.serial, places.qmp, places.console, self._epoch_path(name)):
             path.unlink(missing_ok=True)
 

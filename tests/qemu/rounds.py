@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from guest import VmError
 from kill import stats_file, wait
-from kill.layout import PAIR, on_loopback
+from kill.layout import on_loopback
 from kill.node import Node, crashes_of, faults_in
 from lab import LabError
 from qemu.guests import NodeGuest, Started
@@ -61,9 +61,9 @@ class Result:
 class Chain:
     """A context manager; play() is one round."""
 
-    def __init__(self, bed, programs, way, qemu, words=(), **settings):
+    def __init__(self, bed, programs, way, qemu, memory="stream", words=(), **settings):
         self.bed = bed
-        self.program = WAYS[way](bed, qemu, ("--interval", "50", *words),
+        self.program = WAYS[way](bed, qemu, memory, ("--interval", "50", *words),
                                  **{"ram_mib": RAM_MIB, **GUEST, **settings})
         self.layout = on_loopback(program=self.program, pair_options=PAIR_OPTIONS)
         self.nodes = {name: Node(self.layout, self.layout.nodes[name], programs) for name in "ab"}
@@ -80,6 +80,7 @@ class Chain:
         if self.guest:
             self.guest.close()
         self.layout.remove(keep_files=self.keeps_files)
+        self.program.close()
 
     def start(self):
         self.nodes["b"].start(with_server=False)
@@ -184,7 +185,7 @@ class Chain:
 
     def _image(self):
         """Of the RAM, at the node that has promoted it."""
-        folder = self.layout.nodes[self.primary].image_directory / PAIR
+        folder = self.program.epoch_folder(self.primary)
         return next(path for path in folder.iterdir() if path.stat().st_size == RAM_MIB * 2**20)
 
     def _see_reboot(self, result):

@@ -82,8 +82,12 @@ class Bed:
         self.pair.b.start_controller()
         self.pair.b.start_data_plane(armed.get("tandemd"))
         self.pair.a.start(with_server=True, server_environment=armed.get("tandem-qemu"))
-        wait.until(lambda: b"." in self.guest.output("a"), FAULT_S, "the guest to run")
-        self._qmp = Qmp(self.guest.socket("a"))
+        self._qmp = wait.until(self._open_qmp, FAULT_S, "QEMU's control socket")
+
+    def _open_qmp(self):
+        with suppress(LabError):
+            return Qmp(self.guest.socket("a"))
+        return None
 
     def see_fault(self):
         """Until it is there."""
@@ -98,9 +102,9 @@ class Bed:
 
     def _has_fault(self):
         (name, what), = self.row.failpoints.items() or [("", "")]
-        if ":stop:" in what:
+        if ":stop" in what:
             return _is_stopped(self.pair.a if name == "tandem-qemu" else self.pair.b, name)
-        return ":error:" not in what or "; the guest runs on" in self.log()
+        return ":error" not in what or "; the guest runs on" in self.log()
 
     # -- what is seen -----------------------------------------------------------------------------
 

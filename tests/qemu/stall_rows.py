@@ -75,6 +75,10 @@ def _standby_stages():
 
 ROWS = {row.name: row for row in (
     *_hung_stages(), *_cut_stages(), *_standby_stages(),
+    Row("hung-first", "tandem-qemu hangs when the first epoch is whole",
+        {"tandem-qemu": "qemu_keep:stop"}, heal=_go_on),
+    Row("cut-first", "the stream ends when the first epoch is whole",
+        {"tandem-qemu": "qemu_keep:error"}),
     Row("hung-anytime", "tandem-qemu is stopped at any moment",
         act=_signal("a", "tandem-qemu", signal.SIGSTOP), heal=_go_on),
     Row("hung-standby-anytime", "the standby is stopped at any moment",
