@@ -32,7 +32,7 @@ struct program {
 	struct event *signals[3];
 	struct event *end_timer;
 	pid_t qemu; /* 0: it has ended, or is not held yet */
-	pid_t watch;
+	struct tandem_qemu_watch watch;
 	pid_t found; /* one that runs already */
 	bool is_ending;
 	int status;
@@ -113,8 +113,8 @@ static void on_child(evutil_socket_t number, short what, void *context)
 		if (child != program->leash.guard && !program->is_ending &&
 		    !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
 			tandem_log(TANDEM_LOG_ERROR, "%s failed",
-			           child == program->watch ? "the watch of the guest"
-			                                   : "what restores the guest");
+			           child == program->watch.process ? "the watch of the guest"
+			                                           : "what restores the guest");
 	}
 }
 
@@ -181,8 +181,8 @@ static int start_qemu(struct program *program, struct tandem_error *reterr_error
 static int start_watch(struct program *program, struct tandem_error *reterr_error)
 {
 	if (access(program->options.watch_path, F_OK) == 0)
-		return tandem_qemu_watch_start(program->options.watch_path, &program->options.guest,
-		                               &program->watch, reterr_error);
+		return tandem_qemu_watch_start(&program->watch, program->options.watch_path,
+		                               &program->options.guest, reterr_error);
 	tandem_log(TANDEM_LOG_WARNING,
 	           "nothing lets the guest go if this program hangs in a checkpoint: QEMU has no "
 	           "second control socket, -qmp unix:%s,server=on,wait=off",
@@ -263,6 +263,7 @@ static int start(struct program *program, struct tandem_error *reterr_error)
 	if (!program->keeper.base || !catch (program))
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "start", "no memory");
 	program->keeper.gates = &program->options.gates;
+	program->keeper.watch = &program->watch;
 	guest->qmp_path = program->options.qmp_path;
 	guest->stream_path = program->options.stream_path;
 	guest->command_timeout_ns = COMMAND_TIMEOUT_NS;

@@ -9,6 +9,7 @@
 
 #include "qemu_gates.h"
 #include "qemu_process.h"
+#include "qemu_watch.h"
 
 #define BLOB_BYTES_MAX ((size_t)64 << 20) /* the largest that a configuration allows */
 
@@ -211,6 +212,8 @@ static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t
 	const size_t blob_bytes = write_blob(keeper, state, state_bytes);
 	struct tandem_error error;
 
+	if (!tandem_qemu_watch_hold(keeper->watch))
+		return; /* the guest runs, and its stream has ended */
 	if (begin(keeper, blob_bytes, &error) != 0) {
 		tandem_log(TANDEM_LOG_ERROR, "no checkpoint: %s", error.detail);
 		leave(keeper, error.code);
@@ -223,8 +226,10 @@ static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t
 	}
 	keeper->epoch = epoch;
 	keeper->is_captured = false;
-	if (keeper->shared_blocks == 0) /* all of it is in our own memory */
+	if (keeper->shared_blocks == 0) { /* all of it is in our own memory */
+		tandem_qemu_watch_free(keeper->watch);
 		capture(keeper);
+	}
 	look(keeper);
 }
 
@@ -313,6 +318,7 @@ static void begin_anew(struct tandem_qemu_keeper *keeper, const struct tandem_ne
 	    (tandem_checkpoint_test(keeper->tandem) != 0 || !is_decided(keeper, news)))
 		return;
 	keeper->begins_anew = false;
+	tandem_qemu_watch_renew(keeper->watch);
 	keeper->is_over = false;
 	keeper->sent_blocks = 0;
 	keeper->options.incoming_uri = NULL;
@@ -382,6 +388,8 @@ static void look(struct tandem_qemu_keeper *keeper)
 	struct tandem_news news;
 
 	tandem_poll(keeper->tandem, &news);
+	if (keeper->is_started && tandem_checkpoint_test(keeper->tandem) == 0)
+		tandem_qemu_watch_free(keeper->watch);
 	if (news.is_halted) {
 		tandem_log(TANDEM_LOG_ERROR, "another node leads: the guest is ended");
 		leave(keeper, TANDEM_E_NOT_LEADER);

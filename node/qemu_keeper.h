@@ -12,6 +12,7 @@
 
 struct event_base;
 struct event;
+struct tandem_qemu_watch;
 struct tandem_qemu_gates;
 
 /* A guest that Tandem keeps: its epochs are the pair's. */
@@ -20,6 +21,7 @@ struct tandem_qemu_keeper {
 	struct tandem *tandem;
 	struct tandem_qemu_guest *guest;
 	struct tandem_qemu_gates *gates; /* of the guest's network */
+	struct tandem_qemu_watch *watch; /* of the guest */
 	struct event *news;              /* of Tandem */
 	const struct tandem_qemu_stream *stream;
 	const uint8_t *opening;
@@ -55,9 +57,9 @@ struct tandem_qemu_keeper {
 	int code; /* how it ended: 0 as was asked, else TANDEM_E_* */
 };
 
-/* Begins on a QEMU that runs; `base`, `tandem`, `gates`, `way`, `process` and `hold` are set,
- * `tandem` is taken. A protection that ends while the guest runs on begins anew. The loop is left
- * when it has ended for good. */
+/* Begins on a QEMU that runs; `base`, `tandem`, `gates`, `watch`, `way`, `process` and `hold` are
+ * set, `tandem` is taken. A protection that ends while the guest runs on begins anew. The loop is
+ * left when it has ended for good. */
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             const struct tandem_qemu_guest_options *options,
                             struct tandem_error *reterr_error);

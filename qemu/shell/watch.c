@@ -8,7 +8,8 @@
 #include "shell/qmp.h"
 
 #define ASK_NS   (100 * TANDEM_NS_PER_MS) /* what for it stands still; a main loop may be silent */
-#define GRACE_NS (50 * TANDEM_NS_PER_MS)  /* for who protects it to do it itself */
+#define AGAIN_NS (50 * TANDEM_NS_PER_MS)
+#define GRACE_NS (50 * TANDEM_NS_PER_MS) /* for who protects it to do it itself */
 
 struct watch {
 	struct tandem_qemu_watch_options options;
@@ -87,9 +88,12 @@ static bool is_elsewhere(struct json_object *value)
 
 static void release(struct watch *watch)
 {
+	if (!watch->options.on_release(watch->options.context,
+	                               tandem_clock_now_ns() - watch->stopped_ns)) {
+		arm(watch, AGAIN_NS);
+		return;
+	}
 	watch->is_asked = false;
-	watch->options.on_release(watch->options.context,
-	                          tandem_clock_now_ns() - watch->stopped_ns);
 	(void)tandem_qmp_execute_out_of_band(watch->qmp, "yank", migration(),
 	                                     watch->options.command_timeout_ns, on_yanked, watch,
 	                                     NULL);
@@ -105,12 +109,11 @@ static void on_status(void *context, struct json_object *value, const struct tan
 	if (watch->stopped_ns == 0 || (error && error->code != TANDEM_E_TIMEOUT) ||
 	    (!error && is_elsewhere(value)))
 		return;
-	if (stood_ns >= limit_ns(watch)) {
-		release(watch);
-		return;
-	}
 	watch->is_asked = true;
-	arm(watch, limit_ns(watch) - stood_ns);
+	if (stood_ns >= limit_ns(watch))
+		release(watch);
+	else
+		arm(watch, limit_ns(watch) - stood_ns);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)

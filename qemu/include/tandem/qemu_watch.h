@@ -1,6 +1,7 @@
 #ifndef TANDEM_QEMU_WATCH_H
 #define TANDEM_QEMU_WATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <tandem/error.h>
 
@@ -14,8 +15,8 @@ struct tandem_qemu_watch_options {
 	uint64_t pause_timeout_ns;   /* how long the guest may stand still; never 0 */
 	uint64_t start_timeout_ns;   /* how long QEMU may take to greet; never 0 */
 	uint64_t command_timeout_ns; /* how long it may take to answer then; never 0 */
-	/* The guest stood still for so long and is let go. */
-	void (*on_release)(void *context, uint64_t stood_ns);
+	/* The guest stood still for so long and is let go. False: not now, it is asked again. */
+	bool (*on_release)(void *context, uint64_t stood_ns);
 	void *context;
 };
 

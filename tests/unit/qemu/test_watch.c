@@ -29,12 +29,19 @@ struct bed {
 	FILE *lines;
 };
 
-static void on_release(void *context, uint64_t stood_ns)
+static unsigned refusals_left;
+
+static bool on_release(void *context, uint64_t stood_ns)
 {
 	unsigned *release_count = context;
 
+	if (refusals_left > 0) {
+		refusals_left--;
+		return false;
+	}
 	if (stood_ns >= LIMIT_NS)
 		++*release_count;
+	return true;
 }
 
 static void be_watch(const char *path)
@@ -166,4 +173,18 @@ Test(watch, checkpoints_that_end_in_time_are_none_of_its_business)
 		say(&bed, EVENT("STOP") EVENT("RESUME"));
 	be_silent_for(&bed, 4 * LIMIT_NS);
 	cr_assert_eq(end(&bed), 10);
+}
+
+Test(watch, a_guest_that_may_not_go_now_is_let_go_when_it_may)
+{
+	struct bed bed;
+
+	refusals_left = 3;
+	begin(&bed);
+	say(&bed, EVENT("STOP"));
+	expect_and_answer(&bed, "query-status", "{\"status\": \"colo\", \"running\": false}");
+	expect_and_answer(&bed, "\"exec-oob\":\"yank\"", "{}");
+	expect_and_answer(&bed, "x-colo-lost-heartbeat", "{}");
+	say(&bed, EVENT("RESUME"));
+	cr_assert_eq(end(&bed), 11);
 }
