@@ -266,6 +266,15 @@ static bool is_passing(int code)
 	return tandem_error_class(code) == TANDEM_CLASS_PEER;
 }
 
+/* The guest runs on and no epoch keeps what it does: until one is committed again it is behind. */
+static void be_behind(struct tandem_qemu_keeper *keeper)
+{
+	uint64_t ticket;
+
+	if (keeper->is_started && tandem_ticket(keeper->tandem, &ticket, NULL) != 0)
+		return; /* halted, which look() sees */
+}
+
 static void on_end(void *context, bool is_running, const struct tandem_error *error)
 {
 	struct tandem_qemu_keeper *keeper = context;
@@ -278,6 +287,7 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 		leave(keeper, error->code);
 		return;
 	}
+	be_behind(keeper);
 	keeper->begins_anew = true;
 	event_active(keeper->news, EV_READ, 0); /* not from within the guest that has ended */
 }

@@ -691,6 +691,17 @@ bool tandem_engine_withdraw(struct tandem_engine *engine)
 	return is_withdrawn;
 }
 
+uint64_t tandem_engine_ticket(struct tandem_engine *engine)
+{
+	uint64_t ticket;
+
+	pthread_mutex_lock(&engine->lock);
+	ticket = tandem_primary_checkpoint_ticket(&engine->core, tandem_clock_now_ns());
+	pthread_mutex_unlock(&engine->lock);
+	tandem_engine_wake(engine->wake_fd);
+	return ticket;
+}
+
 uint64_t tandem_engine_confirm(struct tandem_engine *engine)
 {
 	uint64_t ticket;

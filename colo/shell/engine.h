@@ -170,6 +170,8 @@ bool tandem_engine_await(struct tandem_engine *engine, const uint64_t *ticket,
                          const struct timespec *deadline);
 /* True when the checkpoint under way ends no epoch, and the program is free. */
 bool tandem_engine_withdraw(struct tandem_engine *engine);
+/* Of output that waits for the next checkpoint; of such that waits for an acknowledgement. */
+uint64_t tandem_engine_ticket(struct tandem_engine *engine);
 uint64_t tandem_engine_confirm(struct tandem_engine *engine);
 
 #endif

@@ -90,19 +90,32 @@ bool tandem_checkpoint_abort(struct tandem *tandem)
 
 /* ---- the gate ---- */
 
-int tandem_confirm(struct tandem *tandem, uint64_t *ret_ticket, struct tandem_error *reterr_error)
+static int give_ticket(struct tandem *tandem, const char *operation,
+                       uint64_t (*give)(struct tandem_engine *engine), uint64_t *ret_ticket,
+                       struct tandem_error *reterr_error)
 {
 	int code = tandem_library_check(tandem, reterr_error);
 
 	if (code == 0 && !tandem->is_started)
-		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_confirm",
+		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, operation,
 		                        "only after tandem_start()");
 	if (code == 0)
-		code = check_halt(tandem, "tandem_confirm", reterr_error);
+		code = check_halt(tandem, operation, reterr_error);
 	if (code < 0)
 		return code;
-	*ret_ticket = tandem_engine_confirm(&tandem->engine);
+	*ret_ticket = give(&tandem->engine);
 	return 0;
+}
+
+int tandem_confirm(struct tandem *tandem, uint64_t *ret_ticket, struct tandem_error *reterr_error)
+{
+	return give_ticket(tandem, "tandem_confirm", tandem_engine_confirm, ret_ticket,
+	                   reterr_error);
+}
+
+int tandem_ticket(struct tandem *tandem, uint64_t *ret_ticket, struct tandem_error *reterr_error)
+{
+	return give_ticket(tandem, "tandem_ticket", tandem_engine_ticket, ret_ticket, reterr_error);
 }
 
 void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)

@@ -143,6 +143,14 @@ TANDEM_API TANDEM_MUST_CHECK bool tandem_checkpoint_abort(struct tandem *tandem)
 TANDEM_API TANDEM_MUST_CHECK int tandem_confirm(struct tandem *tandem, uint64_t *ret_ticket,
                                                 struct tandem_error *reterr_error);
 
+/* Gives the ticket of the next checkpoint, before it is made, to output that it has to keep: in a
+ * pair that output is behind from now on, which status tells and at last an alarm, and
+ * tandem_news.wants_checkpoint asks for one. For a program that has left off making checkpoints.
+ * Errors: TANDEM_E_NOT_LEADER (halted: nothing may leave any more), TANDEM_E_USAGE (not started).
+ */
+TANDEM_API TANDEM_MUST_CHECK int tandem_ticket(struct tandem *tandem, uint64_t *ret_ticket,
+                                               struct tandem_error *reterr_error);
+
 struct tandem_news {
 	uint64_t released_ticket; /* tickets up to this one may leave */
 	uint64_t generation;

@@ -8,6 +8,12 @@
 
 #include "lab.h"
 
+static bool wants_checkpoint(const struct tandem_news *news, uint64_t value)
+{
+	(void)value;
+	return news->wants_checkpoint;
+}
+
 static bool is_released(const struct tandem_news *news, uint64_t ticket)
 {
 	return news->released_ticket >= ticket;
@@ -131,6 +137,39 @@ Test(pair, solo_again_opens_the_gate_of_a_copy_that_was_not_recorded)
 	cr_assert(lab_copy(lab), "and the pair is made again");
 	cr_assert(lab_pair(lab));
 	cr_expect(lab_commit(lab, "x"));
+	lab_free(lab);
+}
+
+/* The engine publishes its figures at its next turn. */
+static bool becomes_behind(struct lab *lab, bool is_behind)
+{
+	struct tandem_statistics statistics = {0};
+
+	for (unsigned try = 0; try < 5000; try++) {
+		tandem_statistics_read(lab->program, &statistics, sizeof(statistics));
+		if ((statistics.behind_age_ns > 0) == is_behind)
+			return true;
+		if (tandem_wait_released(lab->program, UINT64_MAX, TANDEM_NS_PER_MS) !=
+		    TANDEM_E_TIMEOUT)
+			return false;
+	}
+	return false;
+}
+
+Test(pair, output_without_a_checkpoint_is_behind_until_one_is_committed)
+{
+	struct lab *lab = lab_new("auto", 64, 16);
+	uint64_t ticket;
+
+	cr_assert(lab_protect(lab) && lab_commit(lab, NULL));
+	cr_assert_eq(tandem_ticket(lab->program, &ticket, NULL), 0);
+	cr_assert(lab_wait_news(lab, wants_checkpoint, 0));
+	cr_expect_eq(tandem_wait_released(lab->program, ticket, TANDEM_NS_PER_MS),
+	             TANDEM_E_TIMEOUT);
+	cr_expect(becomes_behind(lab, true));
+	cr_assert(lab_commit(lab, "now"));
+	cr_assert(lab_wait_news(lab, is_released, ticket));
+	cr_expect(becomes_behind(lab, false));
 	lab_free(lab);
 }
 
