@@ -237,6 +237,10 @@ static void on_status(void *context, struct json_object *value, const struct tan
 	guest->is_restoring = is_restoring(value);
 	if (guest->is_restoring) {
 		expect_within(guest, RESTORE_LIMIT_NS); /* an event tells when it runs */
+		/* QEMU may have sent that before an answer which is older. */
+		if (guest->has_resumed)
+			tandem_qemu_control_order(guest, "query-status", NULL, on_status);
+		guest->has_resumed = false;
 		return;
 	}
 	event_del(guest->release_timer);
@@ -408,6 +412,13 @@ void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
 		finish(guest, false);
 }
 
+static void on_resumed(struct tandem_qemu_guest *guest)
+{
+	guest->has_resumed = !guest->is_restoring;
+	if (guest->is_restoring)
+		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
+}
+
 static void on_event(void *context, const char *name, struct json_object *data)
 {
 	struct tandem_qemu_guest *guest = context;
@@ -415,9 +426,8 @@ static void on_event(void *context, const char *name, struct json_object *data)
 	(void)data;
 	if (strcmp(name, "COLO_EXIT") == 0 && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_EXITED, 0);
-	else if (strcmp(name, "RESUME") == 0 && guest->is_restoring &&
-	         guest->phase == TANDEM_QEMU_GUEST_STARTING)
-		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
+	else if (strcmp(name, "RESUME") == 0 && guest->phase == TANDEM_QEMU_GUEST_STARTING)
+		on_resumed(guest);
 	else if (strcmp(name, "RESUME") == 0 && guest->phase == TANDEM_QEMU_GUEST_RELEASING)
 		(void)tandem_qmp_execute(guest->qmp, "query-status", NULL,
 		                         guest->options.command_timeout_ns, on_released_status,
