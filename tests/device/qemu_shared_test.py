@@ -1,6 +1,7 @@
 """A QEMU 11.1 whose RAM is shared with tandem-qemu instead of being sent: its host is killed, and the guest goes on at the
 other node on the image itself. Every page of the image is what the guest has to have written by then, and the guest, which
-checks all its memory, finds nothing wrong for as long as it goes on; it reboots, and is protected.
+checks all its memory, finds nothing wrong for as long as it goes on; it reboots. Memory that it has reported free, and that its
+balloon takes and gives back, is zeros in between. The first host comes back, has a copy, and goes on when the other one dies.
 
 Run as `SCRIPT STORY BUILD`."""
 
@@ -24,12 +25,14 @@ from kill.pair import Pair  # noqa: E402
 from lab import private_qemu  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
 
-RAM_MIB = 96
+RAM_MIB = 128
+BALLOON_MIB = 104
 MEMORY_MIB = 16
 PAGES = MEMORY_MIB * 256
 INTERVAL_MS = 50
 EPOCHS = 40  # before the host is killed
 STATE_BYTES_MAX = 2**20
+SHARED = "is shared with QEMU: pagemap"
 SETTINGS = f"memory_mib={MEMORY_MIB} hot_mib={MEMORY_MIB // 2} rate=4000 check_rate=8000 tick_ms=50"
 
 
@@ -44,7 +47,8 @@ class Guest:
             str(bed.programs[private_qemu.VERSION]), "-accel", "tcg", "-cpu", "max", "-m",
             f"{RAM_MIB}M", "-machine", "pc,memory-backend=ram", "-nodefaults", "-no-user-config",
             "-display", "none", "-kernel", str(bed.kernel.image), "-initrd", str(bed.initramfs),
-            "-append", f"{KERNEL_OPTIONS} -- {SETTINGS}"]
+            "-append", f"{KERNEL_OPTIONS} -- {SETTINGS}",
+            "-device", "virtio-balloon-pci,free-page-reporting=on"]
 
     def path(self, programs):
         return programs / self.name
@@ -67,12 +71,12 @@ class Guest:
         """The image is copied before it becomes a running guest's memory."""
         words = " ".join(shlex.quote(word) for word in self.words)
         options = " ".join(self._options('"$TANDEM_RUN_DIR"'))
-        return (f'cp "$TANDEM_IMAGE_DIR"/block-0 {self.epoch()}; '
+        return (f'cp "$TANDEM_IMAGE_DIR"/block-0 {self.epoch("$TANDEM_NODE")}; '
                 f'exec "$TANDEM_BIN_DIR/tandem-qemu" {options} {words} '
                 + " ".join(self._own("$TANDEM_NODE")))
 
-    def epoch(self):
-        return self.folder / "epoch"
+    def epoch(self, name):
+        return self.folder / f"{name}.epoch"
 
     def serial(self, name):
         return self.folder / f"{name}.serial"
@@ -91,30 +95,49 @@ class Guest:
         return (self.told(name, "tick") or [None])[-1]
 
 
-def check_image(bed, guest):
-    done = subprocess.run([bed.build / "tests/guest_memory", guest.epoch()], capture_output=True,
-                          text=True, check=False)
+def give_and_take(guest, pair):
+    """The balloon leaves the guest less of its memory, then all of it, epoch by epoch."""
+    with Qmp(guest.socket("a")) as qmp:
+        for mib in (BALLOON_MIB, RAM_MIB):
+            qmp.execute("balloon", value=mib * 2**20)
+            until(lambda mib=mib: qmp.execute("query-balloon")["actual"] == mib * 2**20,
+                  f"the balloon leaves {mib} MiB")
+            epochs = pair.stats().epochs_committed
+            until(lambda epochs=epochs: pair.stats().epochs_committed >= epochs + 3,
+                  "and epochs are committed")
+
+
+def check_image(bed, guest, name):
+    done = subprocess.run([bed.build / "tests/guest_memory", guest.epoch(name)],
+                          capture_output=True, text=True, check=False)
     expect(done.returncode == 0, "every page of the image is what it has to be",
            done.stdout + done.stderr)
     return json.loads(done.stdout)["step"]
 
 
-def check_goes_on(guest, before, step):
-    first = until(lambda: guest.tick("b"), "the guest runs at the other node", 60)
+def check_take_over(bed, guest, pair, dead, heir):
+    log = pair.layout.log_path(heir)
+    before = guest.tick(dead)
+    guest.serial(heir).unlink(missing_ok=True)  # of an earlier life
+    {"a": pair.a, "b": pair.b}[dead].signal_all(signal.SIGKILL)
+    first = until(lambda: guest.tick(heir), f"the guest goes on at node {heir}", 60)
     expect(first["boot"] == before["boot"], "without having booted", first)
+    step = check_image(bed, guest, heir)
     expect(first["step"] >= step >= before["step"], "from the image, which is of the last epoch",
            (before, step, first))
-    until(lambda: guest.tick("b")["checked"] > first["checked"] + 2 * PAGES,
+    until(lambda: guest.tick(heir)["checked"] > first["checked"] + 2 * PAGES,
           "it has checked all its memory")
-    expect(not guest.told("b", "wrong") and guest.tick("b")["wrong_count"] == 0,
-           "and nothing is wrong", guest.told("b", "wrong"))
+    expect(not guest.told(heir, "wrong") and guest.tick(heir)["wrong_count"] == 0,
+           "and nothing is wrong", guest.told(heir, "wrong"))
+    until(lambda: SHARED in log.read_text(), "its memory is shared, and its stores are seen")
 
 
-def check_reboots(guest, boot):
-    with Qmp(guest.socket("b")) as qmp:
+def check_reboots(guest, name):
+    boot = guest.tick(name)["boot"]
+    with Qmp(guest.socket(name)) as qmp:
         qmp.execute("system_reset")
-    until(lambda: guest.tick("b")["boot"] != boot, "it can reboot", 60)
-    expect(not guest.told("b", "wrong"), "and its memory is right", guest.told("b", "wrong"))
+    until(lambda: guest.tick(name)["boot"] != boot, "it can reboot", 60)
+    expect(not guest.told(name, "wrong"), "and its memory is right", guest.told(name, "wrong"))
 
 
 def play(bed, guest, pair, layout):
@@ -123,14 +146,14 @@ def play(bed, guest, pair, layout):
     until(lambda: guest.tick("a"), "the guest runs", 60)
     epochs = pair.stats().epochs_committed
     until(lambda: pair.stats().epochs_committed >= epochs + EPOCHS, f"{EPOCHS} epochs are committed")
-    expect("is shared with QEMU: pagemap" in layout.log_path("a").read_text(),
+    expect(SHARED in layout.log_path("a").read_text(),
            "its memory is shared, and its stores are seen")
-    before = guest.tick("a")
-    pair.end_primary(signal.SIGKILL)
-    until(pair.a.has_ended, "the first host is dead")
-    until(lambda: guest.tick("b"), "the guest goes on", 60)
-    check_goes_on(guest, before, check_image(bed, guest))
-    check_reboots(guest, before["boot"])
+    give_and_take(guest, pair)
+    check_take_over(bed, guest, pair, "a", "b")
+    pair.a.start(with_server=False)
+    until(lambda: pair.stats("b").is_pair, "the first host has a copy again")
+    check_take_over(bed, guest, pair, "b", "a")
+    check_reboots(guest, "a")
     expect(not pair.faults(), "no program reports a fault", pair.faults())
 
 
