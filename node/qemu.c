@@ -190,9 +190,22 @@ static int start_watch(struct program *program, struct tandem_error *reterr_erro
 	return 0;
 }
 
-static void on_restore(void *argument)
+/* A QEMU that has other memory than the image would go on with a guest that never was. */
+static int on_restore(void *argument, struct tandem_error *reterr_error)
 {
-	tandem_qemu_restored_use(argument);
+	struct program *program = argument;
+	const struct tandem_qemu_restored *restored = &program->restored;
+
+	for (unsigned i = 0; i < restored->shared_count; i++) {
+		if (!tandem_qemu_shared_is_mapped(program->keeper.process,
+		                                  restored->shared[i].path))
+			return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "QEMU",
+			                        "it has not mapped %.120s, which the command line "
+			                        "has for the mem-path of %s",
+			                        restored->shared[i].path, restored->shared[i].id);
+	}
+	tandem_qemu_restored_use(restored);
+	return 0;
 }
 
 static void share(struct program *program)
@@ -200,7 +213,7 @@ static void share(struct program *program)
 	program->keeper.process = program->options.words ? program->qemu : program->found;
 	program->keeper.way = program->options.way;
 	program->keeper.on_restore = on_restore;
-	program->keeper.argument = &program->restored;
+	program->keeper.argument = program;
 	if (program->restored.shared_count == 0)
 		return;
 	snprintf(program->incoming_uri, sizeof(program->incoming_uri), "fd:%d",

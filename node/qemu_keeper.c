@@ -240,11 +240,11 @@ static void on_torn(void *context, uint64_t epoch)
 	(void)epoch;
 }
 
-static void on_restore(void *context)
+static int on_restore(void *context, struct tandem_error *reterr_error)
 {
 	struct tandem_qemu_keeper *keeper = context;
 
-	keeper->on_restore(keeper->argument);
+	return keeper->on_restore(keeper->argument, reterr_error);
 }
 
 /* The guest writes to shared memory again as soon as this returns: a checkpoint that reads it is

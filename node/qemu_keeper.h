@@ -46,7 +46,8 @@ struct tandem_qemu_keeper {
 	bool was_refused;     /* to leave */
 	bool has_left;        /* the guest goes on unprotected, and nobody else goes on with it */
 	struct tandem_qemu_guest_options options;
-	void (*on_restore)(void *argument); /* may be NULL; see struct tandem_qemu_guest_handler */
+	/* May be NULL; see struct tandem_qemu_guest_handler. */
+	int (*on_restore)(void *argument, struct tandem_error *reterr_error);
 	/* Called before the first epoch is handed over: from then on another node may go on from
 	 * it, and QEMU must end when this program does. NULL: it does. */
 	int (*hold)(void *argument, struct tandem_error *reterr_error);

@@ -96,6 +96,19 @@ static bool find_mapping(pid_t process, const struct tandem_qemu_backend *backen
 	return is_found;
 }
 
+bool tandem_qemu_shared_is_mapped(pid_t process, const char *path)
+{
+	struct tandem_qemu_backend backend = {.id = ""};
+	struct mapping mapping;
+	struct stat file;
+
+	if (stat(path, &file) != 0 || strlen(path) >= sizeof(backend.path))
+		return false;
+	memcpy(backend.path, path, strlen(path) + 1);
+	backend.size_bytes = (uint64_t)file.st_size;
+	return find_mapping(process, &backend, &mapping) && is_file(&mapping, &file);
+}
+
 /* Through a descriptor of QEMU's: it works without a name. -1: there is none. */
 static int open_mapping(pid_t process, const struct mapping *mapping)
 {

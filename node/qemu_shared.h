@@ -36,6 +36,8 @@ struct tandem_qemu_shared {
 int tandem_qemu_shared_open(struct tandem_qemu_shared *shared, pid_t process,
                             const struct tandem_qemu_memory *memory, enum tandem_qemu_way way,
                             struct tandem_error *reterr_error);
+/* Whether that process has the whole file mapped, to be written to by others, too. */
+bool tandem_qemu_shared_is_mapped(pid_t process, const char *path);
 /* The part that a RAM block is; `count`: none. */
 unsigned tandem_qemu_shared_find(const struct tandem_qemu_shared *shared,
                                  const struct tandem_qemu_block *block);

@@ -267,11 +267,15 @@ static void on_incoming_capability(void *context, struct json_object *value,
 {
 	struct tandem_qemu_guest *guest = context;
 	struct json_object *arguments;
+	struct tandem_error why;
 
 	(void)value;
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
-	guest->handler.on_restore(guest->handler.context);
+	if (guest->handler.on_restore(guest->handler.context, &why) != 0) {
+		tandem_qemu_control_give_up(guest, &why);
+		return;
+	}
 	arguments = json_object_new_object();
 	json_object_object_add(arguments, "uri",
 	                       json_object_new_string(guest->options.incoming_uri));

@@ -2,7 +2,7 @@
 
 Let go, it is what it was: nobody holds it, it outlives the programs of its host, and the other node, which had a
 copy, does not go on with it. Protected, it ends with its host, killed all at once, and the guest goes on at the other
-node; the first host comes back, is a copy again, and takes over in its turn.
+node; the first host comes back, is a copy again, and takes over in its turn. That guest shares its memory.
 
 Run as `SCRIPT STORY PROGRAMS`, PROGRAMS being where the programs are."""
 
@@ -21,6 +21,7 @@ sys.path.insert(0, str(CHECKOUT / "tests"))
 from kill.layout import PAIR, on_loopback  # noqa: E402 (the path above comes first)
 from kill.pair import Pair  # noqa: E402
 from qemu.boot_sector import BootSector  # noqa: E402
+from qemu_guest_test import MEMORY_MIB  # noqa: E402
 
 from lab import private_qemu  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
@@ -33,11 +34,18 @@ SURE_S = 3  # many windows in which a node that may would have taken over
 class Guest(BootSector):
     """Protected by the pair's group `protect`, and on the first node it runs before that."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, shares_memory):
         super().__init__(program, folder)
+        self._shares_memory = shares_memory
         self.process = None
         self.more = ""  # words of the QEMU that takes over only
         self.disks = "replicated"  # it is read when it boots, and never written to
+
+    def _own(self, name):
+        memory = ["-machine", "memory-backend=ram", "-object",
+                  f"memory-backend-file,id=ram,size={MEMORY_MIB}M,share=on,"
+                  f"mem-path={self.folder}/{name}.ram"] if self._shares_memory else []
+        return [*super()._own(name), *memory]
 
     def protect_group(self):
         command = " ".join([shlex.join(self._words), *self._own("$TANDEM_NODE"), self.more])
@@ -159,6 +167,7 @@ def play_twice(pair, guest):
             guest.process = None
         until(lambda: guest.count(there) > before // 2, f"the guest goes on at node {there}",
               GOES_ON_S)
+        expect("is shared with QEMU" in pair.layout.log_path(here).read_text(), "its memory was shared")
         expect(b"*" not in guest.output(there), "without having booted")
         restart(pair, here)
         until(lambda: state(pair, there) == "PRIMARY_PAIR", f"node {here} has a copy", PROTECT_S)
@@ -167,10 +176,10 @@ def play_twice(pair, guest):
     until(lambda: b"*." in guest.output("a"), "it can reboot")
 
 
-def story(play):
+def story(play, shares_memory):
     program = private_qemu.obtain().program
-    with tempfile.TemporaryDirectory() as name:
-        guest = Guest(program, Path(name))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        guest = Guest(program, Path(name), shares_memory)
         layout = on_loopback(program=guest)
         is_well = False
         try:
@@ -189,4 +198,4 @@ def story(play):
 
 
 if __name__ == "__main__":
-    main({"leave": lambda: story(play_leave), "twice": lambda: story(play_twice)})
+    main({"leave": lambda: story(play_leave, False), "twice": lambda: story(play_twice, True)})

@@ -58,8 +58,8 @@ struct tandem_qemu_guest_handler {
 	 * between on_epoch() and tandem_qemu_guest_kept(). Not 0: it ends, because of the error. */
 	int (*on_memory)(void *context, const struct tandem_qemu_memory *memory,
 	                 bool *ret_is_shared, struct tandem_error *reterr_error);
-	/* Before incoming_uri is used: QEMU has its RAM. */
-	void (*on_restore)(void *context);
+	/* Before incoming_uri is used: QEMU has its RAM. Not 0: it ends, because of the error. */
+	int (*on_restore)(void *context, struct tandem_error *reterr_error);
 	/* All RAM blocks are known, and pages follow. `opening` begins a stream to restore from.
 	 * Both are borrowed until the guest is closed. Not 0: it ends, because of the error. */
 	int (*on_blocks)(void *context, const struct tandem_qemu_stream *stream,
