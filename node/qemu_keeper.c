@@ -1,6 +1,7 @@
 #include "qemu_keeper.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 #include <tandem/bytes.h>
 #include <tandem/clock.h>
@@ -57,9 +58,18 @@ static int add_region(struct tandem_qemu_keeper *keeper, unsigned block,
 	return code;
 }
 
+static void on_stood(void *context, uint64_t stood_ns)
+{
+	struct tandem_qemu_keeper *keeper = context;
+
+	tandem_qemu_note_stood(&keeper->note, stood_ns);
+}
+
 static void on_gap(void *context, const char *text)
 {
-	(void)context;
+	struct tandem_qemu_keeper *keeper = context;
+
+	tandem_qemu_note_gap(&keeper->note, text);
 	tandem_log(TANDEM_LOG_WARNING, "not copied: %s", text);
 }
 
@@ -78,8 +88,10 @@ static int on_memory(void *context, const struct tandem_qemu_memory *memory, boo
 		(void)tandem_qemu_shared_open(&keeper->shared, keeper->process, memory, keeper->way,
 		                              &why);
 	*ret_is_shared = keeper->shared.count > 0;
+	keeper->note.way = *ret_is_shared ? "shared" : "stream";
 	if (*ret_is_shared)
 		return 0;
+	snprintf(keeper->note.why, sizeof(keeper->note.why), "%s", why.detail);
 	if (keeper->way == TANDEM_QEMU_SHARED)
 		return tandem_error_set(reterr_error, why.code, "--memory shared", "%s",
 		                        why.detail);
@@ -283,6 +295,7 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 	           error->detail, is_running ? "runs on" : "is not known to run");
 	keeper->epoch = 0;
 	keeper->is_over = true;
+	tandem_qemu_note_write(&keeper->note, false);
 	if (keeper->is_stopping || !is_running || !is_passing(error->code)) {
 		leave(keeper, error->code);
 		return;
@@ -296,6 +309,7 @@ static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *re
 {
 	const struct tandem_qemu_guest_handler handler = {
 	        .on_gap = on_gap,
+	        .on_stood = on_stood,
 	        .on_memory = on_memory,
 	        .on_restore = on_restore,
 	        .on_blocks = on_blocks,
@@ -430,6 +444,8 @@ int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             struct tandem_error *reterr_error)
 {
 	keeper->options = *options;
+	if (keeper->way == TANDEM_QEMU_STREAM)
+		keeper->note.way = "stream";
 	keeper->options.looks_at_memory = keeper->way != TANDEM_QEMU_STREAM;
 	keeper->options.state_bytes_max =
 	        BLOB_BYTES_MAX - TANDEM_QEMU_OPENING_BYTES - TANDEM_QEMU_BLOB_HEAD_BYTES;
@@ -465,6 +481,7 @@ void tandem_qemu_keeper_stop(struct tandem_qemu_keeper *keeper)
 void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper)
 {
 	tandem_qemu_guest_close(keeper->guest);
+	tandem_qemu_note_close(&keeper->note);
 	if (keeper->news)
 		event_free(keeper->news);
 	keeper->tandem = tandem_close(keeper->tandem);

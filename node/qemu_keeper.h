@@ -8,6 +8,7 @@
 #include <tandem/qemu_guest.h>
 #include <tandem/tandem.h>
 
+#include "qemu_note.h"
 #include "qemu_shared.h"
 
 struct event_base;
@@ -32,6 +33,7 @@ struct tandem_qemu_keeper {
 	enum tandem_qemu_way way;
 	pid_t process; /* of QEMU */
 	struct tandem_qemu_shared shared;
+	struct tandem_qemu_note note;
 	uint64_t sizes_bytes[TANDEM_QEMU_BLOCKS_MAX];
 	uint8_t *blob;
 	uint64_t epoch;       /* that is not kept yet; 0: none */
@@ -58,9 +60,9 @@ struct tandem_qemu_keeper {
 	int code; /* how it ended: 0 as was asked, else TANDEM_E_* */
 };
 
-/* Begins on a QEMU that runs; `base`, `tandem`, `gates`, `watch`, `way`, `process` and `hold` are
- * set, `tandem` is taken. A protection that ends while the guest runs on begins anew. The loop is
- * left when it has ended for good. */
+/* Begins on a QEMU that runs; `base`, `tandem`, `gates`, `watch`, `way`, `process`, `note` and
+ * `hold` are set, `tandem` is taken. A protection that ends while the guest runs on begins anew.
+ * The loop is left when it has ended for good. */
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             const struct tandem_qemu_guest_options *options,
                             struct tandem_error *reterr_error);

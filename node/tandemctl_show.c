@@ -219,6 +219,26 @@ static void show_channels(struct json_object *pair)
 		show_channel(element(pair, "channels", i));
 }
 
+static void show_guest(struct json_object *pair)
+{
+	struct json_object *guest = get(pair, "guest"), *stood = get(guest, "stood_ms");
+	char median[32], late[32], longest[32];
+	const char *why = text_of(guest, "why", "");
+	if (!guest)
+		return;
+	printf("  guest:       %s, memory %s%s%s\n",
+	       flag_of(guest, "kept") ? "its epochs are kept"
+	                              : "not protected yet, or not any more",
+	       text_of(guest, "memory", "?"), why[0] ? ": " : "", why);
+	printf("               stood still for %" PRIu64
+	       " checkpoints: p50 %s, p99 %s, longest %s\n",
+	       count_of(stood, "count"), span(stood, "p50", median), span(stood, "p99", late),
+	       span(stood, "max", longest));
+	for (size_t i = 0; i < length_of(guest, "not_copied"); i++)
+		printf("               not copied: %s\n",
+		       json_object_get_string(element(guest, "not_copied", i)));
+}
+
 static void show_arbiter(struct json_object *pair)
 {
 	struct json_object *arbiter = get(pair, "arbiter");
@@ -280,6 +300,7 @@ static void show_pair(struct json_object *answer, struct json_object *pair)
 	show_data_plane(pair);
 	show_copy(pair);
 	show_channels(pair);
+	show_guest(pair);
 	show_arbiter(pair);
 	show_guards(answer, pair);
 	show_last_failover(pair);

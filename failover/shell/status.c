@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <tandem/clock.h>
 #include <time.h>
 
@@ -259,6 +260,26 @@ static struct json_object *describe_failover(const struct tandem_failover_times 
 	return object;
 }
 
+/* Of a program that protects one, if it is the one that is attached: a killed one left its words.
+ */
+static struct json_object *describe_guest(const struct tandem_pair *pair)
+{
+	const struct tandem_plane *program = &pair->machine.program;
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s.guest", pair->controller->options.run_directory,
+	         pair->machine.config.pair.name);
+	if (program->connection == 0 || access(path, R_OK) != 0)
+		return NULL;
+	struct json_object *object = json_object_from_file(path);
+	struct json_object *process = NULL;
+	if (json_object_is_type(object, json_type_object) &&
+	    json_object_object_get_ex(object, "process_id", &process) &&
+	    json_object_get_int64(process) == (int64_t)program->process_id)
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
 struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 {
 	const struct tandem_machine *machine = &pair->machine;
@@ -278,6 +299,7 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	add(object, "alarms", list_alarms(pair));
 	add(object, "peer", describe_peer(pair, now_ns));
 	add(object, "data_plane", describe_plane(machine, now_ns));
+	add(object, "guest", describe_guest(pair));
 	add(object, "arbiter", tandem_status_of_arbiter(pair));
 	add(object, "self_fence", describe_self_fence(machine));
 	add(object, "stats",

@@ -423,11 +423,25 @@ static void on_resumed(struct tandem_qemu_guest *guest)
 		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
 }
 
+static void time_stop(struct tandem_qemu_guest *guest, const char *name)
+{
+	const uint64_t now_ns = tandem_clock_now_ns();
+
+	if (strcmp(name, "STOP") == 0)
+		guest->stopped_ns = now_ns;
+	if (strcmp(name, "RESUME") != 0 || guest->stopped_ns == 0)
+		return;
+	if (guest->handler.on_stood && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
+		guest->handler.on_stood(guest->handler.context, now_ns - guest->stopped_ns);
+	guest->stopped_ns = 0;
+}
+
 static void on_event(void *context, const char *name, struct json_object *data)
 {
 	struct tandem_qemu_guest *guest = context;
 
 	(void)data;
+	time_stop(guest, name);
 	if (strcmp(name, "COLO_EXIT") == 0 && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_EXITED, 0);
 	else if (strcmp(name, "RESUME") == 0 && guest->phase == TANDEM_QEMU_GUEST_STARTING)

@@ -31,9 +31,10 @@ struct tandem_qemu_guest {
 	struct tandem_qmp_version version;
 	struct tandem_qemu_rule rule;
 	bool is_hurrying;
-	bool is_restoring; /* the guest is; it runs when an event says so */
-	bool has_resumed;  /* that event came, and it is not known yet what for */
-	bool is_shared;    /* RAM that others can map is left out of the stream */
+	uint64_t stopped_ns; /* when a checkpoint stopped it; 0: it runs */
+	bool is_restoring;   /* the guest is; it runs when an event says so */
+	bool has_resumed;    /* that event came, and it is not known yet what for */
+	bool is_shared;      /* RAM that others can map is left out of the stream */
 	struct event *release_timer;
 	struct tandem_error end_error;
 

@@ -142,6 +142,11 @@ def play_leave(pair, guest):
     check_refusals(pair, guest)
     order(pair, "a", "protect", PAIR)
     expect(guest.holder() != 0, "QEMU ends with its protection")
+    said = until(lambda: _pair_status(pair, "a").get("guest"), "its status is told")
+    expect(said["kept"] and said["memory"] == "stream" and said["why"]
+           and said["stood_ms"]["count"] > 0 and len(said["not_copied"]) == 1, "all of it", said)
+    text = tool(pair, "a", "status").stdout
+    expect("its epochs are kept" in text and "not copied: disk" in text, "also to people", text)
     order(pair, "a", "unprotect", PAIR)
     expect(guest.holder() == 0, "nobody holds QEMU any more")
     until(counts_on(guest, "a"), "the guest goes on as before")

@@ -76,6 +76,8 @@ struct tandem_qemu_guest_handler {
 	/* With shared memory: the guest runs as soon as this returns, whatever became of its epoch.
 	 */
 	void (*on_release)(void *context);
+	/* It stood still for a checkpoint. May be NULL. */
+	void (*on_stood)(void *context, uint64_t stood_ns);
 	/* It is over: why, and whether the guest is known to run. The last call. */
 	void (*on_end)(void *context, bool is_running, const struct tandem_error *error);
 	void *context;

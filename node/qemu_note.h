@@ -1,0 +1,31 @@
+#ifndef TANDEM_NODE_QEMU_NOTE_H
+#define TANDEM_NODE_QEMU_NOTE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <tandem/histogram.h>
+
+/* What `status` tells of a guest: RUN_DIR/PAIR.guest, a JSON object, written at most once a second
+ * but for what is new. It names this process, whose it is no longer when that has ended. */
+#define TANDEM_QEMU_GAPS_MAX 8u
+
+struct tandem_qemu_note {
+	char path[PATH_MAX];
+	const char *way; /* how its memory comes, "" until that is known; static */
+	char why[192];   /* not the other way */
+	unsigned gap_count;
+	char gaps[TANDEM_QEMU_GAPS_MAX][256]; /* what is not copied */
+	struct tandem_histogram stood;        /* ns that it stood still for a checkpoint */
+	uint64_t written_ns;
+};
+
+void tandem_qemu_note_open(struct tandem_qemu_note *note, const char *run_directory,
+                           const char *pair);
+void tandem_qemu_note_gap(struct tandem_qemu_note *note, const char *text);
+void tandem_qemu_note_stood(struct tandem_qemu_note *note, uint64_t stood_ns);
+/* `is_kept`: epochs of it are. A file that cannot be written is none. */
+void tandem_qemu_note_write(struct tandem_qemu_note *note, bool is_kept);
+void tandem_qemu_note_close(struct tandem_qemu_note *note);
+
+#endif
