@@ -15,7 +15,7 @@
 #define RECORD_BYTES    (TANDEM_QEMU_FRAME_HEAD_BYTES + TANDEM_QEMU_FRAME_BYTES_MAX)
 #define INPUT_BYTES     (4 * (size_t)RECORD_BYTES)
 #define READS_AT_MARK   256 /* far more than a socket holds */
-#define FRAMES_AT_ONCE  64  /* for the guest, before others have their turn */
+#define FRAMES_AT_ONCE  256 /* before others have their turn */
 #define SEND_ROOM_BYTES (1 << 20)
 
 struct tandem_qemu_gate {
@@ -47,8 +47,13 @@ struct tandem_qemu_gate {
 static void send_out(struct tandem_qemu_gate *gate)
 {
 	size_t length;
+	unsigned count = 0;
 
 	while ((length = tandem_qemu_frames_peek(&gate->frames, gate->frame)) > 0) {
+		if (count++ == FRAMES_AT_ONCE) {
+			event_active(gate->outside_writable, EV_WRITE, 0);
+			return;
+		}
 		const int status = tandem_qemu_outside_send(&gate->outside, gate->frame, length);
 
 		if (status == EAGAIN) {

@@ -38,7 +38,7 @@ static struct sockaddr_un address_of(const char *path)
 static void turn(struct bed *bed)
 {
 	for (unsigned i = 0; i < 8; i++)
-		event_base_loop(bed->base, EVLOOP_NONBLOCK);
+		event_base_loop(bed->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
 static int connect_to(const char *path)
@@ -199,6 +199,28 @@ Test(gate, all_of_an_epoch_leaves_however_slow_the_network_is)
 	tandem_qemu_gate_count(bed.gate, &counts);
 	cr_assert_eq(counts.sent_count, 26);
 	cr_assert_eq(counts.held_bytes, 0);
+	close_bed(&bed);
+}
+
+/* More than leave in one turn of the loop. */
+Test(gate, a_long_epoch_leaves_in_order)
+{
+	struct bed bed;
+
+	open_bed(&bed);
+	for (unsigned i = 0; i < 600; i++) {
+		guest_sends(&bed, (const char[]){(char)('a' + i % 26), 0});
+		turn(&bed);
+	}
+	tandem_qemu_gate_mark(bed.gate, 1);
+	tandem_qemu_gate_release(bed.gate, 1);
+	for (unsigned i = 0; i < 600; i++) {
+		char name = 0;
+
+		while (recv(bed.network, &name, 1, 0) < 0)
+			turn(&bed);
+		cr_assert_eq(name, (char)('a' + i % 26), "frame %u", i);
+	}
 	close_bed(&bed);
 }
 
