@@ -158,15 +158,25 @@ static int hold(void *argument, struct tandem_error *reterr_error)
 	return code;
 }
 
-static int start_qemu(struct program *program, struct tandem_error *reterr_error)
+static int open_gates(struct program *program, struct tandem_error *reterr_error)
 {
 	struct tandem_qemu_gates *gates = &program->options.gates;
+
+	program->options.guest.network_ends = gates->ends;
+	program->options.guest.network_end_count = gates->count;
+	return tandem_qemu_gates_open(gates, program->keeper.base, program->options.run_directory,
+	                              program->options.pair, reterr_error);
+}
+
+static int start_qemu(struct program *program, struct tandem_error *reterr_error)
+{
 	struct tandem_qemu_process process = {
-	        .words = program->options.words, .gates = gates, .restored = &program->restored};
+	        .words = program->options.words,
+	        .gates = &program->options.gates,
+	        .restored = &program->restored,
+	};
 	const char *const paths[] = {program->options.qmp_path, program->options.watch_path};
-	int code =
-	        tandem_qemu_gates_open(gates, program->keeper.base, program->options.run_directory,
-	                               program->options.pair, reterr_error);
+	int code = open_gates(program, reterr_error);
 
 	if (code == 0)
 		code = tandem_qemu_process_prepare(&process, paths, reterr_error);
@@ -262,6 +272,8 @@ static int start_guest(struct program *program, struct tandem_error *reterr_erro
 		code = tandem_open(&options, &program->keeper.tandem, reterr_error);
 	if (code == 0 && is_started_here(program))
 		code = start_qemu(program, reterr_error);
+	else if (code == 0)
+		code = open_gates(program, reterr_error);
 	return code == 0 ? start_watch(program, reterr_error) : code;
 }
 

@@ -25,7 +25,13 @@ bool tandem_qemu_gates_add(struct tandem_qemu_gates *gates, const char *text)
 			continue;
 		card->kind = kinds[i].kind;
 		card->outside = text + length;
-		gates->count++;
+		if (card->kind == TANDEM_QEMU_GATE_PLUG)
+			snprintf(card->details, sizeof(card->details), ",ifname=%.15s,",
+			         card->outside);
+		gates->ends[gates->count++] = (struct tandem_qemu_network_end){
+		        .type = card->kind == TANDEM_QEMU_GATE_PLUG ? "tap" : "stream",
+		        .details = card->details,
+		};
 		return true;
 	}
 	return false;
@@ -108,18 +114,27 @@ void tandem_qemu_gates_let(struct tandem_qemu_gates *gates)
 	}
 }
 
-int tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, uint64_t ticket,
-                           struct tandem_error *reterr_error)
+int tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, struct tandem_error *reterr_error)
 {
 	int status = 0;
 
 	for (unsigned i = 0; status == 0 && i < gates->count; i++) {
 		if (gates->cards[i].gate)
-			tandem_qemu_gate_mark(gates->cards[i].gate, ticket);
+			tandem_qemu_gate_mark(gates->cards[i].gate);
 		if (gates->cards[i].plug)
-			status = tandem_qemu_plug_mark(gates->cards[i].plug, ticket, reterr_error);
+			status = tandem_qemu_plug_mark(gates->cards[i].plug, reterr_error);
 	}
 	return status;
+}
+
+void tandem_qemu_gates_promise(struct tandem_qemu_gates *gates, uint64_t ticket)
+{
+	for (unsigned i = 0; i < gates->count; i++) {
+		if (gates->cards[i].gate)
+			tandem_qemu_gate_promise(gates->cards[i].gate, ticket);
+		if (gates->cards[i].plug)
+			tandem_qemu_plug_promise(gates->cards[i].plug, ticket);
+	}
 }
 
 /* ---- what the operator is told ---- */
@@ -180,6 +195,27 @@ void tandem_qemu_gates_release(struct tandem_qemu_gates *gates, uint64_t release
 			tandem_qemu_plug_release(card->plug, released_ticket);
 		if (card->gate || card->plug)
 			tell(card);
+	}
+}
+
+bool tandem_qemu_gates_can_leave(const struct tandem_qemu_gates *gates)
+{
+	for (unsigned i = 0; i < gates->count; i++) {
+		if (gates->cards[i].kind == TANDEM_QEMU_GATE_USER)
+			return false;
+	}
+	return true;
+}
+
+void tandem_qemu_gates_leave(struct tandem_qemu_gates *gates)
+{
+	struct tandem_error error;
+
+	for (unsigned i = 0; i < gates->count; i++) {
+		if (gates->cards[i].plug &&
+		    tandem_qemu_plug_leave(gates->cards[i].plug, &error) != 0)
+			tandem_log(TANDEM_LOG_ERROR, "gate to %.60s: %s", gates->cards[i].outside,
+			           error.detail);
 	}
 }
 

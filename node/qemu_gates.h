@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <tandem/error.h>
 #include <tandem/qemu_gate.h>
+#include <tandem/qemu_network.h>
 #include <tandem/qemu_plug.h>
 
 struct event_base;
@@ -22,6 +23,7 @@ struct tandem_qemu_card {
 	enum tandem_qemu_gate_kind kind;
 	const char *outside;            /* a tap's name, or a socket's path */
 	char netdev[2 * PATH_MAX + 80]; /* QEMU's option for the card's other end */
+	char details[32];               /* which QEMU tells of it */
 	struct tandem_qemu_gate *gate;  /* of its kind, where that is open */
 	struct tandem_qemu_plug *plug;
 	uint64_t told_lost_count; /* as last logged */
@@ -31,6 +33,7 @@ struct tandem_qemu_card {
 struct tandem_qemu_gates {
 	unsigned count;
 	struct tandem_qemu_card cards[TANDEM_QEMU_GATES_MAX];
+	struct tandem_qemu_network_end ends[TANDEM_QEMU_GATES_MAX]; /* QEMU's, one a card */
 };
 
 /* Takes one as it is written, "user:TAP", "user:/PATH" or "plug:TAP"; borrows it. False: it is
@@ -44,10 +47,14 @@ int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *b
 
 /* As the calls for one gate. */
 void tandem_qemu_gates_let(struct tandem_qemu_gates *gates);
-int tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, uint64_t ticket,
-                           struct tandem_error *reterr_error);
+int tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, struct tandem_error *reterr_error);
+void tandem_qemu_gates_promise(struct tandem_qemu_gates *gates, uint64_t ticket);
 /* Logs what was lost, too. */
 void tandem_qemu_gates_release(struct tandem_qemu_gates *gates, uint64_t released_ticket);
+/* Whether the guest keeps its network without this program. */
+bool tandem_qemu_gates_can_leave(const struct tandem_qemu_gates *gates);
+/* No other node goes on with the guest any more: everything leaves, by the kernel's gates. */
+void tandem_qemu_gates_leave(struct tandem_qemu_gates *gates);
 /* Nothing leaves any more. */
 void tandem_qemu_gates_shut(struct tandem_qemu_gates *gates);
 /* QEMU has ended: leaves everything as it was. */

@@ -226,16 +226,19 @@ static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t
 
 	if (!tandem_qemu_watch_hold(keeper->watch))
 		return; /* the guest runs, and its stream has ended */
-	if (begin(keeper, blob_bytes, &error) != 0) {
+	int code = tandem_qemu_gates_mark(keeper->gates, &error);
+	if (code == 0 && !tandem_qemu_guest_is_held(keeper->guest)) {
+		tandem_qemu_watch_free(keeper->watch);
+		return; /* so it does by somebody else's order, and some of it is of later */
+	}
+	if (code == 0)
+		code = begin(keeper, blob_bytes, &error);
+	if (code != 0) {
 		tandem_log(TANDEM_LOG_ERROR, "no checkpoint: %s", error.detail);
 		leave(keeper, error.code);
 		return;
 	}
-	if (tandem_qemu_gates_mark(keeper->gates, keeper->ticket, &error) != 0) {
-		tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
-		leave(keeper, error.code);
-		return;
-	}
+	tandem_qemu_gates_promise(keeper->gates, keeper->ticket);
 	keeper->epoch = epoch;
 	keeper->is_captured = false;
 	if (keeper->shared_blocks == 0) { /* all of it is in our own memory */
@@ -378,6 +381,7 @@ static bool follow_leaving(struct tandem_qemu_keeper *keeper)
 		keeper->has_left = true;
 		keeper->on_left(keeper->hold_argument);
 		tandem_log(TANDEM_LOG_INFO, "left: the guest goes on unprotected");
+		tandem_qemu_gates_leave(keeper->gates);
 		tandem_qemu_keeper_stop(keeper);
 		if (keeper->is_over)
 			leave(keeper, 0);
@@ -461,7 +465,7 @@ void tandem_qemu_keeper_leave(struct tandem_qemu_keeper *keeper)
 {
 	struct tandem_error error;
 
-	if (keeper->gates->count > 0) {
+	if (!tandem_qemu_gates_can_leave(keeper->gates)) {
 		if (!keeper->was_refused)
 			tandem_log(TANDEM_LOG_ERROR, "it cannot leave: the guest's network goes "
 			                             "through a gate of this program");

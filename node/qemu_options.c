@@ -15,7 +15,7 @@ static const char help[] =
         "tandem-qemu: an unmodified QEMU whose guest Tandem keeps alive on a second host\n"
         "\n"
         "usage: tandem-qemu --config FILE [--node NAME] --pair PAIR\n"
-        "       tandem-qemu --pair PAIR --ungated [options] --qmp PATH\n"
+        "       tandem-qemu --pair PAIR --gate plug:TAP [options] --qmp PATH\n"
         "       tandem-qemu --pair PAIR --gate user:TAP [options] -- QEMU [ARGUMENT...]\n"
         "\n"
         "  --config FILE     the cluster's configuration: all below is in the pair's group "
@@ -25,14 +25,17 @@ static const char help[] =
         "  --gate user:TAP   what the guest sends leaves by the tap interface TAP, which exists,\n"
         "                    when its epoch is committed; what comes passes at once. QEMU's "
         "netdev\n"
-        "                    for it is tandem0, of a second --gate tandem1, and so on to tandem7.\n"
-        "                    Not with --qmp\n"
+        "                    for it is tandem0, of a second --gate tandem1, and so on to tandem7\n"
         "  --gate plug:TAP   the same by the kernel's queue sch_plug; QEMU has the tap itself\n"
         "  --gate user:/PATH the same by the datagram socket of another program, a frame each\n"
         "  --ungated         what the guest sends leaves at once, so that after a take-over "
         "others\n"
         "                    may know more of the guest than it does itself\n"
-        "  --qmp PATH        the control socket of a QEMU that runs already\n"
+        "  --qmp PATH        the control socket of a QEMU that runs already. For a gate it has\n"
+        "                    -netdev tap,id=tandem0,ifname=TAP,script=no,downscript=no (plug) or\n"
+        "                    -netdev "
+        "stream,id=tandem0,server=off,addr.type=unix,reconnect-ms=100,\n"
+        "                    addr.path=RUN_DIR/PAIR.card0 (user: no network without this program)\n"
         "  --run-dir DIR     where the controller's socket is (default /run/tandem)\n"
         "  --memory WAY      shared: the guest's RAM is read where QEMU has it, which takes\n"
         "                    -object memory-backend-file,id=ID,size=...,share=on with a mem-path\n"
@@ -64,7 +67,7 @@ static const char help[] =
         "\n"
         "examples:\n"
         "  tandem-qemu --config /etc/tandem/tandem.conf --pair vm1\n"
-        "  tandem-qemu --pair vm1 --ungated --qmp /run/vm1.qmp\n"
+        "  tandem-qemu --pair vm1 --gate plug:vm1 --qmp /run/vm1.qmp\n"
         "  ip tuntap add vm1 mode tap && ip link set vm1 master br0 up\n"
         "  tandem-qemu --pair vm1 --gate user:vm1 -- qemu-system-x86_64 -accel kvm -m 1G\n"
         "    -nodefaults -display none -device virtio-net-pci,netdev=tandem0 -cdrom live.iso\n"
@@ -164,6 +167,21 @@ static char *const *split(const char *command)
 	                                                                       : NULL;
 }
 
+static bool read_network(const char *network, struct tandem_qemu_options *options)
+{
+	static char words[TANDEM_CONFIG_NETWORK_BYTES];
+	char *rest = NULL;
+
+	if (strcmp(network, "ungated") == 0)
+		return true;
+	snprintf(words, sizeof(words), "%s", network);
+	for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+		if (!tandem_qemu_gates_add(&options->gates, word))
+			return false;
+	}
+	return options->gates.count > 0;
+}
+
 /* 0, or the exit status and one more. */
 static int read_configuration(const struct given *given, struct tandem_qemu_options *options)
 {
@@ -189,6 +207,9 @@ static int read_configuration(const struct given *given, struct tandem_qemu_opti
 	options->guest.accepts =
 	        pair->protect.is_untested_allowed ? TANDEM_QEMU_UNTESTED : TANDEM_QEMU_USABLE;
 	options->guest.accepts_disks = strcmp(pair->protect.disks, "refused") != 0;
+	if (!read_network(pair->protect.network, options))
+		return 1 + refuse("network of the group protect: at most 8 gates, user:TAP, "
+		                  "user:/PATH or plug:TAP with blanks between, or ungated");
 	(void)tandem_qemu_way_read(pair->protect.memory, &options->way); /* it was checked */
 	options->other_words = split(pair->protect.command);
 	if (!options->other_words)
@@ -226,10 +247,7 @@ static int check(const struct given *given, struct tandem_qemu_options *options)
 	if (given->is_ungated == (options->gates.count > 0))
 		return 1 + refuse("say what the guest's network is: --gate for each of its cards, "
 		                  "or --ungated if what it sends may leave at once");
-	if (is_running && !given->is_ungated)
-		return 1 + refuse("the network of a QEMU that runs already passes no gate: say "
-		                  "--ungated if that may be");
-	if (!given->is_ungated && has_network(options->words))
+	if (!is_running && !given->is_ungated && has_network(options->words))
 		return 1 + refuse("with --gate QEMU's own -netdev, -nic and -net are refused: what "
 		                  "they send passes no gate. A card is -device ...,netdev=tandem0");
 	options->run_directory = given->run_directory ? given->run_directory : "/run/tandem";

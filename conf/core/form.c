@@ -37,6 +37,33 @@ bool tandem_config_is_words(const char *text)
 	return true;
 }
 
+static bool is_gate(const char *text, size_t length)
+{
+	static const char *const kinds[] = {"user:", "plug:"};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (length > strlen(kinds[i]) && memcmp(text, kinds[i], strlen(kinds[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool tandem_config_is_network(const char *text)
+{
+	size_t count = 0;
+
+	if (strcmp(text, "ungated") == 0)
+		return true;
+	for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+		const size_t length = strcspn(text, " ");
+
+		if (!is_gate(text, length) || ++count > TANDEM_CONFIG_GATES_MAX)
+			return false;
+		text += length;
+	}
+	return count > 0;
+}
+
 static bool is_port(const char *text)
 {
 	size_t length = strspn(text, "0123456789");

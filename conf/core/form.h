@@ -14,6 +14,8 @@ bool tandem_config_is_path(const char *text);
 bool tandem_config_is_agent(const char *text);
 /* Printable ASCII. */
 bool tandem_config_is_words(const char *text);
+/* "ungated", or one to eight gates of a virtual machine with blanks between: "user:X", "plug:X". */
+bool tandem_config_is_network(const char *text);
 /* "http://HOST:PORT" or "https://HOST:PORT", nothing behind; an IPv6 address in brackets. */
 bool tandem_config_is_url(const char *text);
 /* One of "a|b|c". */

@@ -183,9 +183,12 @@ enum tandem_config_type {
 	     "QEMU's control socket, which nobody else may be connected to: -qmp "                 \
 	     "unix:PATH,server=on,wait=off. The QEMU that takes over gets one there, too. "        \
 	     "Without it RUN_DIRECTORY/PAIR.qmp.")                                                 \
-	TEXT(PROTECT, network, CHOICE, network, OPTIONAL, "", "ungated", "", "",                   \
-	     "\"ungated\": what the guest sends leaves at once, so after a take-over others may "  \
-	     "have seen what it has yet to do. Has to be written out.")                            \
+	TEXT(PROTECT, network, WORDS, network, OPTIONAL, "", "", "", "",                           \
+	     "A gate for each network card, with blanks between: what the guest sends leaves "     \
+	     "when its epoch is committed. \"user:TAP\": tandem-qemu has the tap; \"plug:TAP\": "  \
+	     "QEMU has it, and the kernel's sch_plug holds; \"user:/PATH\": a datagram socket. "   \
+	     "Or \"ungated\": it leaves at once, so after a take-over others may have seen what "  \
+	     "the guest has yet to do.")                                                           \
 	TEXT(PROTECT, command, COMMAND, command, OPTIONAL, "", "", "", "",                         \
 	     "QEMU's command line on the node that takes over, with the machine, the devices and " \
 	     "the version of the one that is protected: tandemctl qemu-args makes it. Quotes and " \

@@ -294,6 +294,26 @@ static void check_words(struct subject *subject, const config_setting_t *protect
 	wordfree(&words);
 }
 
+/* What is given has the form, and the QEMU that takes over has no way past its gates. */
+static void check_network(struct subject *subject, const config_setting_t *protect)
+{
+	static const char *const options[] = {" -netdev ", " -nic ", " -net "};
+	const struct tandem_config_protect *guest = &subject->pair->protect;
+	if (guest->network[0] != '\0' && !tandem_config_is_network(guest->network))
+		tandem_config_mistake_in(subject->reader, protect, "network",
+		                         "\"%.80s\" seen, \"ungated\" needed, or one to %d of "
+		                         "user:TAP, plug:TAP and user:/PATH with blanks between",
+		                         guest->network, TANDEM_CONFIG_GATES_MAX);
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (strcmp(guest->network, "ungated") != 0 && strstr(guest->command, options[i]))
+			tandem_config_mistake_in(subject->reader, protect, "command",
+			                         "%s seen, but the network is gates: its netdevs "
+			                         "are tandem0, tandem1 and so on, which are put "
+			                         "behind the command",
+			                         options[i]);
+	}
+}
+
 /* A virtual machine: what cannot be guessed has to be there. */
 static void check_guest(struct subject *subject, const config_setting_t *protect)
 {
@@ -303,8 +323,9 @@ static void check_guest(struct subject *subject, const config_setting_t *protect
 	} needed[] = {
 	        {"type", "is missing: \"qemu\" needed"},
 	        {"network",
-	         "is missing: \"ungated\" needed, which says that what the guest sends leaves at "
-	         "once and others may have seen what it has yet to do after a take-over"},
+	         "is missing: a gate for each network card needed, such as \"plug:TAP\", or "
+	         "\"ungated\", which says that what the guest sends leaves at once and others may "
+	         "have seen what it has yet to do after a take-over"},
 	        {"command", "is missing: what starts QEMU on the node that takes over; tandemctl "
 	                    "qemu-args makes it"},
 	};
@@ -319,6 +340,7 @@ static void check_guest(struct subject *subject, const config_setting_t *protect
 		                         "contradicts protect, which starts the virtual machine");
 	check_disks(subject, protect);
 	check_words(subject, protect);
+	check_network(subject, protect);
 	snprintf(subject->pair->promote.command, sizeof(subject->pair->promote.command), "%s",
 	         TANDEM_CONFIG_GUEST_COMMAND);
 	if (!is_given(subject, "state_bytes_max"))

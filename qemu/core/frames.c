@@ -66,7 +66,7 @@ void tandem_qemu_frames_init(struct tandem_qemu_frames *frames, uint8_t *room, s
 
 void tandem_qemu_frames_open(struct tandem_qemu_frames *frames)
 {
-	if (frames->ticket != 0)
+	if (frames->has_mark)
 		return;
 	frames->is_open = true;
 	frames->marked_at = frames->end_at;
@@ -91,20 +91,26 @@ void tandem_qemu_frames_add(struct tandem_qemu_frames *frames, const uint8_t *by
 		tandem_qemu_frames_open(frames);
 }
 
-void tandem_qemu_frames_mark(struct tandem_qemu_frames *frames, uint64_t ticket)
+void tandem_qemu_frames_mark(struct tandem_qemu_frames *frames)
 {
 	frames->is_open = false;
+	frames->has_mark = true;
 	frames->marked_at = frames->end_at;
-	frames->ticket = ticket;
-	frames->is_waiting = true;
+	frames->ticket = 0;
+}
+
+void tandem_qemu_frames_promise(struct tandem_qemu_frames *frames, uint64_t ticket)
+{
+	if (frames->has_mark)
+		frames->ticket = ticket;
 }
 
 void tandem_qemu_frames_release(struct tandem_qemu_frames *frames, uint64_t released_ticket)
 {
-	if (!frames->is_waiting || released_ticket < frames->ticket)
+	if (frames->ticket == 0 || released_ticket < frames->ticket)
 		return;
 	frames->free_at = frames->marked_at;
-	frames->is_waiting = false;
+	frames->ticket = 0;
 }
 
 static size_t length_of_first(const struct tandem_qemu_frames *frames)

@@ -29,8 +29,8 @@ struct tandem_qemu_frames {
 	uint8_t *room;
 	size_t room_bytes;
 	bool is_open;       /* what comes may leave */
-	bool is_waiting;    /* what is marked, for the ticket */
-	uint64_t ticket;    /* of the last mark; 0: there was none */
+	bool has_mark;      /* there was one */
+	uint64_t ticket;    /* that lets go what is marked; 0: none does */
 	uint64_t sent_at;   /* what is before has left */
 	uint64_t free_at;   /* what is before may leave */
 	uint64_t marked_at; /* what is before may leave when the ticket is released */
@@ -45,9 +45,11 @@ void tandem_qemu_frames_init(struct tandem_qemu_frames *frames, uint8_t *room, s
 void tandem_qemu_frames_open(struct tandem_qemu_frames *frames);
 /* Adds a frame behind all others; the newest are dropped when there is no room. */
 void tandem_qemu_frames_add(struct tandem_qemu_frames *frames, const uint8_t *bytes, size_t length);
-/* The epoch that ends here has `ticket`, larger than any before: all that is there may leave when
- * that is released. What an earlier ticket was to let go waits for this one, too. */
-void tandem_qemu_frames_mark(struct tandem_qemu_frames *frames, uint64_t ticket);
+/* An epoch ends here: all that is there may leave when the ticket is released that is promised
+ * next. What an earlier ticket was to let go waits for that one, too. */
+void tandem_qemu_frames_mark(struct tandem_qemu_frames *frames);
+/* The last mark's epoch has `ticket`. */
+void tandem_qemu_frames_promise(struct tandem_qemu_frames *frames, uint64_t ticket);
 /* Tickets up to this one are released. */
 void tandem_qemu_frames_release(struct tandem_qemu_frames *frames, uint64_t released_ticket);
 /* The oldest frame, copied to ret_bytes (TANDEM_QEMU_FRAME_BYTES_MAX), if it may leave: its length.

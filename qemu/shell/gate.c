@@ -201,11 +201,16 @@ void tandem_qemu_gate_let(struct tandem_qemu_gate *gate)
 
 /* QEMU sent before it stopped its guest and handed over its state, so all of it is in the socket.
  */
-void tandem_qemu_gate_mark(struct tandem_qemu_gate *gate, uint64_t ticket)
+void tandem_qemu_gate_mark(struct tandem_qemu_gate *gate)
 {
 	for (unsigned i = 0; i < READS_AT_MARK && gate->fd >= 0 && read_guest(gate); i++)
 		;
-	tandem_qemu_frames_mark(&gate->frames, ticket);
+	tandem_qemu_frames_mark(&gate->frames);
+}
+
+void tandem_qemu_gate_promise(struct tandem_qemu_gate *gate, uint64_t ticket)
+{
+	tandem_qemu_frames_promise(&gate->frames, ticket);
 }
 
 void tandem_qemu_gate_release(struct tandem_qemu_gate *gate, uint64_t released_ticket)

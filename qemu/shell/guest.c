@@ -1,5 +1,6 @@
 #include <tandem/qemu_guest.h>
 
+#include <poll.h>
 #include <string.h>
 #include <tandem/memory.h>
 
@@ -38,6 +39,14 @@ void tandem_qemu_guest_captured(struct tandem_qemu_guest *guest, uint64_t epoch)
 {
 	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_CAPTURED, epoch);
+}
+
+/* Before QEMU lets its guest go it ends the stream, however it is told to. */
+bool tandem_qemu_guest_is_held(const struct tandem_qemu_guest *guest)
+{
+	struct pollfd stream = {.fd = guest->fd, .events = POLLRDHUP};
+
+	return guest->fd >= 0 && poll(&stream, 1, 0) == 0;
 }
 
 void tandem_qemu_guest_kept(struct tandem_qemu_guest *guest, uint64_t epoch)

@@ -204,6 +204,51 @@ static void tell_disk(struct tandem_qemu_guest *guest, struct json_object *disk)
 		                 text);
 }
 
+static void look_at_memory(struct tandem_qemu_guest *guest)
+{
+	if (guest->options.looks_at_memory)
+		tandem_qemu_guest_memory_look(guest);
+	else
+		tandem_qemu_control_migrate(guest);
+}
+
+static void on_network(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	struct tandem_error why;
+	char name[128];
+
+	if (!tandem_qemu_control_is_starting(guest, error))
+		return;
+	if (!json_object_is_type(value, json_type_string) ||
+	    tandem_qemu_network_has_other(json_object_get_string(value),
+	                                  guest->options.network_ends,
+	                                  guest->options.network_end_count, name, sizeof(name))) {
+		tandem_error_set(&why, TANDEM_E_CONFIG, "info network",
+		                 "the guest has a network that passes no gate: %s; needed is a "
+		                 "gate for each card, whose netdev is tandem0, tandem1 and so on, "
+		                 "or \"ungated\" alone",
+		                 json_object_is_type(value, json_type_string) ? name : "unknown");
+		tandem_qemu_control_give_up(guest, &why);
+		return;
+	}
+	look_at_memory(guest);
+}
+
+/* QEMU tells of it to people only. */
+static void look_at_network(struct tandem_qemu_guest *guest)
+{
+	struct json_object *arguments;
+
+	if (guest->options.network_end_count == 0) {
+		look_at_memory(guest);
+		return;
+	}
+	arguments = json_object_new_object();
+	json_object_object_add(arguments, "command-line", json_object_new_string("info network"));
+	tandem_qemu_control_order(guest, "human-monitor-command", arguments, on_network);
+}
+
 static void on_disks(void *context, struct json_object *value, const struct tandem_error *error)
 {
 	struct tandem_qemu_guest *guest = context;
@@ -220,10 +265,8 @@ static void on_disks(void *context, struct json_object *value, const struct tand
 	}
 	if (guest->end_error.code != 0)
 		tandem_qemu_control_give_up(guest, &guest->end_error);
-	else if (guest->options.looks_at_memory)
-		tandem_qemu_guest_memory_look(guest);
 	else
-		tandem_qemu_control_migrate(guest);
+		look_at_network(guest);
 }
 
 /* QEMU starts a guest that it protects, whether it ran before or not. */

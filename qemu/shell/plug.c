@@ -28,7 +28,8 @@ struct tandem_qemu_plug {
 	char queue_name[IFNAMSIZ];
 	bool is_led; /* what comes from the tap goes there */
 	bool is_open;
-	uint64_t ticket; /* that lets go what is marked; 0: nothing waits for one */
+	bool has_mark;   /* that waits */
+	uint64_t ticket; /* that lets go what is marked; 0: none does yet */
 	uint64_t fault_count;
 };
 
@@ -271,7 +272,7 @@ int tandem_qemu_plug_open(const struct tandem_qemu_plug_options *options,
 
 void tandem_qemu_plug_let(struct tandem_qemu_plug *plug)
 {
-	if (plug->is_open || plug->ticket != 0)
+	if (plug->is_open || plug->has_mark)
 		return;
 	if (order(plug, rtnl_qdisc_plug_release_indefinite) == 0)
 		plug->is_open = true;
@@ -280,31 +281,39 @@ void tandem_qemu_plug_let(struct tandem_qemu_plug *plug)
 }
 
 /* The kernel knows one mark: a second one would have it forget how much the first let go. */
-int tandem_qemu_plug_mark(struct tandem_qemu_plug *plug, uint64_t ticket,
-                          struct tandem_error *reterr_error)
+int tandem_qemu_plug_mark(struct tandem_qemu_plug *plug, struct tandem_error *reterr_error)
 {
 	int status;
 
-	if (plug->ticket != 0)
+	if (plug->has_mark)
 		return 0;
 	status = order(plug, rtnl_qdisc_plug_buffer);
 	if (status == 0) {
 		plug->is_open = false;
-		plug->ticket = ticket;
+		plug->has_mark = true;
 		return 0;
 	}
 	plug->fault_count++;
 	return plug->is_open ? fail("to hold what the guest sends", status, reterr_error) : 0;
 }
 
+/* One that an earlier epoch has made keeps that one's ticket. */
+void tandem_qemu_plug_promise(struct tandem_qemu_plug *plug, uint64_t ticket)
+{
+	if (plug->has_mark && plug->ticket == 0)
+		plug->ticket = ticket;
+}
+
 void tandem_qemu_plug_release(struct tandem_qemu_plug *plug, uint64_t released_ticket)
 {
 	if (plug->ticket == 0 || released_ticket < plug->ticket)
 		return;
-	if (order(plug, rtnl_qdisc_plug_release_one) == 0)
-		plug->ticket = 0;
-	else
+	if (order(plug, rtnl_qdisc_plug_release_one) != 0) {
 		plug->fault_count++; /* the next time, then */
+		return;
+	}
+	plug->has_mark = false;
+	plug->ticket = 0;
 }
 
 uint64_t tandem_qemu_plug_dropped_count(struct tandem_qemu_plug *plug)
@@ -327,6 +336,18 @@ uint64_t tandem_qemu_plug_dropped_count(struct tandem_qemu_plug *plug)
 uint64_t tandem_qemu_plug_fault_count(const struct tandem_qemu_plug *plug)
 {
 	return plug->fault_count;
+}
+
+int tandem_qemu_plug_leave(struct tandem_qemu_plug *plug, struct tandem_error *reterr_error)
+{
+	int status = order(plug, rtnl_qdisc_plug_release_indefinite);
+
+	if (status == 0)
+		status = remove_way(plug);
+	if (status != 0)
+		return fail("to let what is held go", status, reterr_error);
+	plug->is_led = false;
+	return 0;
 }
 
 /* With the interface its queue goes; what is led to an interface that is gone is dropped. */

@@ -1,6 +1,7 @@
 /* A gate by itself, for qemu_gate_lab.py: `qemu_gate user TAP SOCKET ROOM` or `qemu_gate plug TAP
- * ROOM`. Orders are lines on standard input: let, mark TICKET, release TICKET, dropped, shut. Each
- * is answered with a number. At the end of the input everything is left as it was. */
+ * ROOM`. Orders are lines on standard input: let, mark, promise TICKET, release TICKET, dropped,
+ * leave, shut. Each is answered with a number. At the end of the input everything is left as it
+ * was. */
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -30,9 +31,13 @@ static int obey_plug(const char *word, uint64_t ticket)
 	if (strcmp(word, "let") == 0)
 		tandem_qemu_plug_let(plug);
 	else if (strcmp(word, "mark") == 0)
-		return tandem_qemu_plug_mark(plug, ticket, NULL);
+		return tandem_qemu_plug_mark(plug, NULL);
+	else if (strcmp(word, "promise") == 0)
+		tandem_qemu_plug_promise(plug, ticket);
 	else if (strcmp(word, "release") == 0)
 		tandem_qemu_plug_release(plug, ticket);
+	else if (strcmp(word, "leave") == 0)
+		return tandem_qemu_plug_leave(plug, NULL);
 	else if (strcmp(word, "shut") == 0)
 		tandem_qemu_plug_shut(plug);
 	return (int)tandem_qemu_plug_fault_count(plug);
@@ -43,7 +48,9 @@ static int obey_gate(const char *word, uint64_t ticket)
 	if (strcmp(word, "let") == 0)
 		tandem_qemu_gate_let(gate);
 	else if (strcmp(word, "mark") == 0)
-		tandem_qemu_gate_mark(gate, ticket);
+		tandem_qemu_gate_mark(gate);
+	else if (strcmp(word, "promise") == 0)
+		tandem_qemu_gate_promise(gate, ticket);
 	else if (strcmp(word, "release") == 0)
 		tandem_qemu_gate_release(gate, ticket);
 	return 0;

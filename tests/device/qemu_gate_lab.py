@@ -126,6 +126,10 @@ class Gate:
         self.process.stdin.flush()
         return self._answer()
 
+    def mark(self, ticket):
+        self.order("mark")
+        self.order(f"promise {ticket}")
+
     def end(self):
         self.process.stdin.close()
         expect(self.process.wait() == 0, "the gate ends well")
@@ -138,17 +142,18 @@ class Gate:
 def check_epochs(gate, card, outside):
     card.send("a")
     outside.sees("", "nothing leaves before an epoch ends")
-    gate.order("mark 1")
+    gate.mark(1)
     card.send("b")
     outside.sees("", "nor before it is committed")
     gate.order("release 1")
     outside.sees("a", "what was sent in it leaves then, and no more")
-    gate.order("mark 2")
-    gate.order("mark 3")
+    gate.mark(2)
+    gate.order("mark")
+    gate.mark(3)
     gate.order("release 3")
     outside.sees("b", "an epoch that was given up leaves with a later one")
     card.send("c")
-    gate.order("mark 4")
+    gate.mark(4)
     gate.order("release 3")
     outside.sees("", "an earlier ticket lets nothing go")
     gate.order("release 4")
@@ -160,7 +165,7 @@ def check_ways(gate, card, outside):
     expect(card.gets("i"), "what comes passes at once")
     for _ in range(ROOM_BYTES // 1000 + 10):
         card.send("d", 1000)
-    gate.order("mark 5")
+    gate.mark(5)
     expect(gate.order("dropped") > 0, "more than there is room for is dropped")
 
 
@@ -169,7 +174,7 @@ def check_open(gate, card, outside):
     gate.order("let")
     card.send("o")
     outside.sees("o", "a leader without an epoch is free to send")
-    gate.order("mark 1")
+    gate.mark(1)
     card.send("p")
     outside.sees("", "until its first epoch")
 
@@ -203,6 +208,20 @@ def check_left(outside):
     expect(not any(name.startswith("tandem") for name in names), "no interface is left", names)
 
 
+def check_leaving(gate, outside):
+    card = Card()
+    wait_forwarding()
+    gate.mark(1)
+    card.send("u")
+    outside.sees("", "what is held")
+    expect(gate.order("leave") == 0, "the gate is not needed any more")
+    outside.sees("u", "leaves then")
+    card.send("v")
+    outside.sees("v", "and so does what comes later")
+    gate.end()
+    card.close()
+
+
 def main():
     program = sys.argv[1]
     run("ip", "link", "add", BRIDGE, "type", "bridge")
@@ -217,6 +236,8 @@ def main():
         check_left(outside)
     print("--- held by the kernel", flush=True)
     check(lambda: Gate(program, "plug", TAP, ROOM_BYTES), Card, outside)
+    check_left(outside)
+    check_leaving(Gate(program, "plug", TAP, ROOM_BYTES), outside)
     check_left(outside)
 
 

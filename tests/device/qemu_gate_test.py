@@ -1,10 +1,12 @@
 """What the guest of an unmodified QEMU sends through tandem-qemu's gate is never taken back: its host
 is killed, and no counter that was seen outside is one that the guest at the other node has yet to reach.
 
+The QEMU runs already when it is protected, and has to have no other network.
+
 Run as `SCRIPT kill BUILD`."""
 
 import shlex
-import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,24 +20,26 @@ from guest.bed import KERNEL_OPTIONS  # noqa: E402
 from kill.layout import PAIR, on_loopback  # noqa: E402
 from kill.pair import Pair  # noqa: E402
 from lab import private_qemu  # noqa: E402
+from qemu_attach_test import has_standby, order, tool  # noqa: E402
 
 TICK_MS = 5
 INTERVAL_MS = 100  # twenty ticks of the guest
 TICKS = 200        # outside, before the host is killed
 BOOT_S = 60
-STATE_BYTES_MAX = 2**20
 SETTINGS = f"address={GUEST_ADDRESS}/24 tick_ms={TICK_MS} memory_mib=8 hot_mib=4 rate=200"
 CARD = "virtio-net-pci,netdev=tandem0,mac=52:54:00:78:00:01,romfile="
 
 
 class Guest:
-    """The protected program, as the harness wants it."""
+    """Protected by the pair's group `protect`; on the first node it runs before that."""
 
     name = "tandem-qemu"
 
     def __init__(self, bed, sink):
         self.folder = bed.folder
-        self.gate = ["--gate", f"user:{sink}", "--interval", str(INTERVAL_MS)]
+        self.sink = sink
+        self.serial = bed.folder / "a.serial"
+        self.process = None
         self.words = [str(word) for word in (
             bed.programs[private_qemu.VERSION], "-accel", "tcg", "-machine", "pc", "-cpu", "max",
             "-m", "96M", "-nodefaults", "-no-user-config", "-display", "none",
@@ -45,14 +49,28 @@ class Guest:
     def path(self, programs):
         return programs / self.name
 
-    def arguments(self, node):
-        return ["--pair", PAIR, "--run-dir", str(node.run_directory), *self.gate, "--",
-                *self.words, "-serial", f"file:{self.folder}/{node.name}.serial"]
+    def protect_group(self):
+        command = f'{shlex.join(self.words)} -serial "file:{self.folder}/$TANDEM_NODE.serial"'
+        escaped = command.replace("\\", "\\\\").replace('"', '\\"')
+        return (f'protect = {{ type = "qemu"; network = "user:{self.sink}";'
+                f' interval_ms = {INTERVAL_MS}; command = "{escaped}"; }};')
 
-    def promote_command(self, _):
-        words = " ".join(shlex.quote(word) for word in [*self.gate, "--", *self.words])
-        return ('exec "$TANDEM_BIN_DIR/tandem-qemu" --pair "$TANDEM_PAIR" --run-dir '
-                f'"$TANDEM_RUN_DIR" {words} -serial "file:{self.folder}/$TANDEM_NODE.serial"')
+    def start(self, run_directory, *more):
+        """Of its own, in no group of a node's programs."""
+        sockets = [word for kind in ("qmp", "watch") for word in
+                   ("-qmp", f"unix:{run_directory}/{PAIR}.{kind},server=on,wait=off")]
+        netdev = ("stream,id=tandem0,server=off,reconnect-ms=100,addr.type=unix,"
+                  f"addr.path={run_directory}/{PAIR}.card0")
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *self.words, "-netdev", netdev, *sockets,
+             "-serial", f"file:{self.serial}", *more], stdin=subprocess.DEVNULL)
+        until(lambda: self.serial.exists() and self.serial.read_bytes(), "the guest boots")
+
+    def end(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.serial.unlink(missing_ok=True)
 
 
 def gate_of(pair, name):
@@ -71,8 +89,7 @@ def check_rising(numbers, what):
 def check_take_over(pair, sink):
     first, second = gate_of(pair, "a"), gate_of(pair, "b")
     expect(second not in sink.announced, "the other node is silent")
-    pair.end_primary(signal.SIGKILL)
-    until(pair.a.has_ended, "the first host is dead")
+    pair.a.kill()
     until(lambda: len(ticks(sink, second)) >= TICKS, "the guest is seen through the other node", 60)
     before, after = ticks(sink, first), ticks(sink, second)
     check_rising(before, "what was seen of the first")
@@ -86,9 +103,24 @@ def check_take_over(pair, sink):
     expect(len(boots) == 1, "it has not booted again", boots)
 
 
-def play(pair, sink):
-    pair.start()
-    pair.wait_pair(BOOT_S)
+def check_other_network(pair, guest):
+    """One that would pass by the gate."""
+    run_directory = pair.layout.nodes["a"].run_directory
+    guest.start(run_directory, "-netdev", "user,id=net0")
+    done = tool(pair, "a", "protect", PAIR)
+    log = pair.layout.log_path("a").read_text()
+    expect(done.returncode == 1 and "net0: index=0,type=user" in log,
+           "a network that passes no gate is refused", done)
+    guest.end()
+
+
+def play(pair, guest, sink):
+    for node in (pair.b, pair.a):
+        node.start(with_server=False)
+    until(lambda: has_standby(pair, "a"), "the nodes are up")
+    check_other_network(pair, guest)
+    guest.start(pair.layout.nodes["a"].run_directory)
+    order(pair, "a", "protect", PAIR)
     until(lambda: ticks(sink, gate_of(pair, "a")), "the guest has booted", BOOT_S)
     seen = len(ticks(sink, gate_of(pair, "a")))
     until(lambda: len(ticks(sink, gate_of(pair, "a"))) >= seen + TICKS,
@@ -100,14 +132,15 @@ def play(pair, sink):
 def story():
     build = Path(sys.argv[2])
     with Bed(build) as bed, Sink(bed.folder / "sink") as sink:
-        layout = on_loopback(program=Guest(bed, sink.path),
-                             pair_options={"state_bytes_max": str(STATE_BYTES_MAX)})
+        guest = Guest(bed, sink.path)
+        layout = on_loopback(program=guest)
         is_well = False
         try:
             with Pair(layout, build / "bin") as pair:
-                play(pair, sink)
+                play(pair, guest, sink)
             is_well = True
         finally:
+            guest.end()
             if not is_well:
                 for node in "ab":
                     print(f"--- node {node}\n{layout.log_path(node).read_text(errors='replace')}")

@@ -21,6 +21,8 @@
 #define TANDEM_CONFIG_PATH_BYTES     81 /* a socket name must still fit behind a directory */
 #define TANDEM_CONFIG_COMMAND_BYTES  1024
 #define TANDEM_CONFIG_GUEST_BYTES    8192 /* the command line of a virtual machine */
+#define TANDEM_CONFIG_GATES_MAX      8    /* of its network cards */
+#define TANDEM_CONFIG_NETWORK_BYTES  384  /* its gates */
 #define TANDEM_CONFIG_FENCES_MAX     4
 #define TANDEM_CONFIG_WORDS_BYTES    384
 #define TANDEM_CONFIG_ENDPOINTS_MAX  7
@@ -85,12 +87,12 @@ struct tandem_config_promote {
 
 /* A virtual machine; none where `type` is "". */
 struct tandem_config_protect {
-	char type[8];                            /* "qemu" */
-	char qmp[TANDEM_CONFIG_PATH_BYTES];      /* "" for none: see tandem_config_qmp() */
-	char network[16];                        /* "ungated" */
-	char command[TANDEM_CONFIG_GUEST_BYTES]; /* for /bin/sh -c */
-	char memory[16];                         /* "auto", "stream" or "shared" */
-	char disks[16];                          /* "refused", "shared" or "replicated" */
+	char type[8];                              /* "qemu" */
+	char qmp[TANDEM_CONFIG_PATH_BYTES];        /* "" for none: see tandem_config_qmp() */
+	char network[TANDEM_CONFIG_NETWORK_BYTES]; /* "ungated", or gates with blanks between */
+	char command[TANDEM_CONFIG_GUEST_BYTES];   /* for /bin/sh -c */
+	char memory[16];                           /* "auto", "stream" or "shared" */
+	char disks[16];                            /* "refused", "shared" or "replicated" */
 	uint64_t interval_ns;
 	uint64_t pause_limit_ns;
 	bool is_untested_allowed;

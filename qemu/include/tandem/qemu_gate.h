@@ -38,9 +38,12 @@ int tandem_qemu_gate_open(struct event_base *base, const struct tandem_qemu_gate
                           struct tandem_qemu_gate **ret_gate, struct tandem_error *reterr_error);
 /* No epoch was begun yet and the program leads: until the first mark everything leaves. */
 void tandem_qemu_gate_let(struct tandem_qemu_gate *gate);
-/* The guest stands still, and the checkpoint of its state has `ticket`: that is whose release lets
- * go what it has sent. */
-void tandem_qemu_gate_mark(struct tandem_qemu_gate *gate, uint64_t ticket);
+/* The guest stands still: all that it has sent is of the epoch that ends. */
+void tandem_qemu_gate_mark(struct tandem_qemu_gate *gate);
+/* After a mark: the guest stood still all that time, and `ticket` is that of the checkpoint of its
+ * state. What was sent before leaves when it is released; without a promise it waits for the next.
+ */
+void tandem_qemu_gate_promise(struct tandem_qemu_gate *gate, uint64_t ticket);
 /* Tickets up to this one are released. */
 void tandem_qemu_gate_release(struct tandem_qemu_gate *gate, uint64_t released_ticket);
 void tandem_qemu_gate_count(const struct tandem_qemu_gate *gate,

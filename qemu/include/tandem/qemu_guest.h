@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <tandem/error.h>
 
+#include <tandem/qemu_network.h>
 #include <tandem/qemu_stream.h>
 #include <tandem/qemu_version.h>
 
@@ -44,7 +45,10 @@ struct tandem_qemu_guest_options {
 	size_t state_bytes_max;           /* device state that an epoch can keep */
 	enum tandem_qemu_verdict accepts; /* of QEMU's version, at worst */
 	bool accepts_disks;               /* that the guest can write to: they are not copied */
-	bool looks_at_memory;             /* on_memory() decides; else all of it is sent */
+	/* What the guest's network may be, borrowed until it is closed; 0: anything. */
+	const struct tandem_qemu_network_end *network_ends;
+	unsigned network_end_count;
+	bool looks_at_memory; /* on_memory() decides; else all of it is sent */
 	/* Where QEMU, started with `-incoming defer`, restores its guest from, with shared RAM left
 	 * out; NULL: it was started otherwise. */
 	const char *incoming_uri;
@@ -89,6 +93,9 @@ int tandem_qemu_guest_open(struct event_base *base, const struct tandem_qemu_gue
                            const struct tandem_qemu_guest_handler *handler,
                            struct tandem_qemu_guest **ret_guest, struct tandem_error *reterr_error);
 
+/* Whether the guest still stands for the epoch that on_epoch() has told. False: somebody else has
+ * let it go, such as an operator. */
+bool tandem_qemu_guest_is_held(const struct tandem_qemu_guest *guest);
 /* Nothing of epoch `epoch` is read from the guest any more, and what it sends from now on is known
  * to come after it: the guest may run. */
 void tandem_qemu_guest_captured(struct tandem_qemu_guest *guest, uint64_t epoch);

@@ -23,16 +23,19 @@ int tandem_qemu_plug_open(const struct tandem_qemu_plug_options *options,
                           struct tandem_qemu_plug **ret_plug, struct tandem_error *reterr_error);
 /* As tandem_qemu_gate_let(). Where the kernel refuses, everything is held on. */
 void tandem_qemu_plug_let(struct tandem_qemu_plug *plug);
-/* As tandem_qemu_gate_mark(); while an earlier ticket waits there is no mark, and what was sent
+/* As tandem_qemu_gate_mark(); while an earlier mark waits there is no other, and what was sent
  * since waits for the next one. Error: TANDEM_E_SYSTEM (what the guest sends cannot be held any
  * more: it has to be ended). */
-int tandem_qemu_plug_mark(struct tandem_qemu_plug *plug, uint64_t ticket,
-                          struct tandem_error *reterr_error);
+int tandem_qemu_plug_mark(struct tandem_qemu_plug *plug, struct tandem_error *reterr_error);
+void tandem_qemu_plug_promise(struct tandem_qemu_plug *plug, uint64_t ticket);
 void tandem_qemu_plug_release(struct tandem_qemu_plug *plug, uint64_t released_ticket);
 /* Frames that the queue had no room for; asks the kernel. */
 uint64_t tandem_qemu_plug_dropped_count(struct tandem_qemu_plug *plug);
 /* How often the kernel has refused, and what is sent was therefore held longer. */
 uint64_t tandem_qemu_plug_fault_count(const struct tandem_qemu_plug *plug);
+/* No other node will ever go on with this guest: what is held leaves, and the tap is as it was.
+ * Errors: TANDEM_E_SYSTEM. */
+int tandem_qemu_plug_leave(struct tandem_qemu_plug *plug, struct tandem_error *reterr_error);
 /* Nothing leaves any more. */
 void tandem_qemu_plug_shut(struct tandem_qemu_plug *plug);
 /* Shuts, and leaves the tap as it was, so that what comes from it passes: QEMU has ended. NULL is

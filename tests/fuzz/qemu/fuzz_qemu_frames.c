@@ -30,6 +30,7 @@ struct bed {
 	struct tandem_qemu_frames frames;
 	struct model model;
 	bool is_open;
+	bool has_mark;
 };
 
 static void add(struct bed *bed, const uint8_t *bytes, size_t length)
@@ -50,18 +51,35 @@ static void add(struct bed *bed, const uint8_t *bytes, size_t length)
 	model->held_bytes += needed_bytes;
 }
 
+/* An epoch that nobody promises. */
+static void mark_in_vain(struct bed *bed)
+{
+	struct model *model = &bed->model;
+
+	bed->is_open = false;
+	bed->has_mark = true;
+	for (size_t i = 0; i < model->count; i++) {
+		if (model->held[i].ticket != UINT64_MAX &&
+		    model->held[i].ticket > model->released_ticket)
+			model->held[i].ticket = 0;
+	}
+	tandem_qemu_frames_mark(&bed->frames);
+}
+
 static void mark(struct bed *bed)
 {
 	struct model *model = &bed->model;
 
 	bed->is_open = false;
+	bed->has_mark = true;
 	model->last_ticket++;
 	for (size_t i = 0; i < model->count; i++) {
 		if (model->held[i].ticket == 0 || (model->held[i].ticket != UINT64_MAX &&
 		                                   model->held[i].ticket > model->released_ticket))
 			model->held[i].ticket = model->last_ticket;
 	}
-	tandem_qemu_frames_mark(&bed->frames, model->last_ticket);
+	tandem_qemu_frames_mark(&bed->frames);
+	tandem_qemu_frames_promise(&bed->frames, model->last_ticket);
 }
 
 static bool may_leave(const struct model *model)
@@ -95,7 +113,7 @@ static void open_all(struct bed *bed)
 	struct model *model = &bed->model;
 
 	tandem_qemu_frames_open(&bed->frames);
-	if (model->last_ticket > 0)
+	if (bed->has_mark)
 		return;
 	bed->is_open = true;
 	for (size_t i = 0; i < model->count; i++)
@@ -125,6 +143,9 @@ static void happen(struct bed *bed, uint8_t what)
 		break;
 	case 5:
 		open_all(bed);
+		break;
+	case 6:
+		mark_in_vain(bed);
 		break;
 	default:
 		break;

@@ -91,7 +91,7 @@ Test(load, a_virtual_machine)
 	        "\"10.0.0.2\"; } ); } );\n"
 	        "pairs = ( { name = \"vm1\"; insecure = true; nodes = (\"a\", \"b\"); "
 	        "arbiter = { type = \"manual\" }; protect = { type = \"qemu\"; network = "
-	        "\"ungated\"; interval_ms = 20; allow_untested = true; command = "
+	        "\"user:vm1 plug:vm2\"; interval_ms = 20; allow_untested = true; command = "
 	        "\"qemu-system-x86_64 -m 1G\"; } } );";
 	struct tandem_config *config = NULL;
 	struct tandem_error error;
@@ -101,6 +101,7 @@ Test(load, a_virtual_machine)
 	const struct tandem_config_pair *pair = &config->pairs[0];
 	cr_assert_str_eq(pair->protect.command, "qemu-system-x86_64 -m 1G");
 	cr_assert_str_eq(pair->protect.disks, "refused");
+	cr_assert_str_eq(pair->protect.network, "user:vm1 plug:vm2");
 	cr_assert_eq(pair->protect.interval_ns, 20 * TANDEM_NS_PER_MS);
 	cr_assert_eq(pair->protect.pause_limit_ns, 10 * TANDEM_NS_PER_S);
 	cr_assert(pair->protect.is_untested_allowed);

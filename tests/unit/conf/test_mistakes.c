@@ -313,7 +313,7 @@ Test(mistakes, guests)
 	        {"promote = { timeout_ms = 500; };", 1, "is missing: a shell command needed"},
 	        {"protect = { };", 1, "or protect for a virtual machine"},
 	        {"protect = { type = \"qemu\"; command = \"q\"; };", 1,
-	         "is missing: \"ungated\" needed"},
+	         "is missing: a gate for each network card needed"},
 	        {"protect = { type = \"qemu\"; network = \"ungated\"; };", 1,
 	         "what starts QEMU on the node that takes over"},
 	        {"protect = { command = \"q\"; network = \"ungated\"; };", 1, "\"qemu\" needed"},
@@ -322,6 +322,11 @@ Test(mistakes, guests)
 	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; disks = "
 	         "\"shared\"; };",
 	         1, "nothing keeps a node that is cut off from them"},
+	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"user:vm1 tap\"; };", 1,
+	         "\"user:vm1 tap\" seen, \"ungated\" needed, or one to 8"},
+	        {"protect = { type = \"qemu\"; command = \"q -nic none\"; network = \"plug:vm1\"; "
+	         "};",
+	         1, "-nic  seen, but the network is gates"},
 	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; qmp = "
 	         "\"run/q\"; };",
 	         1, "an absolute path needed"},

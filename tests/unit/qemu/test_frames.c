@@ -30,6 +30,12 @@ static void add(struct bed *bed, char name, size_t length)
 	tandem_qemu_frames_add(&bed->frames, bytes, length);
 }
 
+static void mark(struct bed *bed, uint64_t ticket)
+{
+	tandem_qemu_frames_mark(&bed->frames);
+	tandem_qemu_frames_promise(&bed->frames, ticket);
+}
+
 static const char *drain(struct bed *bed)
 {
 	uint8_t frame[TANDEM_QEMU_FRAME_BYTES_MAX];
@@ -78,7 +84,7 @@ Test(frames, nothing_leaves_before_its_ticket_is_released)
 	add(bed, 'a', 3);
 	tandem_qemu_frames_release(&bed->frames, UINT64_MAX);
 	cr_assert_str_eq(drain(bed), "", "no epoch was marked");
-	tandem_qemu_frames_mark(&bed->frames, 7);
+	mark(bed, 7);
 	add(bed, 'b', 3);
 	tandem_qemu_frames_release(&bed->frames, 6);
 	cr_assert_str_eq(drain(bed), "", "another ticket");
@@ -86,7 +92,7 @@ Test(frames, nothing_leaves_before_its_ticket_is_released)
 	cr_assert_str_eq(drain(bed), "a", "the epoch after it is held");
 	tandem_qemu_frames_release(&bed->frames, 100);
 	cr_assert_str_eq(drain(bed), "", "a release is of what was marked before");
-	tandem_qemu_frames_mark(&bed->frames, 101);
+	mark(bed, 101);
 	tandem_qemu_frames_release(&bed->frames, 105);
 	cr_assert_str_eq(drain(bed), "b", "a later ticket releases the earlier");
 }
@@ -96,14 +102,33 @@ Test(frames, an_epoch_that_was_given_up_waits_for_the_next)
 	struct bed *bed = make();
 
 	add(bed, 'a', 3);
-	tandem_qemu_frames_mark(&bed->frames, 1);
+	mark(bed, 1);
 	add(bed, 'b', 3);
-	tandem_qemu_frames_mark(&bed->frames, 2);
+	mark(bed, 2);
 	add(bed, 'c', 3);
 	tandem_qemu_frames_release(&bed->frames, 1);
 	cr_assert_str_eq(drain(bed), "");
 	tandem_qemu_frames_release(&bed->frames, 2);
 	cr_assert_str_eq(drain(bed), "ab");
+}
+
+Test(frames, an_epoch_that_nobody_promises_waits_for_the_next)
+{
+	struct bed *bed = make();
+
+	tandem_qemu_frames_promise(&bed->frames, 1);
+	add(bed, 'a', 3);
+	tandem_qemu_frames_release(&bed->frames, 1);
+	cr_assert_str_eq(drain(bed), "", "there was no epoch to promise");
+	mark(bed, 2);
+	add(bed, 'b', 3);
+	tandem_qemu_frames_mark(&bed->frames);
+	add(bed, 'c', 3);
+	tandem_qemu_frames_release(&bed->frames, UINT64_MAX);
+	cr_assert_str_eq(drain(bed), "");
+	mark(bed, 3);
+	tandem_qemu_frames_release(&bed->frames, 3);
+	cr_assert_str_eq(drain(bed), "abc");
 }
 
 Test(frames, open_until_the_first_mark_and_never_again)
@@ -115,7 +140,7 @@ Test(frames, open_until_the_first_mark_and_never_again)
 	add(bed, 'b', 3);
 	cr_assert_str_eq(drain(bed), "ab");
 	add(bed, 'c', 3);
-	tandem_qemu_frames_mark(&bed->frames, 1);
+	mark(bed, 1);
 	add(bed, 'd', 3);
 	cr_assert_str_eq(drain(bed), "c", "what was free stays free");
 	tandem_qemu_frames_open(&bed->frames);
@@ -134,12 +159,12 @@ Test(frames, the_newest_are_dropped_when_there_is_no_room)
 	cr_assert_eq(tandem_qemu_frames_held_bytes(&bed->frames), 60);
 	add(bed, 0, 0);
 	cr_assert_eq(bed->frames.dropped_count, 2, "one without bytes is none");
-	tandem_qemu_frames_mark(&bed->frames, 1);
+	mark(bed, 1);
 	tandem_qemu_frames_release(&bed->frames, 1);
 	cr_assert_str_eq(drain(bed), "ab");
 	cr_assert_eq(bed->frames.taken_count, 2);
 	add(bed, 'd', 60);
-	tandem_qemu_frames_mark(&bed->frames, 2);
+	mark(bed, 2);
 	tandem_qemu_frames_release(&bed->frames, 2);
 	cr_assert_str_eq(drain(bed), "d", "all of the room, and around its end");
 }

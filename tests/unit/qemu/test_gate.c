@@ -90,6 +90,12 @@ static void close_bed(struct bed *bed)
 	cr_assert_eq(rmdir(bed->folder), 0, "the gate leaves nothing behind");
 }
 
+static void mark(struct bed *bed, uint64_t ticket)
+{
+	tandem_qemu_gate_mark(bed->gate);
+	tandem_qemu_gate_promise(bed->gate, ticket);
+}
+
 static size_t put(uint8_t *to, const char *text)
 {
 	tandem_qemu_frame_head(strlen(text), to);
@@ -128,7 +134,7 @@ Test(gate, an_epoch_leaves_when_its_ticket_is_released)
 	guest_sends(&bed, "a");
 	cr_assert_str_eq(network_gets(&bed), "");
 	guest_sends(&bed, "b"); /* the gate has not looked at it yet */
-	tandem_qemu_gate_mark(bed.gate, 1);
+	mark(&bed, 1);
 	guest_sends(&bed, "c");
 	cr_assert_str_eq(network_gets(&bed), "");
 	tandem_qemu_gate_release(bed.gate, 1);
@@ -142,7 +148,7 @@ Test(gate, what_is_held_is_gone_with_the_gate)
 
 	open_bed(&bed);
 	guest_sends(&bed, "a");
-	tandem_qemu_gate_mark(bed.gate, 1);
+	mark(&bed, 1);
 	tandem_qemu_gate_close(bed.gate);
 	bed.gate = NULL;
 	cr_assert_str_eq(network_gets(&bed), "");
@@ -159,7 +165,7 @@ Test(gate, without_an_epoch_a_leader_is_free_to_send)
 	tandem_qemu_gate_let(bed.gate);
 	guest_sends(&bed, "b");
 	cr_assert_str_eq(network_gets(&bed), "ab");
-	tandem_qemu_gate_mark(bed.gate, 1);
+	mark(&bed, 1);
 	guest_sends(&bed, "c");
 	cr_assert_str_eq(network_gets(&bed), "");
 	close_bed(&bed);
@@ -193,7 +199,7 @@ Test(gate, all_of_an_epoch_leaves_however_slow_the_network_is)
 	open_bed(&bed);
 	for (char name = 'a'; name <= 'z'; name++)
 		guest_sends(&bed, (const char[]){name, 0});
-	tandem_qemu_gate_mark(bed.gate, 1);
+	mark(&bed, 1);
 	tandem_qemu_gate_release(bed.gate, 1); /* more than a socket's queue has room for */
 	cr_assert_str_eq(network_gets(&bed), "abcdefghijklmnopqrstuvwxyz");
 	tandem_qemu_gate_count(bed.gate, &counts);
@@ -212,7 +218,7 @@ Test(gate, a_long_epoch_leaves_in_order)
 		guest_sends(&bed, (const char[]){(char)('a' + i % 26), 0});
 		turn(&bed);
 	}
-	tandem_qemu_gate_mark(bed.gate, 1);
+	mark(&bed, 1);
 	tandem_qemu_gate_release(bed.gate, 1);
 	for (unsigned i = 0; i < 600; i++) {
 		char name = 0;
@@ -306,7 +312,7 @@ Test(gate, what_is_no_frame_ends_the_connection_and_another_may_come)
 	bed.qemu = connect_to(bed.card_path);
 	turn(&bed);
 	guest_sends(&bed, "b");
-	tandem_qemu_gate_mark(bed.gate, 1);
+	mark(&bed, 1);
 	tandem_qemu_gate_release(bed.gate, 1);
 	cr_assert_str_eq(network_gets(&bed), "ab");
 	tandem_qemu_gate_count(bed.gate, &counts);
