@@ -7,7 +7,9 @@ from qemu_bench.stops import wait_until, watch
 
 BOOT_TIMEOUT_S = 120
 STATE_BYTES_MAX = 1 << 20
-WAYS = ("stream", "shared")  # in which the guest's memory reaches Tandem
+# In which the guest's memory reaches Tandem, and keys of the pair. What is shared holds the guest
+# until it is copied; what is sent holds nobody.
+WAYS = {"stream": {}, "shared": {"capture": '"stage"'}}
 
 
 class Program:
@@ -53,8 +55,8 @@ def measure_pair(pair, start, check, count):
 def measure(build, start, way, check, count, interval_ms):
     """Stop times in ms and sent bytes of `count` checkpoints of a guest that start() boots with the
     options that it is given; check() looks whether its memory is right."""
-    layout = on_loopback(program=Program(),
-                         pair_options={"state_bytes_max": str(STATE_BYTES_MAX)})
+    layout = on_loopback(program=Program(), pair_options={
+        "state_bytes_max": str(STATE_BYTES_MAX), **WAYS[way]})
     try:
         with Pair(layout, build / "bin") as pair:
             return measure_pair(pair,
