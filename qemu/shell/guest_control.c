@@ -532,7 +532,10 @@ static void on_hurried(void *context, struct json_object *value, const struct ta
  * when QEMU hangs there has to be room for those that free its guest. */
 void tandem_qemu_guest_hurry(struct tandem_qemu_guest *guest)
 {
-	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED && !guest->is_hurrying)
+	/* QEMU 11.1 dies of it between its first epoch and its first request. */
+	const bool has_asked = guest->peer.epoch > TANDEM_QEMU_EPOCH_FIRST + 1;
+
+	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED && has_asked && !guest->is_hurrying)
 		guest->is_hurrying =
 		        tandem_qmp_execute(guest->qmp, "migrate-set-parameters", interval(guest),
 		                           guest->options.command_timeout_ns, on_hurried, guest,

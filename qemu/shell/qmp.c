@@ -5,6 +5,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <json-c/json.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -42,12 +43,15 @@ struct tandem_qmp {
 	struct tandem_qmp_handler handler;
 	enum stage stage;
 	struct tandem_qmp_version version;
-	uint64_t id_last;
+	uint64_t id_first; /* of its own commands */
 	uint64_t start_timeout_ns;
 	unsigned told_depth; /* calls to others under way: it is freed behind the last one */
 	bool is_closed;
 	struct slot slots[SLOT_COUNT]; /* those of commands out of band last */
 };
+
+/* Of all conversations: QEMU answers in the next one what the one before it did not wait for. */
+static _Atomic uint64_t id_next = 1;
 
 static struct timeval interval(uint64_t duration_ns)
 {
@@ -222,7 +226,7 @@ static int send_command(struct tandem_qmp *qmp, const struct command *command,
 		                             : "4 such commands wait for QEMU's answer; it takes "
 		                               "one more when it has answered");
 	}
-	slot->id = ++qmp->id_last;
+	slot->id = atomic_fetch_add(&id_next, 1);
 	slot->is_told = false;
 	slot->timeout_ns = command->timeout_ns;
 	slot->answer = command->answer;
@@ -289,6 +293,8 @@ static void on_answer(struct tandem_qmp *qmp, const struct tandem_qmp_message *m
 	struct slot *slot = message->has_id ? find(qmp, message->id) : NULL;
 	struct tandem_error error;
 
+	if (!slot && message->has_id && message->id < qmp->id_first)
+		return; /* to a conversation before this one */
 	if (!slot) {
 		tandem_error_set(&error, TANDEM_E_PROTOCOL, "QMP",
 		                 "QEMU answered what it was not asked: %.40s %.120s",
@@ -426,6 +432,7 @@ int tandem_qmp_open(struct event_base *base, int fd, uint64_t start_timeout_ns,
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "QMP", "no memory");
 	}
 	qmp->handler = *handler;
+	qmp->id_first = atomic_load(&id_next);
 	qmp->start_timeout_ns = start_timeout_ns;
 	bufferevent_setcb(qmp->stream, on_read, NULL, on_socket, qmp);
 	bufferevent_setwatermark(qmp->stream, EV_READ, 0, TANDEM_QMP_LINE_BYTES_MAX);
