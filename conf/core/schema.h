@@ -188,7 +188,8 @@ enum tandem_config_type {
 	     "when its epoch is committed. \"user:TAP\": tandem-qemu has the tap; \"plug:TAP\": "  \
 	     "QEMU has it, and the kernel's sch_plug holds; \"user:/PATH\": a datagram socket. "   \
 	     "Or \"ungated\": it leaves at once, so after a take-over others may have seen what "  \
-	     "the guest has yet to do.")                                                           \
+	     "the guest has yet to do; and lease_ms is needed, or an arbiter of the type "         \
+	     "\"fence\" or \"external\", or two guests could run.")                                \
 	TEXT(PROTECT, command, COMMAND, command, OPTIONAL, "", "", "", "",                         \
 	     "QEMU's command line on the node that takes over, with the machine, the devices and " \
 	     "the version of the one that is protected: tandemctl qemu-args makes it. Quotes and " \

@@ -259,19 +259,37 @@ static void check_program(struct subject *subject)
 		                         "is missing: a shell command needed");
 }
 
-/* Two guests that write to one disk tear it, so the old one must have ended before the new one
+/* The guest of a node that is cut off, or whose program hangs, has ended before the other node's
  * begins: by fencing, or by its lease. */
+static bool ends_the_old(const struct tandem_config_pair *pair)
+{
+	return strcmp(pair->arbiter.type, "fence") == 0 ||
+	       strcmp(pair->arbiter.type, "external") == 0 || pair->lease_ns > 0;
+}
+
+/* Two guests that write to one disk tear it. */
 static void check_disks(struct subject *subject, const config_setting_t *protect)
 {
 	const struct tandem_config_pair *pair = subject->pair;
-	bool is_fenced = strcmp(pair->arbiter.type, "fence") == 0 ||
-	                 strcmp(pair->arbiter.type, "external") == 0 || pair->lease_ns > 0;
-	if (strcmp(pair->protect.disks, "shared") == 0 && !is_fenced)
+	if (strcmp(pair->protect.disks, "shared") == 0 && !ends_the_old(pair))
 		tandem_config_mistake_in(
 		        subject->reader, protect, "disks",
 		        "\"shared\" seen, but nothing keeps a node that is cut off "
 		        "from them: an arbiter of the type \"fence\" or "
 		        "\"external\" needed, or lease_ms");
+}
+
+/* Nothing holds back what the old guest says while the new one runs. */
+static void check_ungated(struct subject *subject, const config_setting_t *protect)
+{
+	const struct tandem_config_pair *pair = subject->pair;
+	if (strcmp(pair->protect.network, "ungated") == 0 && !ends_the_old(pair))
+		tandem_config_mistake_in(
+		        subject->reader, protect, "network",
+		        "\"ungated\" seen, but nothing ends the guest of a node that hangs or is "
+		        "cut off, and it would run on beside the one at the other node: lease_ms = "
+		        "3000 needed, for instance, or an arbiter of the type \"fence\" or "
+		        "\"external\", or a gate for each network card");
 }
 
 /* A word for each reason: wordexp(3) says no more. */
@@ -341,6 +359,7 @@ static void check_guest(struct subject *subject, const config_setting_t *protect
 	check_disks(subject, protect);
 	check_words(subject, protect);
 	check_network(subject, protect);
+	check_ungated(subject, protect);
 	snprintf(subject->pair->promote.command, sizeof(subject->pair->promote.command), "%s",
 	         TANDEM_CONFIG_GUEST_COMMAND);
 	if (!is_given(subject, "state_bytes_max"))

@@ -28,7 +28,8 @@ from lab.qmp import Qmp  # noqa: E402
 
 PROTECT_S = 90
 GOES_ON_S = 60
-SURE_S = 3  # many windows in which a node that may would have taken over
+LEASE_MS = 3000  # nothing holds back what the guest sends
+SURE_S = 6  # many windows in which a node that may would have taken over
 
 
 class Guest(BootSector):
@@ -185,7 +186,7 @@ def story(play, shares_memory):
     program = private_qemu.obtain().program
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         guest = Guest(program, Path(name), shares_memory)
-        layout = on_loopback(program=guest)
+        layout = on_loopback(program=guest, pair_options={"lease_ms": LEASE_MS})
         is_well = False
         try:
             with Pair(layout, Path(sys.argv[2])) as pair:

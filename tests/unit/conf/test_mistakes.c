@@ -198,7 +198,7 @@ static const struct row {
          "pairs[0].pause_budget_us",
          "500 seen, but nothing is pushed ahead of a pause: give push_interval_us too"},
         {{.pair = "on_overload = \"slow\";"}, 14, "pairs[0].on_overload", "there is none"},
-        {{.pair = "protect = { type = \"qemu\"; network = \"ungated\"; command = \"x\"; };"},
+        {{.pair = "protect = { type = \"qemu\"; network = \"plug:vm1\"; command = \"x\"; };"},
          11,
          "pairs[0].promote.command",
          "contradicts protect"},
@@ -314,29 +314,34 @@ Test(mistakes, guests)
 	        {"protect = { };", 1, "or protect for a virtual machine"},
 	        {"protect = { type = \"qemu\"; command = \"q\"; };", 1,
 	         "is missing: a gate for each network card needed"},
-	        {"protect = { type = \"qemu\"; network = \"ungated\"; };", 1,
+	        {"protect = { type = \"qemu\"; network = \"plug:vm1\"; };", 1,
 	         "what starts QEMU on the node that takes over"},
-	        {"protect = { command = \"q\"; network = \"ungated\"; };", 1, "\"qemu\" needed"},
-	        {"protect = { type = \"xen\"; command = \"q\"; network = \"ungated\"; };", 1,
+	        {"protect = { command = \"q\"; network = \"plug:vm1\"; };", 1, "\"qemu\" needed"},
+	        {"protect = { type = \"xen\"; command = \"q\"; network = \"plug:vm1\"; };", 1,
 	         "\"xen\" seen, one of qemu needed"},
-	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; disks = "
+	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"plug:vm1\"; disks = "
 	         "\"shared\"; };",
 	         1, "nothing keeps a node that is cut off from them"},
+	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; };", 1,
+	         "nothing ends the guest of a node that hangs"},
+	        {"lease_ms = 3000; protect = { type = \"qemu\"; network = \"ungated\"; };", 1,
+	         "what starts QEMU on the node that takes over"},
 	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"user:vm1 tap\"; };", 1,
 	         "\"user:vm1 tap\" seen, \"ungated\" needed, or one to 8"},
 	        {"protect = { type = \"qemu\"; command = \"q -nic none\"; network = \"plug:vm1\"; "
 	         "};",
 	         1, "-nic  seen, but the network is gates"},
-	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"ungated\"; qmp = "
+	        {"protect = { type = \"qemu\"; command = \"q\"; network = \"plug:vm1\"; qmp = "
 	         "\"run/q\"; };",
 	         1, "an absolute path needed"},
-	        {"protect = { type = \"qemu\"; command = \"q -m 1G > log\"; network = \"ungated\"; "
+	        {"protect = { type = \"qemu\"; command = \"q -m 1G > log\"; network = "
+	         "\"plug:vm1\"; "
 	         "};",
 	         1, "outside quotes seen"},
-	        {"protect = { type = \"qemu\"; command = \"q 'x\"; network = \"ungated\"; };", 1,
+	        {"protect = { type = \"qemu\"; command = \"q 'x\"; network = \"plug:vm1\"; };", 1,
 	         "a quote without its end"},
-	        {"protect = { type = \"qemu\"; command = \"q $(id)\"; network = \"ungated\"; };", 1,
-	         "plain words needed"},
+	        {"protect = { type = \"qemu\"; command = \"q $(id)\"; network = \"plug:vm1\"; };",
+	         1, "plain words needed"},
 	};
 	for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
 		char text[2048];
