@@ -2,6 +2,7 @@
 #include <string.h>
 #include <wordexp.h>
 
+#include <tandem/bytes.h>
 #include <tandem/memory.h>
 #include <tandem/qemu_arguments.h>
 
@@ -42,28 +43,40 @@ static int find_place(const struct tandemctl *tandemctl, struct place *place,
 	                         reterr_error);
 }
 
-/* As a shell reads it back, and the configuration file. */
-static void quote(struct json_object *list, char *text, size_t text_bytes)
+static bool is_plain(const char *word)
 {
-	size_t length = 0;
+	return word[0] != '\0' && word[strcspn(word, " \t\n'\"\\$`|&;<>(){}*?[]#~!")] == '\0';
+}
+
+static void quote(struct tandem_writer *writer, const char *word)
+{
+	tandem_write_u8(writer, '\'');
+	for (; *word; word++) {
+		if (*word == '\'')
+			tandem_write_bytes(writer, "'\\''", 4);
+		else
+			tandem_write_u8(writer, (uint8_t)*word);
+	}
+	tandem_write_u8(writer, '\'');
+}
+
+/* As a shell reads it back, and the configuration file. False: there is no room for it. */
+static bool join(struct json_object *list, char *text, size_t text_bytes)
+{
+	struct tandem_writer writer = tandem_writer_over(text, text_bytes);
+
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		const char *word = json_object_get_string(json_object_array_get_idx(list, i));
-		bool is_plain = word[0] != '\0' &&
-		                word[strcspn(word, " \t\n'\"\\$`|&;<>(){}*?[]#~!")] == '\0';
-		if (i > 0 && length + 1 < text_bytes)
-			text[length++] = ' ';
-		for (const char *c = is_plain ? word : "'"; *c && length + 8 < text_bytes; c++)
-			text[length++] = *c;
-		for (const char *c = is_plain ? "" : word; *c && length + 8 < text_bytes; c++) {
-			if (*c == '\'')
-				length += (size_t)snprintf(text + length, 5, "'\\''");
-			else
-				text[length++] = *c;
-		}
-		if (!is_plain)
-			text[length++] = '\'';
+
+		if (i > 0)
+			tandem_write_u8(&writer, ' ');
+		if (is_plain(word))
+			tandem_write_bytes(&writer, word, strlen(word));
+		else
+			quote(&writer, word);
 	}
-	text[length] = '\0';
+	tandem_write_u8(&writer, '\0');
+	return !writer.failed;
 }
 
 static struct json_object *derive(const struct place *place, const struct tandem_qemu_line *line)
@@ -89,34 +102,49 @@ static bool is_alike(const struct place *place, const struct tandem_qemu_line *l
 	return !tandem_qemu_arguments_differ(words.we_wordv, line->words, ret_difference);
 }
 
+static void tell(const struct tandemctl *tandemctl, const char *command, pid_t process,
+                 struct json_object *list, const char *why)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "ok", json_object_new_boolean(why[0] == '\0'));
+	json_object_object_add(object, "process_id", json_object_new_int(process));
+	json_object_object_add(object, "command", json_object_new_string(command));
+	json_object_object_add(object, "words", list);
+	if (why[0] != '\0')
+		json_object_object_add(object, "error", json_object_new_string(why));
+	if (why[0] != '\0' && !tandemctl->is_json)
+		fprintf(stderr, "tandemctl: %s\n", why);
+	puts(tandemctl->is_json ? json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN)
+	                        : command);
+	json_object_put(object);
+}
+
 static int show(const struct tandemctl *tandemctl, const struct place *place, pid_t process,
                 const struct tandem_qemu_line *line)
 {
 	static char text[TANDEM_CONFIG_GUEST_BYTES];
 	struct tandem_qemu_difference difference;
 	struct json_object *list = derive(place, line);
-	bool is_same = is_alike(place, line, &difference);
-	struct json_object *object = json_object_new_object();
-	quote(list, text, sizeof(text));
-	json_object_object_add(object, "ok", json_object_new_boolean(is_same));
-	json_object_object_add(object, "process_id", json_object_new_int(process));
-	json_object_object_add(object, "command", json_object_new_string(text));
-	json_object_object_add(object, "words", list);
-	if (!is_same) {
-		char why[300];
+	char why[300] = "";
+
+	if (!join(list, text, sizeof(text))) {
+		struct tandem_error error;
+
+		json_object_put(list);
+		(void)tandem_error_set(
+		        &error, TANDEM_E_UNSUPPORTED, "qemu-args",
+		        "the command line of process %d has more than the %zu characters that "
+		        "protect.command may have: give QEMU part of it by -readconfig",
+		        (int)process, sizeof(text) - 1);
+		return tandemctl_fail(tandemctl, &error);
+	}
+	if (!is_alike(place, line, &difference))
 		snprintf(why, sizeof(why),
 		         "protect.command of the file differs: -%.30s '%.80s' seen, '%.80s' needed",
 		         difference.option, difference.seen, difference.needed);
-		json_object_object_add(object, "error", json_object_new_string(why));
-		if (!tandemctl->is_json)
-			fprintf(stderr, "tandemctl: %s\n", why);
-	}
-	if (tandemctl->is_json)
-		puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
-	else
-		puts(text);
-	json_object_put(object);
-	return is_same ? TANDEMCTL_OK : TANDEMCTL_FAILED;
+	tell(tandemctl, text, process, list, why);
+	return why[0] == '\0' ? TANDEMCTL_OK : TANDEMCTL_FAILED;
 }
 
 int tandemctl_qemu_args(struct tandemctl *tandemctl)

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -84,6 +85,26 @@ class Alone(unittest.TestCase):
                 self.assertEqual(ended.returncode, 2, ended.stderr)
                 self.assertIn(needle, ended.stderr)
                 self.assertEqual(ended.stdout, "")
+
+    def qemu_args(self, *words):
+        """Of a process that listens where a QEMU would, with these words."""
+        listen = ("import signal, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]);"
+                  " s.listen(); print(flush=True); signal.pause()")
+        with tempfile.TemporaryDirectory() as directory:
+            line = [sys.executable, "-c", listen, f"{directory}/qmp", *words]
+            with subprocess.Popen(line, stdout=subprocess.PIPE) as process:
+                process.stdout.readline()
+                ended = run("qemu-args", f"{directory}/qmp", "--json")
+                process.kill()
+        return line, ended.returncode, json.loads(ended.stdout)
+
+    def test_a_command_line_is_told_whole_or_not_at_all(self):
+        line, code, told = self.qemu_args("a 'b' $c", "", "\\", "-m", "1G")
+        self.assertEqual((code, shlex.split(told["command"])), (0, line))
+        for long in (["a b c d e f"] * 1000, ["'" * 3000], ["plain"] * 1000 + ["plain" * 1000]):
+            line, code, told = self.qemu_args(*long)
+            self.assertEqual((code, told["ok"]), (1, False))
+            self.assertIn("has more than the 8191 characters", told["error"])
 
     def test_version(self):
         self.assertRegex(run("--version").stdout, r"^tandemctl \d+\.\d+\.\d+\n$")
