@@ -104,6 +104,22 @@ int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *b
 	return status;
 }
 
+int tandem_qemu_gates_check(const struct tandem_qemu_gates *gates,
+                            struct tandem_error *reterr_error)
+{
+	for (unsigned i = 0; i < gates->count; i++) {
+		const struct tandem_qemu_card *card = &gates->cards[i];
+
+		if (card->gate && !tandem_qemu_gate_is_connected(card->gate))
+			return tandem_error_set(
+			        reterr_error, TANDEM_E_CONFIG, "gate",
+			        "QEMU's netdev tandem%u is not connected to its gate: -netdev "
+			        "%.165s,reconnect-ms=100 needed",
+			        i, card->netdev);
+	}
+	return 0;
+}
+
 void tandem_qemu_gates_let(struct tandem_qemu_gates *gates)
 {
 	for (unsigned i = 0; i < gates->count; i++) {

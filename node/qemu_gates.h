@@ -45,6 +45,11 @@ int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *b
                            const char *run_directory, const char *pair,
                            struct tandem_error *reterr_error);
 
+/* Whether QEMU is connected to each gate of this program: that of a QEMU which runs already may
+ * have been told another place. Errors: TANDEM_E_CONFIG. */
+int tandem_qemu_gates_check(const struct tandem_qemu_gates *gates,
+                            struct tandem_error *reterr_error);
+
 /* As the calls for one gate. */
 void tandem_qemu_gates_let(struct tandem_qemu_gates *gates);
 int tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, struct tandem_error *reterr_error);

@@ -203,6 +203,8 @@ static int begin(struct tandem_qemu_keeper *keeper, size_t blob_bytes,
 	int code = check_blocks(keeper, reterr_error);
 
 	if (code == 0 && keeper->hold)
+		code = tandem_qemu_gates_check(keeper->gates, reterr_error);
+	if (code == 0 && keeper->hold)
 		code = keeper->hold(keeper->hold_argument, reterr_error);
 	if (code != 0)
 		return code;

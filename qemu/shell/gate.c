@@ -230,6 +230,11 @@ void tandem_qemu_gate_count(const struct tandem_qemu_gate *gate,
 
 /* ---- its sockets ---- */
 
+bool tandem_qemu_gate_is_connected(const struct tandem_qemu_gate *gate)
+{
+	return gate->fd >= 0;
+}
+
 static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
                        int from_length, void *context)
 {

@@ -55,12 +55,12 @@ class Guest:
         return (f'protect = {{ type = "qemu"; network = "user:{self.sink}";'
                 f' interval_ms = {INTERVAL_MS}; command = "{escaped}"; }};')
 
-    def start(self, run_directory, *more):
+    def start(self, run_directory, *more, card=f"{PAIR}.card0"):
         """Of its own, in no group of a node's programs."""
         sockets = [word for kind in ("qmp", "watch") for word in
                    ("-qmp", f"unix:{run_directory}/{PAIR}.{kind},server=on,wait=off")]
         netdev = ("stream,id=tandem0,server=off,reconnect-ms=100,addr.type=unix,"
-                  f"addr.path={run_directory}/{PAIR}.card0")
+                  f"addr.path={run_directory}/{card}")
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *self.words, "-netdev", netdev, *sockets,
              "-serial", f"file:{self.serial}", *more], stdin=subprocess.DEVNULL)
@@ -103,15 +103,20 @@ def check_take_over(pair, sink):
     expect(len(boots) == 1, "it has not booted again", boots)
 
 
-def check_other_network(pair, guest):
-    """One that would pass by the gate."""
-    run_directory = pair.layout.nodes["a"].run_directory
-    guest.start(run_directory, "-netdev", "user,id=net0")
+def check_refused(pair, guest, reason, what):
     done = tool(pair, "a", "protect", PAIR)
     log = pair.layout.log_path("a").read_text()
-    expect(done.returncode == 1 and "net0: index=0,type=user" in log,
-           "a network that passes no gate is refused", done)
+    expect(done.returncode == 1 and reason in log, what, f"{done}\n{log}")
     guest.end()
+
+
+def check_other_network(pair, guest):
+    """Of which what the guest sends would pass by the gate."""
+    run_directory = pair.layout.nodes["a"].run_directory
+    guest.start(run_directory, "-netdev", "user,id=net0")
+    check_refused(pair, guest, "net0: index=0,type=user", "a network that passes no gate is refused")
+    guest.start(run_directory, card="elsewhere")
+    check_refused(pair, guest, "tandem0 is not connected to its gate", "so is a card that goes elsewhere")
 
 
 def play(pair, guest, sink):

@@ -1,6 +1,7 @@
 #ifndef TANDEM_QEMU_GATE_H
 #define TANDEM_QEMU_GATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <tandem/error.h>
@@ -36,6 +37,8 @@ struct tandem_qemu_gate_counts {
  * is too long), TANDEM_E_SYSTEM (it cannot be had, no socket), TANDEM_E_MEMORY. */
 int tandem_qemu_gate_open(struct event_base *base, const struct tandem_qemu_gate_options *options,
                           struct tandem_qemu_gate **ret_gate, struct tandem_error *reterr_error);
+/* Whether QEMU is connected to it. */
+bool tandem_qemu_gate_is_connected(const struct tandem_qemu_gate *gate);
 /* No epoch was begun yet and the program leads: until the first mark everything leaves. */
 void tandem_qemu_gate_let(struct tandem_qemu_gate *gate);
 /* The guest stands still: all that it has sent is of the epoch that ends. */

@@ -1,5 +1,13 @@
 #include <criterion/criterion.h>
 
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include "qemu_gates.h"
 
 Test(qemu_gates, each_card_has_one_of_its_kind)
@@ -28,4 +36,42 @@ Test(qemu_gates, what_is_none_is_refused)
 	for (unsigned i = 0; i < TANDEM_QEMU_GATES_MAX; i++)
 		cr_assert(tandem_qemu_gates_add(&gates, "user:vm1"));
 	cr_assert_not(tandem_qemu_gates_add(&gates, "user:vm1"), "there is room for eight");
+}
+
+static int connect_to(const char *folder, const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, name);
+	cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+Test(qemu_gates, a_card_that_goes_elsewhere_is_seen)
+{
+	static struct tandem_qemu_gates gates;
+	char folder[] = "/tmp/tandem-gates-XXXXXX", network[64];
+	struct event_base *base = event_base_new();
+	struct tandem_error error = {.code = 0};
+
+	cr_assert_not_null(mkdtemp(folder));
+	snprintf(network, sizeof(network), "user:%s/network", folder);
+	cr_assert(tandem_qemu_gates_add(&gates, network));
+	cr_assert(tandem_qemu_gates_add(&gates, network));
+	cr_assert_eq(tandem_qemu_gates_open(&gates, base, folder, "vm1", &error), 0, "%s",
+	             error.detail);
+	const int first = connect_to(folder, "vm1.card0");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), TANDEM_E_CONFIG);
+	cr_assert_not_null(strstr(error.detail, "tandem1 is not connected"), "%s", error.detail);
+	cr_assert_not_null(strstr(error.detail, "vm1.card1,reconnect-ms=100"), "%s", error.detail);
+	const int second = connect_to(folder, "vm1.card1");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), 0, "%s", error.detail);
+	close(first);
+	close(second);
+	tandem_qemu_gates_close(&gates);
+	event_base_free(base);
+	cr_assert_eq(rmdir(folder), 0);
 }
