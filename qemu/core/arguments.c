@@ -5,6 +5,7 @@
 /* Options that take no value; all others of QEMU take one. */
 static const char *const flags[] = {
         "S",
+        "s",
         "daemonize",
         "nodefaults",
         "no-user-config",
@@ -21,6 +22,14 @@ static const char *const flags[] = {
         "no-fd-bootchk",
         "win2k-hack",
         "preconfig",
+        "mem-prealloc",
+        "semihosting",
+        "singlestep",
+        "enable-fips",
+        "enable-sync-profile",
+        "xen-attach",
+        "xen-domid-restrict",
+        "old-param",
         "no-quit",
         "alt-grab",
         "ctrl-grab",
@@ -64,10 +73,34 @@ static bool has_part(const char *value, const char *part)
 	return value && strstr(value, part) != NULL;
 }
 
+/* The other end of a gate: tandem0 to tandem7. */
+static bool is_card(const char *value)
+{
+	static const char id[] = "id=tandem";
+	const char *at = value;
+
+	for (; at && (at = strstr(at, id)); at++) {
+		const char *number = at + strlen(id);
+
+		if ((at == value || at[-1] == ',') && *number >= '0' && *number <= '7' &&
+		    (number[1] == ',' || number[1] == 0))
+			return true;
+	}
+	return false;
+}
+
+/* Tandem's control sockets, and the networks that are gates. */
+static bool is_given_by_tandem(const char *name, const char *value)
+{
+	return (strcmp(name, "netdev") == 0 && is_card(value)) ||
+	       (strcmp(name, "chardev") == 0 && has_part(value, "id=tandem-")) ||
+	       (strcmp(name, "mon") == 0 && has_part(value, "chardev=tandem-"));
+}
+
 static bool is_left_out(const char *name, const char *value, const char *const *sockets,
                         size_t socket_count)
 {
-	if (AMONG(name, own) || has_part(value, "id=tandem") || has_part(value, "chardev=tandem-"))
+	if (AMONG(name, own) || is_given_by_tandem(name, value))
 		return true;
 	for (size_t i = 0; i < socket_count; i++) {
 		if (strcmp(name, "qmp") == 0 && has_part(value, sockets[i]))

@@ -33,6 +33,25 @@ Test(arguments, what_is_that_qemus_alone_is_left_out)
 	               WORDS("qemu", "-append", "-S"));
 }
 
+Test(arguments, what_only_begins_as_tandems_names_do_stays)
+{
+	expect_derived(WORDS("qemu", "-netdev", "tap,ifname=vm1,id=tandem0", "-netdev",
+	                     "id=tandem7,type=tap", "-netdev", "user,id=tandem", "-netdev",
+	                     "user,id=tandem70", "-netdev", "user,id=tandem8", "-object",
+	                     "memory-backend-file,id=tandem-ram,size=1G", "-drive",
+	                     "if=none,id=tandemdisk", "-device", "x,drive=tandemdisk,id=tandem0"),
+	               WORDS("qemu", "-netdev", "user,id=tandem", "-netdev", "user,id=tandem70",
+	                     "-netdev", "user,id=tandem8", "-object",
+	                     "memory-backend-file,id=tandem-ram,size=1G", "-drive",
+	                     "if=none,id=tandemdisk", "-device", "x,drive=tandemdisk,id=tandem0"));
+}
+
+Test(arguments, an_option_without_a_value_takes_none_of_the_next)
+{
+	expect_derived(WORDS("qemu", "-s", "-S", "-mem-prealloc", "-daemonize", "-m", "1G"),
+	               WORDS("qemu", "-s", "-mem-prealloc", "-m", "1G"));
+}
+
 Test(arguments, of_too_many_words_the_first_are_there)
 {
 	const char *got[4];
