@@ -58,7 +58,8 @@ static struct json_object *capabilities(const struct tandem_qemu_guest *guest, b
 	struct json_object *list = json_object_new_array();
 
 	add_capability(list, "x-colo", is_on);
-	add_capability(list, "return-path", is_on && guest->rule.has_return_path);
+	add_capability(list, "return-path",
+	               is_on ? guest->rule.has_return_path : guest->had_return_path);
 	if (guest->is_shared)
 		add_capability(list, "x-ignore-shared", is_on);
 	json_object_object_add(arguments, "capabilities", list);
@@ -112,6 +113,21 @@ static void on_parameters(void *context, struct json_object *value,
 	tandem_qemu_control_order(guest, "migrate", arguments, on_migrate);
 }
 
+/* For the last pass over its RAM QEMU stops the guest for as long as it takes by QEMU's own
+ * reckoning, and that is part of what the guest may stand still. */
+static int64_t downtime_limit_ms(const struct tandem_qemu_guest *guest)
+{
+	const uint64_t half_ms = guest->options.pause_timeout_ns / 2 / TANDEM_NS_PER_MS;
+
+	return half_ms < DOWNTIME_LIMIT_MS ? (int64_t)half_ms : DOWNTIME_LIMIT_MS;
+}
+
+static void add_limits(struct json_object *arguments, int64_t bandwidth_bytes, int64_t downtime_ms)
+{
+	json_object_object_add(arguments, "max-bandwidth", json_object_new_int64(bandwidth_bytes));
+	json_object_object_add(arguments, "downtime-limit", json_object_new_int64(downtime_ms));
+}
+
 static void on_capabilities(void *context, struct json_object *value,
                             const struct tandem_error *error)
 {
@@ -122,17 +138,8 @@ static void on_capabilities(void *context, struct json_object *value,
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
 	arguments = interval(guest);
-	json_object_object_add(arguments, "max-bandwidth",
-	                       json_object_new_int64(BANDWIDTH_BYTES_MAX));
-	json_object_object_add(arguments, "downtime-limit",
-	                       json_object_new_int64(DOWNTIME_LIMIT_MS));
+	add_limits(arguments, BANDWIDTH_BYTES_MAX, downtime_limit_ms(guest));
 	tandem_qemu_control_order(guest, "migrate-set-parameters", arguments, on_parameters);
-}
-
-void tandem_qemu_control_migrate(struct tandem_qemu_guest *guest)
-{
-	tandem_qemu_control_order(guest, "migrate-set-capabilities", capabilities(guest, true),
-	                          on_capabilities);
 }
 
 static bool is_true(struct json_object *value, const char *key)
@@ -173,6 +180,54 @@ static const char *text_of(struct json_object *value, const char *key)
 	    !json_object_is_type(text, json_type_string))
 		return "";
 	return json_object_get_string(text);
+}
+
+static int64_t number_of(struct json_object *value, const char *key)
+{
+	struct json_object *number = NULL;
+
+	if (!json_object_is_type(value, json_type_object) ||
+	    !json_object_object_get_ex(value, key, &number) ||
+	    !json_object_is_type(number, json_type_int))
+		return 0;
+	return json_object_get_int64(number);
+}
+
+static void on_old_capabilities(void *context, struct json_object *value,
+                                const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	const size_t count =
+	        json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
+
+	if (!tandem_qemu_control_is_starting(guest, error))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *one = json_object_array_get_idx(value, i);
+
+		if (strcmp(text_of(one, "capability"), "return-path") == 0)
+			guest->had_return_path = is_true(one, "state");
+	}
+	guest->has_settings = true;
+	tandem_qemu_control_order(guest, "migrate-set-capabilities", capabilities(guest, true),
+	                          on_capabilities);
+}
+
+static void on_old_parameters(void *context, struct json_object *value,
+                              const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	if (!tandem_qemu_control_is_starting(guest, error))
+		return;
+	guest->bandwidth_bytes = number_of(value, "max-bandwidth");
+	guest->downtime_ms = number_of(value, "downtime-limit");
+	tandem_qemu_control_order(guest, "query-migrate-capabilities", NULL, on_old_capabilities);
+}
+
+void tandem_qemu_control_migrate(struct tandem_qemu_guest *guest)
+{
+	tandem_qemu_control_order(guest, "query-migrate-parameters", NULL, on_old_parameters);
 }
 
 /* Only what is certain to be read and never written counts as none. */
@@ -386,8 +441,23 @@ static void release_order(struct tandem_qemu_guest *guest, const char *command,
 static void on_undone(void *context, struct json_object *value, const struct tandem_error *error)
 {
 	(void)value;
-	(void)error; /* a capability that stays set harms nobody who does not migrate */
+	(void)error; /* what stays set harms nobody who does not migrate */
 	finish(context, true);
+}
+
+static void on_capabilities_undone(void *context, struct json_object *value,
+                                   const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	struct json_object *arguments;
+
+	(void)value;
+	(void)error;
+	if (guest->phase != TANDEM_QEMU_GUEST_RELEASING)
+		return;
+	arguments = json_object_new_object();
+	add_limits(arguments, guest->bandwidth_bytes, guest->downtime_ms);
+	release_order(guest, "migrate-set-parameters", arguments, on_undone);
 }
 
 static void on_released_status(void *context, struct json_object *value,
@@ -396,9 +466,13 @@ static void on_released_status(void *context, struct json_object *value,
 	struct tandem_qemu_guest *guest = context;
 
 	/* If it does not run yet, an event tells when it does. */
-	if (guest->phase == TANDEM_QEMU_GUEST_RELEASING && !error && is_true(value, "running"))
+	if (guest->phase != TANDEM_QEMU_GUEST_RELEASING || error || !is_true(value, "running"))
+		return;
+	if (!guest->has_settings)
+		finish(guest, true);
+	else
 		release_order(guest, "migrate-set-capabilities", capabilities(guest, false),
-		              on_undone);
+		              on_capabilities_undone);
 }
 
 /* QEMU refuses where it was not that far, or too far already: what counts is that the guest runs.

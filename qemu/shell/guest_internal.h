@@ -35,6 +35,11 @@ struct tandem_qemu_guest {
 	bool is_restoring;   /* the guest is; it runs when an event says so */
 	bool has_resumed;    /* that event came, and it is not known yet what for */
 	bool is_shared;      /* RAM that others can map is left out of the stream */
+	/* Its settings for migrations are changed, and what they are to be again. */
+	bool has_settings;
+	bool had_return_path;
+	int64_t bandwidth_bytes;
+	int64_t downtime_ms;
 	struct event *release_timer;
 	struct tandem_error end_error;
 

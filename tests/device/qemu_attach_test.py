@@ -29,6 +29,7 @@ from lab.qmp import Qmp  # noqa: E402
 PROTECT_S = 90
 GOES_ON_S = 60
 LEASE_MS = 3000  # nothing holds back what the guest sends
+PAUSE_LIMIT_MS = 3900
 SURE_S = 6  # many windows in which a node that may would have taken over
 
 
@@ -52,7 +53,7 @@ class Guest(BootSector):
         command = " ".join([shlex.join(self._words), *self._own("$TANDEM_NODE"), self.more])
         escaped = command.replace("\\", "\\\\").replace('"', '\\"')
         return (f'protect = {{ type = "qemu"; network = "ungated"; interval_ms = 50;'
-                f' disks = "{self.disks}";'
+                f' pause_limit_ms = {PAUSE_LIMIT_MS}; disks = "{self.disks}";'
                 f' command = "{escaped}"; }};')
 
     def start(self, run_directory):
@@ -138,11 +139,25 @@ def check_refusals(pair, guest):
            "its command line can be had", line)
 
 
+def migration(guest):
+    """How QEMU would migrate it, where that is the operator's."""
+    with Qmp(guest.socket("a")) as qmp:
+        limits = qmp.execute("query-migrate-parameters")
+        return {"limits": (limits["max-bandwidth"], limits["downtime-limit"]),
+                **{one["capability"]: one["state"]
+                   for one in qmp.execute("query-migrate-capabilities")}}
+
+
 def play_leave(pair, guest):
     start(pair, guest)
+    with Qmp(guest.socket("a")) as qmp:
+        qmp.execute("migrate-set-capabilities",
+                    capabilities=[{"capability": "return-path", "state": True}])
+    before = migration(guest)
     check_refusals(pair, guest)
     order(pair, "a", "protect", PAIR)
     expect(guest.holder() != 0, "QEMU ends with its protection")
+    expect(migration(guest)["limits"][1] == PAUSE_LIMIT_MS // 2, "what QEMU may stop it for fits", migration(guest))
     said = until(lambda: _pair_status(pair, "a").get("guest"), "its status is told")
     expect(said["kept"] and said["memory"] == "stream" and said["why"]
            and said["stood_ms"]["count"] > 0 and len(said["not_copied"]) == 1, "all of it", said)
@@ -150,6 +165,7 @@ def play_leave(pair, guest):
     expect("its epochs are kept" in text and "not copied: disk" in text, "also to people", text)
     order(pair, "a", "unprotect", PAIR)
     expect(guest.holder() == 0, "nobody holds QEMU any more")
+    expect(migration(guest) == before, "it would migrate as before", migration(guest))
     until(counts_on(guest, "a"), "the guest goes on as before")
     pair.a.kill()
     epoch = counts_on(guest, "a")
