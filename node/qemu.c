@@ -240,10 +240,9 @@ static void release(void *argument)
 	if (program->qemu <= 0)
 		return;
 	event_del(program->leash_event); /* the guard ends, and QEMU does not */
-	if (tandem_qemu_leash_release(&program->leash, &error) == 0)
-		program->qemu = 0;
-	else
+	if (tandem_qemu_leash_release(&program->leash, &error) != 0)
 		tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
+	program->qemu = 0;
 }
 
 static int start_guest(struct program *program, struct tandem_error *reterr_error)

@@ -45,8 +45,8 @@ struct guard {
 	int fd;
 	int signal_fd; /* SIGCHLD: the process stopped or ended */
 	_Atomic pid_t process;
-	bool is_releasing;
-	_Atomic uint32_t *life; /* of the holder */
+	_Atomic bool is_releasing; /* the holder's end is no reason any more to end it */
+	_Atomic uint32_t *life;    /* of the holder */
 };
 
 /* EXITKILL does the same as the guard ends; this does it before that. */
@@ -54,6 +54,8 @@ static void end_all(const struct guard *guard)
 {
 	const pid_t process = atomic_load(&guard->process);
 
+	if (atomic_load(&guard->is_releasing))
+		return;
 	if (process > 0)
 		kill(process, SIGKILL);
 	_exit(EXIT_SUCCESS);
@@ -118,6 +120,8 @@ static void look(struct guard *guard)
 		} else if (process == atomic_load(&guard->process)) {
 			atomic_store(&guard->process, 0);
 			say(guard->fd, WORD_ENDED, status);
+			if (guard->is_releasing)
+				_exit(EXIT_SUCCESS);
 		}
 	}
 }
@@ -128,8 +132,11 @@ static void listen_to_holder(struct guard *guard)
 	const ssize_t length = recv(guard->fd, &message, sizeof(message), 0);
 	const pid_t process = atomic_load(&guard->process);
 
-	if (length != (ssize_t)sizeof(message))
+	if (length != (ssize_t)sizeof(message)) {
 		end_all(guard);
+		guard->fd = -1; /* nobody hears how it is let go */
+		return;
+	}
 	if (message.word == WORD_HOLD)
 		hold(guard, message.value);
 	if (message.word != WORD_RELEASE)
@@ -214,7 +221,7 @@ static void be_guard(int fd, _Atomic uint32_t *life, void (*run)(const void *arg
 	if (guard.signal_fd < 0 || pthread_create(&watcher, NULL, watch_holder, &guard) != 0)
 		end_all(&guard);
 	for (;;) {
-		struct pollfd polled[] = {{.fd = fd, .events = POLLIN},
+		struct pollfd polled[] = {{.fd = guard.fd, .events = POLLIN},
 		                          {.fd = guard.signal_fd, .events = POLLIN}};
 
 		look(&guard); /* also what came before it was listened to */
@@ -282,13 +289,25 @@ int tandem_qemu_leash_open(struct tandem_qemu_leash *leash, void (*run)(const vo
 	return run ? hear(leash, WORD_HELD, &leash->process, reterr_error) : 0;
 }
 
+/* The process outlives this one, whenever the guard comes to hear of it. */
+static bool let_live(struct tandem_qemu_leash *leash)
+{
+	if (!say(leash->fd, WORD_RELEASE, 0))
+		return false;
+	tandem_life_end(leash->life);
+	return true;
+}
+
 int tandem_qemu_leash_hold(struct tandem_qemu_leash *leash, pid_t process,
                            struct tandem_error *reterr_error)
 {
 	if (!say(leash->fd, WORD_HOLD, process))
 		return tandem_error_set(reterr_error, TANDEM_E_SYSTEM, "leash",
 		                        "the process that would hold QEMU has ended");
-	return hear(leash, WORD_HELD, &leash->process, reterr_error);
+	const int code = hear(leash, WORD_HELD, &leash->process, reterr_error);
+	if (code == TANDEM_E_TIMEOUT && let_live(leash)) /* it may be held yet */
+		leash->guard = 0;
+	return code;
 }
 
 bool tandem_qemu_leash_read(struct tandem_qemu_leash *leash, int *ret_status)
@@ -309,10 +328,14 @@ int tandem_qemu_leash_release(struct tandem_qemu_leash *leash, struct tandem_err
 {
 	int process;
 
-	if (!say(leash->fd, WORD_RELEASE, 0))
+	if (!let_live(leash))
 		return tandem_error_set(reterr_error, TANDEM_E_SYSTEM, "leash",
 		                        "the process that held QEMU has ended, and QEMU with it");
-	return hear(leash, WORD_RELEASED, &process, reterr_error);
+	const int code = hear(leash, WORD_RELEASED, &process, reterr_error);
+	leash->process = 0;
+	if (code == TANDEM_E_TIMEOUT)
+		leash->guard = 0;
+	return code;
 }
 
 void tandem_qemu_leash_close(struct tandem_qemu_leash *leash)

@@ -14,8 +14,8 @@
  * before it takes the holder's memory back (tandem/life.h). A signal to QEMU's first thread takes
  * the way through the guard, nothing else is slower. One thread makes all calls. */
 struct tandem_qemu_leash {
-	int fd; /* -1: none; readable: see tandem_qemu_leash_read() */
-	pid_t guard;
+	int fd;        /* -1: none; readable: see tandem_qemu_leash_read() */
+	pid_t guard;   /* 0: none, or one that ends when it has let the process go */
 	pid_t process; /* 0: none is held */
 	_Atomic uint32_t *life;
 };
@@ -29,7 +29,8 @@ int tandem_qemu_leash_open(struct tandem_qemu_leash *leash, void (*run)(const vo
                            const void *argument, struct tandem_error *reterr_error);
 
 /* Holds a process that runs already; it is not stopped. Errors: TANDEM_E_SYSTEM: it may not be held
- * (another user's and no CAP_SYS_PTRACE, Yama, a debugger has it), or there is none. */
+ * (another user's and no CAP_SYS_PTRACE, Yama, a debugger has it), or there is none;
+ * TANDEM_E_TIMEOUT: the guard did not answer. The process is not held then, or not for long. */
 int tandem_qemu_leash_hold(struct tandem_qemu_leash *leash, pid_t process,
                            struct tandem_error *reterr_error);
 
@@ -37,8 +38,9 @@ int tandem_qemu_leash_hold(struct tandem_qemu_leash *leash, pid_t process,
  * and with it the process. */
 bool tandem_qemu_leash_read(struct tandem_qemu_leash *leash, int *ret_status);
 
-/* The process lives on and belongs to nobody. Errors: TANDEM_E_TIMEOUT: the guard did not answer,
- * and the process is held. */
+/* The process lives on and belongs to nobody. Errors: TANDEM_E_TIMEOUT: the guard has not answered,
+ * and does it when it can, whatever becomes of this program; TANDEM_E_SYSTEM: the process has
+ * ended. */
 int tandem_qemu_leash_release(struct tandem_qemu_leash *leash, struct tandem_error *reterr_error);
 
 /* Ends the guard, and what it holds. */
