@@ -228,11 +228,20 @@ class Vm(Console):
     def _connect(self):
         deadline = time.monotonic() + CONNECT_S
         self._join(self._places.serial, deadline)
-        while not self._places.qmp.exists():  # made after the serial port's
-            if self.process.poll() is not None or time.monotonic() > deadline:
+        while not self._try_qmp():
+            if not self.is_running() or time.monotonic() > deadline:
                 raise VmError(f"QEMU of {self.name} did not start{self.log()}")
             time.sleep(0.02)
-        self.qmp = Qmp(self._places.qmp, TIMEOUT_S)
+
+    def _try_qmp(self):
+        """False while QEMU has not made its socket, or does not listen there yet."""
+        try:
+            self.qmp = Qmp(self._places.qmp, TIMEOUT_S)
+        except LabError as error:
+            if isinstance(error.__cause__, (FileNotFoundError, ConnectionRefusedError)):
+                return False
+            raise
+        return True
 
     def is_running(self):
         return self.process.poll() is None
