@@ -6,9 +6,10 @@
 #define FIRST_NS (20 * NS_PER_US)
 #define LEAST_NS (5 * NS_PER_US)
 
-/* Asking once takes less than a microsecond, interrupts a few: longer is somebody else's turn. */
+/* Asking once takes less than a microsecond, interrupts a few: longer is somebody else's turn. What
+ * is slept through then are waits, of which a small epoch has one. */
 #define TAKEN_NS   (50 * NS_PER_US)
-#define REST_COUNT 8
+#define REST_COUNT 4
 
 /* What a wake-up adds to the answer: one that comes within this many times the longest span would
  * have been met by it. */
