@@ -63,6 +63,7 @@ static int open_any(struct tandem_region_tracker *tracker, enum tandem_tracker k
 		return 0;
 	}
 	tracker->ops->close(tracker);
+	tandem_bitmap_zero(tracker->free_pages, tracker->page_count); /* what it took for zeros */
 	snprintf(tracker->text, sizeof tracker->text, "compare, because %s failed: %.160s",
 	         error.operation, error.detail);
 	return open_kind(tracker, TANDEM_TRACKER_COMPARE, reterr_error);

@@ -246,7 +246,6 @@ static void close_pagemap(struct tandem_region_tracker *tracker)
 		close(tracker->pagemap_fd);
 	tracker->userfault_fd = -1;
 	tracker->pagemap_fd = -1;
-	tandem_bitmap_zero(tracker->free_pages, tracker->page_count);
 }
 
 /* ---- an epoch ---- */

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <tandem/memory.h>
 #include <tandem/pagemap_abi.h>
 #include <unistd.h>
 
@@ -95,10 +96,8 @@ static void tell(char what, unsigned page)
 	cr_assert_eq(recv(talk, &byte, 1, 0), 1);
 }
 
-static void begin(bool is_exact_at_rest_only)
+static void start(struct tandem_foreign *ret_writer)
 {
-	struct tandem_foreign writer = {.is_exact_at_rest_only = is_exact_at_rest_only};
-	struct tandem_error error;
 	char path[64];
 	int ends[2];
 
@@ -111,11 +110,19 @@ static void begin(bool is_exact_at_rest_only)
 	close(ends[1]);
 	talk = ends[0];
 	snprintf(path, sizeof path, "/proc/%d/pagemap", child);
-	writer.userfault_fd = receive_userfault(talk);
-	writer.pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
-	writer.address = (uintptr_t)away;
-	if (writer.userfault_fd < 0)
+	ret_writer->userfault_fd = receive_userfault(talk);
+	ret_writer->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
+	ret_writer->address = (uintptr_t)away;
+	if (ret_writer->userfault_fd < 0)
 		cr_skip("no userfaultfd in this kernel");
+}
+
+static void begin(bool is_exact_at_rest_only)
+{
+	struct tandem_foreign writer = {.is_exact_at_rest_only = is_exact_at_rest_only};
+	struct tandem_error error;
+
+	start(&writer);
 	if (tandem_tracker_new_foreign(bed_base, BED_BYTES, &writer, &bed_tracker, &error) < 0)
 		cr_skip("no PAGEMAP_SCAN in this kernel");
 	bed_scan();
@@ -205,5 +212,42 @@ Test(tracker_foreign, something_else_in_the_place_is_an_error)
 	tell('m', 9);
 	cr_assert_eq(tandem_tracker_scan(bed_tracker, dirty, 0, &error), TANDEM_E_UNSUPPORTED);
 	cr_expect_not_null(strstr(error.detail, "something else"), "%s", error.detail);
+	end();
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* With the allocation number N and all later ones failing, until they are enough. */
+Test(tracker_foreign, without_memory_it_is_an_error_and_closes_what_it_was_given)
+{
+	struct tandem_foreign writer = {0}, given;
+	struct tandem_error error;
+	uint64_t number = 0;
+	int code;
+
+	start(&writer);
+	do {
+		given = writer;
+		given.userfault_fd = dup(writer.userfault_fd);
+		given.pagemap_fd = dup(writer.pagemap_fd);
+		tandem_memory_fail_from(++number);
+		code = tandem_tracker_new_foreign(bed_base, BED_BYTES, &given, &bed_tracker,
+		                                  &error);
+		if (code == TANDEM_E_MEMORY)
+			cr_assert(!is_open(given.userfault_fd) && !is_open(given.pagemap_fd),
+			          "call %u", (unsigned)number);
+	} while (code == TANDEM_E_MEMORY);
+	tandem_memory_fail_from(0);
+	cr_expect_gt(number, 10);
+	if (code < 0)
+		cr_skip("no PAGEMAP_SCAN in this kernel");
+	bed_scan();
+	tell('s', 3);
+	bed_expect_only(3, false, "it works in the end");
+	close(writer.userfault_fd);
+	close(writer.pagemap_fd);
 	end();
 }
