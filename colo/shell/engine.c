@@ -572,6 +572,13 @@ void tandem_engine_quiesce(struct tandem_engine *engine)
 	tandem_engine_wake(engine->wake_fd);
 }
 
+void tandem_engine_ring(struct tandem_engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	ring(engine);
+	pthread_mutex_unlock(&engine->lock);
+}
+
 void tandem_engine_take_key(struct tandem_engine *engine,
                             const struct tandem_control_settings *settings)
 {

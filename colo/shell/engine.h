@@ -149,6 +149,8 @@ void tandem_engine_report(struct tandem_engine *engine, struct tandem_control_me
 /* What the controller must hear again after it was restarted. */
 void tandem_engine_repeat(struct tandem_engine *engine);
 
+/* From any thread; tandem_engine_ask() takes the ring off news_fd again. */
+void tandem_engine_ring(struct tandem_engine *engine);
 /* From any thread; takes the ring off news_fd. Where the policy says so it is held, less than the
  * budget of a pause, while a checkpoint does not fit that. */
 void tandem_engine_ask(struct tandem_engine *engine, struct tandem_news *ret_news);

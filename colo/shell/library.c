@@ -331,7 +331,7 @@ static void move_on(struct tandem *tandem, enum tandem_leaving to)
 
 	while (from < to && !atomic_compare_exchange_weak(&tandem->leaving, &from, to))
 		;
-	tandem_engine_wake(tandem->engine.news_fd);
+	tandem_engine_ring(&tandem->engine);
 }
 
 int tandem_leave(struct tandem *tandem, struct tandem_error *reterr_error)

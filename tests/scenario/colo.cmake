@@ -9,6 +9,7 @@ tandem_add_test(
   SOURCES
   colo/test_pair.c
   colo/test_free.c
+  colo/test_leave.c
   colo/test_loss.c
   colo/test_program.c
   colo/test_promotion.c
