@@ -145,6 +145,15 @@ static void on_leased(struct tandem_primary *primary)
 	tandem_gate_lead(&primary->gate, primary->generation, gate_mode(primary));
 }
 
+/* [L14]. No PONG moves a lease on that has no length. */
+static void on_release(struct tandem_primary *primary, struct tandem_primary_actions *actions)
+{
+	if (primary->lease.length_ns == 0)
+		return;
+	primary->lease.length_ns = 0;
+	tandem_primary_act(actions, TANDEM_PRIMARY_DO_END_LEASE);
+}
+
 /* R9, [L9]. The program is not held: what it does from now on leaves with no epoch and no output.
  */
 static void on_quiesce(struct tandem_primary *primary, struct tandem_primary_actions *actions)
@@ -263,6 +272,9 @@ static void take(struct tandem_primary *primary, const struct tandem_primary_eve
 		return;
 	case TANDEM_PRIMARY_ON_HALT:
 		on_halt(primary, ret_actions);
+		return;
+	case TANDEM_PRIMARY_ON_RELEASE:
+		on_release(primary, ret_actions);
 		return;
 	case TANDEM_PRIMARY_ON_CHECKPOINT:
 		tandem_primary_on_checkpoint(primary, event, ret_actions);

@@ -44,6 +44,7 @@ enum tandem_primary_event_type {
 	TANDEM_PRIMARY_ON_LEAD,         /* controller: generation, is_pair, holds_output */
 	TANDEM_PRIMARY_ON_QUIESCE,      /* controller: begin no epoch any more, until LEAD (R9) */
 	TANDEM_PRIMARY_ON_HALT,         /* controller */
+	TANDEM_PRIMARY_ON_RELEASE,      /* controller: it has left, and nobody can take over */
 	TANDEM_PRIMARY_ON_LEASED,       /* the timer that ends this process is armed */
 	TANDEM_PRIMARY_ON_CHECKPOINT,   /* program: it is quiescent until RESUME */
 	TANDEM_PRIMARY_ON_WITHDRAW,     /* program: RESUME now, and no epoch, if none is sealed */
@@ -111,7 +112,7 @@ enum tandem_primary_action_type {
 	TANDEM_PRIMARY_DO_REPORT_COMMITTED, /* epoch: for statistics */
 	TANDEM_PRIMARY_DO_RENEW_LEASE,      /* end_ns: this process ends then, or is renewed; LEASED
 	                                       must follow */
-	TANDEM_PRIMARY_DO_END_LEASE,        /* it leads alone: nobody can take over */
+	TANDEM_PRIMARY_DO_END_LEASE,        /* it leads alone, or has left: nobody can take over */
 	TANDEM_PRIMARY_DO_REPORT_QUIESCED,  /* epoch: acknowledged and applied, nothing after it */
 };
 

@@ -572,6 +572,14 @@ void tandem_engine_quiesce(struct tandem_engine *engine)
 	tandem_engine_wake(engine->wake_fd);
 }
 
+void tandem_engine_release(struct tandem_engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->mail.has_release = true;
+	pthread_mutex_unlock(&engine->lock);
+	tandem_engine_wake(engine->wake_fd);
+}
+
 void tandem_engine_ring(struct tandem_engine *engine)
 {
 	pthread_mutex_lock(&engine->lock);

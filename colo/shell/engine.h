@@ -41,6 +41,7 @@ struct tandem_engine_mail {
 	bool is_pair;
 	bool holds_output;
 	bool has_quiesce; /* since the order */
+	bool has_release;
 	/* from a controller that was started again: what proves the next session [S1] */
 	bool has_key_news;
 	struct tandem_key key;
@@ -142,6 +143,7 @@ void tandem_engine_stop(struct tandem_engine *engine);
 void tandem_engine_lead(struct tandem_engine *engine, const struct tandem_control_message *lead);
 void tandem_engine_halt(struct tandem_engine *engine);
 void tandem_engine_quiesce(struct tandem_engine *engine);
+void tandem_engine_release(struct tandem_engine *engine);
 void tandem_engine_take_key(struct tandem_engine *engine,
                             const struct tandem_control_settings *settings);
 void tandem_engine_yank(struct tandem_engine *engine);

@@ -58,6 +58,8 @@ static void read_mail(struct tandem_engine *engine)
 	}
 	if (mail.has_quiesce)
 		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_QUIESCE);
+	if (mail.has_release)
+		tandem_engine_tell(engine, TANDEM_PRIMARY_ON_RELEASE);
 	if (mail.has_key_news) {
 		engine->transport_options.keys[0] = mail.key;
 		engine->transport_options.key_count = mail.key_count;

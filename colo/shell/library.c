@@ -380,6 +380,7 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 	} else if (message->type == TANDEM_CONTROL_LEAVE) {
 		move_on(tandem, TANDEM_ASKED_TO_LEAVE);
 	} else if (message->type == TANDEM_CONTROL_RELEASE) {
+		tandem_engine_release(&tandem->engine);
 		move_on(tandem, TANDEM_LEFT);
 	}
 }

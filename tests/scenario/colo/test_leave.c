@@ -1,11 +1,14 @@
 #include <criterion/criterion.h>
 #include <poll.h>
 
+#include <tandem/clock.h>
+
 #include "lab.h"
 
 /* A program that leaves its pair in order and goes on. */
 
 #define PATIENCE_MS 20000
+#define LEASE_NS    (2 * TANDEM_NS_PER_S)
 
 static void order(struct lab *lab, enum tandem_control_type type)
 {
@@ -46,5 +49,33 @@ Test(leave, each_step_rings_once)
 	expect_one_ring(lab, TANDEM_LEAVES);
 	order(lab, TANDEM_CONTROL_RELEASE);
 	expect_one_ring(lab, TANDEM_LEFT);
+	lab_free(lab);
+}
+
+static bool has_lease(const struct tandem_control_message *report, uint64_t is_wanted)
+{
+	return report->has_lease == (is_wanted != 0);
+}
+
+/* The timer is real: where it is not ended, it ends this process. */
+Test(leave, a_program_that_left_outlives_its_lease)
+{
+	struct lab *lab = lab_new("mark", 16, 16);
+	uint64_t end_ns;
+
+	lab->settings.lease_ns = LEASE_NS;
+	controller_configure(lab->primary_control, &lab->settings);
+	controller_configure(lab->standby_control, &lab->settings);
+	cr_assert(lab_protect(lab));
+	cr_assert(controller_wait_report(lab->primary_control, has_lease, true));
+	cr_assert_eq(tandem_leave(lab->program, NULL), 0);
+	order(lab, TANDEM_CONTROL_RELEASE);
+	cr_assert(controller_wait_report(lab->primary_control, has_lease, false),
+	          "the answers of a secondary that is still there renew nothing");
+	lab_kill_standby(lab);
+	end_ns = tandem_clock_now_ns() + LEASE_NS + LEASE_NS / 10;
+	while (tandem_clock_now_ns() < end_ns)
+		poll(NULL, 0, 10);
+	cr_expect_eq(tandem_leaving(lab->program), TANDEM_LEFT);
 	lab_free(lab);
 }

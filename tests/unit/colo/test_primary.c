@@ -384,6 +384,22 @@ Test(primary, a_lease_frees_output_only_when_the_timer_is_armed)
 	cr_expect(does(TANDEM_PRIMARY_DO_END_LEASE), "nobody can take over");
 }
 
+/* [L14] */
+Test(primary, a_program_that_left_has_no_lease)
+{
+	pair_up();
+	core.lease.length_ns = SECOND;
+	lead(3, true);
+	tell(TANDEM_PRIMARY_ON_RELEASE, SECOND);
+	cr_expect(does(TANDEM_PRIMARY_DO_END_LEASE));
+	struct tandem_wire_message pong = {
+	        .type = TANDEM_WIRE_PONG, .generation = 3, .number = core.last_ping};
+	struct tandem_primary_event event = {
+	        .type = TANDEM_PRIMARY_ON_MESSAGE, .now_ns = SECOND, .message = &pong};
+	tandem_primary_step(&core, &event, &actions);
+	cr_expect(!does(TANDEM_PRIMARY_DO_RENEW_LEASE));
+}
+
 Test(primary, quiet_is_told_when_the_epoch_under_way_is_applied)
 {
 	uint64_t ticket;
