@@ -72,6 +72,10 @@ static bool take_place(struct tandem_qemu_stream *stream, struct tandem_reader *
 static void take_page(struct tandem_qemu_stream *stream, struct tandem_reader *reader,
                       uint64_t word, struct tandem_qemu_item *item)
 {
+	if (!stream->at.is_set_up) { /* whoever keeps pages has no room for them yet */
+		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_EARLY, word);
+		return;
+	}
 	if (!take_place(stream, reader, word, item))
 		return;
 	if (word & TANDEM_QEMU_RAM_FILL) {

@@ -28,7 +28,7 @@ enum tandem_qemu_item_type {
 	TANDEM_QEMU_SET_UP,  /* all blocks are known: what came until here starts a restore, too */
 	TANDEM_QEMU_COMMAND, /* only for who loads the stream while it is sent, not for a restore */
 	TANDEM_QEMU_PING,    /* the same, and `value` has to go back as a pong */
-	TANDEM_QEMU_PAGE,    /* `bytes` of a page of `block` at `offset_bytes` */
+	TANDEM_QEMU_PAGE,    /* `bytes` of a page of `block` at `offset_bytes`, behind SET_UP */
 	TANDEM_QEMU_FILL,    /* the same, all of it of the byte `value` */
 	/* Device state from here on, which does not tell its length: see
 	 * tandem_qemu_device_state_bytes() and tandem_qemu_stream_device_done(). */
@@ -61,6 +61,7 @@ enum tandem_qemu_item_type {
 	X(RAM_FLAGS, "a way to send RAM that is not known")                                        \
 	X(BLOCKS, "too many RAM blocks, one twice, or one of a size that cannot be")               \
 	X(BLOCK, "a RAM block that was never announced")                                           \
+	X(EARLY, "a page before all RAM blocks are known")                                         \
 	X(RANGE, "a page outside its RAM block")                                                   \
 	X(ORDER, "a message of COLO that does not come now")                                       \
 	X(DEVICE_BYTES, "more device state than there can be")                                     \

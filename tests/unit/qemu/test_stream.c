@@ -301,6 +301,24 @@ static void put_block_beyond_the_sum(struct made *made)
 	put(made, UINT64_MAX - PAGE + 1, 8);
 }
 
+/* In the section that begins RAM, behind the first of its blocks. */
+static void put_early_page(struct made *made)
+{
+	put_header(made);
+	put_configuration(made);
+	put(made, 1, 1);
+	put(made, 2, 4);
+	put_name(made, "ram");
+	put(made, 0, 4);
+	put(made, 4, 4);
+	put(made, PAGE | 4, 8);
+	put_name(made, "ram");
+	put(made, PAGE, 8);
+	put(made, 8, 8);
+	put_name(made, "ram");
+	put_pages(made, 1, 0xab);
+}
+
 static void put_unknown_block(struct made *made)
 {
 	put_opening(made);
@@ -369,6 +387,7 @@ static const struct {
         {"a compressed page", put_compressed_page, TANDEM_QEMU_FAULT_RAM_FLAGS},
         {"a block twice", put_block_twice, TANDEM_QEMU_FAULT_BLOCKS},
         {"a block beyond the sum", put_block_beyond_the_sum, TANDEM_QEMU_FAULT_BLOCKS},
+        {"an early page", put_early_page, TANDEM_QEMU_FAULT_EARLY},
         {"an unknown block", put_unknown_block, TANDEM_QEMU_FAULT_BLOCK},
         {"a page without a block", put_page_without_block, TANDEM_QEMU_FAULT_BLOCK},
         {"a page outside", put_page_outside, TANDEM_QEMU_FAULT_RANGE},
