@@ -6,15 +6,23 @@
 #include "shell/guest_internal.h"
 
 #define BANDWIDTH_BYTES_MAX (INT64_C(1) << 40) /* each second: as good as unlimited */
-#define RESTORE_LIMIT_NS    (60 * TANDEM_NS_PER_S)
-#define DOWNTIME_LIMIT_MS   2000 /* the largest one that QEMU takes */
+#define DOWNTIME_LIMIT_MS   2000               /* the largest one that QEMU takes */
+
+static uint64_t release_limit_ns(const struct tandem_qemu_guest *guest)
+{
+	return 4 * guest->options.command_timeout_ns;
+}
 
 static void finish(struct tandem_qemu_guest *guest, bool is_running)
 {
 	if (guest->phase == TANDEM_QEMU_GUEST_OVER)
 		return;
 	guest->phase = TANDEM_QEMU_GUEST_OVER;
-	if (guest->end_error.detail[0] == 0)
+	if (guest->end_error.detail[0] == 0 && !is_running)
+		tandem_error_set(&guest->end_error, TANDEM_E_TIMEOUT, "release",
+		                 "QEMU has not said within %llu ms that its guest runs",
+		                 (unsigned long long)(release_limit_ns(guest) / TANDEM_NS_PER_MS));
+	else if (guest->end_error.detail[0] == 0)
 		tandem_error_set(&guest->end_error, 0, "COLO", "%s",
 		                 tandem_qemu_cause_text(TANDEM_QEMU_CAUSE_STOPPED));
 	event_del(guest->release_timer);
@@ -324,21 +332,45 @@ static void on_disks(void *context, struct json_object *value, const struct tand
 		look_at_network(guest);
 }
 
+static void on_status(void *context, struct json_object *value, const struct tandem_error *error);
+
+/* Whether the guest runs. Restoring a large one takes long: QEMU ends by itself if that fails, and
+ * has to answer if not. */
+static void look_at_status(struct tandem_qemu_guest *guest)
+{
+	struct tandem_error error;
+
+	if (guest->is_looking)
+		return;
+	guest->is_looking = true;
+	if (tandem_qmp_execute(guest->qmp, "query-status", NULL, guest->options.start_timeout_ns,
+	                       on_status, guest, &error) != 0)
+		tandem_qemu_control_give_up(guest, &error);
+}
+
+/* An event tells when it runs, and QEMU may have sent that before an answer which is older. */
+static void await(struct tandem_qemu_guest *guest)
+{
+	const bool has_resumed = guest->has_resumed;
+
+	guest->has_resumed = false;
+	expect_within(guest, guest->options.start_timeout_ns);
+	if (has_resumed)
+		look_at_status(guest);
+}
+
 /* QEMU starts a guest that it protects, whether it ran before or not. */
 static void on_status(void *context, struct json_object *value, const struct tandem_error *error)
 {
 	struct tandem_qemu_guest *guest = context;
 	struct tandem_error why;
 
+	guest->is_looking = false;
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
-	guest->is_restoring = is_restoring(value);
-	if (guest->is_restoring) {
-		expect_within(guest, RESTORE_LIMIT_NS); /* an event tells when it runs */
-		/* QEMU may have sent that before an answer which is older. */
-		if (guest->has_resumed)
-			tandem_qemu_control_order(guest, "query-status", NULL, on_status);
-		guest->has_resumed = false;
+	guest->is_awaited = is_restoring(value);
+	if (guest->is_awaited) {
+		await(guest);
 		return;
 	}
 	event_del(guest->release_timer);
@@ -357,7 +389,7 @@ static void on_incoming(void *context, struct json_object *value, const struct t
 
 	(void)value;
 	if (tandem_qemu_control_is_starting(guest, error))
-		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
+		look_at_status(guest);
 }
 
 static void on_incoming_capability(void *context, struct json_object *value,
@@ -412,7 +444,7 @@ static void on_kvm(void *context, struct json_object *value, const struct tandem
 	if (guest->options.incoming_uri)
 		restore(guest);
 	else
-		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
+		look_at_status(guest);
 }
 
 static void on_ready(void *context, const struct tandem_qmp_version *version)
@@ -512,9 +544,14 @@ static struct json_object *yank_arguments(void)
 
 static void on_release_timeout(evutil_socket_t fd, short what, void *context)
 {
+	struct tandem_qemu_guest *guest = context;
+
 	(void)fd;
 	(void)what;
-	finish(context, false);
+	if (guest->phase == TANDEM_QEMU_GUEST_STARTING)
+		look_at_status(guest);
+	else
+		finish(guest, false);
 }
 
 void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
@@ -524,7 +561,7 @@ void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
 	if (guest->phase >= TANDEM_QEMU_GUEST_RELEASING)
 		return;
 	guest->phase = TANDEM_QEMU_GUEST_RELEASING;
-	expect_within(guest, 4 * guest->options.command_timeout_ns);
+	expect_within(guest, release_limit_ns(guest));
 	if (!was_told)
 		release_order(guest, "query-status", NULL, on_released_status);
 	else if (tandem_qmp_execute_out_of_band(guest->qmp, "yank", yank_arguments(),
@@ -535,9 +572,9 @@ void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
 
 static void on_resumed(struct tandem_qemu_guest *guest)
 {
-	guest->has_resumed = !guest->is_restoring;
-	if (guest->is_restoring)
-		tandem_qemu_control_order(guest, "query-status", NULL, on_status);
+	guest->has_resumed = true;
+	if (guest->is_awaited)
+		look_at_status(guest);
 }
 
 static void time_stop(struct tandem_qemu_guest *guest, const char *name)

@@ -32,15 +32,16 @@ struct tandem_qemu_guest {
 	struct tandem_qemu_rule rule;
 	bool is_hurrying;
 	uint64_t stopped_ns; /* when a checkpoint stopped it; 0: it runs */
-	bool is_restoring;   /* the guest is; it runs when an event says so */
-	bool has_resumed;    /* that event came, and it is not known yet what for */
+	bool is_awaited;     /* it does not run yet; it does when an event says so */
+	bool is_looking;     /* whether it runs: QEMU has yet to answer */
+	bool has_resumed;    /* that event came, and the answer may be older */
 	bool is_shared;      /* RAM that others can map is left out of the stream */
 	/* Its settings for migrations are changed, and what they are to be again. */
 	bool has_settings;
 	bool had_return_path;
 	int64_t bandwidth_bytes;
 	int64_t downtime_ms;
-	struct event *release_timer;
+	struct event *release_timer; /* until it runs, at the begin and at the end */
 	struct tandem_error end_error;
 
 	/* What is known of its RAM (guest_memory.c). */

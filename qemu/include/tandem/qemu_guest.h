@@ -40,8 +40,9 @@ struct tandem_qemu_guest_options {
 	const char *stream_path;   /* a socket that is made for QEMU to connect to; removed again */
 	uint64_t interval_ns;      /* from one epoch to the next */
 	uint64_t pause_timeout_ns; /* how long the guest may stand still */
-	uint64_t start_timeout_ns; /* how long QEMU may take to greet; never 0 */
-	uint64_t command_timeout_ns;      /* how long it may take to answer then; never 0 */
+	/* How long QEMU may take to greet, and to answer while its guest is awaited; never 0. */
+	uint64_t start_timeout_ns;
+	uint64_t command_timeout_ns;      /* how long it may take to answer else; never 0 */
 	size_t state_bytes_max;           /* device state that an epoch can keep */
 	enum tandem_qemu_verdict accepts; /* of QEMU's version, at worst */
 	bool accepts_disks;               /* that the guest can write to: they are not copied */
@@ -106,6 +107,8 @@ void tandem_qemu_guest_kept(struct tandem_qemu_guest *guest, uint64_t epoch);
 void tandem_qemu_guest_hurry(struct tandem_qemu_guest *guest);
 /* Ends the protection; on_end follows. */
 void tandem_qemu_guest_stop(struct tandem_qemu_guest *guest);
+/* The same because of the error, which on_end is told; from within on_epoch(), too. */
+void tandem_qemu_guest_fail(struct tandem_qemu_guest *guest, const struct tandem_error *error);
 /* Frees it. Closed before on_end was called, the guest may stand still. NULL is allowed. */
 void tandem_qemu_guest_close(struct tandem_qemu_guest *guest);
 

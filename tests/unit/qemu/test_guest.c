@@ -1,0 +1,110 @@
+#include <criterion/criterion.h>
+
+#include <signal.h>
+#include <string.h>
+#include <tandem/clock.h>
+#include <tandem/qemu_guest.h>
+
+#include "fake_qemu.h"
+
+#define LOOK_NS  (500 * TANDEM_NS_PER_MS)
+#define SHORT_NS (20 * TANDEM_NS_PER_MS)
+#define LONG_NS  (10 * TANDEM_NS_PER_S)
+
+/* A guest of a fake QEMU, and what it told last. */
+struct bed {
+	struct event_base *base;
+	struct event *timer;
+	struct fake_qemu qemu;
+	struct tandem_qemu_guest *guest;
+	bool has_ended;
+	bool is_running;
+	struct tandem_error error;
+};
+
+static int on_restore(void *context, struct tandem_error *reterr_error)
+{
+	(void)context;
+	(void)reterr_error;
+	return 0;
+}
+
+static void on_end(void *context, bool is_running, const struct tandem_error *error)
+{
+	struct bed *bed = context;
+
+	bed->has_ended = true;
+	bed->is_running = is_running;
+	bed->error = *error;
+}
+
+static void on_time(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	cr_assert_fail("nothing more happened for 30 s; orders: %s",
+	               ((struct bed *)context)->qemu.orders);
+}
+
+static void begin(struct bed *bed, struct tandem_qemu_guest_options options)
+{
+	const struct tandem_qemu_guest_handler handler = {
+	        .on_restore = on_restore, .on_end = on_end, .context = bed};
+	const struct timeval limit = {.tv_sec = 30};
+
+	signal(SIGPIPE, SIG_IGN);
+	bed->timer = evtimer_new(bed->base, on_time, bed);
+	event_add(bed->timer, &limit);
+	options.qmp_path = bed->qemu.qmp_path;
+	options.stream_path = bed->qemu.stream_path;
+	options.interval_ns = options.pause_timeout_ns = LONG_NS;
+	options.state_bytes_max = 4096;
+	cr_assert_eq(tandem_qemu_guest_open(bed->base, &options, &handler, &bed->guest, NULL), 0);
+}
+
+static void await_order(struct bed *bed, const char *order, unsigned count)
+{
+	while (fake_qemu_count(&bed->qemu, order) < count && !bed->has_ended)
+		event_base_loop(bed->base, EVLOOP_ONCE);
+	cr_assert_not(bed->has_ended, "ended: %s; orders: %s", bed->error.detail, bed->qemu.orders);
+}
+
+static void finish(struct bed *bed)
+{
+	tandem_qemu_guest_close(bed->guest);
+	fake_qemu_close(&bed->qemu);
+	event_free(bed->timer);
+	event_base_free(bed->base);
+}
+
+Test(qemu_guest, a_long_restore_is_waited_for)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	fake_qemu_open(&bed.qemu, bed.base);
+	bed.qemu.status = "inmigrate";
+	begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LOOK_NS,
+	                                               .command_timeout_ns = LONG_NS,
+	                                               .incoming_uri = "fd:3"});
+	await_order(&bed, "query-status", 3);
+	bed.qemu.status = "running";
+	await_order(&bed, "migrate", 1);
+	finish(&bed);
+}
+
+Test(qemu_guest, whether_it_runs_has_to_be_known)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	fake_qemu_open(&bed.qemu, bed.base);
+	bed.qemu.status = "inmigrate";
+	begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LONG_NS,
+	                                               .command_timeout_ns = SHORT_NS});
+	await_order(&bed, "query-status", 1);
+	tandem_qemu_guest_stop(bed.guest);
+	while (!bed.has_ended)
+		event_base_loop(bed.base, EVLOOP_ONCE);
+	cr_assert_not(bed.is_running);
+	cr_assert_eq(bed.error.code, TANDEM_E_TIMEOUT, "%s", bed.error.detail);
+	finish(&bed);
+}
