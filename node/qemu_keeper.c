@@ -385,8 +385,6 @@ static bool follow_leaving(struct tandem_qemu_keeper *keeper)
 		tandem_log(TANDEM_LOG_INFO, "left: the guest goes on unprotected");
 		tandem_qemu_gates_leave(keeper->gates);
 		tandem_qemu_keeper_stop(keeper);
-		if (keeper->is_over)
-			leave(keeper, 0);
 	}
 	return true;
 }
@@ -481,7 +479,10 @@ void tandem_qemu_keeper_leave(struct tandem_qemu_keeper *keeper)
 void tandem_qemu_keeper_stop(struct tandem_qemu_keeper *keeper)
 {
 	keeper->is_stopping = true;
-	tandem_qemu_guest_stop(keeper->guest);
+	if (keeper->is_over) /* it waits to begin anew */
+		leave(keeper, 0);
+	else
+		tandem_qemu_guest_stop(keeper->guest);
 }
 
 void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper)

@@ -54,6 +54,30 @@ void put_header(struct made *made)
 	put(made, 3, 4);
 }
 
+void put_configuration(struct made *made)
+{
+	put(made, 7, 1);
+	put(made, 6, 4);
+	put_text(made, "pc-8.2");
+}
+
+void put_part(struct made *made, uint8_t mark)
+{
+	put(made, mark, 1);
+	put(made, 2, 4);
+}
+
+/* A section of a device, the end, and the description. */
+void put_first_devices(struct made *made)
+{
+	put(made, 4, 1);
+	put_text(made, "clock and timer");
+	put(made, 0, 1);
+	put(made, 6, 1);
+	put(made, 15, 4);
+	put_text(made, "{\"devices\": []}");
+}
+
 void put_footer(struct made *made)
 {
 	put(made, 0x10, 8);

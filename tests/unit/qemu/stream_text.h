@@ -20,6 +20,11 @@ void put_text(struct made *made, const char *text);
 void put_name(struct made *made, const char *name);
 void put_pages(struct made *made, unsigned count, uint8_t value);
 void put_header(struct made *made);
+void put_configuration(struct made *made);
+/* What begins a section of RAM that is not the first. */
+void put_part(struct made *made, uint8_t mark);
+/* A section of a device, the end, and the description. */
+void put_first_devices(struct made *made);
 void put_footer(struct made *made);
 /* Two blocks: ram of four pages, vga of one. */
 void put_start(struct made *made, bool has_addresses);

@@ -7,13 +7,6 @@
 
 #define PAGE TANDEM_QEMU_PAGE_BYTES
 
-static void put_configuration(struct made *made)
-{
-	put(made, 7, 1);
-	put(made, 6, 4);
-	put_text(made, "pc-8.2");
-}
-
 static void put_capabilities(struct made *made, const char *one, const char *other)
 {
 	put(made, 5, 1);
@@ -22,23 +15,6 @@ static void put_capabilities(struct made *made, const char *one, const char *oth
 	put(made, 2, 4);
 	put_name(made, one);
 	put_name(made, other);
-}
-
-static void put_part(struct made *made, uint8_t mark)
-{
-	put(made, mark, 1);
-	put(made, 2, 4);
-}
-
-/* A section of a device, the end, and the description. */
-static void put_first_devices(struct made *made)
-{
-	put(made, 4, 1);
-	put_text(made, "clock and timer");
-	put(made, 0, 1);
-	put(made, 6, 1);
-	put(made, 15, 4);
-	put_text(made, "{\"devices\": []}");
 }
 
 static void put_epoch(struct made *made)
