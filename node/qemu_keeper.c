@@ -13,6 +13,7 @@
 #include "qemu_watch.h"
 
 #define BLOB_BYTES_MAX ((size_t)64 << 20) /* the largest that a configuration allows */
+#define WAIT_S_MAX     32                 /* a power of two */
 
 static void leave(struct tandem_qemu_keeper *keeper, int code)
 {
@@ -283,6 +284,25 @@ static bool is_passing(int code)
 	return tandem_error_class(code) == TANDEM_CLASS_PEER;
 }
 
+/* Who waits for a first copy is told why there is none. */
+static bool is_final(const struct tandem_qemu_keeper *keeper, int code)
+{
+	return !is_passing(code) || (keeper->hold && !keeper->is_started);
+}
+
+/* One that kept no epoch is tried again ever later. Not at once in any case: this is called from
+ * within the guest that has ended. */
+static void begin_later(struct tandem_qemu_keeper *keeper)
+{
+	const struct timeval wait = {.tv_sec = keeper->wait_s};
+
+	keeper->begins_anew = true;
+	keeper->wait_s = keeper->wait_s == 0           ? 1
+	                 : keeper->wait_s < WAIT_S_MAX ? 2 * keeper->wait_s
+	                                               : WAIT_S_MAX;
+	event_add(keeper->again, &wait);
+}
+
 /* The guest runs on and no epoch keeps what it does: until one is committed again it is behind. */
 static void be_behind(struct tandem_qemu_keeper *keeper)
 {
@@ -301,13 +321,12 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 	keeper->epoch = 0;
 	keeper->is_over = true;
 	tandem_qemu_note_write(&keeper->note, false);
-	if (keeper->is_stopping || !is_running || !is_passing(error->code)) {
+	if (keeper->is_stopping || !is_running || is_final(keeper, error->code)) {
 		leave(keeper, error->code);
 		return;
 	}
 	be_behind(keeper);
-	keeper->begins_anew = true;
-	event_active(keeper->news, EV_READ, 0); /* not from within the guest that has ended */
+	begin_later(keeper);
 }
 
 static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
@@ -343,8 +362,9 @@ static void begin_anew(struct tandem_qemu_keeper *keeper, const struct tandem_ne
 {
 	struct tandem_error error;
 
-	if (keeper->is_started &&
-	    (tandem_checkpoint_test(keeper->tandem) != 0 || !is_decided(keeper, news)))
+	if (event_pending(keeper->again, EV_TIMEOUT, NULL) ||
+	    (keeper->is_started &&
+	     (tandem_checkpoint_test(keeper->tandem) != 0 || !is_decided(keeper, news))))
 		return;
 	keeper->begins_anew = false;
 	tandem_qemu_watch_renew(keeper->watch);
@@ -398,6 +418,7 @@ static void keep(struct tandem_qemu_keeper *keeper)
 	if (!keeper->has_kept)
 		tandem_log(TANDEM_LOG_INFO, "the guest's first epoch is kept");
 	keeper->has_kept = true;
+	keeper->wait_s = 0;
 	tandem_qemu_guest_kept(keeper->guest, epoch);
 }
 
@@ -456,7 +477,8 @@ int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
 	keeper->blob = tandem_memory_map(BLOB_BYTES_MAX);
 	keeper->news = event_new(keeper->base, tandem_event_fd(keeper->tandem),
 	                         EV_READ | EV_PERSIST, on_news, keeper);
-	if (!keeper->blob || !keeper->news || event_add(keeper->news, NULL) != 0)
+	keeper->again = evtimer_new(keeper->base, on_news, keeper);
+	if (!keeper->blob || !keeper->again || !keeper->news || event_add(keeper->news, NULL) != 0)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "protect", "no memory");
 	return open_guest(keeper, reterr_error);
 }
@@ -491,6 +513,8 @@ void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper)
 	tandem_qemu_note_close(&keeper->note);
 	if (keeper->news)
 		event_free(keeper->news);
+	if (keeper->again)
+		event_free(keeper->again);
 	keeper->tandem = tandem_close(keeper->tandem);
 	tandem_qemu_shared_close(&keeper->shared);
 }

@@ -24,6 +24,7 @@ struct tandem_qemu_keeper {
 	struct tandem_qemu_gates *gates; /* of the guest's network */
 	struct tandem_qemu_watch *watch; /* of the guest */
 	struct event *news;              /* of Tandem */
+	struct event *again;             /* a timer: the protection may begin anew */
 	const struct tandem_qemu_stream *stream;
 	const uint8_t *opening;
 	size_t opening_bytes;
@@ -44,6 +45,7 @@ struct tandem_qemu_keeper {
 	bool is_started;      /* the regions are what they are */
 	bool is_stopping;     /* as was asked */
 	bool begins_anew;     /* as soon as no checkpoint reads the regions any more */
+	int wait_s;           /* for that: next time, if no epoch is kept before */
 	bool is_over;         /* the guest is let go, or it is not known whether it is */
 	bool was_refused;     /* to leave */
 	bool has_left;        /* the guest goes on unprotected, and nobody else goes on with it */
@@ -61,7 +63,8 @@ struct tandem_qemu_keeper {
 };
 
 /* Begins on a QEMU that runs; `base`, `tandem`, `gates`, `watch`, `way`, `process`, `note` and
- * `hold` are set, `tandem` is taken. A protection that ends while the guest runs on begins anew.
+ * `hold` are set, `tandem` is taken. A protection that ends while the guest runs on begins anew,
+ * but for a first one whose guest nobody else has: its error is told.
  * The loop is left when it has ended for good. */
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             const struct tandem_qemu_guest_options *options,

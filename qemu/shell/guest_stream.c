@@ -315,7 +315,9 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 	if (guest->fd < 0) {
 		tandem_error_set(
 		        &guest->end_error, TANDEM_E_TIMEOUT, "migrate",
-		        "QEMU did not connect to %s within %llu ms", guest->stream_path,
+		        "QEMU did not connect to %s within %llu ms: it has to run as the same user "
+		        "as this program, whom alone that socket lets in",
+		        guest->stream_path,
 		        (unsigned long long)(guest->options.command_timeout_ns / TANDEM_NS_PER_MS));
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_STOP, 0);
 		return;

@@ -257,6 +257,27 @@ static void finish(void)
 	event_base_free(bed.base);
 }
 
+Test(qemu_keeper, what_qemu_refuses_is_told_to_who_asked)
+{
+	begin(true, 4096);
+	bed.qemu.refused = "migrate-set-capabilities";
+	open_keeper();
+	event_base_dispatch(bed.base);
+	cr_assert_eq(bed.keeper.code, TANDEM_E_REFUSED);
+	cr_assert_eq(bed.hold_count, 0);
+	finish();
+}
+
+Test(qemu_keeper, a_qemu_that_does_not_send_is_told_to_who_asked)
+{
+	begin(true, 4096);
+	bed.qemu.stream_bytes = 0;
+	open_keeper();
+	event_base_dispatch(bed.base);
+	cr_assert_eq(bed.keeper.code, TANDEM_E_TIMEOUT);
+	finish();
+}
+
 Test(qemu_keeper, one_that_waits_to_begin_anew_stops_when_told)
 {
 	begin(false, 4096);
