@@ -198,10 +198,20 @@ static int check_blocks(const struct tandem_qemu_keeper *keeper, struct tandem_e
 	return tandem_qemu_shared_check(&keeper->shared, keeper->process, reterr_error);
 }
 
+/* What was not seen once is missing in every later epoch, too. */
+static int check_memory(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
+{
+	if (keeper->unseen.code == 0)
+		(void)check_blocks(keeper, &keeper->unseen);
+	if (keeper->unseen.code != 0)
+		*reterr_error = keeper->unseen;
+	return keeper->unseen.code;
+}
+
 static int begin(struct tandem_qemu_keeper *keeper, size_t blob_bytes,
                  struct tandem_error *reterr_error)
 {
-	int code = check_blocks(keeper, reterr_error);
+	int code = check_memory(keeper, reterr_error);
 
 	if (code == 0 && keeper->hold)
 		code = tandem_qemu_gates_check(keeper->gates, reterr_error);
@@ -209,9 +219,32 @@ static int begin(struct tandem_qemu_keeper *keeper, size_t blob_bytes,
 		code = keeper->hold(keeper->hold_argument, reterr_error);
 	if (code != 0)
 		return code;
-	keeper->hold = NULL;
-	return tandem_checkpoint_begin(keeper->tandem, keeper->blob, blob_bytes, &keeper->ticket,
+	code = tandem_checkpoint_begin(keeper->tandem, keeper->blob, blob_bytes, &keeper->ticket,
 	                               reterr_error);
+	if (code == 0)
+		keeper->hold = NULL;
+	else if (keeper->hold) /* nobody has an epoch of it */
+		keeper->on_left(keeper->hold_argument);
+	return code;
+}
+
+/* The only guest there is, or one that another node may go on with: this node's is the newer one
+ * all the same, and nothing but another leader ends it. */
+static bool has_to_live(const struct tandem_qemu_keeper *keeper)
+{
+	return keeper->is_started && !keeper->hold;
+}
+
+/* No epoch can be made of the guest, which runs on. */
+static void refuse(struct tandem_qemu_keeper *keeper, const struct tandem_error *error)
+{
+	tandem_qemu_watch_free(keeper->watch);
+	if (has_to_live(keeper) && error->code != TANDEM_E_NOT_LEADER) {
+		tandem_qemu_guest_fail(keeper->guest, error);
+		return;
+	}
+	tandem_log(TANDEM_LOG_ERROR, "no checkpoint: %s", error->detail);
+	leave(keeper, error->code);
 }
 
 /* What the guest does from now on has a later ticket. */
@@ -237,8 +270,7 @@ static void on_epoch(void *context, uint64_t epoch, const uint8_t *state, size_t
 	if (code == 0)
 		code = begin(keeper, blob_bytes, &error);
 	if (code != 0) {
-		tandem_log(TANDEM_LOG_ERROR, "no checkpoint: %s", error.detail);
-		leave(keeper, error.code);
+		refuse(keeper, &error);
 		return;
 	}
 	tandem_qemu_gates_promise(keeper->gates, keeper->ticket);
@@ -287,6 +319,8 @@ static bool is_passing(int code)
 /* Who waits for a first copy is told why there is none. */
 static bool is_final(const struct tandem_qemu_keeper *keeper, int code)
 {
+	if (has_to_live(keeper))
+		return false;
 	return !is_passing(code) || (keeper->hold && !keeper->is_started);
 }
 
@@ -371,13 +405,18 @@ static void begin_anew(struct tandem_qemu_keeper *keeper, const struct tandem_ne
 	keeper->is_over = false;
 	keeper->sent_blocks = 0;
 	keeper->options.incoming_uri = NULL;
+	keeper->options.awaits_guest = has_to_live(keeper);
 	tandem_qemu_guest_close(keeper->guest);
 	keeper->guest = NULL;
 	tandem_log(TANDEM_LOG_WARNING, "the guest is not protected until it was copied anew");
 	if (open_guest(keeper, &error) == 0)
 		return;
 	tandem_log(TANDEM_LOG_ERROR, "%s", error.detail);
-	leave(keeper, error.code);
+	keeper->is_over = true;
+	if (has_to_live(keeper))
+		begin_later(keeper);
+	else
+		leave(keeper, error.code);
 }
 
 /* Before the first checkpoint nobody else can know the guest, so whoever leads leads alone, and

@@ -34,6 +34,7 @@ struct tandem_qemu_keeper {
 	enum tandem_qemu_way way;
 	pid_t process; /* of QEMU */
 	struct tandem_qemu_shared shared;
+	struct tandem_error unseen; /* why stores to it may not have been; code 0: they were */
 	struct tandem_qemu_note note;
 	uint64_t sizes_bytes[TANDEM_QEMU_BLOCKS_MAX];
 	uint8_t *blob;
@@ -55,7 +56,8 @@ struct tandem_qemu_keeper {
 	/* Called before the first epoch is handed over: from then on another node may go on from
 	 * it, and QEMU must end when this program does. NULL: it does. */
 	int (*hold)(void *argument, struct tandem_error *reterr_error);
-	/* Called as soon as it has left: QEMU need not end with this program any more. */
+	/* Called as soon as it has left, or when no first epoch came of it: QEMU need not end with
+	 * this program any more. */
 	void (*on_left)(void *argument);
 	void *hold_argument; /* of both */
 	void *argument;

@@ -13,12 +13,15 @@ static int begin(struct tandem *tandem, const char *operation, const void *state
 
 	if (code < 0)
 		return code;
-	if (!tandem->is_started || state_bytes > engine->settings.state_bytes_max ||
-	    (state == NULL && state_bytes > 0))
+	if (!tandem->is_started || (state == NULL && state_bytes > 0))
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, operation,
-		                        "the state blob has %zu bytes; at most %u "
-		                        "(state_bytes_max) are possible, and only "
-		                        "after tandem_start()",
+		                        "a state blob of %zu bytes has to be there, and "
+		                        "tandem_start() before it",
+		                        state_bytes);
+	if (state_bytes > engine->settings.state_bytes_max)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, operation,
+		                        "the state blob has %zu bytes, and the pair's "
+		                        "state_bytes_max is %u: make that larger on both nodes",
 		                        state_bytes, engine->settings.state_bytes_max);
 	if (!tandem_engine_begin(engine, state, (uint32_t)state_bytes, is_watched, ret_ticket))
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, operation,

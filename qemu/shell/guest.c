@@ -63,6 +63,11 @@ void tandem_qemu_guest_stop(struct tandem_qemu_guest *guest)
 		tandem_qemu_control_release(guest);
 }
 
+void tandem_qemu_guest_fail(struct tandem_qemu_guest *guest, const struct tandem_error *error)
+{
+	tandem_qemu_control_give_up(guest, error);
+}
+
 void tandem_qemu_guest_close(struct tandem_qemu_guest *guest)
 {
 	if (!guest)

@@ -368,13 +368,14 @@ static void on_status(void *context, struct json_object *value, const struct tan
 	guest->is_looking = false;
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
-	guest->is_awaited = is_restoring(value);
+	const bool is_running = is_true(value, "running");
+	guest->is_awaited = is_restoring(value) || (!is_running && guest->options.awaits_guest);
 	if (guest->is_awaited) {
 		await(guest);
 		return;
 	}
 	event_del(guest->release_timer);
-	if (!is_true(value, "running")) {
+	if (!is_running) {
 		tandem_error_set(&why, TANDEM_E_CONFIG, "query-status",
 		                 "the guest does not run, and COLO would start it: 'cont' first");
 		tandem_qemu_control_give_up(guest, &why);

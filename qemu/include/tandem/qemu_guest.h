@@ -49,6 +49,7 @@ struct tandem_qemu_guest_options {
 	/* What the guest's network may be, borrowed until it is closed; 0: anything. */
 	const struct tandem_qemu_network_end *network_ends;
 	unsigned network_end_count;
+	bool awaits_guest;    /* one that somebody has stopped; else it cannot be protected */
 	bool looks_at_memory; /* on_memory() decides; else all of it is sent */
 	/* Where QEMU, started with `-incoming defer`, restores its guest from, with shared RAM left
 	 * out; NULL: it was started otherwise. */

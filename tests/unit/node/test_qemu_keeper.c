@@ -278,6 +278,31 @@ Test(qemu_keeper, a_qemu_that_does_not_send_is_told_to_who_asked)
 	finish();
 }
 
+Test(qemu_keeper, a_guest_without_a_first_epoch_is_let_go)
+{
+	begin(true, 16);
+	open_keeper();
+	event_base_dispatch(bed.base);
+	cr_assert_eq(bed.keeper.code, TANDEM_E_USAGE);
+	cr_assert_eq(bed.hold_count, 1);
+	cr_assert_eq(bed.left_count, 1);
+	stop();
+	cr_assert_eq(fake_qemu_count(&bed.qemu, "yank"), 1);
+	finish();
+}
+
+Test(qemu_keeper, the_only_guest_runs_on_without_epochs)
+{
+	begin(false, 16);
+	open_keeper();
+	while (fake_qemu_count(&bed.qemu, "migrate") < 3) {
+		event_base_loop(bed.base, EVLOOP_ONCE);
+		cr_assert_not(event_base_got_break(bed.base), "left: %d", bed.keeper.code);
+	}
+	stop();
+	finish();
+}
+
 Test(qemu_keeper, one_that_waits_to_begin_anew_stops_when_told)
 {
 	begin(false, 4096);

@@ -92,6 +92,21 @@ Test(qemu_guest, a_long_restore_is_waited_for)
 	finish(&bed);
 }
 
+Test(qemu_guest, a_stopped_one_is_waited_for_where_that_is_wanted)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	fake_qemu_open(&bed.qemu, bed.base);
+	bed.qemu.status = "paused";
+	begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LOOK_NS,
+	                                               .command_timeout_ns = LONG_NS,
+	                                               .awaits_guest = true});
+	await_order(&bed, "query-status", 2);
+	bed.qemu.status = "running";
+	await_order(&bed, "migrate", 1);
+	finish(&bed);
+}
+
 Test(qemu_guest, whether_it_runs_has_to_be_known)
 {
 	struct bed bed = {.base = event_base_new()};
