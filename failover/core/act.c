@@ -107,14 +107,15 @@ static bool is_asked_again(const struct tandem_machine *machine, enum tandem_cas
 
 /* Where each node keeps records of its own, the other one may have taken an offered hand-over that
  * this one has not heard of. What the owner, a word or a fencing puts over that must win when both
- * are compared, whichever comes back with it. */
+ * are compared, whichever comes back with it. That a program leaves must lose to all of them:
+ * nobody leads by it, and it counts for nothing until the other node has it, too. */
 static uint64_t next_generation(const struct tandem_machine *machine, enum tandem_cas_kind kind)
 {
 	bool is_own = tandem_record_is_kept_by_node(machine->config.pair.arbiter_type);
 	bool is_blind = machine->has_word || kind == TANDEM_CAS_FORCE || kind == TANDEM_CAS_SOLO ||
-	                kind == TANDEM_CAS_LEAVE ||
 	                tandem_machine_needs_fence(machine, kind, machine->event->now_ns);
-	return machine->view.record.generation + (is_own && is_blind ? 2 : 1);
+	bool is_to_win = is_blind && kind != TANDEM_CAS_LEAVE;
+	return machine->view.record.generation + (is_own && is_to_win ? 2 : 1);
 }
 
 /* An owner incarnation of 0 becomes the heir of the standby. Returns true for a new CAS, false for

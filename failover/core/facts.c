@@ -95,6 +95,8 @@ static bool end_process(struct tandem_machine *machine, const struct tandem_even
 	bool is_program = message->kind == TANDEM_CONTROL_KIND_PROGRAM;
 	struct tandem_plane *plane = is_program ? &machine->program : &machine->standby;
 	plane->dead_incarnation = message->incarnation;
+	if (is_program && message->incarnation == machine->view.record.owner_incarnation)
+		machine->ended_owner = message->incarnation;
 	if (plane->connection != 0 && plane->incarnation == message->incarnation)
 		detach(machine, plane);
 	return true;
@@ -271,7 +273,9 @@ static void absorb_heartbeat(struct tandem_machine *machine, const struct tandem
 	                     event->heard_ns != 0 ? event->heard_ns : event->now_ns);
 	if (!event->has_news)
 		return;
-	machine->forced_generation = 0;
+	/* What the peer led may still be there. */
+	if (strcmp(machine->view.record.owner, machine->config.node) != 0)
+		machine->forced_generation = 0;
 	machine->peer = event->statement;
 	if (machine->heard_generation < machine->peer.record.generation)
 		machine->heard_generation = machine->peer.record.generation;

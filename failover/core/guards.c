@@ -446,23 +446,44 @@ GUARD(may_leave)
 	       (!record_of(machine)->is_pair || peer_knows_record(machine, now_ns));
 }
 
+static bool program_is_to_be_released(const struct tandem_machine *machine)
+{
+	return tandem_machine_owns(machine) && record_of(machine)->is_left &&
+	       !machine->program.was_released;
+}
+
 GUARD(program_has_left)
 {
 	bool led_alone = machine->led_generation != 0 && !machine->led_is_pair;
-	return tandem_machine_owns(machine) && record_of(machine)->is_left &&
-	       !machine->program.was_released && record_is_settled(machine) &&
+	return program_is_to_be_released(machine) && record_is_settled(machine) &&
 	       (led_alone || peer_knows_record(machine, now_ns));
 }
 
-/* What led here has left in order, or has ended and the operator knows: nobody leads, and no copy
- * of a SOLO record ever may (R5). Where each node keeps records of its own, the other one may have
- * been forced to lead meanwhile. */
+bool tandem_machine_leave_is_untold(const struct tandem_machine *machine)
+{
+	return tandem_record_is_kept_by_node(machine->config.pair.arbiter_type) &&
+	       program_is_to_be_released(machine);
+}
+
+GUARD(leave_may_be_told)
+{
+	return tandem_machine_leave_is_untold(machine) && tandem_guard_may_promote(machine, now_ns);
+}
+
+/* No copy of a SOLO record ever may lead, nor one that has ended (R5). */
+static bool nobody_else_may_lead(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return owner_is_this_node(machine) &&
+	       (!record_of(machine)->is_pair || tandem_guard_peer_standby_is_gone(machine, now_ns));
+}
+
+/* What led here has left in order, or has ended and the operator knows: nobody leads. Where each
+ * node keeps records of its own, the other one may have been forced to lead meanwhile. */
 GUARD(next_may_lead)
 {
 	const struct tandem_record *record = record_of(machine);
 	bool is_free = record->is_left || machine->protect_generation == record->generation;
-	return owner_is_this_node(machine) && !record->is_pair && is_free &&
-	       program_can_lead(machine) &&
+	return nobody_else_may_lead(machine, now_ns) && is_free && program_can_lead(machine) &&
 	       machine->program.incarnation != record->owner_incarnation &&
 	       reading_is_fresh(machine) && tandem_machine_cas_is_idle(machine, now_ns) &&
 	       peer_knows_record(machine, now_ns);
@@ -475,23 +496,31 @@ GUARD(may_ask_to_leave)
 	       (!record_of(machine)->is_pair || peer_knows_record(machine, now_ns));
 }
 
-/* Certainly: one whose connection was lost attaches again. */
-static bool led_program_is_gone(const struct tandem_machine *machine)
+/* One whose connection was lost attaches again. Of one that led before this life of the controller
+ * began no end is seen, but it would be here by now. */
+static bool led_program_is_gone(const struct tandem_machine *machine, uint64_t now_ns)
 {
 	const struct tandem_record *record = record_of(machine);
+	bool is_of_before = machine->met_owner != record->owner_incarnation &&
+	                    tandem_machine_is_settled(machine, now_ns);
 	return machine->program.connection == 0 &&
-	       (record->is_left || machine->program.dead_incarnation == record->owner_incarnation);
+	       (record->is_left || machine->ended_owner == record->owner_incarnation ||
+	        is_of_before);
+}
+
+static bool this_node_led_last(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return nobody_else_may_lead(machine, now_ns) && led_program_is_gone(machine, now_ns);
 }
 
 GUARD(may_protect)
 {
-	UNTIMED;
 	const struct tandem_record *record = record_of(machine);
 	bool is_first = record->generation == 0 && machine->program.connection == 0 &&
 	                strcmp(machine->config.pair.first_owner, machine->config.node) == 0;
-	bool led_last = owner_is_this_node(machine) && !record->is_pair;
+	bool is_forced = tandem_machine_next_is_forced(machine) && machine->program.connection == 0;
 	return machine->view.is_known && machine->standby.connection != 0 &&
-	       (is_first || (led_last && led_program_is_gone(machine)));
+	       (is_first || is_forced || this_node_led_last(machine, now_ns));
 }
 
 /* R9: only while the copy that the register names is there and would take over at once. */
@@ -786,7 +815,8 @@ GUARD(may_force_next)
 {
 	return machine->view.is_known && tandem_machine_cas_is_idle(machine, now_ns) &&
 	       record_of(machine)->generation > 0 &&
-	       tandem_detector_is_silent(&machine->detector, now_ns);
+	       (tandem_detector_is_silent(&machine->detector, now_ns) ||
+	        this_node_led_last(machine, now_ns));
 }
 
 GUARD(may_maintain)

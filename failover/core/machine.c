@@ -108,6 +108,12 @@ static void tell_peer_of_news(struct tandem_machine *machine, const struct tande
 		tandem_act_add(machine, TANDEM_ACTION_BEAT);
 }
 
+static void meet_owner(struct tandem_machine *machine)
+{
+	if (tandem_machine_owns(machine))
+		machine->met_owner = machine->program.incarnation;
+}
+
 void tandem_machine_step(struct tandem_machine *machine, const struct tandem_event *event,
                          struct tandem_actions *ret_actions)
 {
@@ -117,7 +123,9 @@ void tandem_machine_step(struct tandem_machine *machine, const struct tandem_eve
 	machine->event = event;
 	machine->actions = ret_actions;
 	feel_gap(machine);
-	if (tandem_facts_absorb(machine, event)) {
+	bool is_heeded = tandem_facts_absorb(machine, event);
+	meet_owner(machine);
+	if (is_heeded) {
 		apply(machine, tandem_table[machine->state][event->type]);
 		for (unsigned i = 0; i < ROUNDS_MAX; i++) {
 			if (!apply(machine, tandem_table_own[machine->state]))
@@ -170,6 +178,18 @@ void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now
 	};
 	state_plane(machine, &machine->program, now_ns, &ret_statement->program);
 	state_plane(machine, &machine->standby, now_ns, &ret_statement->standby);
+}
+
+/* A program that left is not told before this node says that it knows, so a take-over that names
+ * the record of before comes first. */
+bool tandem_machine_adopts(const struct tandem_machine *machine, const struct tandem_record *record)
+{
+	const struct tandem_register_view *view = &machine->view;
+	bool is_untold_leave = record->is_left && view->record.is_pair &&
+	                       record->generation == view->record.generation + 1;
+	return tandem_record_is_kept_by_node(machine->config.pair.arbiter_type) &&
+	       tandem_record_is_newer(record, &view->record) &&
+	       !(is_untold_leave && view->cas_request != 0);
 }
 
 enum tandem_agreement_item tandem_machine_difference(const struct tandem_machine *machine)

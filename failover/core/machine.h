@@ -313,13 +313,15 @@ struct tandem_machine {
 	uint64_t quiet_generation; /* led and handed over with nothing unacknowledged */
 	bool has_resync_word;
 	uint64_t led_generation; /* the last LEAD sent to the program that is attached, 0: none */
+	uint64_t met_owner;   /* the last program that was attached while the register named it */
+	uint64_t ended_owner; /* the last one that ended so */
 	bool led_is_pair;
 	uint64_t led_solo_last; /* the last generation led alone; never led alone again, so that a
 	                           COPIED that crosses a LEAD is told from one that follows it */
 	bool has_word;          /* the operator's word for word_generation */
 	uint64_t word_generation;
-	uint64_t protect_generation; /* the next program that is ready replaces that SOLO record of
-	                                this node, whose program has ended, by the operator's word;
+	uint64_t protect_generation; /* the next program that is ready replaces that record of this
+	                                node, whose program has ended, by the operator's word;
 	                                0: none was given */
 	uint64_t forced_generation;  /* the next program that is ready replaces that record, by the
 	                                operator's word; 0: none was given */
@@ -344,6 +346,10 @@ void tandem_machine_step(struct tandem_machine *machine, const struct tandem_eve
 /* What heartbeats say now. */
 void tandem_machine_statement(const struct tandem_machine *machine, uint64_t now_ns,
                               struct tandem_statement *ret_statement);
+/* Where each node keeps records of its own: this one, which the peer told of, is to be this node's
+ * too. */
+bool tandem_machine_adopts(const struct tandem_machine *machine,
+                           const struct tandem_record *record);
 /* In what the two nodes are configured differently, as far as the peer was ever heard;
  * TANDEM_AGREEMENT_COUNT: in nothing. */
 enum tandem_agreement_item tandem_machine_difference(const struct tandem_machine *machine);

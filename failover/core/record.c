@@ -96,6 +96,15 @@ const char *tandem_record_mode(const struct tandem_record *record)
 	return record->is_left ? "LEFT" : "SOLO";
 }
 
+bool tandem_record_is_newer(const struct tandem_record *one, const struct tandem_record *other)
+{
+	if (one->generation != other->generation)
+		return one->generation > other->generation;
+	if (one->is_left != other->is_left)
+		return other->is_left;
+	return one->decision > other->decision;
+}
+
 bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other)
 {
 	return one->generation == other->generation && one->decision == other->decision;

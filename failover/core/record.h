@@ -36,6 +36,9 @@ uint64_t tandem_record_heir(uint64_t standby_incarnation, uint64_t decision);
 bool tandem_record_is_kept_by_node(enum tandem_arbiter_type type);
 /* "PAIR", "SOLO" or "LEFT". */
 const char *tandem_record_mode(const struct tandem_record *record);
+/* Of two nodes' own records the one that both keep. In the same generation it is not the one that
+ * says LEFT: somebody may lead by the other. */
+bool tandem_record_is_newer(const struct tandem_record *one, const struct tandem_record *other);
 /* Same write: generation and decision. */
 bool tandem_record_is_same(const struct tandem_record *one, const struct tandem_record *other);
 

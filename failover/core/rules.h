@@ -154,6 +154,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(fence_is_awaited)                                                                        \
 	X(may_promote)                                                                             \
 	X(may_promote_first)                                                                       \
+	X(leave_may_be_told)                                                                       \
 	X(may_force)                                                                               \
 	X(may_force_next)                                                                          \
 	X(may_maintain)                                                                            \
@@ -186,6 +187,8 @@ bool tandem_machine_is_offered(const struct tandem_machine *machine, uint64_t no
  * that the other one does not. */
 bool tandem_machine_needs_fence(const struct tandem_machine *machine, enum tandem_cas_kind kind,
                                 uint64_t now_ns);
+/* The program that left waits until the other node says that it knows. */
+bool tandem_machine_leave_is_untold(const struct tandem_machine *machine);
 bool tandem_machine_holds_output(const struct tandem_machine *machine);
 /* What this node led may hold what no other node does. */
 bool tandem_machine_is_diverged(const struct tandem_machine *machine);

@@ -162,7 +162,8 @@ LIST(promote_unconfirmed);
 
 static const struct tandem_rule promote_first_rules[] = {
 	{WHEN(may_promote_first), DO(V(TAKE_WORD), V(ACCEPT)), STAY, "the operator's word was given"},
-	{NULL, DO(V(REFUSE)), STAY, "this node holds no copy that is in sync; 'force-primary' would lead with loss of data"},
+	{WHEN(leave_may_be_told), DO(V(TAKE_WORD), V(ACCEPT)), STAY, "the operator's word: the other node does not take over"},
+	{NULL, DO(V(REFUSE)), STAY, "this node holds no copy that is in sync, or the generation is not the one of 'status'; 'force-primary' would lead with loss of data"},
 };
 LIST(promote_first);
 

@@ -57,15 +57,28 @@ WHEN(owner_has_left)
 	return owner_ended(machine, now_ns) && machine->view.record.is_left;
 }
 
+WHEN(leave_is_untold)
+{
+	UNTIMED;
+	return tandem_machine_leave_is_untold(machine);
+}
+
 WHEN(peer_has_left)
 {
 	UNTIMED;
 	return machine->view.record.is_left;
 }
 
+WHEN(peer_has_left_a_copy)
+{
+	return peer_has_left(machine, now_ns) && machine->standby.connection != 0 &&
+	       machine->standby.has_copy;
+}
+
 WHEN(owner_of_pair_ended)
 {
-	return owner_ended(machine, now_ns) && machine->view.record.is_pair;
+	return owner_ended(machine, now_ns) && machine->view.record.is_pair &&
+	       !tandem_guard_peer_standby_is_gone(machine, now_ns);
 }
 
 WHEN(leader_is_silent)
@@ -184,11 +197,13 @@ const struct tandem_wait tandem_waits[] = {
 	{STATE(JOINING), first_leader_needs_word, "the operator's word that this node leads first, or the peer's that its register is empty too", "promote"},
 	{STATE(JOINING), register_is_empty, "the first owner's program, on the other node, to lead", ""},
 	{STATE(JOINING), next_program_is_forced, "the program to start on this node: it will lead, by the operator's word", ""},
+	{STATE(JOINING), leave_is_untold, "the other node to say that it knows that the program left; when it is seen to be off:", "promote"},
 	{STATE(JOINING), owner_has_left, "the next program on this node: the last one has left and goes on unprotected", ""},
+	{STATE(JOINING), peer_has_left_a_copy, "the next program on the other node: the last one there has left and goes on unprotected; if it ended before it was told so, 'force-primary' goes on with the copy on this node", ""},
 	{STATE(JOINING), peer_has_left, "the next program on the other node: the last one there has left and goes on unprotected", ""},
 	{STATE(JOINING), program_is_owner, "the program to attach its regions, and the arbiter", ""},
 	{STATE(JOINING), owner_of_pair_ended, "the peer, which holds the copy, to take over: the program that led on this node has ended", "force-primary"},
-	{STATE(JOINING), owner_ended, "the program that led alone, and has ended with its memory: to lead with another one loses what only it held", "force-primary"},
+	{STATE(JOINING), owner_ended, "the program that led on this node, and has ended with its memory, of which there is no copy: to lead with another one loses what only it held", "force-primary"},
 	{STATE(JOINING), tandem_guard_resync_is_awaited, "the operator's word that what this node led, and no other node holds, may be thrown away", "resync"},
 	{STATE(JOINING), leader_is_silent, "the node that leads, which is silent: to lead without it loses what only it holds", "force-primary"},
 	{STATE(JOINING), standby_is_missing, "tandemd of this node to attach", ""},
@@ -203,6 +218,7 @@ const struct tandem_wait tandem_waits[] = {
 	{STATE(PRIMARY_PAIR), NULL, "nothing: the pair is in sync", ""},
 	{STATE(PRIMARY_SOLO), output_is_held, "the peer's standby to take a copy; until then no output leaves (mode strict)", "promote"},
 	{STATE(PRIMARY_SOLO), NULL, "the peer's standby to take a copy", ""},
+	{STATE(GATED), leave_is_untold, "the other node to say that it knows that the program left; when it is seen to be off:", "promote"},
 	{STATE(GATED), program_is_to_be_quiet, "the program to become quiet, before the hand-over", ""},
 	{STATE(GATED), hand_over_is_offered, "the other node to take over", ""},
 	{STATE(GATED), tandem_guard_copy_is_complete, "the arbiter to record the copy", ""},

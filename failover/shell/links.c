@@ -16,11 +16,7 @@ static size_t index_of(const struct tandem_pair *pair)
 /* What the peer wrote by a word or after fencing is this node's register too. */
 static void adopt(struct tandem_pair *pair, const struct tandem_record *record)
 {
-	const struct tandem_record *known = &pair->machine.view.record;
-	bool is_newer =
-	        record->generation > known->generation ||
-	        (record->generation == known->generation && record->decision > known->decision);
-	if (tandem_record_is_kept_by_node(pair->machine.config.pair.arbiter_type) && is_newer)
+	if (tandem_machine_adopts(&pair->machine, record))
 		tandem_arbiter_adopt(pair->arbiter, record);
 }
 

@@ -267,10 +267,7 @@ int tandem_register_adopt(const char *directory, const struct tandem_record *rec
 	int status = tandem_register_read(directory, record->pair, &current, reterr_error);
 	if (status != 0)
 		return status;
-	bool is_newer =
-	        record->generation > current.generation ||
-	        (record->generation == current.generation && record->decision > current.decision);
-	if (!is_newer)
+	if (!tandem_record_is_newer(record, &current))
 		return 0;
 	struct spelled draft = spell_draft(directory, record);
 	struct spelled name = spell(directory, record->generation);

@@ -210,7 +210,10 @@ enum tandem_leaving {
 
 /* Begins to leave the pair in order: the program goes on without protection, and no other node goes
  * on from an epoch of it. Until that is certain, TANDEM_LEFT, everything stays as it is:
- * checkpoints go on being made, and another node may still take over. Then output may leave at
+ * checkpoints go on being made, and another node may take over until the register says that the
+ * program leaves. If the program dies between that and TANDEM_LEFT, some heartbeats at most while
+ * the other node is heard, its copy waits there for the operator (tandemctl force-primary). When
+ * it is certain, output may leave at
  * once, and what is left to do is tandem_close(). Cannot be taken back. Never blocks. Any thread.
  * Errors: TANDEM_E_USAGE (not started), TANDEM_E_NOT_LEADER (halted: another node leads). */
 TANDEM_API TANDEM_MUST_CHECK int tandem_leave(struct tandem *tandem,

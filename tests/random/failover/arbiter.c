@@ -81,16 +81,9 @@ void arbiter_ask(struct cluster *cluster, unsigned node, const struct tandem_act
 	                                      .is_forced = is_cas && is_forced(cluster, where)};
 }
 
-static bool is_newer(const struct tandem_record *one, const struct tandem_record *other)
-{
-	return one->generation > other->generation ||
-	       (one->generation == other->generation && one->decision > other->decision);
-}
-
 void arbiter_adopt(struct cluster *cluster, unsigned node, const struct tandem_record *record)
 {
-	if (!arbiter_registers_are_own(cluster) ||
-	    !is_newer(record, &cluster->nodes[node].machine.view.record))
+	if (!tandem_machine_adopts(&cluster->nodes[node].machine, record))
 		return;
 	struct item *item = cluster_post(cluster, ITEM_ADOPT, node, delay(cluster, node, false));
 	item->life = cluster->nodes[node].filter.local_instance;
@@ -125,7 +118,7 @@ static bool swap(struct cluster *cluster, const struct item *item)
 	              (unsigned)question->desired.generation, question->desired.owner,
 	              tandem_record_mode(&question->desired));
 	cluster->hand_over_count += question->desired.is_handed_over;
-	judge_leave(cluster, question);
+	judge_record(cluster, question);
 	if (question->is_forced)
 		judge_force(cluster, question->desired.generation);
 	return true;
@@ -194,7 +187,7 @@ static void adopt(struct cluster *cluster, const struct item *item)
 {
 	const struct tandem_record *record = &item->of.question.desired;
 	if (!cluster->nodes[item->node].arbiter_is_cut &&
-	    is_newer(record, &cluster->nodes[item->node].record))
+	    tandem_record_is_newer(record, &cluster->nodes[item->node].record))
 		write_record(cluster, item->node, record);
 }
 

@@ -220,8 +220,9 @@ struct cluster {
 	bool beats_are_cut[2][CLUSTER_LINKS]; /* by sender and link */
 	struct chaos chaos;
 	uint64_t forced_generation; /* led before it: disowned by the operator */
-	bool has_left;              /* what was copied is never to be promoted */
-	uint64_t leave_count;
+	bool has_left;              /* the program was told so: its copy is never to be promoted */
+	uint64_t publisher;         /* the last program that published, and the generation */
+	uint64_t publisher_generation;
 	bool is_rebasing; /* the next publication decides what is left of those before */
 	uint32_t epoch_count;
 	uint32_t depth_top;  /* published */
@@ -354,8 +355,10 @@ void standby_take(struct cluster *cluster, struct standby *standby, const struct
 void judge_publish(struct cluster *cluster, const struct program *program, uint32_t memory);
 void judge_promotion(struct cluster *cluster, const struct standby *standby);
 void judge_step(struct cluster *cluster);
-/* A record was won by which nobody leads, or by which a program leads that begins anew. */
-void judge_leave(struct cluster *cluster, const struct question *question);
+/* A record was won: what was published may be forgotten by it. */
+void judge_record(struct cluster *cluster, const struct question *question);
+/* The program has been told that nobody will go on with its memory. */
+void judge_release(struct cluster *cluster, const struct program *program);
 void judge_force(struct cluster *cluster, uint64_t generation);
 
 #endif

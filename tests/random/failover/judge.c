@@ -27,26 +27,53 @@ void judge_force(struct cluster *cluster, uint64_t generation)
 	cluster->force_count++;
 	cluster->forced_generation = generation;
 	cluster->is_rebasing = true;
+	cluster->has_left = false;
+	cluster->publisher_generation = 0;
 	if (!arbiter_registers_are_own(cluster))
 		return;
 	for (uint64_t i = generation; i < CLUSTER_GENERATIONS_MAX; i++)
 		cluster->releasers[i] = 0;
 }
 
-static bool begins_anew(const struct question *question)
+/* A copy that has ended never leads again (R5). */
+static bool copy_lives(const struct cluster *cluster, const struct tandem_record *record)
 {
-	const struct tandem_record *from = &question->expected, *to = &question->desired;
-	return !question->is_forced && from->generation > 0 && !from->is_pair && !to->is_pair &&
-	       !to->is_left && strcmp(from->owner, to->owner) == 0 &&
-	       from->owner_incarnation != to->owner_incarnation;
+	bool lives = false;
+	for (unsigned node = 0; node < 2; node++) {
+		const struct process *standby = &cluster->nodes[node].standby.process;
+		lives |= standby->is_alive && standby->incarnation == record->copy_incarnation;
+	}
+	return lives;
 }
 
-void judge_leave(struct cluster *cluster, const struct question *question)
+/* Another one than the program of the record has led since it was the last to do so. */
+static bool was_succeeded(const struct cluster *cluster, const struct tandem_record *record)
 {
-	cluster->has_left = question->desired.is_left;
-	cluster->leave_count += question->desired.is_left;
-	if (begins_anew(question))
-		cluster->is_rebasing = true;
+	return cluster->publisher_generation >= record->generation &&
+	       cluster->publisher != record->owner_incarnation;
+}
+
+/* The next program of the node that led last: what was published is gone with the last one. */
+static bool begins_anew(const struct cluster *cluster, const struct question *question)
+{
+	const struct tandem_record *from = &question->expected, *to = &question->desired;
+	return !question->is_forced && from->generation > 0 && !to->is_pair && !to->is_left &&
+	       strcmp(from->owner, to->owner) == 0 &&
+	       from->owner_incarnation != to->owner_incarnation &&
+	       !(from->is_pair && copy_lives(cluster, from)) && !was_succeeded(cluster, from);
+}
+
+void judge_record(struct cluster *cluster, const struct question *question)
+{
+	if (!begins_anew(cluster, question))
+		return;
+	cluster->is_rebasing = true;
+	cluster->has_left = false;
+}
+
+void judge_release(struct cluster *cluster, const struct program *program)
+{
+	cluster->has_left = cluster->has_left || !is_disowned(cluster, program);
 }
 
 static void judge_releaser(struct cluster *cluster, const struct program *program)
@@ -66,6 +93,8 @@ void judge_publish(struct cluster *cluster, const struct program *program, uint3
 		return;
 	cluster->publish_count++;
 	cluster->publish_ns = cluster->now_ns;
+	cluster->publisher = program->process.incarnation;
+	cluster->publisher_generation = program->led_generation;
 	judge_releaser(cluster, program);
 	if (cluster->is_rebasing)
 		rebase(cluster, memory);

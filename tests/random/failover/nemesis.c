@@ -488,9 +488,7 @@ static const struct tandem_record *newest_record(const struct cluster *cluster)
 {
 	const struct tandem_record *one = cluster_record(cluster, 0);
 	const struct tandem_record *other = cluster_record(cluster, 1);
-	bool is_first = one->generation > other->generation ||
-	                (one->generation == other->generation && one->decision > other->decision);
-	return is_first ? one : other;
+	return tandem_record_is_newer(one, other) ? one : other;
 }
 
 static bool may_lead(struct node *node, const struct tandem_record *record)

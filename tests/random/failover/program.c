@@ -230,6 +230,7 @@ void program_obey(struct cluster *cluster, struct program *program, const struct
 	if (word->type == TANDEM_CONTROL_LEAVE)
 		program->leaves = true;
 	if (word->type == TANDEM_CONTROL_RELEASE && !program->is_halted) {
+		judge_release(cluster, program);
 		program->leaves = program->is_led = false;
 		program->exit_ns = cluster->now_ns + cluster_draw(cluster, 100 * MS);
 	}

@@ -82,3 +82,19 @@ Test(record, sameness_is_the_write_not_the_place)
 	other.generation++;
 	cr_assert(!(tandem_record_is_same(&one, &other)));
 }
+
+/* By a record that says LEFT nobody leads: it loses to one by which somebody may. */
+Test(record, of_two_nodes_the_newer_one_is_kept)
+{
+	struct tandem_record one = make_record(), other = make_record();
+	other.decision++;
+	cr_expect(tandem_record_is_newer(&other, &one));
+	cr_expect(!tandem_record_is_newer(&one, &other));
+	cr_expect(!tandem_record_is_newer(&one, &one));
+	other.is_left = true;
+	cr_expect(!tandem_record_is_newer(&other, &one));
+	cr_expect(tandem_record_is_newer(&one, &other));
+	other.generation++;
+	cr_expect(tandem_record_is_newer(&other, &one));
+	cr_expect(!tandem_record_is_newer(&one, &other));
+}
