@@ -531,18 +531,6 @@ static void on_yanked(void *context, struct json_object *value, const struct tan
 		release_order(guest, "x-colo-lost-heartbeat", NULL, on_lost_heartbeat);
 }
 
-static struct json_object *yank_arguments(void)
-{
-	struct json_object *arguments = json_object_new_object();
-	struct json_object *list = json_object_new_array();
-	struct json_object *instance = json_object_new_object();
-
-	json_object_object_add(instance, "type", json_object_new_string("migration"));
-	json_object_array_add(list, instance);
-	json_object_object_add(arguments, "instances", list);
-	return arguments;
-}
-
 static void on_release_timeout(evutil_socket_t fd, short what, void *context)
 {
 	struct tandem_qemu_guest *guest = context;
@@ -565,9 +553,8 @@ void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
 	expect_within(guest, release_limit_ns(guest));
 	if (!was_told)
 		release_order(guest, "query-status", NULL, on_released_status);
-	else if (tandem_qmp_execute_out_of_band(guest->qmp, "yank", yank_arguments(),
-	                                        guest->options.command_timeout_ns, on_yanked, guest,
-	                                        NULL) != 0)
+	else if (tandem_qmp_yank(guest->qmp, guest->options.command_timeout_ns, on_yanked, guest,
+	                         NULL) != 0)
 		finish(guest, false);
 }
 

@@ -506,6 +506,20 @@ int tandem_qmp_execute_out_of_band(struct tandem_qmp *qmp, const char *command,
 	               reterr_error);
 }
 
+int tandem_qmp_yank(struct tandem_qmp *qmp, uint64_t timeout_ns, tandem_qmp_answer answer,
+                    void *context, struct tandem_error *reterr_error)
+{
+	struct json_object *arguments = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+	struct json_object *instance = json_object_new_object();
+
+	json_object_object_add(instance, "type", json_object_new_string("migration"));
+	json_object_array_add(list, instance);
+	json_object_object_add(arguments, "instances", list);
+	return tandem_qmp_execute_out_of_band(qmp, "yank", arguments, timeout_ns, answer, context,
+	                                      reterr_error);
+}
+
 void tandem_qmp_close(struct tandem_qmp *qmp)
 {
 	if (!qmp)

@@ -59,6 +59,10 @@ int tandem_qmp_execute_out_of_band(struct tandem_qmp *qmp, const char *command,
                                    tandem_qmp_answer answer, void *context,
                                    struct tandem_error *reterr_error);
 
+/* The same for the command that ends what QEMU sends or awaits in a migration, out of band. */
+int tandem_qmp_yank(struct tandem_qmp *qmp, uint64_t timeout_ns, tandem_qmp_answer answer,
+                    void *context, struct tandem_error *reterr_error);
+
 /* Closes the socket and tells nobody. NULL is allowed. */
 void tandem_qmp_close(struct tandem_qmp *qmp);
 

@@ -62,18 +62,6 @@ static void on_yanked(void *context, struct json_object *value, const struct tan
 	                         watch->options.command_timeout_ns, on_lost_heartbeat, watch, NULL);
 }
 
-static struct json_object *migration(void)
-{
-	struct json_object *arguments = json_object_new_object();
-	struct json_object *list = json_object_new_array();
-	struct json_object *instance = json_object_new_object();
-
-	json_object_object_add(instance, "type", json_object_new_string("migration"));
-	json_object_array_add(list, instance);
-	json_object_object_add(arguments, "instances", list);
-	return arguments;
-}
-
 /* True where QEMU's answer says that it is no checkpoint for which the guest stands still. */
 static bool is_elsewhere(struct json_object *value)
 {
@@ -94,9 +82,8 @@ static void release(struct watch *watch)
 		return;
 	}
 	watch->is_asked = false;
-	(void)tandem_qmp_execute_out_of_band(watch->qmp, "yank", migration(),
-	                                     watch->options.command_timeout_ns, on_yanked, watch,
-	                                     NULL);
+	(void)tandem_qmp_yank(watch->qmp, watch->options.command_timeout_ns, on_yanked, watch,
+	                      NULL);
 	arm(watch, watch->options.command_timeout_ns);
 }
 
