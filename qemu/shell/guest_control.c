@@ -427,17 +427,17 @@ static void restore(struct tandem_qemu_guest *guest)
 static void on_kvm(void *context, struct json_object *value, const struct tandem_error *error)
 {
 	struct tandem_qemu_guest *guest = context;
-	const bool has_kvm = !error && is_true(value, "enabled");
 	struct tandem_error why;
 
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
-	tandem_qemu_version_judge(guest->version.major, guest->version.minor, has_kvm,
+	guest->has_kvm = is_true(value, "enabled");
+	tandem_qemu_version_judge(guest->version.major, guest->version.minor, guest->has_kvm,
 	                          &guest->rule);
 	if (guest->rule.verdict > guest->options.accepts) {
 		tandem_error_set(&why, TANDEM_E_UNSUPPORTED, "query-version",
 		                 "QEMU %u.%u.%u %s: %s", guest->version.major, guest->version.minor,
-		                 guest->version.micro, has_kvm ? "with KVM" : "without KVM",
+		                 guest->version.micro, guest->has_kvm ? "with KVM" : "without KVM",
 		                 guest->rule.text);
 		tandem_qemu_control_give_up(guest, &why);
 		return;

@@ -29,6 +29,7 @@ struct tandem_qemu_guest {
 	/* The conversation with QEMU (guest_control.c). */
 	struct tandem_qmp *qmp;
 	struct tandem_qmp_version version;
+	bool has_kvm;
 	struct tandem_qemu_rule rule;
 	bool is_hurrying;
 	uint64_t stopped_ns; /* when a checkpoint stopped it; 0: it runs */
@@ -46,7 +47,8 @@ struct tandem_qemu_guest {
 
 	/* What is known of its RAM (guest_memory.c). */
 	struct tandem_qemu_memory memory;
-	unsigned memory_question; /* the next one */
+	unsigned memory_question;            /* the next one */
+	char cpu_path[TANDEM_QEMU_ID_BYTES]; /* of one of its processors, in QEMU's tree */
 
 	/* The stream (guest_stream.c). */
 	struct evconnlistener *listener;

@@ -163,6 +163,54 @@ static void ask_network(struct tandem_qemu_guest *guest)
 	tandem_qemu_control_order(guest, "human-monitor-command", arguments, on_network);
 }
 
+/* ---- guests inside of the guest ---- */
+
+/* KVM keeps some RAM of a guest that has guests mapped, and writes to it past QEMU's page table. */
+static void on_nested(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	const bool has_none = error && error->code == TANDEM_E_REFUSED &&
+	                      guest->phase == TANDEM_QEMU_GUEST_STARTING;
+
+	if (!has_none && !tandem_qemu_control_is_starting(guest, error))
+		return;
+	if (json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value))
+		REFUSE(guest, "its processors can run guests of their own, whose state KVM writes "
+		              "to RAM unseen; -cpu ...,vmx=off,svm=off takes that away");
+	guest->memory_question++;
+	ask_next(guest);
+}
+
+static void on_processors(void *context, struct json_object *value,
+                          const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+	const char *path;
+
+	if (!tandem_qemu_control_is_starting(guest, error))
+		return;
+	path = json_object_is_type(value, json_type_array)
+	               ? text_of(json_object_array_get_idx(value, 0), "qom-path")
+	               : "";
+	if (path[0] == 0 || strlen(path) >= sizeof(guest->cpu_path))
+		REFUSE(guest, "QEMU does not say what its processors are");
+	else
+		memcpy(guest->cpu_path, path, strlen(path) + 1);
+	guest->memory_question++;
+	ask_next(guest);
+}
+
+/* One question after the other. */
+static void ask_nested(struct tandem_qemu_guest *guest, unsigned question)
+{
+	if (!guest->has_kvm || question == 3)
+		decide(guest);
+	else if (question == 0)
+		tandem_qemu_control_order(guest, "query-cpus-fast", NULL, on_processors);
+	else
+		ask(guest, "qom-get", guest->cpu_path, question == 1 ? "vmx" : "svm", on_nested);
+}
+
 static void ask_next(struct tandem_qemu_guest *guest)
 {
 	const struct tandem_qemu_memory *memory = &guest->memory;
@@ -181,7 +229,7 @@ static void ask_next(struct tandem_qemu_guest *guest)
 	} else if (guest->memory_question == memory->backend_count + 2) {
 		ask_network(guest);
 	} else {
-		decide(guest);
+		ask_nested(guest, guest->memory_question - memory->backend_count - 3);
 	}
 }
 

@@ -36,8 +36,27 @@ static void send_stream(struct fake_qemu *qemu)
 	             (ssize_t)qemu->stream_bytes);
 }
 
-static void answer(struct fake_qemu *qemu, const char *command, int id)
+/* What it knows of itself; NULL: nothing that is asked here. */
+static const char *self(const struct fake_qemu *qemu, const char *command, const char *line)
 {
+	if (strcmp(command, "query-memdev") == 0)
+		return "[{\"id\": \"ram\", \"share\": true, \"size\": 4096}]";
+	if (strcmp(command, "query-cpus-fast") == 0)
+		return "[{\"qom-path\": \"/machine/unattached/device[0]\"}]";
+	if (strcmp(command, "human-monitor-command") == 0)
+		return "\"\"";
+	if (strcmp(command, "query-block") == 0 || strcmp(command, "qom-list") == 0)
+		return "[]";
+	if (strcmp(command, "qom-get") != 0)
+		return NULL;
+	if (strstr(line, "\"mem-path\""))
+		return "\"/dev/shm/ram\"";
+	return qemu->has_guests && strstr(line, "\"vmx\"") ? "true" : "false";
+}
+
+static void answer(struct fake_qemu *qemu, const char *command, const char *line, int id)
+{
+	const char *known = self(qemu, command, line);
 	struct evbuffer *out = bufferevent_get_output(qemu->client);
 
 	if (qemu->refused && strcmp(command, qemu->refused) == 0)
@@ -53,10 +72,9 @@ static void answer(struct fake_qemu *qemu, const char *command, int id)
 		                    qemu->status, id);
 	else if (strcmp(command, "query-kvm") == 0)
 		evbuffer_add_printf(out, "{\"return\": {\"enabled\": true}, \"id\": %d}\n", id);
-	else if (strcmp(command, "query-block") == 0)
-		evbuffer_add_printf(out, "{\"return\": [], \"id\": %d}\n", id);
 	else
-		evbuffer_add_printf(out, "{\"return\": {}, \"id\": %d}\n", id);
+		evbuffer_add_printf(out, "{\"return\": %s, \"id\": %d}\n", known ? known : "{}",
+		                    id);
 }
 
 static void take_line(struct fake_qemu *qemu, const char *line)
@@ -69,7 +87,7 @@ static void take_line(struct fake_qemu *qemu, const char *line)
 	snprintf(word, sizeof(word), "%.*s", (int)strcspn(command, "\""), command);
 	if (strcmp(word, "qmp_capabilities") != 0)
 		snprintf(qemu->orders + length, FAKE_ORDERS_BYTES - length, "%s ", word);
-	answer(qemu, word, id);
+	answer(qemu, word, line, id);
 	if (strcmp(word, "migrate") == 0 && qemu->stream_bytes > 0)
 		send_stream(qemu);
 }

@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define FAKE_ORDERS_BYTES 2048
@@ -19,6 +20,7 @@ struct fake_qemu {
 	char stream_path[96];
 	const char *status;  /* of the guest: "running", "inmigrate", "paused" */
 	const char *refused; /* a command that gets an error; NULL: none */
+	bool has_guests;     /* its processors can run guests of their own */
 	const void *stream;
 	size_t stream_bytes;            /* 0: it never connects */
 	char orders[FAKE_ORDERS_BYTES]; /* that came, blanks between; those of a conversation's
@@ -28,7 +30,7 @@ struct fake_qemu {
 	int fd; /* of the stream */
 };
 
-/* A QEMU 7.2 with KVM, whose guest runs. */
+/* A QEMU 7.2 with KVM, whose guest runs, with all of its RAM in one shared file. */
 void fake_qemu_open(struct fake_qemu *qemu, struct event_base *base);
 /* How often a command came. */
 unsigned fake_qemu_count(const struct fake_qemu *qemu, const char *order);

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <tandem/clock.h>
 #include <tandem/qemu_guest.h>
@@ -17,6 +18,7 @@ struct bed {
 	struct event *timer;
 	struct fake_qemu qemu;
 	struct tandem_qemu_guest *guest;
+	char refusal[256]; /* to share its memory */
 	bool has_ended;
 	bool is_running;
 	struct tandem_error error;
@@ -26,6 +28,17 @@ static int on_restore(void *context, struct tandem_error *reterr_error)
 {
 	(void)context;
 	(void)reterr_error;
+	return 0;
+}
+
+static int on_memory(void *context, const struct tandem_qemu_memory *memory, bool *ret_is_shared,
+                     struct tandem_error *reterr_error)
+{
+	struct bed *bed = context;
+
+	(void)reterr_error;
+	snprintf(bed->refusal, sizeof(bed->refusal), "%s", memory->refusal);
+	*ret_is_shared = false;
 	return 0;
 }
 
@@ -49,7 +62,7 @@ static void on_time(evutil_socket_t fd, short what, void *context)
 static void begin(struct bed *bed, struct tandem_qemu_guest_options options)
 {
 	const struct tandem_qemu_guest_handler handler = {
-	        .on_restore = on_restore, .on_end = on_end, .context = bed};
+	        .on_restore = on_restore, .on_memory = on_memory, .on_end = on_end, .context = bed};
 	const struct timeval limit = {.tv_sec = 30};
 
 	signal(SIGPIPE, SIG_IGN);
@@ -122,4 +135,22 @@ Test(qemu_guest, whether_it_runs_has_to_be_known)
 	cr_assert_not(bed.is_running);
 	cr_assert_eq(bed.error.code, TANDEM_E_TIMEOUT, "%s", bed.error.detail);
 	finish(&bed);
+}
+
+/* KVM writes such a guest's state past the page table that is asked. */
+Test(qemu_guest, one_that_can_have_guests_does_not_share_its_memory)
+{
+	for (unsigned has_guests = 0; has_guests < 2; has_guests++) {
+		struct bed bed = {.base = event_base_new(), .refusal = "not asked"};
+
+		fake_qemu_open(&bed.qemu, bed.base);
+		bed.qemu.has_guests = has_guests == 1;
+		begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LONG_NS,
+		                                               .command_timeout_ns = LONG_NS,
+		                                               .looks_at_memory = true});
+		await_order(&bed, "migrate", 1);
+		cr_assert_eq(strstr(bed.refusal, "guests of their own") != NULL, has_guests == 1,
+		             "%s", bed.refusal);
+		finish(&bed);
+	}
 }
