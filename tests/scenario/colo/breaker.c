@@ -18,7 +18,8 @@ static struct standby_place {
 	const char *name;
 	unsigned passage_count;
 	unsigned held_passage; /* 0: none */
-} standby_places[] = {{"standby_acknowledged", 0, 0}, {"standby_told", 0, 0}};
+} standby_places[] = {
+        {"standby_commit", 0, 0}, {"standby_acknowledged", 0, 0}, {"standby_told", 0, 0}};
 static bool is_held;
 static unsigned passages_left, storm_one_in, broken_count;
 static uint32_t armed_mask;
@@ -119,10 +120,10 @@ void breaker_arm(const char *place, unsigned passage, uint32_t channel_mask)
 	pthread_mutex_unlock(&lock);
 }
 
-void breaker_hold(const char *place, unsigned passage)
+void breaker_hold_next(const char *place)
 {
 	pthread_mutex_lock(&lock);
-	find_place(place)->held_passage = passage;
+	find_place(place)->held_passage = find_place("standby_commit")->passage_count + 1;
 	pthread_mutex_unlock(&lock);
 }
 

@@ -149,9 +149,9 @@ static bool is_nothing_on_its_way(const struct lab *lab)
  * acknowledge [C19], before. */
 static bool hold_at_next_epoch(struct lab *lab, const char *place)
 {
-	bool is_known = lab_commit(lab, "in the generation of PAIR"); /* the copy was the first */
+	bool is_known = lab_commit(lab, "in the generation of PAIR");
 
-	breaker_hold(place, 3);
+	breaker_hold_next(place);
 	return is_known;
 }
 
@@ -180,7 +180,7 @@ Test(channels, a_capture_that_is_given_up_reads_no_later_memory)
 		poll(NULL, 0, 1);
 	fill(lab, 2);
 	cr_assert(lab_commit(lab, "after") && lab_images_equal(lab));
-	cr_expect_eq(code, TANDEM_E_TIMEOUT, "the standby takes nothing");
+	cr_expect_eq(code, TANDEM_E_TIMEOUT, "the standby takes nothing: %d", code);
 	lab_free(lab);
 }
 
