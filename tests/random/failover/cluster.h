@@ -219,9 +219,9 @@ struct cluster {
 	enum reads reads;
 	bool beats_are_cut[2][CLUSTER_LINKS]; /* by sender and link */
 	struct chaos chaos;
-	uint64_t forced_generation; /* led before it: disowned by the operator */
-	bool has_left;              /* the program was told so: its copy is never to be promoted */
-	uint64_t publisher;         /* the last program that published, and the generation */
+	uint64_t anew_generation; /* what led before it is over, with what it published */
+	bool has_left;            /* the program was told so: its copy is never to be promoted */
+	uint64_t publisher;       /* the last program that published, and the generation */
 	uint64_t publisher_generation;
 	bool is_rebasing; /* the next publication decides what is left of those before */
 	uint32_t epoch_count;

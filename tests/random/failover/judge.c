@@ -7,7 +7,7 @@
 
 static bool is_disowned(const struct cluster *cluster, const struct program *program)
 {
-	return program->led_generation < cluster->forced_generation;
+	return program->led_generation < cluster->anew_generation;
 }
 
 /* The operator accepted that data is lost: what counts is what is published from now on. */
@@ -25,7 +25,7 @@ static void rebase(struct cluster *cluster, uint32_t memory)
 void judge_force(struct cluster *cluster, uint64_t generation)
 {
 	cluster->force_count++;
-	cluster->forced_generation = generation;
+	cluster->anew_generation = generation;
 	cluster->is_rebasing = true;
 	cluster->has_left = false;
 	cluster->publisher_generation = 0;
@@ -53,7 +53,8 @@ static bool was_succeeded(const struct cluster *cluster, const struct tandem_rec
 	       cluster->publisher != record->owner_incarnation;
 }
 
-/* The next program of the node that led last: what was published is gone with the last one. */
+/* The next program of the node that led last: what was published is gone with the last one. What a
+ * program that led before was allowed to publish, and was stopped meanwhile, counts no more. */
 static bool begins_anew(const struct cluster *cluster, const struct question *question)
 {
 	const struct tandem_record *from = &question->expected, *to = &question->desired;
@@ -67,6 +68,7 @@ void judge_record(struct cluster *cluster, const struct question *question)
 {
 	if (!begins_anew(cluster, question))
 		return;
+	cluster->anew_generation = question->desired.generation;
 	cluster->is_rebasing = true;
 	cluster->has_left = false;
 }
