@@ -89,7 +89,8 @@ static void activate(struct cluster *cluster, struct standby *standby, const str
 	                 cluster->bug == BUG_R3_EPOCH_READ_BEFORE_FENCE;
 	if (standby->activated_incarnation == word->incarnation)
 		return;
-	if (breaks(cluster, standby)) {
+	/* Its copy is a program's already. */
+	if (standby->activated_incarnation != 0 || breaks(cluster, standby)) {
 		say_failed(cluster, standby, TANDEM_CONTROL_ACTIVATE);
 		return;
 	}
