@@ -179,7 +179,7 @@ static bool is_restoring(struct json_object *value)
 	       strcmp(json_object_get_string(status), "inmigrate") == 0;
 }
 
-static const char *text_of(struct json_object *value, const char *key)
+const char *tandem_qemu_control_text(struct json_object *value, const char *key)
 {
 	struct json_object *text = NULL;
 
@@ -213,7 +213,7 @@ static void on_old_capabilities(void *context, struct json_object *value,
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *one = json_object_array_get_idx(value, i);
 
-		if (strcmp(text_of(one, "capability"), "return-path") == 0)
+		if (strcmp(tandem_qemu_control_text(one, "capability"), "return-path") == 0)
 			guest->had_return_path = is_true(one, "state");
 	}
 	guest->has_settings = true;
@@ -251,12 +251,13 @@ static bool is_written_to(struct json_object *disk)
 static void tell_disk(struct tandem_qemu_guest *guest, struct json_object *disk)
 {
 	struct json_object *inserted = json_object_object_get(disk, "inserted");
-	const char *name = text_of(disk, "device");
+	const char *name = tandem_qemu_control_text(disk, "device");
 	char text[256];
 
 	if (name[0] == 0)
-		name = text_of(disk, "qdev");
-	snprintf(text, sizeof(text), "disk %.60s, %.120s", name, text_of(inserted, "file"));
+		name = tandem_qemu_control_text(disk, "qdev");
+	snprintf(text, sizeof(text), "disk %.60s, %.120s", name,
+	         tandem_qemu_control_text(inserted, "file"));
 	if (guest->options.accepts_disks)
 		guest->handler.on_gap(guest->handler.context, text);
 	else

@@ -76,6 +76,8 @@ void tandem_qemu_control_order(struct tandem_qemu_guest *guest, const char *comm
 /* Whether the protection still begins; an error is its end. */
 bool tandem_qemu_control_is_starting(struct tandem_qemu_guest *guest,
                                      const struct tandem_error *error);
+/* A text in what QEMU answered; "" where there is none. Borrowed from `value`. */
+const char *tandem_qemu_control_text(struct json_object *value, const char *key);
 /* It cannot be protected. */
 void tandem_qemu_control_give_up(struct tandem_qemu_guest *guest, const struct tandem_error *error);
 /* Goes on when it is known which RAM is left out. */

@@ -13,17 +13,6 @@ static void ask_next(struct tandem_qemu_guest *guest);
 #define REFUSE(guest, ...)                                                                         \
 	snprintf((guest)->memory.refusal, sizeof((guest)->memory.refusal), __VA_ARGS__)
 
-static const char *text_of(struct json_object *value, const char *key)
-{
-	struct json_object *text = NULL;
-
-	if (json_object_is_type(value, json_type_object) &&
-	    json_object_object_get_ex(value, key, &text) &&
-	    json_object_is_type(text, json_type_string))
-		return json_object_get_string(text);
-	return "";
-}
-
 static void decide(struct tandem_qemu_guest *guest)
 {
 	struct tandem_error error;
@@ -53,7 +42,7 @@ static void take_backend(struct tandem_qemu_guest *guest, struct json_object *va
 {
 	struct tandem_qemu_memory *memory = &guest->memory;
 	struct json_object *share = NULL, *size = NULL;
-	const char *id = text_of(value, "id");
+	const char *id = tandem_qemu_control_text(value, "id");
 	struct tandem_qemu_backend *backend = &memory->backends[memory->backend_count];
 
 	if (!json_object_is_type(value, json_type_object) ||
@@ -130,7 +119,8 @@ static void on_devices(void *context, struct json_object *value, const struct ta
 	for (size_t i = 0;
 	     json_object_is_type(value, json_type_array) && i < json_object_array_length(value);
 	     i++) {
-		const char *type = text_of(json_object_array_get_idx(value, i), "type");
+		const char *type =
+		        tandem_qemu_control_text(json_object_array_get_idx(value, i), "type");
 
 		if (!tandem_qemu_device_is_known(type))
 			REFUSE(guest,
@@ -190,7 +180,7 @@ static void on_processors(void *context, struct json_object *value,
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
 	path = json_object_is_type(value, json_type_array)
-	               ? text_of(json_object_array_get_idx(value, 0), "qom-path")
+	               ? tandem_qemu_control_text(json_object_array_get_idx(value, 0), "qom-path")
 	               : "";
 	if (path[0] == 0 || strlen(path) >= sizeof(guest->cpu_path))
 		REFUSE(guest, "QEMU does not say what its processors are");
