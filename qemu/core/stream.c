@@ -439,8 +439,6 @@ const char *tandem_qemu_item_text(enum tandem_qemu_item_type type)
 	        [TANDEM_QEMU_SIZE] = "SIZE",
 	        [TANDEM_QEMU_DEVICES] = "device state",
 	        [TANDEM_QEMU_DEVICES_END] = "the end of the device state",
-	        [TANDEM_QEMU_CHANNEL] = "the number of a channel",
-	        [TANDEM_QEMU_SYNC] = "a channel's word that all is sent",
 	};
 	return (unsigned)type < TANDEM_QEMU_ITEM_TYPE_COUNT ? texts[type] : "unknown";
 }

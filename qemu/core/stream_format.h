@@ -23,7 +23,6 @@ enum tandem_qemu_ram_flag {
 	TANDEM_QEMU_RAM_PAGE = 0x08,
 	TANDEM_QEMU_RAM_END_OF_SECTION = 0x10,
 	TANDEM_QEMU_RAM_SAME_BLOCK = 0x20,
-	TANDEM_QEMU_RAM_MULTIFD_FLUSH = 0x200, /* pages of other channels before it have to be in */
 };
 
 #endif

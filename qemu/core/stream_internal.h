@@ -12,8 +12,6 @@ void tandem_qemu_read_name(struct tandem_reader *reader, char *ret_name);
 void tandem_qemu_fail(struct tandem_qemu_item *item, enum tandem_qemu_fault fault, uint64_t value);
 
 /* stream_ram.c */
-bool tandem_qemu_find_block(const struct tandem_qemu_stream *stream, const char *name,
-                            unsigned *ret_block);
 void tandem_qemu_take_ram(struct tandem_qemu_stream *stream, struct tandem_reader *reader,
                           struct tandem_qemu_item *item);
 void tandem_qemu_take_block(struct tandem_qemu_stream *stream, struct tandem_reader *reader,

@@ -3,8 +3,8 @@
 #include "core/stream_format.h"
 #include "core/stream_internal.h"
 
-bool tandem_qemu_find_block(const struct tandem_qemu_stream *stream, const char *name,
-                            unsigned *ret_block)
+static bool find_block(const struct tandem_qemu_stream *stream, const char *name,
+                       unsigned *ret_block)
 {
 	for (unsigned i = 0; i < stream->at.block_count; i++) {
 		if (strcmp(stream->blocks[i].name, name) == 0) {
@@ -29,7 +29,7 @@ void tandem_qemu_take_block(struct tandem_qemu_stream *stream, struct tandem_rea
 	if (reader->failed)
 		return;
 	if (stream->at.block_count == TANDEM_QEMU_BLOCKS_MAX ||
-	    tandem_qemu_find_block(stream, block.name, &same) || block.size_bytes == 0 ||
+	    find_block(stream, block.name, &same) || block.size_bytes == 0 ||
 	    block.size_bytes % TANDEM_QEMU_PAGE_BYTES != 0 ||
 	    block.size_bytes > stream->at.announced_left_bytes) {
 		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_BLOCKS, block.size_bytes);
@@ -53,8 +53,7 @@ static bool take_place(struct tandem_qemu_stream *stream, struct tandem_reader *
 		tandem_qemu_read_name(reader, item->name);
 		if (reader->failed)
 			return false;
-		stream->at.has_block =
-		        tandem_qemu_find_block(stream, item->name, &stream->at.block);
+		stream->at.has_block = find_block(stream, item->name, &stream->at.block);
 	}
 	if (!stream->at.has_block) {
 		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_BLOCK, offset_bytes);
@@ -122,8 +121,6 @@ void tandem_qemu_take_ram(struct tandem_qemu_stream *stream, struct tandem_reade
 		return;
 	case TANDEM_QEMU_RAM_END_OF_SECTION:
 		stream->at.place = TANDEM_QEMU_AT_FOOTER;
-		return;
-	case TANDEM_QEMU_RAM_MULTIFD_FLUSH:
 		return;
 	default:
 		tandem_qemu_fail(item, TANDEM_QEMU_FAULT_RAM_FLAGS, kind);

@@ -51,6 +51,22 @@ void tandem_qemu_control_order(struct tandem_qemu_guest *guest, const char *comm
 		tandem_qemu_control_give_up(guest, &error);
 }
 
+/* With these QEMU sends what no secondary of COLO here reads, over more connections than one, or
+ * waits for what none says. */
+static const char *const unread_capabilities[] = {
+        "background-snapshot",
+        "compress",
+        "mapped-ram",
+        "multifd",
+        "pause-before-switchover",
+        "postcopy-preempt",
+        "postcopy-ram",
+        "switchover-ack",
+        "xbzrle",
+        "zero-copy-send",
+};
+#define UNREAD_COUNT (sizeof(unread_capabilities) / sizeof(unread_capabilities[0]))
+
 static void add_capability(struct json_object *list, const char *name, bool is_on)
 {
 	struct json_object *one = json_object_new_object();
@@ -70,6 +86,10 @@ static struct json_object *capabilities(const struct tandem_qemu_guest *guest, b
 	               is_on ? guest->rule.has_return_path : guest->had_return_path);
 	if (guest->is_shared)
 		add_capability(list, "x-ignore-shared", is_on);
+	for (unsigned i = 0; i < UNREAD_COUNT; i++) {
+		if (guest->had_unread & UINT32_C(1) << i)
+			add_capability(list, unread_capabilities[i], !is_on);
+	}
 	json_object_object_add(arguments, "capabilities", list);
 	return arguments;
 }
@@ -201,6 +221,21 @@ static int64_t number_of(struct json_object *value, const char *key)
 	return json_object_get_int64(number);
 }
 
+static void remember_capability(struct tandem_qemu_guest *guest, struct json_object *one)
+{
+	_Static_assert(UNREAD_COUNT <= 32, "a bit for each");
+	const char *name = tandem_qemu_control_text(one, "capability");
+
+	if (!is_true(one, "state"))
+		return;
+	if (strcmp(name, "return-path") == 0)
+		guest->had_return_path = true;
+	for (unsigned i = 0; i < UNREAD_COUNT; i++) {
+		if (strcmp(name, unread_capabilities[i]) == 0)
+			guest->had_unread |= UINT32_C(1) << i;
+	}
+}
+
 static void on_old_capabilities(void *context, struct json_object *value,
                                 const struct tandem_error *error)
 {
@@ -210,12 +245,8 @@ static void on_old_capabilities(void *context, struct json_object *value,
 
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
-	for (size_t i = 0; i < count; i++) {
-		struct json_object *one = json_object_array_get_idx(value, i);
-
-		if (strcmp(tandem_qemu_control_text(one, "capability"), "return-path") == 0)
-			guest->had_return_path = is_true(one, "state");
-	}
+	for (size_t i = 0; i < count; i++)
+		remember_capability(guest, json_object_array_get_idx(value, i));
 	guest->has_settings = true;
 	tandem_qemu_control_order(guest, "migrate-set-capabilities", capabilities(guest, true),
 	                          on_capabilities);

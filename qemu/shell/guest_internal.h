@@ -40,6 +40,7 @@ struct tandem_qemu_guest {
 	/* Its settings for migrations are changed, and what they are to be again. */
 	bool has_settings;
 	bool had_return_path;
+	uint32_t had_unread; /* a bit for each of the capabilities that are off meanwhile */
 	int64_t bandwidth_bytes;
 	int64_t downtime_ms;
 	struct event *release_timer; /* until it runs, at the begin and at the end */

@@ -152,7 +152,7 @@ def play_leave(pair, guest):
     start(pair, guest)
     with Qmp(guest.socket("a")) as qmp:
         qmp.execute("migrate-set-capabilities",
-                    capabilities=[{"capability": "return-path", "state": True}])
+                    capabilities=[{"capability": name, "state": True} for name in ("return-path", "multifd")])
     before = migration(guest)
     check_refusals(pair, guest)
     order(pair, "a", "protect", PAIR)

@@ -39,10 +39,6 @@ enum tandem_qemu_item_type {
 	TANDEM_QEMU_SIZE,        /* COLO: `value` bytes of device state follow */
 	TANDEM_QEMU_DEVICES,     /* `bytes`: a piece of them */
 	TANDEM_QEMU_DEVICES_END, /* the same, the last one */
-	/* Of the further channels of multifd only, besides PAGE and FILL. */
-	TANDEM_QEMU_CHANNEL, /* it is the one of number `value` */
-	TANDEM_QEMU_SYNC, /* what comes behind packet `value` is newer than what others sent before
-	                   */
 	TANDEM_QEMU_ITEM_TYPE_COUNT,
 };
 
@@ -64,10 +60,7 @@ enum tandem_qemu_item_type {
 	X(EARLY, "a page before all RAM blocks are known")                                         \
 	X(RANGE, "a page outside its RAM block")                                                   \
 	X(ORDER, "a message of COLO that does not come now")                                       \
-	X(DEVICE_BYTES, "more device state than there can be")                                     \
-	X(CHANNEL, "a channel of a number that cannot be")                                         \
-	X(PACKET, "a packet with more pages or fewer bytes than it can have")                      \
-	X(PACKET_NUMBER, "a packet that is older than the one before it")
+	X(DEVICE_BYTES, "more device state than there can be")
 
 enum tandem_qemu_fault {
 #define X(name, text) TANDEM_QEMU_FAULT_##name,

@@ -70,6 +70,12 @@ static void answer(struct fake_qemu *qemu, const char *command, const char *line
 		                    "\"id\": %d}\n",
 		                    strcmp(qemu->status, "running") == 0 ? "true" : "false",
 		                    qemu->status, id);
+	else if (strcmp(command, "query-migrate-capabilities") == 0)
+		evbuffer_add_printf(out,
+		                    "{\"return\": [{\"capability\": \"%s\", \"state\": true}, "
+		                    "{\"capability\": \"x-colo\", \"state\": false}], "
+		                    "\"id\": %d}\n",
+		                    qemu->on ? qemu->on : "events", id);
 	else if (strcmp(command, "query-kvm") == 0)
 		evbuffer_add_printf(out, "{\"return\": {\"enabled\": true}, \"id\": %d}\n", id);
 	else
@@ -87,6 +93,8 @@ static void take_line(struct fake_qemu *qemu, const char *line)
 	snprintf(word, sizeof(word), "%.*s", (int)strcspn(command, "\""), command);
 	if (strcmp(word, "qmp_capabilities") != 0)
 		snprintf(qemu->orders + length, FAKE_ORDERS_BYTES - length, "%s ", word);
+	if (strcmp(word, "migrate-set-capabilities") == 0)
+		snprintf(qemu->capabilities, sizeof(qemu->capabilities), "%s", line);
 	answer(qemu, word, line, id);
 	if (strcmp(word, "migrate") == 0 && qemu->stream_bytes > 0)
 		send_stream(qemu);

@@ -18,9 +18,11 @@ struct fake_qemu {
 	char folder[64];
 	char qmp_path[96];
 	char stream_path[96];
-	const char *status;  /* of the guest: "running", "inmigrate", "paused" */
-	const char *refused; /* a command that gets an error; NULL: none */
-	bool has_guests;     /* its processors can run guests of their own */
+	const char *status;      /* of the guest: "running", "inmigrate", "paused" */
+	const char *refused;     /* a command that gets an error; NULL: none */
+	bool has_guests;         /* its processors can run guests of their own */
+	const char *on;          /* a capability that is set; NULL: none */
+	char capabilities[1024]; /* the last order that set some */
 	const void *stream;
 	size_t stream_bytes;            /* 0: it never connects */
 	char orders[FAKE_ORDERS_BYTES]; /* that came, blanks between; those of a conversation's

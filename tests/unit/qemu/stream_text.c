@@ -25,8 +25,6 @@ static const char *const words[] = {
         [TANDEM_QEMU_SIZE] = "size",
         [TANDEM_QEMU_DEVICES] = "",
         [TANDEM_QEMU_DEVICES_END] = "devices",
-        [TANDEM_QEMU_CHANNEL] = "channel",
-        [TANDEM_QEMU_SYNC] = "sync",
 };
 
 void put(struct made *made, uint64_t value, size_t size)
@@ -135,8 +133,7 @@ void add_item(const struct tandem_qemu_stream *stream, const struct tandem_qemu_
 	else if (item->type == TANDEM_QEMU_FILL)
 		snprintf(more, sizeof(more), "%u:%llx=%02x", item->block,
 		         (unsigned long long)item->offset_bytes, (unsigned)item->value);
-	else if (item->type == TANDEM_QEMU_PING || item->type == TANDEM_QEMU_SIZE ||
-	         item->type == TANDEM_QEMU_CHANNEL || item->type == TANDEM_QEMU_SYNC)
+	else if (item->type == TANDEM_QEMU_PING || item->type == TANDEM_QEMU_SIZE)
 		snprintf(more, sizeof(more), "%llu", (unsigned long long)item->value);
 	else if (item->type == TANDEM_QEMU_FAULT)
 		snprintf(more, sizeof(more), "%s", tandem_qemu_fault_text(item->fault));

@@ -42,6 +42,12 @@ static int on_memory(void *context, const struct tandem_qemu_memory *memory, boo
 	return 0;
 }
 
+static void on_torn(void *context, uint64_t epoch)
+{
+	(void)context;
+	(void)epoch;
+}
+
 static void on_end(void *context, bool is_running, const struct tandem_error *error)
 {
 	struct bed *bed = context;
@@ -61,8 +67,11 @@ static void on_time(evutil_socket_t fd, short what, void *context)
 
 static void begin(struct bed *bed, struct tandem_qemu_guest_options options)
 {
-	const struct tandem_qemu_guest_handler handler = {
-	        .on_restore = on_restore, .on_memory = on_memory, .on_end = on_end, .context = bed};
+	const struct tandem_qemu_guest_handler handler = {.on_restore = on_restore,
+	                                                  .on_memory = on_memory,
+	                                                  .on_torn = on_torn,
+	                                                  .on_end = on_end,
+	                                                  .context = bed};
 	const struct timeval limit = {.tv_sec = 30};
 
 	signal(SIGPIPE, SIG_IGN);
@@ -153,4 +162,51 @@ Test(qemu_guest, one_that_can_have_guests_does_not_share_its_memory)
 		             "%s", bed.refusal);
 		finish(&bed);
 	}
+}
+
+static bool sets(const struct bed *bed, const char *capability, bool is_on)
+{
+	char words[128];
+
+	snprintf(words, sizeof(words), "{\"capability\":\"%s\",\"state\":%s}", capability,
+	         is_on ? "true" : "false");
+	return strstr(bed->qemu.capabilities, words) != NULL;
+}
+
+/* Nobody would take the connections of multifd, and QEMU would wait for ever. */
+Test(qemu_guest, a_way_to_migrate_that_is_not_read_is_off_for_as_long_as_it_is_protected)
+{
+	static const char *const ways[] = {"multifd", "xbzrle", "switchover-ack"};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct bed bed = {.base = event_base_new()};
+
+		fake_qemu_open(&bed.qemu, bed.base);
+		bed.qemu.on = ways[i];
+		begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LONG_NS,
+		                                               .command_timeout_ns = LONG_NS});
+		await_order(&bed, "migrate", 1);
+		cr_assert(sets(&bed, "x-colo", true), "%s", bed.qemu.capabilities);
+		cr_assert(sets(&bed, ways[i], false), "%s", bed.qemu.capabilities);
+		tandem_qemu_guest_stop(bed.guest);
+		while (!bed.has_ended)
+			event_base_loop(bed.base, EVLOOP_ONCE);
+		cr_assert(bed.is_running);
+		cr_assert(sets(&bed, "x-colo", false), "%s", bed.qemu.capabilities);
+		cr_assert(sets(&bed, ways[i], true), "%s", bed.qemu.capabilities);
+		finish(&bed);
+	}
+}
+
+Test(qemu_guest, what_tells_its_operator_of_migrations_stays_as_it_is)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	fake_qemu_open(&bed.qemu, bed.base);
+	bed.qemu.on = "events";
+	begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LONG_NS,
+	                                               .command_timeout_ns = LONG_NS});
+	await_order(&bed, "migrate", 1);
+	cr_assert(strstr(bed.qemu.capabilities, "events") == NULL, "%s", bed.qemu.capabilities);
+	finish(&bed);
 }
