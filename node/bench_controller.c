@@ -1,19 +1,19 @@
 #include "bench.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <tandem/clock.h>
 #include <tandem/control.h>
 #include <tandem/log.h>
 #include <tandem/memory.h>
+#include <tandem/unix_socket.h>
 
 struct tandem_bench_controller {
 	struct tandem_control_settings settings;
@@ -127,23 +127,6 @@ static void *run(void *argument)
 	return NULL;
 }
 
-static int listen_at(const char *directory, struct tandem_error *reterr_error)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", directory,
-	         TANDEM_CONTROL_SOCKET);
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-	    listen(fd, 4) == 0)
-		return fd;
-	tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "listen", "%s",
-	                       address.sun_path);
-	if (fd >= 0)
-		close(fd);
-	return TANDEM_E_SYSTEM;
-}
-
 static void fill_settings(struct tandem_control_settings *settings,
                           const struct tandem_bench_checkpoint_options *options, uint16_t port)
 {
@@ -178,16 +161,19 @@ int tandem_bench_controller_new(const char *directory,
                                 struct tandem_error *reterr_error)
 {
 	struct tandem_bench_controller *controller = tandem_memory_alloc(sizeof *controller);
+	char path[PATH_MAX];
 	int failure;
 
 	if (controller == NULL)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "bench", "no memory");
-	controller->program_fd = controller->standby_fd = -1;
+	controller->listener_fd = controller->program_fd = controller->standby_fd = -1;
 	fill_settings(&controller->settings, options, port);
-	controller->listener_fd = listen_at(directory, reterr_error);
-	if (controller->listener_fd < 0) {
+	snprintf(path, sizeof path, "%s/%s", directory, TANDEM_CONTROL_SOCKET);
+	failure =
+	        tandem_unix_listen(path, SOCK_SEQPACKET, 4, &controller->listener_fd, reterr_error);
+	if (failure != 0) {
 		tandem_bench_controller_free(controller);
-		return TANDEM_E_SYSTEM;
+		return failure;
 	}
 	failure = pthread_create(&controller->thread, NULL, run, controller);
 	controller->has_thread = failure == 0;

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <tandem/memory.h>
 #include <tandem/qemu_arguments.h>
+#include <tandem/unix_socket.h>
 #include <unistd.h>
 
 #define LINE_BYTES ((size_t)256 << 10) /* the kernel allows more, and nobody writes it */
@@ -15,14 +15,15 @@
 int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
                              struct tandem_error *reterr_error)
 {
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	struct ucred peer = {.pid = 0};
 	socklen_t peer_bytes = sizeof(peer);
-	int code = 0;
+	int code = tandem_unix_address(qmp_path, &address, reterr_error);
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", qmp_path);
-	if (fd < 0 || strlen(qmp_path) >= sizeof(address.sun_path))
+	if (code != 0)
+		return code;
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
 		code = tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
 		                              "no socket for %.120s", qmp_path);
 	else if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)

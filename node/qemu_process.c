@@ -12,9 +12,9 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <tandem/bytes.h>
 #include <tandem/memory.h>
+#include <tandem/unix_socket.h>
 #include <unistd.h>
 
 #include "qemu_words.h"
@@ -313,32 +313,6 @@ static bool make_line(struct command_line *line, const struct tandem_qemu_proces
 	return true;
 }
 
-static int listen_at(const char *path, int *ret_fd, struct tandem_error *reterr_error)
-{
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		close(fd);
-		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "QEMU",
-		                        "%.120s: a socket's path has at most %zu characters", path,
-		                        sizeof(address.sun_path) - 1);
-	}
-	memcpy(address.sun_path, path, strlen(path));
-	(void)unlink(path); /* one that a killed process left */
-	if (fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0 &&
-	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-	    listen(fd, 1) == 0) {
-		*ret_fd = fd;
-		return 0;
-	}
-	tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU", "no socket at %s",
-	                       path);
-	if (fd >= 0)
-		close(fd);
-	return TANDEM_E_SYSTEM;
-}
-
 static struct command_line command_line;
 
 int tandem_qemu_process_prepare(struct tandem_qemu_process *process,
@@ -350,7 +324,8 @@ int tandem_qemu_process_prepare(struct tandem_qemu_process *process,
 	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
 		process->qmp_fds[i] = -1;
 	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS && code == 0; i++)
-		code = listen_at(qmp_paths[i], &process->qmp_fds[i], reterr_error);
+		code = tandem_unix_listen(qmp_paths[i], SOCK_STREAM, 1, &process->qmp_fds[i],
+		                          reterr_error);
 	if (code == 0 && !make_line(&command_line, process))
 		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, "QEMU",
 		                        "its command line has more than %d words", WORDS_MAX);

@@ -4,12 +4,12 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <tandem/clock.h>
 #include <tandem/controller.h>
 #include <tandem/memory.h>
+#include <tandem/unix_socket.h>
 
 #define ANSWER_BYTES_MAX (8u << 20)
 #define TIMEOUT_NS       (5 * TANDEM_NS_PER_S)
@@ -44,12 +44,11 @@ static int find_run_directory(const struct tandemctl *tandemctl, char *directory
 
 static int connect_to(struct exchange *exchange)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (strlen(exchange->path) >= sizeof(address.sun_path))
-		return tandem_error_set(exchange->error, TANDEM_E_CONFIG, "connect",
-		                        "%.80s...: a socket's path has at most %zu characters",
-		                        exchange->path, sizeof(address.sun_path) - 1);
-	memcpy(address.sun_path, exchange->path, strlen(exchange->path));
+	struct sockaddr_un address;
+	const int status = tandem_unix_address(exchange->path, &address, exchange->error);
+
+	if (status != 0)
+		return status;
 	exchange->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (exchange->fd < 0)
 		return tandem_error_set_errno(exchange->error, TANDEM_E_SYSTEM, errno, "socket",

@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <tandem/clock.h>
 #include <tandem/life.h>
 #include <tandem/memory.h>
+#include <tandem/unix_socket.h>
 
 #define REATTACH_INTERVAL_NS (200 * TANDEM_NS_PER_MS)
 
@@ -36,13 +36,15 @@ struct tandem_control_link {
 
 static int connect_to(const char *path, struct tandem_error *reterr_error)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address;
+	const int status = tandem_unix_address(path, &address, reterr_error);
 
+	if (status != 0)
+		return status;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "socket",
 		                              "control socket");
-	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
 	tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "connect",

@@ -242,8 +242,8 @@ static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, stru
 int tandem_admin_open(struct tandem_controller *controller, struct tandem_error *reterr_error)
 {
 	int fd = -1;
-	int status =
-	        tandem_unix_listen(controller, TANDEM_ADMIN_SOCKET, SOCK_STREAM, &fd, reterr_error);
+	int status = tandem_run_socket_listen(controller, TANDEM_ADMIN_SOCKET, SOCK_STREAM, &fd,
+	                                      reterr_error);
 	if (status != 0)
 		return status;
 	controller->admin_listener =

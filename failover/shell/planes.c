@@ -281,8 +281,8 @@ int tandem_planes_open(struct tandem_controller *controller, struct tandem_error
 	int fd = -1;
 	for (size_t i = 0; i < TANDEM_CONNECTIONS_MAX; i++)
 		controller->connections[i].fd = -1;
-	int status = tandem_unix_listen(controller, TANDEM_CONTROL_SOCKET, SOCK_SEQPACKET, &fd,
-	                                reterr_error);
+	int status = tandem_run_socket_listen(controller, TANDEM_CONTROL_SOCKET, SOCK_SEQPACKET,
+	                                      &fd, reterr_error);
 	if (status != 0)
 		return status;
 	controller->plane_listener =

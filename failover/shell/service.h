@@ -155,9 +155,10 @@ TANDEM_MUST_CHECK int tandem_admin_open(struct tandem_controller *controller,
                                         struct tandem_error *reterr_error);
 void tandem_admin_close(struct tandem_controller *controller);
 
-/* unix_socket.c: a bound and listening local socket, mode 0600, in the run directory. */
-TANDEM_MUST_CHECK int tandem_unix_listen(struct tandem_controller *controller, const char *name,
-                                         int type, int *ret_fd, struct tandem_error *reterr_error);
+/* run_socket.c: a listening local socket of this name in the run directory. */
+TANDEM_MUST_CHECK int tandem_run_socket_listen(struct tandem_controller *controller,
+                                               const char *name, int type, int *ret_fd,
+                                               struct tandem_error *reterr_error);
 
 /* One line to the program's log, at most one each second. */
 void tandem_service_complain(struct tandem_controller *controller, const char *line);

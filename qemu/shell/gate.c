@@ -20,7 +20,7 @@
 
 struct tandem_qemu_gate {
 	struct event_base *base;
-	char socket_path[TANDEM_QEMU_GATE_PATH_BYTES];
+	char socket_path[TANDEM_UNIX_PATH_BYTES];
 	struct tandem_qemu_outside outside;
 	struct tandem_qemu_frames frames;
 	struct tandem_qemu_gate_counts counts;
@@ -256,15 +256,17 @@ static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, stru
 	event_add(gate->readable, NULL);
 }
 
-static int listen_for_qemu(struct tandem_qemu_gate *gate, struct tandem_error *reterr_error)
+static int listen_for_qemu(struct tandem_qemu_gate *gate, const char *path,
+                           struct tandem_error *reterr_error)
 {
 	int fd;
-	int status = tandem_qemu_gate_bind(gate->socket_path, SOCK_STREAM, &fd, reterr_error);
+	int status = tandem_unix_listen(path, SOCK_STREAM | SOCK_NONBLOCK, 1, &fd, reterr_error);
 
 	if (status != 0)
 		return status;
+	memcpy(gate->socket_path, path, strlen(path) + 1);
 	gate->listener = evconnlistener_new(gate->base, on_connect, gate,
-	                                    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 1, fd);
+	                                    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (gate->listener)
 		return 0;
 	close(fd);
@@ -311,10 +313,7 @@ int tandem_qemu_gate_open(struct event_base *base, const struct tandem_qemu_gate
 	if (status == 0)
 		status = make_events(gate, reterr_error);
 	if (status == 0)
-		status = tandem_qemu_gate_set_path(gate->socket_path, options->socket_path,
-		                                   reterr_error);
-	if (status == 0)
-		status = listen_for_qemu(gate, reterr_error);
+		status = listen_for_qemu(gate, options->socket_path, reterr_error);
 	if (status == 0)
 		*ret_gate = gate;
 	else

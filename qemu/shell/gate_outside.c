@@ -8,54 +8,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define TUN_PATH        "/dev/net/tun"
 #define SEND_ROOM_BYTES (1 << 20)
-
-int tandem_qemu_gate_set_path(char ret_path[TANDEM_QEMU_GATE_PATH_BYTES], const char *path,
-                              struct tandem_error *reterr_error)
-{
-	const size_t length = strlen(path);
-
-	if (length >= TANDEM_QEMU_GATE_PATH_BYTES)
-		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "gate",
-		                        "%.120s: a socket's path has at most %u characters", path,
-		                        TANDEM_QEMU_GATE_PATH_BYTES - 1);
-	memcpy(ret_path, path, length + 1);
-	return 0;
-}
-
-static int set_address(struct sockaddr_un *ret_address, const char *path,
-                       struct tandem_error *reterr_error)
-{
-	_Static_assert(sizeof(ret_address->sun_path) == TANDEM_QEMU_GATE_PATH_BYTES, "a path fits");
-	ret_address->sun_family = AF_UNIX;
-	return tandem_qemu_gate_set_path(ret_address->sun_path, path, reterr_error);
-}
-
-int tandem_qemu_gate_bind(const char *path, int type, int *ret_fd,
-                          struct tandem_error *reterr_error)
-{
-	struct sockaddr_un address = {0};
-	int status = set_address(&address, path, reterr_error);
-
-	if (status != 0)
-		return status;
-	const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	(void)unlink(path); /* one that a killed process left */
-	if (fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0 &&
-	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
-		*ret_fd = fd;
-		return 0;
-	}
-	tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "gate", "no socket at %s",
-	                       path);
-	if (fd >= 0)
-		close(fd);
-	return TANDEM_E_SYSTEM;
-}
 
 /* ---- a tap ---- */
 
@@ -108,10 +64,11 @@ static int open_socket(struct tandem_qemu_outside *outside, const char *name, co
                        struct tandem_error *reterr_error)
 {
 	const int room_bytes = SEND_ROOM_BYTES;
-	int status = set_address(&outside->peer, name, reterr_error);
+	int status = tandem_unix_address(name, &outside->peer, reterr_error);
 
 	if (status == 0)
-		status = tandem_qemu_gate_bind(path, SOCK_DGRAM, &outside->fd, reterr_error);
+		status = tandem_unix_listen(path, SOCK_DGRAM | SOCK_NONBLOCK, 0, &outside->fd,
+		                            reterr_error);
 	if (status != 0)
 		return status;
 	memcpy(outside->path, path, strlen(path) + 1);

@@ -3,16 +3,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/un.h>
 #include <tandem/error.h>
+#include <tandem/unix_socket.h>
 
 /* The network that a gate leads to: a tap interface, or a datagram socket of another program. */
-#define TANDEM_QEMU_GATE_PATH_BYTES 108u
-
 struct tandem_qemu_outside {
 	int fd;
 	struct sockaddr_un peer; /* empty: it is a tap */
-	char path[TANDEM_QEMU_GATE_PATH_BYTES];
+	char path[TANDEM_UNIX_PATH_BYTES];
 };
 
 /* See struct tandem_qemu_gate_options for `name` and `path`. What failed can be closed. */
@@ -25,12 +23,5 @@ int tandem_qemu_outside_send(struct tandem_qemu_outside *outside, const uint8_t 
 size_t tandem_qemu_outside_recv(struct tandem_qemu_outside *outside, uint8_t *ret_bytes,
                                 size_t capacity);
 void tandem_qemu_outside_close(struct tandem_qemu_outside *outside);
-
-/* Copies a socket's path. Error: TANDEM_E_CONFIG (it is too long). */
-int tandem_qemu_gate_set_path(char ret_path[TANDEM_QEMU_GATE_PATH_BYTES], const char *path,
-                              struct tandem_error *reterr_error);
-/* A socket of `type` at `path`, for this user only; what was there is removed. */
-int tandem_qemu_gate_bind(const char *path, int type, int *ret_fd,
-                          struct tandem_error *reterr_error);
 
 #endif

@@ -10,21 +10,14 @@ int tandem_qemu_guest_open(struct event_base *base, const struct tandem_qemu_gue
                            const struct tandem_qemu_guest_handler *handler,
                            struct tandem_qemu_guest **ret_guest, struct tandem_error *reterr_error)
 {
-	const size_t path_bytes = strlen(options->stream_path);
-	struct tandem_qemu_guest *guest;
+	struct tandem_qemu_guest *guest = tandem_memory_alloc(sizeof(*guest));
 	int status;
 
-	if (path_bytes >= TANDEM_QEMU_PATH_BYTES)
-		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "COLO",
-		                        "%.120s: a socket's path has at most %u characters",
-		                        options->stream_path, TANDEM_QEMU_PATH_BYTES - 1);
-	guest = tandem_memory_alloc(sizeof(*guest));
 	if (!guest)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO", "no memory");
 	guest->base = base;
 	guest->options = *options;
 	guest->handler = *handler;
-	memcpy(guest->stream_path, options->stream_path, path_bytes + 1);
 	status = tandem_qemu_guest_stream_open(guest, reterr_error);
 	if (status == 0)
 		status = tandem_qemu_control_open(guest, reterr_error);

@@ -128,7 +128,7 @@ static void on_parameters(void *context, struct json_object *value,
 {
 	struct tandem_qemu_guest *guest = context;
 	struct json_object *arguments;
-	char uri[TANDEM_QEMU_PATH_BYTES + 8];
+	char uri[TANDEM_UNIX_PATH_BYTES + 8];
 
 	(void)value;
 	if (!tandem_qemu_control_is_starting(guest, error))

@@ -8,9 +8,8 @@
 #include <tandem/qemu_restore.h>
 #include <tandem/qemu_version.h>
 #include <tandem/qemu_guest.h>
+#include <tandem/unix_socket.h>
 #include "shell/qmp.h"
-
-#define TANDEM_QEMU_PATH_BYTES 108u
 
 enum tandem_qemu_guest_phase {
 	TANDEM_QEMU_GUEST_STARTING,  /* until QEMU has been told to send */
@@ -22,7 +21,7 @@ enum tandem_qemu_guest_phase {
 struct tandem_qemu_guest {
 	struct event_base *base;
 	struct tandem_qemu_guest_options options;
-	char stream_path[TANDEM_QEMU_PATH_BYTES];
+	char stream_path[TANDEM_UNIX_PATH_BYTES]; /* empty until it is there */
 	struct tandem_qemu_guest_handler handler;
 	enum tandem_qemu_guest_phase phase;
 

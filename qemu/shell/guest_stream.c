@@ -1,8 +1,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <tandem/clock.h>
 #include <tandem/failpoint.h>
 #include <tandem/memory.h>
@@ -348,24 +346,17 @@ static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, stru
 	event_add(guest->readable, NULL);
 }
 
-static int listen_at(struct tandem_qemu_guest *guest, struct tandem_error *reterr_error)
+static int listen_for_qemu(struct tandem_qemu_guest *guest, struct tandem_error *reterr_error)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const char *path = guest->options.stream_path;
+	int fd;
+	int status = tandem_unix_listen(path, SOCK_STREAM | SOCK_NONBLOCK, 1, &fd, reterr_error);
 
-	_Static_assert(sizeof(address.sun_path) == TANDEM_QEMU_PATH_BYTES, "a path fits");
-	memcpy(address.sun_path, guest->stream_path, sizeof(address.sun_path));
-	(void)unlink(guest->stream_path); /* one that a killed process left */
-	if (fd < 0 || fchmod(fd, S_IRUSR | S_IWUSR) != 0 ||
-	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-		tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "COLO",
-		                       "no socket at %s", guest->stream_path);
-		if (fd >= 0)
-			close(fd);
-		return TANDEM_E_SYSTEM;
-	}
+	if (status != 0)
+		return status;
+	memcpy(guest->stream_path, path, strlen(path) + 1);
 	guest->listener = evconnlistener_new(guest->base, on_connect, guest,
-	                                     LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 1, fd);
+	                                     LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (guest->listener)
 		return 0;
 	close(fd);
@@ -385,7 +376,7 @@ int tandem_qemu_guest_stream_open(struct tandem_qemu_guest *guest,
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO",
 		                        "no memory for %zu bytes of device state",
 		                        guest->state_room_bytes);
-	return listen_at(guest, reterr_error);
+	return listen_for_qemu(guest, reterr_error);
 }
 
 void tandem_qemu_guest_stream_begin(struct tandem_qemu_guest *guest)

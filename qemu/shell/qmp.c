@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <tandem/clock.h>
 #include <tandem/memory.h>
+#include <tandem/unix_socket.h>
 #include <unistd.h>
 
 #define SLOT_COUNT (TANDEM_QMP_COMMANDS_MAX + TANDEM_QMP_OUT_OF_BAND_COMMANDS_MAX)
@@ -445,14 +445,11 @@ int tandem_qmp_connect(struct event_base *base, const char *path, uint64_t start
                        const struct tandem_qmp_handler *handler, struct tandem_qmp **ret_qmp,
                        struct tandem_error *reterr_error)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const size_t path_bytes = strlen(path);
+	struct sockaddr_un address;
+	const int status = tandem_unix_address(path, &address, reterr_error);
 
-	if (path_bytes >= sizeof(address.sun_path))
-		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "QMP",
-		                        "%.120s: a socket's path has at most %zu characters", path,
-		                        sizeof(address.sun_path) - 1);
-	memcpy(address.sun_path, path, path_bytes + 1);
+	if (status != 0)
+		return status;
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
 		tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QMP",
