@@ -11,6 +11,7 @@
 
 #include "qemu_command.h"
 #include "qemu_gates.h"
+#include "qemu_identity.h"
 #include "qemu_keeper.h"
 #include "qemu_leash.h"
 #include "qemu_options.h"
@@ -365,6 +366,8 @@ int main(int argument_count, char **arguments)
 	if (refused != 0)
 		return refused - 1;
 	signal(SIGPIPE, SIG_IGN);
+	if (program.options.asks_identity)
+		return tandem_qemu_identity_say(program.options.other_words, COMMAND_TIMEOUT_NS);
 	tandem_failpoint_load();
 	return run(&program);
 }

@@ -7,6 +7,8 @@
 #include <tandem/clock.h>
 #include <tandem/log.h>
 #include <tandem/memory.h>
+#include <tandem/qemu_probe.h>
+#include <tandem/qemu_restore.h>
 
 #include "qemu_gates.h"
 #include "qemu_process.h"
@@ -114,6 +116,16 @@ static bool is_same(const struct tandem_qemu_keeper *keeper)
 	return true;
 }
 
+/* What the other node's QEMU is compared with. */
+static int require_qemu(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
+{
+	char machine[TANDEM_QEMU_NAME_BYTES] = "unknown", needs[TANDEM_QEMU_IDENTITY_BYTES];
+
+	(void)tandem_qemu_opening_machine(keeper->opening, keeper->opening_bytes, machine);
+	tandem_qemu_identity(tandem_qemu_guest_version(keeper->guest), machine, needs);
+	return tandem_require(keeper->tandem, needs, reterr_error);
+}
+
 static int on_blocks(void *context, const struct tandem_qemu_stream *stream, const uint8_t *opening,
                      size_t opening_bytes, struct tandem_error *reterr_error)
 {
@@ -130,6 +142,8 @@ static int on_blocks(void *context, const struct tandem_qemu_stream *stream, con
 		                                  "the guest has other RAM blocks than before");
 	for (unsigned i = 0; status == 0 && i < stream->at.block_count; i++)
 		status = add_region(keeper, i, reterr_error);
+	if (status == 0)
+		status = require_qemu(keeper, reterr_error);
 	if (status == 0)
 		status = tandem_start(keeper->tandem, reterr_error);
 	if (status == 0)
@@ -448,6 +462,21 @@ static bool follow_leaving(struct tandem_qemu_keeper *keeper)
 	return true;
 }
 
+/* Who waits for a first copy is told why there will be none, and the guest is let go. */
+static void look_at_misfit(struct tandem_qemu_keeper *keeper, const struct tandem_news *news)
+{
+	char reason[160];
+
+	keeper->awaits_copy = keeper->awaits_copy && !news->is_pair;
+	if (!keeper->awaits_copy || !tandem_is_misfit(keeper->tandem, reason, sizeof(reason)))
+		return;
+	keeper->awaits_copy = false;
+	tandem_log(TANDEM_LOG_ERROR,
+	           "the other node could not go on with the guest, so it is not protected: %s",
+	           reason);
+	tandem_qemu_keeper_leave(keeper);
+}
+
 /* Pages may come again. */
 static void keep(struct tandem_qemu_keeper *keeper)
 {
@@ -484,6 +513,7 @@ static void look(struct tandem_qemu_keeper *keeper)
 		return;
 	}
 	open_gates(keeper, news.released_ticket);
+	look_at_misfit(keeper, &news);
 	if (follow_leaving(keeper))
 		return;
 	if (keeper->begins_anew) {
@@ -508,6 +538,7 @@ int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             struct tandem_error *reterr_error)
 {
 	keeper->options = *options;
+	keeper->awaits_copy = keeper->hold != NULL;
 	if (keeper->way == TANDEM_QEMU_STREAM)
 		keeper->note.way = "stream";
 	keeper->options.looks_at_memory = keeper->way != TANDEM_QEMU_STREAM;

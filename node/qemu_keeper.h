@@ -49,6 +49,7 @@ struct tandem_qemu_keeper {
 	int wait_s;           /* for that: next time, if no epoch is kept before */
 	bool is_over;         /* the guest is let go, or it is not known whether it is */
 	bool was_refused;     /* to leave */
+	bool awaits_copy;     /* a QEMU that ran already, of which no node has had a copy yet */
 	bool has_left;        /* the guest goes on unprotected, and nobody else goes on with it */
 	struct tandem_qemu_guest_options options;
 	/* May be NULL; see struct tandem_qemu_guest_handler. */

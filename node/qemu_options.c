@@ -14,7 +14,7 @@
 static const char help[] =
         "tandem-qemu: an unmodified QEMU whose guest Tandem keeps alive on a second host\n"
         "\n"
-        "usage: tandem-qemu --config FILE [--node NAME] --pair PAIR\n"
+        "usage: tandem-qemu --config FILE [--node NAME] --pair PAIR [--identity]\n"
         "       tandem-qemu --pair PAIR --gate plug:TAP [options] --qmp PATH\n"
         "       tandem-qemu --pair PAIR --gate user:TAP [options] -- QEMU [ARGUMENT...]\n"
         "\n"
@@ -22,6 +22,9 @@ static const char help[] =
         "protect\n"
         "  --node NAME       which node of the file this is (default: the host name)\n"
         "  --pair PAIR       the pair of the configuration file that this guest is\n"
+        "  --identity        only says which QEMU and machine protect.command starts on this "
+        "node,\n"
+        "                    which have to be those of the other one, as a JSON object\n"
         "  --gate user:TAP   what the guest sends leaves by the tap interface TAP, which exists,\n"
         "                    when its epoch is committed; what comes passes at once. QEMU's "
         "netdev\n"
@@ -69,6 +72,7 @@ static const char help[] =
         "\n"
         "examples:\n"
         "  tandem-qemu --config /etc/tandem/tandem.conf --pair vm1\n"
+        "  tandem-qemu --config /etc/tandem/tandem.conf --pair vm1 --identity\n"
         "  tandem-qemu --pair vm1 --gate plug:vm1 --qmp /run/vm1.qmp\n"
         "  ip tuntap add vm1 mode tap && ip link set vm1 master br0 up\n"
         "  tandem-qemu --pair vm1 --gate user:vm1 -- qemu-system-x86_64 -accel kvm -m 1G\n"
@@ -108,14 +112,21 @@ static bool read_ms(const char *text, uint64_t *ret_ns)
 	return true;
 }
 
-static const struct option names[] = {
-        {"config", required_argument, NULL, 'c'},   {"node", required_argument, NULL, 'n'},
-        {"pair", required_argument, NULL, 'p'},     {"qmp", required_argument, NULL, 'q'},
-        {"run-dir", required_argument, NULL, 'r'},  {"ungated", no_argument, NULL, 'u'},
-        {"gate", required_argument, NULL, 'g'},     {"memory", required_argument, NULL, 'm'},
-        {"interval", required_argument, NULL, 'i'}, {"pause-limit", required_argument, NULL, 'l'},
-        {"allow-untested", no_argument, NULL, 'a'}, {"disks", required_argument, NULL, 'd'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+static const struct option names[] = {{"config", required_argument, NULL, 'c'},
+                                      {"node", required_argument, NULL, 'n'},
+                                      {"pair", required_argument, NULL, 'p'},
+                                      {"qmp", required_argument, NULL, 'q'},
+                                      {"run-dir", required_argument, NULL, 'r'},
+                                      {"ungated", no_argument, NULL, 'u'},
+                                      {"gate", required_argument, NULL, 'g'},
+                                      {"memory", required_argument, NULL, 'm'},
+                                      {"interval", required_argument, NULL, 'i'},
+                                      {"pause-limit", required_argument, NULL, 'l'},
+                                      {"allow-untested", no_argument, NULL, 'a'},
+                                      {"disks", required_argument, NULL, 'd'},
+                                      {"identity", no_argument, NULL, 'I'},
+                                      {"help", no_argument, NULL, 'h'},
+                                      {NULL, 0, NULL, 0}};
 
 /* False: not an option, or a value that it does not take. */
 static bool take(int option, struct tandem_qemu_options *options, struct given *given)
@@ -151,6 +162,9 @@ static bool take(int option, struct tandem_qemu_options *options, struct given *
 		options->guest.accepts_disks =
 		        strcmp(optarg, "shared") == 0 || strcmp(optarg, "replicated") == 0;
 		return options->guest.accepts_disks || strcmp(optarg, "refused") == 0;
+	case 'I':
+		options->asks_identity = true;
+		return true;
 	case 'i':
 		return read_ms(optarg, &options->guest.interval_ns);
 	case 'l':
@@ -184,6 +198,16 @@ static bool read_network(const char *network, struct tandem_qemu_options *option
 	return options->gates.count > 0;
 }
 
+/* What the words may have of it, where tandemd has not started this program to take over. */
+static void tell_places(const struct tandem_config_node *node,
+                        const struct tandem_config_pair *pair, const struct given *given)
+{
+	(void)setenv("TANDEM_PAIR", pair->name, 0);
+	(void)setenv("TANDEM_NODE", node->name, 0);
+	(void)setenv("TANDEM_RUN_DIR", node->run_directory, 0);
+	(void)setenv("TANDEM_CONFIG", given->config_path, 0);
+}
+
 /* 0, or the exit status and one more. */
 static int read_configuration(const struct given *given, struct tandem_qemu_options *options)
 {
@@ -212,6 +236,7 @@ static int read_configuration(const struct given *given, struct tandem_qemu_opti
 	if (!read_network(pair->protect.network, options))
 		return 1 + refuse("network of the group protect: at most 8 gates, user:TAP, "
 		                  "user:/PATH or plug:TAP with blanks between, or ungated");
+	tell_places(node, pair, given);
 	(void)tandem_qemu_way_read(pair->protect.memory, &options->way); /* it was checked */
 	options->other_words = split(pair->protect.command);
 	if (!options->other_words)
@@ -244,6 +269,8 @@ static int check(const struct given *given, struct tandem_qemu_options *options)
 
 	if (given->config_path)
 		return read_configuration(given, options);
+	if (options->asks_identity)
+		return 1 + refuse("--identity goes with --config");
 	if (is_running == (options->words != NULL))
 		return 1 + refuse("--qmp, or QEMU's command line behind --, is needed");
 	if (given->is_ungated == (options->gates.count > 0))

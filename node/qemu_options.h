@@ -15,6 +15,7 @@ struct tandem_qemu_options {
 	/* What starts it on the node that takes over, to be compared with one that runs; NULL: not
 	 * known here. */
 	char *const *other_words;
+	bool asks_identity; /* of the QEMU that other_words start, and no more */
 	char qmp_path[PATH_MAX];
 	char watch_path[PATH_MAX]; /* its second control socket */
 	char stream_path[PATH_MAX];

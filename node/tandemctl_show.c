@@ -136,9 +136,11 @@ static void show_data_plane(struct json_object *pair)
 		printf("  data plane:  none is attached\n");
 		return;
 	}
-	printf("  data plane:  %s, process %" PRIu64 ", session %s, epoch %" PRIu64 "\n",
+	const char *lost = text_of(plane, "session_detail", "");
+	printf("  data plane:  %s, process %" PRIu64 ", session %s, epoch %" PRIu64 "%s%s\n",
 	       text_of(plane, "kind", "?"), count_of(plane, "process_id"),
-	       flag_of(plane, "session") ? "up" : "down", count_of(plane, "epoch_committed"));
+	       flag_of(plane, "session") ? "up" : "down", count_of(plane, "epoch_committed"),
+	       lost[0] ? "; " : "", lost);
 	if (!stats || strcmp(text_of(plane, "kind", ""), "program") != 0)
 		return;
 	const char *detail = text_of(stats, "transport_detail", "");

@@ -19,6 +19,7 @@
 #include "children.h"
 #include "configuration.h"
 #include "greeter.h"
+#include "qemu_match.h"
 
 _Static_assert(TANDEM_CONFIG_RAILS_MAX + 1 <= TANDEM_RAILS_MAX, "rails of a node");
 _Static_assert(TANDEM_CONFIG_PAIRS_MAX <= TANDEM_KEYS_MAX, "keys of a node");
@@ -46,6 +47,7 @@ struct place {
 	const struct tandem_config_pair *pair;
 	struct tandem_key key; /* zeros: none */
 	struct tandem_standby *standby;
+	struct tandem_qemu_match *match; /* NULL: nothing is compared */
 	struct tandemd *daemon;
 };
 
@@ -107,6 +109,41 @@ static int activate(void *argument, const struct tandem_activation *activation,
 	           activation->pair, (unsigned long long)activation->epoch,
 	           (unsigned long long)activation->generation, place->pair->promote.command);
 	return start_program(place, activation, reterr_error);
+}
+
+static int judge(void *argument, const char *needs, char *ret_reason, size_t reason_bytes)
+{
+	const struct place *place = argument;
+
+	return place->match ? tandem_qemu_match_judge(place->match, needs, ret_reason, reason_bytes)
+	                    : 0;
+}
+
+static void on_other_qemu(void *argument)
+{
+	const struct place *place = argument;
+
+	if (place->standby)
+		tandem_standby_review(place->standby);
+}
+
+/* What promote.command starts for a pair without the group `protect` is not known here. */
+static int compare_qemu(struct place *place, struct tandem_error *reterr_error)
+{
+	const struct tandemd *daemon = place->daemon;
+	const struct tandem_qemu_match_options options = {
+	        .bin_directory = daemon->bin_directory,
+	        .config_path = daemon->config->path,
+	        .node = daemon->node->name,
+	        .pair = place->pair->name,
+	        .on_change = on_other_qemu,
+	        .argument = place,
+	};
+
+	return place->pair->protect.type[0] == '\0'
+	               ? 0
+	               : tandem_qemu_match_new(place->daemon->base, &options, &place->match,
+	                                       reterr_error);
 }
 
 static struct tandem_standby *find(void *argument, const char *pair, struct tandem_key *ret_key)
@@ -192,6 +229,7 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 		        .keeps_images = true,
 		        .activate = activate,
 		        .protect = protect,
+		        .judge = judge,
 		        .say = say,
 		        .argument = place,
 		};
@@ -200,7 +238,9 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 		if (!tandem_config_serves(daemon->node, pair))
 			continue;
 		*place = (struct place){.pair = pair, .daemon = daemon};
-		code = tandem_config_key(pair, &place->key, reterr_error);
+		code = compare_qemu(place, reterr_error);
+		if (code == 0)
+			code = tandem_config_key(pair, &place->key, reterr_error);
 		if (code < 0)
 			return tandem_error_wrap(reterr_error, code, "pair %s", pair->name);
 		code = tandem_standby_new(&options, &place->standby, reterr_error);
@@ -249,6 +289,8 @@ static void end(struct tandemd *daemon)
 	tandem_greeter_free(daemon->greeter);
 	for (size_t index = 0; index < daemon->place_count; index++)
 		tandem_standby_free(daemon->places[index].standby);
+	for (size_t index = 0; index < TANDEM_CONFIG_PAIRS_MAX; index++)
+		tandem_qemu_match_free(daemon->places[index].match);
 	for (size_t index = 0; index < 3; index++) {
 		if (daemon->signals[index] != NULL)
 			event_free(daemon->signals[index]);

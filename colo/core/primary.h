@@ -163,6 +163,7 @@ struct tandem_primary_options {
 	struct tandem_pace_options pace;
 	uint64_t first_epoch; /* 1, or K+1 of the epoch this program was promoted at */
 	struct tandem_region_table regions;
+	char needs[TANDEM_NEEDS_BYTES]; /* of whoever is to go on with the copy */
 };
 
 struct tandem_primary {

@@ -50,6 +50,7 @@ void tandem_primary_on_session_up(struct tandem_primary *primary,
 	message->stripe_pages = primary->options.stripe_pages;
 	message->state_bytes_max = primary->options.state_bytes_max;
 	message->regions = primary->options.regions;
+	memcpy(message->needs, primary->options.needs, sizeof message->needs);
 	primary->session_generation = primary->generation;
 	/* What could not join may have joined at the other end. */
 	tandem_repair_reset(&primary->repair);

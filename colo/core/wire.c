@@ -33,6 +33,7 @@ static void encode_hello(const struct tandem_wire_message *message, struct tande
 		tandem_write_text(writer, message->regions.entries[region].name, TANDEM_NAME_BYTES);
 		tandem_write_u64(writer, message->regions.entries[region].page_count);
 	}
+	tandem_write_text(writer, message->needs, sizeof message->needs);
 }
 
 static void decode_hello(struct tandem_reader *reader, struct tandem_wire_message *message)
@@ -53,6 +54,7 @@ static void decode_hello(struct tandem_reader *reader, struct tandem_wire_messag
 		tandem_read_text(reader, message->regions.entries[region].name, TANDEM_NAME_BYTES);
 		message->regions.entries[region].page_count = tandem_read_u64(reader);
 	}
+	tandem_read_text(reader, message->needs, sizeof message->needs);
 }
 
 static void encode_welcome(const struct tandem_wire_message *message, struct tandem_writer *writer)

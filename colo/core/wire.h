@@ -9,9 +9,10 @@
 
 /* What primary and secondary say to each other: control messages, and what lies in the slots.
  * docs/protocol.md, section C. Pure; any bytes are safe to decode. */
-#define TANDEM_WIRE_VERSION  4u
+#define TANDEM_WIRE_VERSION  5u
 #define TANDEM_TRAILER_BYTES 96u
 #define TANDEM_REASON_BYTES  160u
+#define TANDEM_NEEDS_BYTES   96u
 #define TANDEM_DIGEST_BYTES  16u
 #define TANDEM_DIGESTS_MAX   240u /* of one message */
 
@@ -50,10 +51,12 @@ struct tandem_wire_message {
 	const uint8_t *digests; /* DIGESTS: page_count * TANDEM_DIGEST_BYTES; borrowed, when decoded
 	                           from the message's bytes */
 	struct tandem_region_table regions; /* HELLO */
+	/* HELLO: what has to be at the secondary to go on with the copy, "" for nothing [C35] */
+	char needs[TANDEM_NEEDS_BYTES];
 };
 
-/* All but the table of a HELLO, which is most of the struct: what is made for every epoch need not
- * touch it. */
+/* All but the table and the needs of a HELLO, which are most of the struct: what is made for every
+ * epoch need not touch them. */
 #define TANDEM_WIRE_HEAD_BYTES offsetof(struct tandem_wire_message, regions.entries)
 
 #define TANDEM_WIRE_BYTES_MAX 4096u

@@ -66,12 +66,13 @@ struct tandem_engine {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* something for a waiting program */
 	struct tandem_engine_mail mail;
-	struct tandem_primary core;      /* stepped by who has the helm; tickets by the program's */
-	bool is_program_free;            /* no checkpoint reads its memory */
-	bool is_program_watching;        /* the one under way was begun: news_fd tells its end */
-	bool is_rung;                    /* news_fd, since the program asked */
-	bool is_withdrawing;             /* the engine is asked to take it back ... */
-	bool is_withdrawn;               /* ... and did */
+	struct tandem_primary core; /* stepped by who has the helm; tickets by the program's */
+	bool is_program_free;       /* no checkpoint reads its memory */
+	bool is_program_watching;   /* the one under way was begun: news_fd tells its end */
+	bool is_rung;               /* news_fd, since the program asked */
+	bool is_withdrawing;        /* the engine is asked to take it back ... */
+	bool is_withdrawn;          /* ... and did */
+	char misfit[TANDEM_REASON_BYTES]; /* why the standby cannot go on with what is here */
 	struct tandem_session *yankable; /* NULL while none; freed only after it was cleared here */
 
 	pthread_t thread;

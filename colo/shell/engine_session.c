@@ -183,6 +183,16 @@ static void pass_read(const struct tandem_engine *engine, enum tandem_wire_type 
 		TANDEM_FAILPOINT("fence_answered");
 }
 
+/* [C35] */
+static void keep_misfit(struct tandem_engine *engine, const char *reason)
+{
+	pthread_mutex_lock(&engine->lock);
+	snprintf(engine->misfit, sizeof engine->misfit, "%s", reason);
+	pthread_mutex_unlock(&engine->lock);
+	if (reason[0] != '\0')
+		tandem_engine_ring(engine);
+}
+
 static void on_message(struct tandem_engine *engine, const struct tandem_session_event *event)
 {
 	struct tandem_wire_message message;
@@ -199,7 +209,10 @@ static void on_message(struct tandem_engine *engine, const struct tandem_session
 		                   "the secondary exposed other sizes than our regions have");
 		return;
 	}
+	if (message.type == TANDEM_WIRE_WELCOME)
+		keep_misfit(engine, "");
 	if (message.type == TANDEM_WIRE_REFUSED) {
+		keep_misfit(engine, message.code == TANDEM_E_UNSUPPORTED ? message.reason : "");
 		tandem_error_set(&engine->lost, TANDEM_E_REFUSED, "HELLO",
 		                 "refused by the secondary: %s", message.reason);
 		end_session(engine);

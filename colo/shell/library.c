@@ -268,6 +268,29 @@ int tandem_region_add_foreign(struct tandem *tandem, const char *name, void *bas
 	return add(tandem, name, base, length, code, reterr_error);
 }
 
+int tandem_require(struct tandem *tandem, const char *needs, struct tandem_error *reterr_error)
+{
+	if (tandem->is_started || strlen(needs) >= sizeof tandem->needs)
+		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "tandem_require",
+		                        tandem->is_started ? "started already"
+		                                           : "more than %zu characters",
+		                        sizeof tandem->needs - 1);
+	memcpy(tandem->needs, needs, strlen(needs) + 1);
+	return 0;
+}
+
+bool tandem_is_misfit(struct tandem *tandem, char *ret_reason, size_t reason_bytes)
+{
+	struct tandem_engine *engine = &tandem->engine;
+
+	pthread_mutex_lock(&engine->lock);
+	const bool is_misfit = engine->misfit[0] != '\0';
+	if (is_misfit)
+		snprintf(ret_reason, reason_bytes, "%s", engine->misfit);
+	pthread_mutex_unlock(&engine->lock);
+	return is_misfit;
+}
+
 const char *tandem_region_tracker(const struct tandem *tandem, const char *name)
 {
 	unsigned region = tandem_library_region(tandem, name);
@@ -524,6 +547,7 @@ static int start_engine(struct tandem *tandem, struct tandem_error *reterr_error
 	};
 
 	memcpy(options.pair, tandem->pair, sizeof options.pair);
+	memcpy(options.needs, tandem->needs, sizeof options.needs);
 	if (!tandem_layout_init(&engine->push.layout, &tandem->regions, settings->channel_count,
 	                        settings->merge_bytes_max / TANDEM_PAGE_BYTES,
 	                        settings->state_bytes_max))

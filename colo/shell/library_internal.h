@@ -22,6 +22,7 @@ struct tandem {
 	uint64_t start_timeout_ns;
 	char pair[TANDEM_NAME_BYTES];
 	char run_directory[96];
+	char needs[TANDEM_NEEDS_BYTES];
 	enum tandem_tracker tracker;
 	_Atomic bool is_leading;
 	_Atomic enum tandem_leaving leaving;

@@ -361,6 +361,8 @@ static void read_mail(struct tandem_standby *standby)
 	}
 	if (mail.has_fence)
 		do_fence(standby, mail.fence_generation);
+	if (mail.has_review)
+		tandem_standby_judge_again(standby);
 	if (mail.has_activate)
 		do_activate(standby, &mail.activate);
 	if (mail.offered != NULL)
@@ -543,6 +545,15 @@ void tandem_standby_renew(struct tandem_standby *standby)
 	pthread_mutex_lock(&standby->lock);
 	standby->mail.has_any = true;
 	standby->mail.has_renew = true;
+	pthread_mutex_unlock(&standby->lock);
+	wake(standby);
+}
+
+void tandem_standby_review(struct tandem_standby *standby)
+{
+	pthread_mutex_lock(&standby->lock);
+	standby->mail.has_any = true;
+	standby->mail.has_review = true;
 	pthread_mutex_unlock(&standby->lock);
 	wake(standby);
 }

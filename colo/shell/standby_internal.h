@@ -27,7 +27,7 @@
 
 struct tandem_standby_mail {
 	bool has_any;
-	bool has_stand_by, keeps_old, has_fence, has_activate, has_renew;
+	bool has_stand_by, keeps_old, has_fence, has_activate, has_renew, has_review;
 	uint64_t generation; /* STAND_BY */
 	uint64_t fence_generation;
 	uint64_t owner; /* STAND_BY */
@@ -77,10 +77,11 @@ struct tandem_standby {
 	uint64_t leaving_until_ns;
 	uint64_t committed_at_ns;
 	uint64_t beat_interval_ns;
-	uint64_t lease_ns;   /* of the pair, 0: output is gated */
-	uint64_t granted_ns; /* when a ping was last answered */
-	uint64_t drain_ns;   /* of the session that ended last */
-	uint8_t *state;      /* blob of the last committed epoch */
+	uint64_t lease_ns;              /* of the pair, 0: output is gated */
+	uint64_t granted_ns;            /* when a ping was last answered */
+	uint64_t drain_ns;              /* of the session that ended last */
+	char needs[TANDEM_NEEDS_BYTES]; /* of the session */
+	uint8_t *state;                 /* blob of the last committed epoch */
 	uint32_t state_bytes;
 	uint32_t state_bytes_max;
 	char last_refusal[TANDEM_REASON_BYTES]; /* so that a peer that tries again is told of once
@@ -142,6 +143,8 @@ TANDEM_MUST_CHECK int tandem_standby_restore_room(struct tandem_standby *standby
 void tandem_standby_turn_room(struct tandem_standby *standby, bool has_news);
 /* When the next one is, UINT64_MAX: never. */
 uint64_t tandem_standby_room_at_ns(const struct tandem_standby *standby);
+/* [C35] The session ends if this node could not go on with what it keeps any more. */
+void tandem_standby_judge_again(struct tandem_standby *standby);
 /* A session whose first message is `hello`: taken, or refused without touching the one that is up.
  */
 void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session *session,

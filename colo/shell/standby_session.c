@@ -356,12 +356,31 @@ void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_se
 	                   tandem_session_peer_address(session), reason);
 }
 
+/* [C35] 0, or why this node could not go on with it. */
+static int judge(struct tandem_standby *standby, const char *needs, char *ret_reason,
+                 size_t reason_bytes)
+{
+	if (needs[0] == '\0' || standby->options.judge == NULL)
+		return 0;
+	return standby->options.judge(standby->options.argument, needs, ret_reason, reason_bytes);
+}
+
+void tandem_standby_judge_again(struct tandem_standby *standby)
+{
+	char reason[TANDEM_REASON_BYTES];
+
+	if (standby->session != NULL &&
+	    judge(standby, standby->needs, reason, sizeof reason) == TANDEM_E_UNSUPPORTED)
+		tandem_standby_end_session(standby, reason);
+}
+
 void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session *session,
                           const uint8_t *hello, size_t hello_bytes)
 {
 	struct tandem_wire_message message;
 	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_HELLO,
 	                                       .message = &message};
+	char misfit[TANDEM_REASON_BYTES];
 	const char *reason;
 	int code;
 
@@ -371,6 +390,10 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 		return;
 	}
 	reason = tandem_secondary_objection(&standby->core, &message, &code);
+	if (reason == NULL) {
+		code = judge(standby, message.needs, misfit, sizeof misfit);
+		reason = code < 0 ? misfit : NULL;
+	}
 	if (reason != NULL) {
 		tandem_standby_say_refusal(standby, session, reason);
 		tandem_standby_refuse_session(standby, session, code, reason);
@@ -381,6 +404,7 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 	tandem_standby_end_session(standby, "a new session takes its place");
 	tandem_standby_set_session(standby, session);
 	standby->lost_channel_mask = 0;
+	memcpy(standby->needs, message.needs, sizeof standby->needs);
 	atomic_store(&standby->heard_ns, tandem_clock_now_ns());
 	tandem_standby_step(standby, &event);
 }

@@ -44,6 +44,8 @@ void tandem_pair_spell_alarm(const struct tandem_pair *pair, enum tandem_alarm a
 		snprintf(ret_detail, size, "for %" PRIu64 " ms",
 		         (tandem_clock_now_ns() - pair->machine.program.behind_since_ns) /
 		                 TANDEM_NS_PER_MS);
+	if (alarm == TANDEM_ALARM_UNPROTECTED)
+		snprintf(ret_detail, size, "%s", pair->session_detail);
 	if (alarm == TANDEM_ALARM_NOT_SCHEDULED)
 		snprintf(ret_detail, size, "for %" PRIu64 " ms",
 		         pair->machine.unscheduled_ns / TANDEM_NS_PER_MS);

@@ -103,6 +103,17 @@ static int open_process(uint32_t process_id)
 	return pidfd;
 }
 
+static void keep_session_detail(struct tandem_pair *pair,
+                                const struct tandem_control_message *message)
+{
+	const bool is_lost = message->type == TANDEM_CONTROL_SESSION_LOST;
+	if (message->kind == TANDEM_CONTROL_KIND_PROGRAM &&
+	    (is_lost || message->type == TANDEM_CONTROL_SESSION_UP ||
+	     message->type == TANDEM_CONTROL_ATTACH))
+		snprintf(pair->session_detail, sizeof(pair->session_detail), "%s",
+		         is_lost ? pair->plane_detail : "");
+}
+
 static void attach(struct tandem_connection *connection,
                    const struct tandem_control_message *message)
 {
@@ -126,6 +137,7 @@ static void attach(struct tandem_connection *connection,
 	connection->pair = pair;
 	event_del(connection->deadline);
 	tandem_pair_feed(pair, &event);
+	keep_session_detail(pair, message);
 	if (pidfd >= 0 && !pair->was_refused)
 		tandem_watch_add(pair, message->kind, message->incarnation, message->process_id,
 		                 pidfd);
@@ -205,6 +217,7 @@ static void take_packet(struct tandem_connection *connection, const uint8_t *byt
 	tandem_pair_feed(pair, &event);
 	if (type == TANDEM_EVENT_READY && message.kind == TANDEM_CONTROL_KIND_PROGRAM)
 		tandem_watch_ready(pair, message.incarnation);
+	keep_session_detail(pair, &message);
 	tell_lost_session(pair, &message);
 	tell_report(pair, &message);
 }

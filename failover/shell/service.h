@@ -54,6 +54,7 @@ struct tandem_pair {
 	uint64_t timer_due_ns;
 	uint64_t refused_told_count; /* heartbeats that were refused, as last complained about */
 	char arbiter_detail[200];
+	char session_detail[200]; /* why the program has no session, "": it has, or there is none */
 	char plane_detail[200]; /* what a data plane gave as its reason, for the note of the step */
 	bool was_refused;       /* the last event's connection */
 	int reply_status;

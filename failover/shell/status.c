@@ -213,8 +213,9 @@ static struct json_object *describe_peer(const struct tandem_pair *pair, uint64_
 	return peer;
 }
 
-static struct json_object *describe_plane(const struct tandem_machine *machine, uint64_t now_ns)
+static struct json_object *describe_plane(const struct tandem_pair *pair, uint64_t now_ns)
 {
+	const struct tandem_machine *machine = &pair->machine;
 	bool is_program = machine->program.connection != 0;
 	const struct tandem_plane *plane = is_program ? &machine->program : &machine->standby;
 	bool is_attached = plane->connection != 0;
@@ -225,6 +226,8 @@ static struct json_object *describe_plane(const struct tandem_machine *machine, 
 	add(object, "incarnation", is_attached ? tandem_status_name(plane->incarnation) : NULL);
 	add_count(object, "process_id", plane->process_id);
 	add_flag(object, "session", plane->has_session);
+	add_text(object, "session_detail",
+	         is_program && !plane->has_session ? pair->session_detail : "");
 	add_count(object, "epoch_committed", plane->epoch);
 	add_age(object, "heard_ms", plane->report_ns, now_ns);
 	add_age(object, "session_heard_ms", plane->session_heard_ns, now_ns);
@@ -298,7 +301,7 @@ struct json_object *tandem_status_of_pair(const struct tandem_pair *pair)
 	add_age(object, "in_state_ms", machine->state_ns, now_ns);
 	add(object, "alarms", list_alarms(pair));
 	add(object, "peer", describe_peer(pair, now_ns));
-	add(object, "data_plane", describe_plane(machine, now_ns));
+	add(object, "data_plane", describe_plane(pair, now_ns));
 	add(object, "guest", describe_guest(pair));
 	add(object, "arbiter", tandem_status_of_arbiter(pair));
 	add(object, "self_fence", describe_self_fence(machine));

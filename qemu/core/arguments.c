@@ -154,6 +154,50 @@ static bool is_same_name(const char *one, const char *other)
 	         (strcmp(other, "M") == 0 || strcmp(other, "machine") == 0)));
 }
 
+size_t tandem_qemu_arguments_program(char *const *words)
+{
+	static const char begin[] = "qemu";
+
+	for (size_t i = 0; words[i]; i++) {
+		const char *name = strrchr(words[i], '/');
+
+		if (strncmp(name ? name + 1 : words[i], begin, strlen(begin)) == 0)
+			return i;
+	}
+	return 0;
+}
+
+/* "type=pc,usb=off", "usb=off,type=pc" or "pc,usb=off". NULL: it names none. */
+static const char *type_of(const char *value)
+{
+	static const char key[] = "type=";
+	const size_t first = strcspn(value, ",");
+
+	if (memchr(value, '=', first) == NULL)
+		return first > 0 ? value : NULL;
+	for (const char *part = value; part; part = strchr(part, ',')) {
+		part += *part == ',';
+		if (strncmp(part, key, strlen(key)) == 0)
+			return part + strlen(key);
+	}
+	return NULL;
+}
+
+void tandem_qemu_arguments_machine(char *const *words, char ret_machine[TANDEM_QEMU_MACHINE_BYTES])
+{
+	const char *name, *value, *type;
+
+	ret_machine[0] = 0;
+	while ((name = next_identity(&words, &value))) {
+		type = is_same_name(name, "machine") ? type_of(value) : NULL;
+		const size_t length = type ? strcspn(type, ",") : 0;
+		if (length == 0 || length >= TANDEM_QEMU_MACHINE_BYTES)
+			continue;
+		memcpy(ret_machine, type, length);
+		ret_machine[length] = 0;
+	}
+}
+
 bool tandem_qemu_arguments_differ(char *const *seen, char *const *needed,
                                   struct tandem_qemu_difference *ret_difference)
 {

@@ -18,6 +18,20 @@ bool tandem_qemu_opening_add(struct tandem_qemu_opening *opening,
 	return true;
 }
 
+bool tandem_qemu_opening_machine(const uint8_t *opening, size_t opening_bytes,
+                                 char ret_name[TANDEM_QEMU_NAME_BYTES])
+{
+	struct tandem_qemu_stream stream;
+	struct tandem_qemu_item item = {.type = TANDEM_QEMU_NOTED};
+
+	tandem_qemu_stream_init(&stream);
+	for (size_t used = 0; item.type == TANDEM_QEMU_NOTED; used += item.used_bytes)
+		tandem_qemu_stream_take(&stream, opening + used, opening_bytes - used, &item);
+	if (item.type == TANDEM_QEMU_MACHINE)
+		memcpy(ret_name, item.name, sizeof(item.name));
+	return item.type == TANDEM_QEMU_MACHINE;
+}
+
 static void write_number(struct tandem_writer *writer, uint64_t value, size_t size)
 {
 	for (size_t i = size; i > 0; i--)

@@ -34,6 +34,11 @@ void tandem_qemu_guest_captured(struct tandem_qemu_guest *guest, uint64_t epoch)
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_CAPTURED, epoch);
 }
 
+const struct tandem_qemu_numbers *tandem_qemu_guest_version(const struct tandem_qemu_guest *guest)
+{
+	return &guest->version;
+}
+
 /* Before QEMU lets its guest go it ends the stream, however it is told to. */
 bool tandem_qemu_guest_is_held(const struct tandem_qemu_guest *guest)
 {

@@ -480,7 +480,7 @@ static void on_kvm(void *context, struct json_object *value, const struct tandem
 		look_at_status(guest);
 }
 
-static void on_ready(void *context, const struct tandem_qmp_version *version)
+static void on_ready(void *context, const struct tandem_qemu_numbers *version)
 {
 	struct tandem_qemu_guest *guest = context;
 

@@ -27,7 +27,7 @@ struct tandem_qemu_guest {
 
 	/* The conversation with QEMU (guest_control.c). */
 	struct tandem_qmp *qmp;
-	struct tandem_qmp_version version;
+	struct tandem_qemu_numbers version;
 	bool has_kvm;
 	struct tandem_qemu_rule rule;
 	bool is_hurrying;

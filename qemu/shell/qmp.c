@@ -42,7 +42,7 @@ struct tandem_qmp {
 	struct event *start_timer;
 	struct tandem_qmp_handler handler;
 	enum stage stage;
-	struct tandem_qmp_version version;
+	struct tandem_qemu_numbers version;
 	uint64_t id_first; /* of its own commands */
 	uint64_t start_timeout_ns;
 	unsigned told_depth; /* calls to others under way: it is freed behind the last one */

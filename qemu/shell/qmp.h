@@ -21,7 +21,7 @@ struct tandem_qmp;
 
 struct tandem_qmp_handler {
 	/* QEMU has greeted and takes commands. Once, and before any event. */
-	void (*on_ready)(void *context, const struct tandem_qmp_version *version);
+	void (*on_ready)(void *context, const struct tandem_qemu_numbers *version);
 	/* `data` may be NULL; borrowed until this returns. */
 	void (*on_event)(void *context, const char *name, struct json_object *data);
 	/* Why there is nobody to speak to any more; all commands were told before. Once, and the

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <tandem/error.h>
+#include <tandem/qemu_version.h>
 
 struct json_object;
 
@@ -19,18 +20,12 @@ enum tandem_qmp_message_type {
 	TANDEM_QMP_EVENT,    /* `name`, and `value` or NULL */
 };
 
-struct tandem_qmp_version {
-	unsigned major;
-	unsigned minor;
-	unsigned micro;
-};
-
 struct tandem_qmp_message {
 	enum tandem_qmp_message_type type;
 	bool has_out_of_band;
 	bool has_id;
 	uint64_t id;
-	struct tandem_qmp_version version;
+	struct tandem_qemu_numbers version;
 	const char *name; /* borrowed from `root`, as what follows */
 	const char *detail;
 	struct json_object *value;

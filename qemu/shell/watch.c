@@ -116,7 +116,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 		arm(watch, ask_ns(watch)); /* earlier ones are not answered yet */
 }
 
-static void on_ready(void *context, const struct tandem_qmp_version *version)
+static void on_ready(void *context, const struct tandem_qemu_numbers *version)
 {
 	(void)context;
 	(void)version;

@@ -7,6 +7,7 @@ node; the first host comes back, is a copy again, and takes over in its turn. Th
 Run as `SCRIPT STORY PROGRAMS`, PROGRAMS being where the programs are."""
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -42,6 +43,16 @@ class Guest(BootSector):
         self.process = None
         self.more = ""  # words of the QEMU that takes over only
         self.disks = "replicated"  # it is read when it boots, and never written to
+        self.is_other("b", False)
+
+    def is_other(self, name, is_other):
+        """The QEMU of a node says that it is of another version, or does not."""
+        change = " | sed -u 's/\"micro\": [0-9]*/\"micro\": 99/'" if is_other else ""
+        path = self.folder / f"qemu.{name}"
+        new = path.with_suffix(".new")
+        new.write_text(f"#!/bin/sh\n{'' if is_other else 'exec '}{self._words[0]} \"$@\"{change}\n")
+        new.chmod(0o755)
+        new.rename(path)
 
     def _own(self, name):
         memory = ["-machine", "memory-backend=ram", "-object",
@@ -50,7 +61,8 @@ class Guest(BootSector):
         return [*super()._own(name), *memory]
 
     def protect_group(self):
-        command = " ".join([shlex.join(self._words), *self._own("$TANDEM_NODE"), self.more])
+        command = " ".join([f"{self.folder}/qemu.$TANDEM_NODE", shlex.join(self._words[1:]),
+                            *self._own("$TANDEM_NODE"), self.more])
         escaped = command.replace("\\", "\\\\").replace('"', '\\"')
         return (f'protect = {{ type = "qemu"; network = "ungated"; interval_ms = 50;'
                 f' pause_limit_ms = {PAUSE_LIMIT_MS}; disks = "{self.disks}";'
@@ -114,6 +126,10 @@ def restart(pair, name):
     node.start(with_server=False)
 
 
+def log_of(pair, name):
+    return pair.layout.log_path(name).read_text(errors="replace")
+
+
 def refused(pair, guest, reason, what):
     pair.layout.write()
     done = tool(pair, "a", "protect", PAIR)
@@ -139,6 +155,29 @@ def check_refusals(pair, guest):
            "its command line can be had", line)
 
 
+def check_other_qemu(pair, guest):
+    """The other node's QEMU is not the one that runs: no guest could go on there."""
+    guest.is_other("b", True)
+    until(lambda: ".99, machine pc" in log_of(pair, "b"), "the other node has looked")
+    refused(pair, guest, ".99, machine pc-i440fx", "another version of QEMU is refused")
+    expect(state(pair, "a") != "PRIMARY_PAIR", "and nothing is a pair", state(pair, "a"))
+    guest.is_other("b", False)
+    until(lambda: ".99" not in re.findall("would go on here in (.*)", log_of(pair, "b"))[-1],
+          "the other node has the right one")
+
+
+def check_upgrade(pair, guest):
+    """The package of the other node is exchanged while it holds a copy."""
+    guest.is_other("b", True)
+    until(lambda: ".99, machine" in " ".join(pair.alarms("a")), "an alarm says so", SURE_S * 3)
+    text = tool(pair, "a", "status").stdout
+    expect("session down" in text and "install the same QEMU" in text, "and what helps", text)
+    expect(guest.holder() != 0, "the guest stays what it was")
+    guest.is_other("b", False)
+    until(lambda: state(pair, "a") == "PRIMARY_PAIR", "with the right one it is protected again",
+          PROTECT_S)
+
+
 def migration(guest):
     """How QEMU would migrate it, where that is the operator's."""
     with Qmp(guest.socket("a")) as qmp:
@@ -155,7 +194,9 @@ def play_leave(pair, guest):
                     capabilities=[{"capability": name, "state": True} for name in ("return-path", "multifd")])
     before = migration(guest)
     check_refusals(pair, guest)
+    check_other_qemu(pair, guest)
     order(pair, "a", "protect", PAIR)
+    check_upgrade(pair, guest)
     expect(guest.holder() != 0, "QEMU ends with its protection")
     expect(migration(guest)["limits"][1] == PAUSE_LIMIT_MS // 2, "what QEMU may stop it for fits", migration(guest))
     said = until(lambda: _pair_status(pair, "a").get("guest"), "its status is told")
@@ -202,7 +243,7 @@ def story(play, shares_memory):
     program = private_qemu.obtain().program
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         guest = Guest(program, Path(name), shares_memory)
-        layout = on_loopback(program=guest, pair_options={"lease_ms": LEASE_MS})
+        layout = on_loopback(program=guest, pair_options={"lease_ms": LEASE_MS, "unprotected_after_ms": 1000})
         is_well = False
         try:
             with Pair(layout, Path(sys.argv[2])) as pair:

@@ -48,6 +48,7 @@ SENTENCES_OUTSIDE = {
     "C32": ROOM,
     "C33": ROOM,
     "C34": ROOM,
+    "C35": "what a program needs besides its memory",
 }
 # What colo/core is being given now: one side may have it and the other not, until the model has it.
 IN_PROGRESS = {"STAGED", "DRAINED", "STAGING", "DRAINING", "C31"}

@@ -27,4 +27,14 @@ TANDEM_MUST_CHECK int tandem_region_add_foreign(struct tandem *tandem, const cha
                                                 size_t length, const struct tandem_foreign *writer,
                                                 struct tandem_error *reterr_error);
 
+/* Who goes on with this memory needs something that the library knows nothing of, such as a QEMU of
+ * one version: in a word that the standby is asked to compare, at most 95 characters, copied. A
+ * standby that has something else takes no copy. Before tandem_start(). Errors: TANDEM_E_USAGE (too
+ * long, or too late). */
+TANDEM_MUST_CHECK int tandem_require(struct tandem *tandem, const char *needs,
+                                     struct tandem_error *reterr_error);
+/* Whether the standby that was asked last has not what is needed; its answer is in `ret_reason`
+ * then. tandem_event_fd() becomes readable when it has said so. Any thread. */
+bool tandem_is_misfit(struct tandem *tandem, char *ret_reason, size_t reason_bytes);
+
 #endif

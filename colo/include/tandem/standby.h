@@ -33,6 +33,10 @@ struct tandem_standby_options {
 	                struct tandem_error *reterr_error);
 	/* Starts the program that protects what runs on this node already; on the link's thread. */
 	int (*protect)(void *argument, struct tandem_error *reterr_error);
+	/* Whether this node has what the copy needs to go on [C35]; on the standby's thread, which
+	 * it does not block. TANDEM_E_UNSUPPORTED: it has not; TANDEM_E_AGAIN: that is not known
+	 * yet. NULL: it has. */
+	int (*judge)(void *argument, const char *needs, char *ret_reason, size_t reason_bytes);
 	/* Something an operator should know; a complete line. On the standby's threads. */
 	void (*say)(void *argument, bool is_error, const char *line);
 	void *argument;
@@ -62,6 +66,9 @@ void tandem_standby_refuse(struct tandem_session *session, const char *reason);
 /* The program that was activated has ended: the memory it ran on is no copy any more. The standby
  * attaches again under a new incarnation and holds nothing. Any thread. */
 void tandem_standby_renew(struct tandem_standby *standby);
+
+/* What this node has is something else now: the session that is up is judged again. Any thread. */
+void tandem_standby_review(struct tandem_standby *standby);
 
 /* Ends the threads and unmaps. Images stay for a program that runs on them, or with keeps_images;
  * others are unlinked. NULL is allowed. */

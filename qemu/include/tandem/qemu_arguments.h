@@ -14,6 +14,15 @@
 size_t tandem_qemu_arguments_derive(char *const *words, const char *const *sockets,
                                     size_t socket_count, const char **ret_words, size_t words_max);
 
+/* Which word is QEMU's program: the first one of a file whose name begins with "qemu", else the
+ * first one. Words before it start it in their way, such as taskset. */
+size_t tandem_qemu_arguments_program(char *const *words);
+
+#define TANDEM_QEMU_MACHINE_BYTES 64u
+
+/* The type of its machine as the words name it; "" where they do not, and QEMU takes its own. */
+void tandem_qemu_arguments_machine(char *const *words, char ret_machine[TANDEM_QEMU_MACHINE_BYTES]);
+
 /* The first option of either that the guest's state depends on and that the other one has not at
  * this place: "-device x" as two words, "" where there is none. False: they are alike. */
 struct tandem_qemu_difference {

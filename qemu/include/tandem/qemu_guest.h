@@ -95,6 +95,8 @@ int tandem_qemu_guest_open(struct event_base *base, const struct tandem_qemu_gue
                            const struct tandem_qemu_guest_handler *handler,
                            struct tandem_qemu_guest **ret_guest, struct tandem_error *reterr_error);
 
+/* Of its QEMU, from on_blocks() on. */
+const struct tandem_qemu_numbers *tandem_qemu_guest_version(const struct tandem_qemu_guest *guest);
 /* Whether the guest still stands for the epoch that on_epoch() has told. False: somebody else has
  * let it go, such as an operator. */
 bool tandem_qemu_guest_is_held(const struct tandem_qemu_guest *guest);

@@ -23,6 +23,10 @@ struct tandem_qemu_opening {
 bool tandem_qemu_opening_add(struct tandem_qemu_opening *opening,
                              const struct tandem_qemu_item *item, const uint8_t *bytes);
 
+/* The name of the machine that the opening is of. False: it names none. */
+bool tandem_qemu_opening_machine(const uint8_t *opening, size_t opening_bytes,
+                                 char ret_name[TANDEM_QEMU_NAME_BYTES]);
+
 /* How to go on writing RAM. */
 struct tandem_qemu_restore {
 	const struct tandem_qemu_stream *stream; /* whose blocks and section they are */

@@ -3,6 +3,12 @@
 
 #include <stdbool.h>
 
+struct tandem_qemu_numbers {
+	unsigned major;
+	unsigned minor;
+	unsigned micro;
+};
+
 /* What a version of QEMU does with x-colo. */
 /* From good to bad. */
 enum tandem_qemu_verdict {

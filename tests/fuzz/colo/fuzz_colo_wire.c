@@ -38,6 +38,7 @@ size_t fuzz_example(unsigned number, uint8_t *bytes, size_t capacity)
 	message.page_count = 1 + number % 3;
 	message.digests = digests;
 	memcpy(message.pair, "pair", 5);
+	memcpy(message.needs, "a QEMU", 7);
 	message.regions.count = 1 + number % TANDEM_REGIONS_MAX;
 	for (unsigned region = 0; region < message.regions.count; region++) {
 		message.regions.entries[region].name[0] = (char)('a' + region % 26);

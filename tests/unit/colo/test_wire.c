@@ -33,6 +33,7 @@ static struct tandem_wire_message message_of(enum tandem_wire_type type)
 		memcpy(message.regions.entries[0].name, "heap", 5);
 		message.regions.entries[0].page_count = 1000;
 		memcpy(message.regions.entries[1].name, "notes", 6);
+		memcpy(message.needs, "a QEMU", 7);
 		message.regions.entries[1].page_count = 1;
 	}
 	if (type >= TANDEM_WIRE_COMPARE) {

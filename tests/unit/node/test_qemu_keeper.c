@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <tandem/clock.h>
+#include <tandem/foreign.h>
+#include <tandem/qemu_probe.h>
 #include <unistd.h>
 
 #include "../qemu/fake_qemu.h"
@@ -23,6 +25,10 @@ struct tandem {
 	int test_code; /* of a checkpoint that was begun */
 	size_t state_bytes_max;
 	uint64_t ticket;
+	char needs[TANDEM_QEMU_IDENTITY_BYTES];
+	bool is_pair;
+	bool is_misfit;
+	enum tandem_leaving leaving;
 };
 
 int tandem_region_add(struct tandem *tandem, const char *name, void *base, size_t length,
@@ -99,7 +105,8 @@ bool tandem_checkpoint_abort(struct tandem *tandem)
 
 void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 {
-	*ret_news = (struct tandem_news){.released_ticket = tandem->ticket};
+	*ret_news =
+	        (struct tandem_news){.released_ticket = tandem->ticket, .is_pair = tandem->is_pair};
 }
 
 int tandem_event_fd(const struct tandem *tandem)
@@ -116,15 +123,27 @@ void tandem_mark_dirty(struct tandem *tandem, const void *start, size_t length)
 
 enum tandem_leaving tandem_leaving(const struct tandem *tandem)
 {
-	(void)tandem;
-	return TANDEM_STAYS;
+	return tandem->leaving;
 }
 
 int tandem_leave(struct tandem *tandem, struct tandem_error *reterr_error)
 {
-	(void)tandem;
 	(void)reterr_error;
+	tandem->leaving = TANDEM_LEFT;
 	return 0;
+}
+
+int tandem_require(struct tandem *tandem, const char *needs, struct tandem_error *reterr_error)
+{
+	(void)reterr_error;
+	snprintf(tandem->needs, sizeof(tandem->needs), "%s", needs);
+	return 0;
+}
+
+bool tandem_is_misfit(struct tandem *tandem, char *ret_reason, size_t reason_bytes)
+{
+	snprintf(ret_reason, reason_bytes, "another QEMU");
+	return tandem->is_misfit;
 }
 
 struct tandem *tandem_close(struct tandem *tandem)
@@ -316,5 +335,37 @@ Test(qemu_keeper, one_that_waits_to_begin_anew_stops_when_told)
 		event_base_loop(bed.base, EVLOOP_ONCE);
 	stop();
 	cr_assert_eq(bed.keeper.code, 0);
+	finish();
+}
+
+/* [C35] */
+Test(qemu_keeper, a_guest_that_the_other_node_could_not_go_on_with_is_let_go)
+{
+	begin(true, 4096);
+	bed.tandem.is_misfit = true;
+	open_keeper();
+	event_base_dispatch(bed.base);
+	cr_expect_eq(bed.keeper.code, 0);
+	cr_expect_eq(bed.left_count, 1);
+	cr_expect(bed.keeper.has_left);
+	cr_expect_str_eq(bed.tandem.needs, "QEMU 7.2.22, machine pc-8.2");
+	finish();
+}
+
+Test(qemu_keeper, one_that_was_protected_stays_so)
+{
+	begin(true, 4096);
+	bed.tandem.is_pair = true;
+	open_keeper();
+	while (!bed.keeper.has_kept)
+		event_base_loop(bed.base, EVLOOP_ONCE);
+	bed.tandem.is_pair = false;
+	bed.tandem.is_misfit = true;
+	eventfd_write(bed.tandem.news_fd, 1);
+	for (unsigned i = 0; i < 3; i++)
+		event_base_loop(bed.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	cr_expect_eq(bed.left_count, 0);
+	cr_expect_eq(bed.tandem.leaving, TANDEM_STAYS);
+	stop();
 	finish();
 }

@@ -86,3 +86,36 @@ Test(arguments, only_what_the_state_depends_on_has_to_be_alike)
 	cr_expect_str_eq(difference.seen, "std");
 	cr_expect_str_eq(difference.needed, "");
 }
+
+static const char *machine_of(char *const *words)
+{
+	static char machine[TANDEM_QEMU_MACHINE_BYTES];
+
+	tandem_qemu_arguments_machine(words, machine);
+	return machine;
+}
+
+Test(arguments, the_type_of_the_machine_is_found_wherever_it_is_said)
+{
+	cr_expect_str_eq(machine_of(WORDS("q", "-m", "1G")), "");
+	cr_expect_str_eq(machine_of(WORDS("q", "-M", "q35")), "q35");
+	cr_expect_str_eq(machine_of(WORDS("q", "-machine", "pc,memory-backend=ram")), "pc");
+	cr_expect_str_eq(machine_of(WORDS("q", "-machine", "usb=off,type=pc-q35-7.2,x=1")),
+	                 "pc-q35-7.2");
+	cr_expect_str_eq(machine_of(WORDS("q", "-machine", "pc", "-machine", "memory-backend=a")),
+	                 "pc");
+	cr_expect_str_eq(machine_of(WORDS("q", "-append", "-machine", "-M", "q35")), "q35");
+	cr_expect_str_eq(machine_of(WORDS("q", "-machine", ",")), "");
+	cr_expect_str_eq(machine_of(WORDS("q", "-machine", "subtype=x")), "");
+	cr_expect_str_eq(machine_of(WORDS("q", "-machine",
+	                                  "a-name-of-more-characters-than-any-machine-of-qemu-has-"
+	                                  "or-will-have-in-our-time")),
+	                 "");
+}
+
+Test(arguments, the_program_is_found_behind_what_starts_it)
+{
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("/usr/bin/qemu-system-x86_64", "-S")), 0);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("taskset", "1", "qemu-kvm", "-S")), 2);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("/opt/vm", "-m", "1G")), 0);
+}

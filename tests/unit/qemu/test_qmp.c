@@ -43,7 +43,7 @@ static void add(struct bed *bed, const char *word)
 	}
 }
 
-static void on_ready(void *context, const struct tandem_qmp_version *version)
+static void on_ready(void *context, const struct tandem_qemu_numbers *version)
 {
 	char word[64];
 

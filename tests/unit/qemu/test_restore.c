@@ -136,3 +136,15 @@ Test(qemu_restore, an_opening_has_an_end)
 	cr_assert_not(tandem_qemu_opening_add(&opening, &more, bytes));
 	cr_assert_eq(opening.length, TANDEM_QEMU_OPENING_BYTES - 1);
 }
+
+Test(qemu_restore, the_opening_names_the_machine)
+{
+	static struct made made;
+	char name[TANDEM_QEMU_NAME_BYTES];
+
+	cr_expect(!tandem_qemu_opening_machine(made.bytes, made.length, name));
+	put_opening(&made, false);
+	cr_assert(tandem_qemu_opening_machine(made.bytes, made.length, name));
+	cr_expect_str_eq(name, "pc-7.2");
+	cr_expect(!tandem_qemu_opening_machine(made.bytes, 10, name));
+}

@@ -1,0 +1,10 @@
+#ifndef TANDEM_NODE_QEMU_IDENTITY_H
+#define TANDEM_NODE_QEMU_IDENTITY_H
+
+#include <stdint.h>
+
+/* Prints one JSON object: `identity` (tandem_qemu_identity()) of the QEMU that the words start, or
+ * `error`, and `program`, its file, which tells when to ask again. The exit status. */
+int tandem_qemu_identity_say(char *const *words, uint64_t timeout_ns);
+
+#endif

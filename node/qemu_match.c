@@ -1,0 +1,250 @@
+#include "qemu_match.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <tandem/log.h>
+#include <tandem/memory.h>
+#include <unistd.h>
+
+#define LOOK_S       2
+#define FAILURES     3 /* one after the other, before they count: a package may just be unpacked */
+#define ANSWER_BYTES (PATH_MAX + 1024)
+#define TEXT_BYTES   200
+
+extern char **environ;
+
+struct tandem_qemu_match {
+	struct tandem_qemu_match_options options;
+	struct event_base *base;
+	struct event *timer;
+	/* of the question that is asked */
+	struct event *reading; /* NULL: none is */
+	pid_t process;
+	size_t length;
+	char answer[ANSWER_BYTES];
+	/* of the answer */
+	char program[PATH_MAX];
+	struct stat file; /* of the program when it was asked */
+	unsigned failure_count;
+
+	pthread_mutex_t lock;
+	bool is_known;
+	char identity[TEXT_BYTES]; /* "": there is none */
+	char error[TEXT_BYTES];    /* why */
+};
+
+/* Zeros where there is no such file. */
+static struct stat look_at(const char *path)
+{
+	struct stat file;
+
+	if (stat(path, &file) != 0)
+		memset(&file, 0, sizeof(file));
+	return file;
+}
+
+static bool is_same_file(const struct stat *one, const struct stat *other)
+{
+	return one->st_dev == other->st_dev && one->st_ino == other->st_ino &&
+	       one->st_size == other->st_size && one->st_mtim.tv_sec == other->st_mtim.tv_sec &&
+	       one->st_mtim.tv_nsec == other->st_mtim.tv_nsec;
+}
+
+static const char *text_of(struct json_object *object, const char *key)
+{
+	struct json_object *text = NULL;
+
+	if (!json_object_is_type(object, json_type_object) ||
+	    !json_object_object_get_ex(object, key, &text) ||
+	    !json_object_is_type(text, json_type_string))
+		return "";
+	return json_object_get_string(text);
+}
+
+/* True: it is another one than before. */
+static bool keep(struct tandem_qemu_match *match, const char *identity, const char *error)
+{
+	pthread_mutex_lock(&match->lock);
+	const bool is_other = !match->is_known || strcmp(match->identity, identity) != 0;
+	match->is_known = true;
+	snprintf(match->identity, sizeof(match->identity), "%s", identity);
+	snprintf(match->error, sizeof(match->error), "%s", error);
+	pthread_mutex_unlock(&match->lock);
+	return is_other;
+}
+
+static void tell(struct tandem_qemu_match *match, const char *identity, const char *error)
+{
+	match->failure_count = identity[0] ? 0 : match->failure_count + 1;
+	if ((identity[0] == 0 && match->failure_count < FAILURES) || !keep(match, identity, error))
+		return;
+	tandem_log(identity[0] ? TANDEM_LOG_INFO : TANDEM_LOG_ERROR,
+	           "pair %s: a guest would go on here in %s%s", match->options.pair,
+	           identity[0] ? identity : "nothing: ", identity[0] ? "" : error);
+	match->options.on_change(match->options.argument);
+}
+
+static void take_answer(struct tandem_qemu_match *match)
+{
+	struct json_object *object = NULL;
+
+	match->answer[match->length] = 0;
+	object = json_tokener_parse(match->answer);
+	const char *identity = text_of(object, "identity"), *error = text_of(object, "error");
+	if (strcmp(match->program, text_of(object, "program")) != 0) {
+		snprintf(match->program, sizeof(match->program), "%s", text_of(object, "program"));
+		match->file = look_at(match->program);
+	}
+	tell(match, identity, error[0] ? error : "tandem-qemu --identity has said nothing");
+	json_object_put(object);
+}
+
+static void end_question(struct tandem_qemu_match *match)
+{
+	close(event_get_fd(match->reading));
+	event_free(match->reading);
+	match->reading = NULL;
+	waitpid(match->process, NULL, 0);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct tandem_qemu_match *match = context;
+	const size_t room = sizeof(match->answer) - 1 - match->length;
+	const ssize_t got = room > 0 ? read(fd, match->answer + match->length, room) : 0;
+
+	(void)what;
+	if (got > 0) {
+		match->length += (size_t)got;
+		return;
+	}
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	end_question(match);
+	take_answer(match);
+}
+
+static bool spawn(struct tandem_qemu_match *match, int answer_fd)
+{
+	const struct tandem_qemu_match_options *options = &match->options;
+	char path[PATH_MAX];
+	const char *words[] = {path,          "--config",    options->config_path,
+	                       "--node",      options->node, "--pair",
+	                       options->pair, "--identity",  NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none;
+
+	snprintf(path, sizeof(path), "%.4000s/tandem-qemu", options->bin_directory);
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, answer_fd, STDOUT_FILENO);
+	const int failure = posix_spawn(&match->process, path, &actions, &attributes,
+	                                (char *const *)(uintptr_t)words, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	return failure == 0;
+}
+
+static void ask(struct tandem_qemu_match *match)
+{
+	int ends[2];
+
+	match->length = 0;
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return;
+	const bool is_asked = spawn(match, ends[1]);
+	close(ends[1]);
+	match->reading =
+	        is_asked ? event_new(match->base, ends[0], EV_READ | EV_PERSIST, on_readable, match)
+	                 : NULL;
+	if (match->reading && event_add(match->reading, NULL) == 0)
+		return;
+	close(ends[0]);
+	tell(match, "", "tandem-qemu --identity cannot be started");
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct tandem_qemu_match *match = context;
+	const struct stat now = look_at(match->program);
+
+	(void)fd;
+	(void)what;
+	if (match->reading || (match->failure_count == 0 && is_same_file(&now, &match->file)))
+		return;
+	match->file = now; /* of before the question: one that changes meanwhile is asked again */
+	ask(match);
+}
+
+int tandem_qemu_match_new(struct event_base *base, const struct tandem_qemu_match_options *options,
+                          struct tandem_qemu_match **ret_match, struct tandem_error *reterr_error)
+{
+	const struct timeval interval = {.tv_sec = LOOK_S};
+	struct tandem_qemu_match *match = tandem_memory_alloc(sizeof(*match));
+
+	if (match) {
+		pthread_mutex_init(&match->lock, NULL);
+		match->base = base;
+		match->options = *options;
+		match->timer = event_new(base, -1, EV_PERSIST, on_timer, match);
+	}
+	if (!match || !match->timer || event_add(match->timer, &interval) != 0) {
+		tandem_qemu_match_free(match);
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "QEMU", "no memory");
+	}
+	ask(match);
+	*ret_match = match;
+	return 0;
+}
+
+int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, char *ret_reason,
+                            size_t reason_bytes)
+{
+	int code = 0;
+
+	pthread_mutex_lock(&match->lock);
+	if (!match->is_known) {
+		code = TANDEM_E_AGAIN;
+		snprintf(ret_reason, reason_bytes, "its QEMU is asked for its version");
+	} else if (strcmp(match->identity, needs) != 0) {
+		code = TANDEM_E_UNSUPPORTED;
+		if (match->identity[0])
+			snprintf(ret_reason, reason_bytes,
+			         "%.60s seen, %.60s needed: install the same QEMU on both nodes",
+			         match->identity, needs);
+		else
+			snprintf(ret_reason, reason_bytes, "its QEMU cannot be started: %.100s",
+			         match->error);
+	}
+	pthread_mutex_unlock(&match->lock);
+	return code;
+}
+
+void tandem_qemu_match_free(struct tandem_qemu_match *match)
+{
+	if (!match)
+		return;
+	if (match->reading) {
+		kill(match->process, SIGKILL);
+		end_question(match);
+	}
+	if (match->timer)
+		event_free(match->timer);
+	pthread_mutex_destroy(&match->lock);
+	tandem_memory_free(match);
+}

@@ -1,0 +1,37 @@
+#ifndef TANDEM_NODE_QEMU_MATCH_H
+#define TANDEM_NODE_QEMU_MATCH_H
+
+#include <stddef.h>
+#include <tandem/error.h>
+
+struct event_base;
+
+/* Whether the QEMU of this node can go on with what the other node's guest is: tandem-qemu
+ * --identity is asked for it at once, and again whenever the program's file is another one. */
+struct tandem_qemu_match;
+
+struct tandem_qemu_match_options {
+	const char *bin_directory;
+	const char *config_path;
+	const char *node;
+	const char *pair;
+	/* This node's QEMU is another one now; on the loop's thread. */
+	void (*on_change)(void *argument);
+	void *argument;
+};
+
+/* Borrows the texts. Errors: TANDEM_E_MEMORY. */
+TANDEM_MUST_CHECK int tandem_qemu_match_new(struct event_base *base,
+                                            const struct tandem_qemu_match_options *options,
+                                            struct tandem_qemu_match **ret_match,
+                                            struct tandem_error *reterr_error);
+
+/* 0, or the reason. Any thread; never blocks. Errors: TANDEM_E_UNSUPPORTED (it is another one than
+ * `needs` says, or cannot be started), TANDEM_E_AGAIN (it has not answered yet). */
+TANDEM_MUST_CHECK int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs,
+                                              char *ret_reason, size_t reason_bytes);
+
+/* NULL is allowed. */
+void tandem_qemu_match_free(struct tandem_qemu_match *match);
+
+#endif

@@ -1,0 +1,24 @@
+#ifndef TANDEM_QEMU_PROBE_H
+#define TANDEM_QEMU_PROBE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <tandem/error.h>
+#include <tandem/qemu_version.h>
+
+/* A QEMU that is started to be asked what it is, without a machine, and ended again. */
+
+/* What has to be alike for a guest to go on in another QEMU, besides its devices: its version, and
+ * the machine by the name that tells the machine's. */
+#define TANDEM_QEMU_IDENTITY_BYTES 96u
+void tandem_qemu_identity(const struct tandem_qemu_numbers *version, const char *machine,
+                          char ret_text[TANDEM_QEMU_IDENTITY_BYTES]);
+
+/* Asks the one that a command line starts, and for the machine in it: `ret_text` as
+ * tandem_qemu_identity() says it. Waits; for a process that has nothing else to do, and no other
+ * thread. Errors: TANDEM_E_SYSTEM (it does not start, or answers nothing for `timeout_ns`),
+ * TANDEM_E_CONFIG (it knows no such machine), and what tandem_qmp_open() has. */
+int tandem_qemu_probe(char *const *words, uint64_t timeout_ns,
+                      char ret_text[TANDEM_QEMU_IDENTITY_BYTES], struct tandem_error *reterr_error);
+
+#endif
