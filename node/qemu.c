@@ -289,8 +289,8 @@ static int start(struct program *program, struct tandem_error *reterr_error)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "start", "no memory");
 	program->keeper.gates = &program->options.gates;
 	program->keeper.watch = &program->watch;
-	tandem_qemu_note_open(&program->keeper.note, program->options.run_directory,
-	                      program->options.pair);
+	tandem_qemu_note_open(&program->keeper.note, &program->options.gates,
+	                      program->options.run_directory, program->options.pair);
 	guest->qmp_path = program->options.qmp_path;
 	guest->stream_path = program->options.stream_path;
 	guest->command_timeout_ns = COMMAND_TIMEOUT_NS;

@@ -155,6 +155,27 @@ void tandem_qemu_gates_promise(struct tandem_qemu_gates *gates, uint64_t ticket)
 
 /* ---- what the operator is told ---- */
 
+void tandem_qemu_gates_look(const struct tandem_qemu_gates *gates, unsigned number,
+                            struct tandem_qemu_gate_state *ret_state)
+{
+	const struct tandem_qemu_card *card = &gates->cards[number];
+	struct tandem_qemu_gate_counts counts = {.taken_count = 0};
+	struct tandem_qemu_plug_counts of_plug = {.dropped_count = 0};
+
+	if (card->gate)
+		tandem_qemu_gate_count(card->gate, &counts);
+	if (card->plug)
+		tandem_qemu_plug_count(card->plug, &of_plug);
+	*ret_state = (struct tandem_qemu_gate_state){
+	        .way = card->kind == TANDEM_QEMU_GATE_PLUG ? "plug" : "user",
+	        .outside = card->outside,
+	        .held_bytes = counts.held_bytes + of_plug.held_bytes,
+	        .room_bytes = ROOM_BYTES,
+	        .dropped_count = counts.dropped_count + of_plug.dropped_count,
+	        .lost_count = counts.lost_count,
+	};
+}
+
 static uint64_t tell_user(const struct tandem_qemu_card *card)
 {
 	struct tandem_qemu_gate_counts counts;
@@ -176,7 +197,10 @@ static uint64_t tell_user(const struct tandem_qemu_card *card)
 
 static uint64_t tell_plug(const struct tandem_qemu_card *card)
 {
-	const uint64_t dropped_count = tandem_qemu_plug_dropped_count(card->plug);
+	struct tandem_qemu_plug_counts counts;
+
+	tandem_qemu_plug_count(card->plug, &counts);
+	const uint64_t dropped_count = counts.dropped_count;
 	const uint64_t fault_count = tandem_qemu_plug_fault_count(card->plug);
 
 	if (dropped_count + fault_count != card->told_lost_count)

@@ -39,6 +39,18 @@ struct tandem_qemu_gates {
 /* Takes one as it is written, "user:TAP", "user:/PATH" or "plug:TAP"; borrows it. False: it is
  * none, or there are too many. */
 bool tandem_qemu_gates_add(struct tandem_qemu_gates *gates, const char *text);
+struct tandem_qemu_gate_state {
+	const char *way; /* "user" or "plug" */
+	const char *outside;
+	uint64_t held_bytes; /* of room_bytes */
+	uint64_t room_bytes;
+	uint64_t dropped_count; /* frames of the guest, because there was no room */
+	uint64_t lost_count;    /* ... because the network did not take them; 0 with "plug" */
+};
+
+/* How the gate of card `number` is; zeros while it is not open. */
+void tandem_qemu_gates_look(const struct tandem_qemu_gates *gates, unsigned number,
+                            struct tandem_qemu_gate_state *ret_state);
 /* Makes what they need, sockets below `run_directory`, and QEMU's options. Errors: what
  * tandem_qemu_gate_open() and tandem_qemu_plug_open() have. */
 int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *base,

@@ -533,10 +533,21 @@ static void on_news(evutil_socket_t fd, short what, void *context)
 	look(context);
 }
 
+static void on_renewal(evutil_socket_t fd, short what, void *context)
+{
+	struct tandem_qemu_keeper *keeper = context;
+
+	(void)fd;
+	(void)what;
+	tandem_qemu_note_renew(&keeper->note);
+}
+
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             const struct tandem_qemu_guest_options *options,
                             struct tandem_error *reterr_error)
 {
+	const struct timeval second = {.tv_sec = 1};
+
 	keeper->options = *options;
 	keeper->awaits_copy = keeper->hold != NULL;
 	if (keeper->way == TANDEM_QEMU_STREAM)
@@ -548,7 +559,9 @@ int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
 	keeper->news = event_new(keeper->base, tandem_event_fd(keeper->tandem),
 	                         EV_READ | EV_PERSIST, on_news, keeper);
 	keeper->again = evtimer_new(keeper->base, on_news, keeper);
-	if (!keeper->blob || !keeper->again || !keeper->news || event_add(keeper->news, NULL) != 0)
+	keeper->renewal = event_new(keeper->base, -1, EV_PERSIST, on_renewal, keeper);
+	if (!keeper->blob || !keeper->again || !keeper->renewal || !keeper->news ||
+	    event_add(keeper->renewal, &second) != 0 || event_add(keeper->news, NULL) != 0)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "protect", "no memory");
 	return open_guest(keeper, reterr_error);
 }
@@ -585,6 +598,8 @@ void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper)
 		event_free(keeper->news);
 	if (keeper->again)
 		event_free(keeper->again);
+	if (keeper->renewal)
+		event_free(keeper->renewal);
 	keeper->tandem = tandem_close(keeper->tandem);
 	tandem_qemu_shared_close(&keeper->shared);
 }

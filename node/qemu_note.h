@@ -6,12 +6,16 @@
 #include <stdint.h>
 #include <tandem/histogram.h>
 
+struct tandem_qemu_gates;
+
 /* What `status` tells of a guest: RUN_DIR/PAIR.guest, a JSON object, written at most once a second
  * but for what is new. It names this process, whose it is no longer when that has ended. */
 #define TANDEM_QEMU_GAPS_MAX 8u
 
 struct tandem_qemu_note {
 	char path[PATH_MAX];
+	const struct tandem_qemu_gates *gates;
+	bool is_kept;    /* as it was written last */
 	const char *way; /* how its memory comes, "" until that is known; static */
 	char why[192];   /* not the other way */
 	unsigned gap_count;
@@ -20,12 +24,15 @@ struct tandem_qemu_note {
 	uint64_t written_ns;
 };
 
-void tandem_qemu_note_open(struct tandem_qemu_note *note, const char *run_directory,
-                           const char *pair);
+/* Borrows the gates. */
+void tandem_qemu_note_open(struct tandem_qemu_note *note, const struct tandem_qemu_gates *gates,
+                           const char *run_directory, const char *pair);
 void tandem_qemu_note_gap(struct tandem_qemu_note *note, const char *text);
 void tandem_qemu_note_stood(struct tandem_qemu_note *note, uint64_t stood_ns);
 /* `is_kept`: epochs of it are. A file that cannot be written is none. */
 void tandem_qemu_note_write(struct tandem_qemu_note *note, bool is_kept);
+/* To be called now and then: what a gate holds changes without a checkpoint, too. */
+void tandem_qemu_note_renew(struct tandem_qemu_note *note);
 void tandem_qemu_note_close(struct tandem_qemu_note *note);
 
 #endif

@@ -221,6 +221,22 @@ static void show_channels(struct json_object *pair)
 		show_channel(element(pair, "channels", i));
 }
 
+static void show_gate(struct json_object *gate)
+{
+	uint64_t room_bytes = count_of(gate, "room_bytes"),
+	         lost_count = count_of(gate, "lost_count");
+	char held[TANDEM_QUANTITY_BYTES], room[TANDEM_QUANTITY_BYTES];
+	printf("               gate %s:%s holds %s, %" PRIu64 " %% of %s; %" PRIu64
+	       " frames were dropped because it was full",
+	       text_of(gate, "way", "?"), text_of(gate, "outside", "?"),
+	       amount(gate, "held_bytes", held),
+	       room_bytes > 0 ? count_of(gate, "held_bytes") * 100 / room_bytes : 0,
+	       amount(gate, "room_bytes", room), count_of(gate, "dropped_count"));
+	if (lost_count > 0)
+		printf(", and the network did not take %" PRIu64, lost_count);
+	putchar('\n');
+}
+
 static void show_guest(struct json_object *pair)
 {
 	struct json_object *guest = get(pair, "guest"), *stood = get(guest, "stood_ms");
@@ -236,6 +252,8 @@ static void show_guest(struct json_object *pair)
 	       " checkpoints: p50 %s, p99 %s, longest %s\n",
 	       count_of(stood, "count"), span(stood, "p50", median), span(stood, "p99", late),
 	       span(stood, "max", longest));
+	for (size_t i = 0; i < length_of(guest, "gates"); i++)
+		show_gate(element(guest, "gates", i));
 	for (size_t i = 0; i < length_of(guest, "not_copied"); i++)
 		printf("               not copied: %s\n",
 		       json_object_get_string(element(guest, "not_copied", i)));

@@ -316,21 +316,22 @@ void tandem_qemu_plug_release(struct tandem_qemu_plug *plug, uint64_t released_t
 	plug->ticket = 0;
 }
 
-uint64_t tandem_qemu_plug_dropped_count(struct tandem_qemu_plug *plug)
+void tandem_qemu_plug_count(struct tandem_qemu_plug *plug,
+                            struct tandem_qemu_plug_counts *ret_counts)
 {
 	struct nl_cache *all = NULL;
 	struct rtnl_qdisc *queue;
-	uint64_t count = 0;
 
+	*ret_counts = (struct tandem_qemu_plug_counts){.dropped_count = 0};
 	if (rtnl_qdisc_alloc_cache(plug->socket, &all) != 0)
-		return 0;
+		return;
 	queue = rtnl_qdisc_get(all, plug->queue, PLUG_HANDLE);
 	if (queue) {
-		count = rtnl_tc_get_stat(TC_CAST(queue), RTNL_TC_DROPS);
+		ret_counts->dropped_count = rtnl_tc_get_stat(TC_CAST(queue), RTNL_TC_DROPS);
+		ret_counts->held_bytes = rtnl_tc_get_stat(TC_CAST(queue), RTNL_TC_BACKLOG);
 		rtnl_qdisc_put(queue);
 	}
 	nl_cache_free(all);
-	return count;
 }
 
 uint64_t tandem_qemu_plug_fault_count(const struct tandem_qemu_plug *plug)

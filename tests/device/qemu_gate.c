@@ -19,9 +19,12 @@ static struct tandem_qemu_plug *plug;
 static uint64_t count_dropped(void)
 {
 	struct tandem_qemu_gate_counts counts;
+	struct tandem_qemu_plug_counts of_plug;
 
-	if (plug)
-		return tandem_qemu_plug_dropped_count(plug);
+	if (plug) {
+		tandem_qemu_plug_count(plug, &of_plug);
+		return of_plug.dropped_count;
+	}
 	tandem_qemu_gate_count(gate, &counts);
 	return counts.dropped_count;
 }

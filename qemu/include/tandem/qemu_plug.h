@@ -29,8 +29,14 @@ void tandem_qemu_plug_let(struct tandem_qemu_plug *plug);
 int tandem_qemu_plug_mark(struct tandem_qemu_plug *plug, struct tandem_error *reterr_error);
 void tandem_qemu_plug_promise(struct tandem_qemu_plug *plug, uint64_t ticket);
 void tandem_qemu_plug_release(struct tandem_qemu_plug *plug, uint64_t released_ticket);
-/* Frames that the queue had no room for; asks the kernel. */
-uint64_t tandem_qemu_plug_dropped_count(struct tandem_qemu_plug *plug);
+struct tandem_qemu_plug_counts {
+	uint64_t dropped_count; /* frames that the queue had no room for */
+	uint64_t held_bytes;
+};
+
+/* Asks the kernel; zeros where it does not say. */
+void tandem_qemu_plug_count(struct tandem_qemu_plug *plug,
+                            struct tandem_qemu_plug_counts *ret_counts);
 /* How often the kernel has refused, and what is sent was therefore held longer. */
 uint64_t tandem_qemu_plug_fault_count(const struct tandem_qemu_plug *plug);
 /* No other node will ever go on with this guest: what is held leaves, and the tap is as it was.

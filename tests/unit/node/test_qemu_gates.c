@@ -75,3 +75,46 @@ Test(qemu_gates, a_card_that_goes_elsewhere_is_seen)
 	event_base_free(base);
 	cr_assert_eq(rmdir(folder), 0);
 }
+
+static void send_frame(int fd, size_t length)
+{
+	static uint8_t bytes[4 + 65536];
+
+	bytes[1] = (uint8_t)(length >> 16);
+	bytes[2] = (uint8_t)(length >> 8);
+	bytes[3] = (uint8_t)length;
+	cr_assert_eq(write(fd, bytes, 4 + length), (ssize_t)(4 + length));
+}
+
+Test(qemu_gates, what_is_held_and_what_was_dropped_is_told)
+{
+	static struct tandem_qemu_gates gates;
+	char folder[] = "/tmp/tandem-gates-XXXXXX", network[64];
+	struct event_base *base = event_base_new();
+	struct tandem_qemu_gate_state state;
+	struct tandem_error error = {.code = 0};
+
+	cr_assert_not_null(mkdtemp(folder));
+	snprintf(network, sizeof(network), "user:%s/network", folder);
+	cr_assert(tandem_qemu_gates_add(&gates, network));
+	tandem_qemu_gates_look(&gates, 0, &state);
+	cr_assert_eq(state.held_bytes, 0);
+	cr_assert_eq(tandem_qemu_gates_open(&gates, base, folder, "vm1", &error), 0, "%s",
+	             error.detail);
+	const int card = connect_to(folder, "vm1.card0");
+	for (size_t sent_bytes = 0; sent_bytes <= state.room_bytes; sent_bytes += 65536) {
+		send_frame(card, 65536);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	tandem_qemu_gates_look(&gates, 0, &state);
+	cr_expect_str_eq(state.way, "user");
+	cr_expect_str_eq(state.outside, network + strlen("user:"));
+	cr_expect_gt(state.held_bytes, state.room_bytes - 2 * 65536);
+	cr_expect_leq(state.held_bytes, state.room_bytes);
+	cr_expect_gt(state.dropped_count, 0);
+	close(card);
+	tandem_qemu_gates_close(&gates);
+	event_base_free(base);
+	cr_assert_eq(rmdir(folder), 0);
+}

@@ -244,7 +244,7 @@ static void begin(bool is_attached, size_t state_bytes_max)
 	                                         .way = TANDEM_QEMU_STREAM,
 	                                         .hold = is_attached ? hold : NULL,
 	                                         .on_left = on_left};
-	tandem_qemu_note_open(&bed.keeper.note, bed.qemu.folder, "vm1");
+	tandem_qemu_note_open(&bed.keeper.note, &bed.gates, bed.qemu.folder, "vm1");
 }
 
 static void open_keeper(void)

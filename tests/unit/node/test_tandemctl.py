@@ -636,6 +636,11 @@ class Lies(unittest.TestCase):
                 {"channel": 1, "state": "lost", "rail": 1, "bytes": 0, "in_flight": 0,
                  "oldest_pending_ms": None, "times_lost": 2, "first_error": "reset by the peer"},
             ],
+            "guest": {"kept": True, "memory": "stream", "gates": [
+                {"way": "user", "outside": "vm1", "held_bytes": 3 << 19, "room_bytes": 64 << 20,
+                 "dropped_count": 7, "lost_count": 0},
+                {"way": "plug", "outside": "vm2", "held_bytes": 0, "room_bytes": 64 << 20,
+                 "dropped_count": 0, "lost_count": 2}]},
             "last_failover": {"at": "then", "detect_ms": 1.0, "decide_ms": None},
         }
         answer = {"ok": True, "realtime": False, "realtime_refusal": "no right to it",
@@ -660,6 +665,10 @@ class Lies(unittest.TestCase):
             "  channel 1    lost, rail 1, 0 bytes, 0 in flight, lost 2 times;"
             " first error: reset by the peer", lines,
         )
+        self.assertIn("               gate user:vm1 holds 1.5 MiB, 2 % of 64.0 MiB;"
+                      " 7 frames were dropped because it was full", lines)
+        self.assertIn("               gate plug:vm2 holds 0 bytes, 0 % of 64.0 MiB; 0 frames were"
+                      " dropped because it was full, and the network did not take 2", lines)
         self.assertIn("detect 1.0 ms, decide never", lines[-1])
 
     def copy_line(self, **copy):
