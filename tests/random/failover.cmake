@@ -49,5 +49,6 @@ foreach(guard ${guards})
   string(REGEX REPLACE "X\\((.*)\\)" "\\1" guard ${guard})
   target_link_options(failover_schedules PRIVATE -Wl,--wrap=tandem_guard_${guard})
 endforeach()
-target_link_options(failover_schedules PRIVATE -Wl,--wrap=tandem_facts_absorb)
+target_link_options(failover_schedules PRIVATE -Wl,--wrap=tandem_facts_absorb
+                                               -Wl,--wrap=tandem_record_is_newer)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/failover/core/rules.h)

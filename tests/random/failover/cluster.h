@@ -32,6 +32,7 @@
 	X(R7_OUTPUT_WHILE_PAIRING)                                                                 \
 	X(R8_COPY_OF_ANOTHER_LIFE)                                                                 \
 	X(R9_QUIET_IN_WORDS_ONLY)                                                                  \
+	X(LEFT_OUTRANKS_TAKE_OVER)                                                                 \
 	X(LIVENESS_NEVER_SOLO)                                                                     \
 	X(LIVENESS_FORGETS_TAKE_OVER)
 

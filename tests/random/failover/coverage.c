@@ -88,6 +88,20 @@ static bool see(enum guard guard, const struct tandem_machine *machine, uint64_t
 TANDEM_GUARD_TABLE(X)
 #undef X
 
+bool __real_tandem_record_is_newer(const struct tandem_record *one,
+                                   const struct tandem_record *other);
+bool __wrap_tandem_record_is_newer(const struct tandem_record *one,
+                                   const struct tandem_record *other);
+
+bool __wrap_tandem_record_is_newer(const struct tandem_record *one,
+                                   const struct tandem_record *other)
+{
+	if (bug_now == BUG_LEFT_OUTRANKS_TAKE_OVER && one->generation == other->generation &&
+	    one->is_left != other->is_left)
+		return one->is_left;
+	return __real_tandem_record_is_newer(one, other);
+}
+
 bool __real_tandem_facts_absorb(struct tandem_machine *machine, const struct tandem_event *event);
 bool __wrap_tandem_facts_absorb(struct tandem_machine *machine, const struct tandem_event *event);
 

@@ -6,12 +6,14 @@
 
 #include "core/rules.h"
 
-#define MS         TANDEM_NS_PER_MS
-#define AIM_NS     (5 * MS)
-#define LOOK_NS    (100 * MS) /* how often the operator looks */
-#define PATIENCE   15         /* looks without an answer before the operator steps in */
-#define SETTLE_MAX 200        /* looks */
-#define QUIET      5          /* looks in which the pair must stay one */
+#define MS          TANDEM_NS_PER_MS
+#define AIM_NS      (5 * MS)
+#define STALL_NS    (1000 * MS)
+#define LOOK_NS     (100 * MS) /* how often the operator looks */
+#define PATIENCE    15         /* looks without an answer before the operator steps in */
+#define SETTLE_MAX  200        /* looks */
+#define QUIET       5          /* looks in which the pair must stay one */
+#define LEAVE_LOOKS 10
 
 static struct node *pick(struct cluster *cluster)
 {
@@ -184,12 +186,28 @@ static const struct fault aimed[] = {
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
-static void inject(struct cluster *cluster, const struct fault *fault)
+/* While a program leaves, what the other node may hear of before the record that says so ... */
+static const struct fault partings[] = {
+        {"its programs die", kill_programs},
+        {"its program restarts", restart_program},
+        {"data and heartbeats cut", cut_all},
+};
+/* ... and what lets it hear of nothing, while this node forgets who leads. */
+static const struct fault silences[] = {
+        {"its heartbeats are lost", cut_beats_one_way},
+        {"its data planes attach anew", hang_up},
+};
+
+static void inject_at(struct cluster *cluster, struct node *node, const struct fault *fault)
 {
-	struct node *node = pick(cluster);
 	cluster_trace(cluster, TRACE_WORLD, "FAULT %s: %s\n", node->name, fault->name);
 	cluster->fault_count++;
 	fault->strike(cluster, node);
+}
+
+static void inject(struct cluster *cluster, const struct fault *fault)
+{
+	inject_at(cluster, pick(cluster), fault);
 }
 
 static bool is_deciding(const struct cluster *cluster)
@@ -563,9 +581,59 @@ static void hand_over(struct cluster *cluster)
 	}
 }
 
+static bool asks_to_leave(const struct node *node)
+{
+	return node->machine.view.cas_request != 0 &&
+	       node->machine.view.cas_kind == TANDEM_CAS_LEAVE;
+}
+
+/* Where each node keeps records of its own, a program that leaves and ends before its own node has
+ * written that it did is taken over for in the same generation. So the writing takes its time, and
+ * the other node has some, too. */
+static void leave_in_trouble(struct cluster *cluster, struct node *node)
+{
+	bool is_unheard = cluster_draw(cluster, 4) == 0;
+	node->arbiter_ns = cluster->now_ns + STALL_NS / 4 + cluster_draw(cluster, STALL_NS);
+	say(cluster, node, TANDEM_EVENT_UNPROTECT, 0);
+	for (unsigned i = 0; i < LEAVE_LOOKS && !asks_to_leave(node); i++)
+		cluster_run(cluster, AIM_NS);
+	if (!is_unheard)
+		inject_at(cluster, node, &partings[cluster_draw(cluster, COUNT(partings))]);
+	for (size_t i = 0; is_unheard && i < COUNT(silences); i++)
+		inject_at(cluster, node, &silences[i]);
+	if (arbiter_registers_are_own(cluster))
+		cluster_run(cluster, cluster_draw(cluster, STALL_NS));
+	if (is_unheard)
+		heed(cluster, node);
+}
+
+/* Only a pair that both nodes know can be left. */
+static struct node *await_pair(struct cluster *cluster)
+{
+	mend_links(cluster);
+	resume(cluster, 0);
+	resume(cluster, 1);
+	for (unsigned look = 0; look < LEAVE_LOOKS && cluster->violation[0] == 0; look++) {
+		for (unsigned i = 0; i < 2; i++) {
+			if (cluster->nodes[i].machine.state == TANDEM_STATE_PRIMARY_PAIR &&
+			    cluster->nodes[1 - i].machine.state == TANDEM_STATE_SECONDARY)
+				return &cluster->nodes[i];
+		}
+		cluster_run(cluster, LOOK_NS / 2);
+	}
+	return NULL;
+}
+
+static void leave(struct cluster *cluster)
+{
+	struct node *node = await_pair(cluster);
+	if (node)
+		leave_in_trouble(cluster, node);
+}
+
 void nemesis_strike(struct cluster *cluster)
 {
-	uint64_t kind = cluster_draw(cluster, 20);
+	uint64_t kind = cluster_draw(cluster, 21);
 	if (kind < 6)
 		inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
 	else if (kind < 15)
@@ -574,6 +642,8 @@ void nemesis_strike(struct cluster *cluster)
 		despair(cluster);
 	else if (kind < 18)
 		hand_over(cluster);
+	else if (kind < 19)
+		leave(cluster);
 	else if (cluster_happens(cluster, 2 * cluster->chaos.words))
 		speak(cluster);
 }

@@ -25,7 +25,7 @@
 #define COVERED_FROM      50000   /* schedules that must meet every cell and side */
 #define RARE_COVERED_FROM 1000000 /* and the rare ones */
 #define JOBS_MAX          64
-#define PAUSE_MS          400
+#define PAUSE_MS          330
 #define START_MS          1000
 
 static const char *const bug_names[] = {
