@@ -13,10 +13,10 @@
 	 seen_owner_incarnation[n] == known_program[n])
 #define HOLDS_COPY(n)                                        \
 	(known_standby[n] != 0 && seen_owner[n] == PEER &&    \
-	 seen_copy[n] != 0 && seen_copy[n] == known_standby[n])
+	 IS_PAIRED(seen_copy[n]) && seen_copy[n] == known_standby[n])
 #endif
-#define IS_PAIR(n) (IS_OWNER(n) && seen_copy[n] != 0)
-#define IS_SOLO(n) (IS_OWNER(n) && seen_copy[n] == 0)
+#define IS_PAIR(n) (IS_OWNER(n) && IS_PAIRED(seen_copy[n]))
+#define IS_SOLO(n) (IS_OWNER(n) && MAY_LEAD_ALONE(seen_copy[n]))
 #define CAN_LEAD(n) (known_program[n] != 0 && !is_halted[n])
 #define IS_IDLE(n) (question[n] == IDLE)
 #define IS_SETTLED(n) (IS_IDLE(n) && !is_contested[n])
@@ -26,7 +26,22 @@
 #define LEADS(n) (known_program[n] != 0 && led_generation[n] != 0)
 
 #define SOLO_RECORD(n) RECORD(known_program[n], 0)
-#define HEIR_RECORD(n) RECORD(HEIR(known_standby[n]), 0)
+#ifdef OWN_RECORDS
+/* The peer's controller, which knows no newer record, says that the owner has ended; else its node is
+ * switched off first. */
+#define CERTIFIES_END(n)                                                                \
+	(seen_generation[PEER] != 0 && seen_generation[PEER] <= seen_generation[n] &&    \
+	 known_program[PEER] != seen_owner_incarnation[n] &&                              \
+	 program[PEER] != seen_owner_incarnation[n])
+#define HEIR_RECORD(n) \
+	(RECORD(HEIR(known_standby[n]), 0) + (CERTIFIES_END(n) -> 0 : BLIND))
+#define PEER_KNOWS_RECORD(n)                                                            \
+	(seen_generation[PEER] == seen_generation[n] && seen_owner[PEER] == seen_owner[n] && \
+	 seen_copy[PEER] == seen_copy[n])
+#else
+#define HEIR_RECORD(n)       RECORD(HEIR(known_standby[n]), 0)
+#define PEER_KNOWS_RECORD(n) 1
+#endif
 #ifdef WITHOUT_R6
 /* A copy that is under way is recorded. */
 #define COPY_HOLDER(n) ((session[n] == COPYING) * session_peer[n])
@@ -51,7 +66,7 @@ inline lead(n, state_)
 {
 	enter(n, state_);
 	led_generation[n] = seen_generation[n];
-	is_led_pair[n] = (seen_copy[n] != 0);
+	is_led_pair[n] = IS_PAIRED(seen_copy[n]);
 	is_led_solo[n] = is_mine[n];
 	copied[n] = 0
 }
@@ -89,6 +104,47 @@ inline begin_take_over(n, standby_)
 #define MUST_TELL_STANDBY(n)                                                        \
 	(known_standby[n] != 0 && known_standby[n] == standby[n] && seen_owner[n] == PEER && \
 	 !is_told[n])
+
+#ifdef WITH_LEAVING
+#define LEFT_RECORD(n) RECORD(known_program[n], LEFT)
+#define IS_LEFT(n)     (seen_copy[n] == LEFT)
+/* R4, R5: as going on alone. */
+#define MAY_LEAVE(n)                                                                    \
+	(IS_FACT_OF_PROGRAM(n) && is_leaving[n] && IS_OWNER(n) && !IS_LEFT(n) &&         \
+	 offer[n] == NO_OFFER && MAY_ASK(n, LEFT_RECORD(n)) &&                            \
+	 (!IS_PAIRED(seen_copy[n]) || PEER_KNOWS_RECORD(n)))
+#ifdef WITHOUT_LEFT_RECORDED
+#define IS_TO_BE_RELEASED(n) (IS_FACT_OF_PROGRAM(n) && is_leaving[n] && IS_OWNER(n))
+#else
+#define IS_TO_BE_RELEASED(n) (IS_FACT_OF_PROGRAM(n) && IS_OWNER(n) && IS_LEFT(n))
+#endif
+#define IS_LED_ALONE(n) (led_generation[n] != 0 && !is_led_pair[n])
+#ifdef WITHOUT_LEFT_TOLD
+#define MAY_RELEASE(n) (IS_TO_BE_RELEASED(n) && !is_released[n] && IS_SETTLED(n))
+#else
+/* What was not told is nothing: the other node could still take over. */
+#define MAY_RELEASE(n)                                                                  \
+	(IS_TO_BE_RELEASED(n) && !is_released[n] && IS_SETTLED(n) &&                     \
+	 (IS_LED_ALONE(n) || PEER_KNOWS_RECORD(n)))
+#endif
+#ifdef WITHOUT_LEFT_FOLLOWED
+#define MAY_FOLLOW(n) 1
+#else
+/* The other node may have taken over by the record before. */
+#define MAY_FOLLOW(n) PEER_KNOWS_RECORD(n)
+#endif
+#define IS_NEXT(n)                                                                      \
+	(seen_owner[n] == n && IS_LEFT(n) && CAN_LEAD(n) &&                              \
+	 known_program[n] != seen_owner_incarnation[n] && MAY_FOLLOW(n))
+
+inline release(n)
+{
+	is_released[n] = 1;
+	led_generation[n] = 0;
+	is_led_pair[n] = 0;
+	copied[n] = 0
+}
+#endif
 
 #define settle_joining(n)                                                                \
 	:: state[n] == JOINING && IS_TAKE_OVER_WON(n) ->                                  \
@@ -220,9 +276,15 @@ inline settle_failure(n)
 	skip
 }
 
+/* One that has left is attached no more. */
+#define ATTACHED(n) (HAS_LEFT(n) -> 0 : program[n])
+
 inline know_program(n)
 {
-	known_program[n] = program[n];
+	known_program[n] = ATTACHED(n);
+#ifdef WITH_LEAVING
+	is_released[n] = 0;
+#endif
 	is_halted[n] = 0;
 	led_generation[n] = 0;
 	is_led_pair[n] = 0;
@@ -255,8 +317,43 @@ inline restart_controller(n)
 	is_led_pair[n] = 0;
 	copied[n] = 0;
 	offer[n] = NO_OFFER;
+#ifdef WITH_LEAVING
+	is_released[n] = 0;
+#endif
 	end_take_over(n)
 }
+
+#ifdef OWN_RECORDS
+/* Power off: all of the node ends, what it had asked too, but not its register. */
+inline switch_off(node)
+{
+	end_program(node);
+	end_standby(node);
+	restart_controller(node);
+	forget_questions(node)
+}
+
+/* Heartbeats carry what a controller sees. That a program left loses to every other record of its
+ * generation: somebody may lead by that one. */
+#ifdef WITHOUT_LEFT_LOSES
+#define LOSES(one, other) ((one) != LEFT && (other) == LEFT)
+#else
+#define LOSES(one, other) ((one) == LEFT && (other) != LEFT)
+#endif
+#define IS_NEWS(n)                                                                      \
+	(seen_generation[PEER] > generation[n] ||                                        \
+	 (seen_generation[PEER] == generation[n] &&                                      \
+	  LOSES(copy_incarnation[n], seen_copy[PEER])))
+
+inline adopt(n)
+{
+	generation[n] = seen_generation[PEER];
+	owner[n] = seen_owner[PEER];
+	owner_incarnation[n] = seen_owner_incarnation[PEER];
+	copy_incarnation[n] = seen_copy[PEER];
+	forget_questions(n)
+}
+#endif
 
 #ifdef WITHOUT_R9
 #define HAS_QUIESCED(n) 1
@@ -269,7 +366,7 @@ proctype Controller(byte n)
 {
 	do
 	/* Data planes come and go. */
-	:: d_step { known_program[n] != program[n] -> know_program(n); settle(n) }
+	:: d_step { known_program[n] != ATTACHED(n) -> know_program(n); settle(n) }
 	:: d_step { known_standby[n] != standby[n] -> know_standby(n); settle(n) }
 	/* R7, R8: a COPIED counts that was said after the LEAD of the generation that it names. */
 	:: d_step {
@@ -289,12 +386,20 @@ proctype Controller(byte n)
 
 	/* Answers of the register, and readings. */
 	:: d_step {
-		question[n] != IDLE || seen_generation[n] != generation || state[n] == INIT ->
+		question[n] != IDLE || !SEES_NEWEST(n) || state[n] == INIT ->
 		read_register(n);
 		state[n] = (state[n] == INIT -> JOINING : state[n]);
 		settle(n)
 	}
 	:: d_step { question[n] == WON -> hear_win(n); settle(n) }
+
+#ifdef OWN_RECORDS
+	/* LEFT is not heard under a take-over that names the record before: that comes first. */
+	:: d_step {
+		IS_NEWS(n) && !(seen_copy[PEER] == LEFT && question[n] != IDLE) ->
+		adopt(n)
+	}
+#endif
 
 	/* Suspicion, right or wrong. R5: the question names the record that was seen. R9: an offer is
 	 * of exactly that record, for exactly this copy. */
@@ -355,6 +460,19 @@ proctype Controller(byte n)
 	}
 	/* It did not come: as after a suspicion that was false. */
 	:: d_step { offer[n] != NO_OFFER -> offer[n] = NO_OFFER }
+#endif
+
+#ifdef WITH_LEAVING
+	:: d_step { IS_PRIMARY(n) && MAY_LEAVE(n) -> ask(n, LEFT_RECORD(n)) }
+	:: d_step {
+		(state[n] == JOINING || IS_PRIMARY(n)) && MAY_RELEASE(n) ->
+		release(n);
+		enter(n, JOINING)
+	}
+	:: d_step {
+		state[n] == JOINING && IS_NEXT(n) && MAY_ASK(n, SOLO_RECORD(n)) ->
+		ask(n, SOLO_RECORD(n))
+	}
 #endif
 
 	/* FENCED, soon or after the wait for it; or the program does not come in time. */

@@ -4,7 +4,11 @@
  * Timers and heartbeats have no place here: whoever may suspect may do so at any time. Answers of
  * the register come late, out of order with what is asked later, or never; programs, standbys and
  * controllers end and are started again without what they knew. -DWITHOUT_R1 to -DWITHOUT_R9 leave
- * out one rule each. */
+ * out one rule each.
+ *
+ * -DWITH_LEAVING: programs end their protection in order and are protected anew; -DOWN_RECORDS, with
+ * it: each node keeps records of its own, and fences the other one before it takes over unless that
+ * one says that its program has ended. -DWITHOUT_LEFT_... leave out what keeps that safe. */
 
 #include "words.pml"
 #include "judge.pml"
@@ -12,6 +16,7 @@
 #include "controller.pml"
 #include "standby.pml"
 #include "program.pml"
+#include "arbiter.pml"
 
 /* As after a first full copy: node 0 leads, node 1 holds the copy. */
 init {

@@ -44,6 +44,10 @@ inline end_program(n)
 	epoch[n] = NO_EPOCH;
 	is_copy_told[n] = 0;
 	is_quiet[n] = 0;
+#ifdef WITH_LEAVING
+	is_leaving[n] = 0;
+	has_left[n] = 0;
+#endif
 	forget_reply(n)
 }
 
@@ -77,6 +81,24 @@ inline take_lead_pair(n)
 	gate[n] = ACKNOWLEDGED;
 	judge_pair(n)
 }
+
+#ifdef WITH_LEAVING
+/* It goes on by itself: nothing holds what it answers. */
+inline leave(n)
+{
+	if
+	:: session[n] != DOWN -> lose_session(n)
+	:: else
+	fi;
+	led[n] = 0;
+	is_copy_told[n] = 0;
+	is_quiet[n] = 0;
+	is_leaving[n] = 0;
+	has_left[n] = 1;
+	gate[n] = OPEN;
+	judge_lead_alone(n)
+}
+#endif
 
 inline execute(n)
 {
@@ -133,9 +155,32 @@ proctype Program(byte n)
 	}
 #endif
 
+#ifdef WITH_LEAVING
+	/* It, or the operator, asks to end its protection; it goes on as before until RELEASE. */
+	:: d_step { led[n] != 0 && !is_leaving[n] && leaves < LEAVES -> leaves++; is_leaving[n] = 1 }
+	:: d_step { IS_ORDERED(n) && IS_RELEASED(n) && !has_left[n] -> leave(n) }
+	/* Protected anew it is another program, with the same memory, and waits to be led. */
+	:: d_step {
+		has_left[n] && known_program[n] == 0 && program_lives[n] < LIVES ->
+		program_lives[n]++;
+		program[n] = program_lives[n];
+		has_left[n] = 0;
+		gate[n] = HOLD
+	}
+#endif
+#ifdef OWN_RECORDS
+	/* What was switched off, or has ended, is started again. */
+	:: d_step {
+		program[n] == 0 && known_program[n] == 0 && program_lives[n] < LIVES &&
+		owner[n] == n && copy_incarnation[n] == LEFT ->
+		program_lives[n]++;
+		program[n] = program_lives[n]
+	}
+#endif
+
 	/* Clients. */
 	:: d_step {
-		led[n] != 0 && reply[n] == NO_REPLY && operations < OPERATIONS ->
+		(led[n] != 0 || HAS_LEFT(n)) && reply[n] == NO_REPLY && operations < OPERATIONS ->
 		execute(n)
 	}
 	:: d_step { gate[n] == OPEN && reply[n] != NO_REPLY -> let_out(n) }

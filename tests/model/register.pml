@@ -1,44 +1,41 @@
-/* The arbiter's register: one record, replaced by compare-and-set. */
+/* What a controller asks the register, and what it sees of it. Where each node keeps records of its
+ * own there are two, and heartbeats carry the newer one to the other node. */
 
-/* Any question that names the record may be answered at any time, long after its asker gave up
- * waiting, has asked another one, or has died. The others name a record that is gone: they lose. */
-inline apply(node, slot)
+#ifdef WITHOUT_LEFT_BY_ONE
+#define RAISE(record) (((record) >= BLIND || COPY_OF(record) == LEFT) -> 2 : 1)
+#else
+/* What is put over a record unseen must win, whatever the other node has written. */
+#define RAISE(record) ((record) >= BLIND -> 2 : 1)
+#endif
+
+inline forget_questions(node)
 {
-	d_step {
-		asked[SLOT(node, slot)] != 0 ->
-		generation++;
-		owner = node;
-		owner_incarnation = OWNER_OF(asked[SLOT(node, slot)]);
-		copy_incarnation = COPY_OF(asked[SLOT(node, slot)]);
-		if
-		:: question[node] == OUT && question_slot[node] == slot ->
-			question[node] = WON;
-			won_record[node] = asked[SLOT(node, slot)]
-		:: else
-		fi;
-		asked[0] = 0;
-		asked[1] = 0;
-		asked[2] = 0;
-		asked[3] = 0
-	}
+#ifdef OWN_RECORDS
+	asked[SLOT(node, 0)] = 0;
+	asked[SLOT(node, 1)] = 0
+#else
+	asked[0] = 0;
+	asked[1] = 0;
+	asked[2] = 0;
+	asked[3] = 0
+#endif
 }
 
-proctype Register()
-{
-	do
-	:: apply(0, 0)
-	:: apply(0, 1)
-	:: apply(1, 0)
-	:: apply(1, 1)
-	od
-}
+#ifdef OWN_RECORDS
+/* Two nodes' records may be of one generation. */
+#define SEES_NEWEST(n)                                                                  \
+	(seen_generation[n] == generation[n] && seen_owner[n] == owner[n] &&             \
+	 seen_copy[n] == copy_incarnation[n])
+#else
+#define SEES_NEWEST(n) (seen_generation[n] == generation[0])
+#endif
 
 /* Asked again after a doubt a question keeps its name, here its slot. */
 #define ASKS_AGAIN(n, record) \
 	(question_slot[n] < SLOTS && asked[SLOT(n, question_slot[n])] == (record))
 #define MAY_ASK(n, record)                                                              \
-	(question[n] == IDLE && seen_generation[n] == generation &&                      \
-	 generation < GENERATIONS &&                                                      \
+	(question[n] == IDLE && SEES_NEWEST(n) &&                                        \
+	 generation[OF(n)] + RAISE(record) <= GENERATIONS &&                              \
 	 (ASKS_AGAIN(n, record) || asked[SLOT(n, 0)] == 0 || asked[SLOT(n, 1)] == 0))
 
 inline ask(n, record)
@@ -68,17 +65,25 @@ inline forget_record(n)
 	question_slot[n] = SLOTS
 }
 
+/* A record that was left is nobody's to lead by. */
+#ifdef WITHOUT_LEFT_LEADS_NOBODY
+#define MAY_LEAD_ALONE(copy) ((copy) == 0 || (copy) == LEFT)
+#else
+#define MAY_LEAD_ALONE(copy) ((copy) == 0)
+#endif
+#define IS_PAIRED(copy) ((copy) != 0 && (copy) != LEFT)
+
 inline see(n, is_mine_)
 {
-	is_mine[n] = (is_mine_ && copy_incarnation == 0);
+	is_mine[n] = (is_mine_ && MAY_LEAD_ALONE(copy_incarnation[OF(n)]));
 	if
 	:: is_mine[n]
 	:: else -> end_take_over(n)
 	fi;
-	seen_generation[n] = generation;
-	seen_owner[n] = owner;
-	seen_owner_incarnation[n] = owner_incarnation;
-	seen_copy[n] = copy_incarnation;
+	seen_generation[n] = generation[OF(n)];
+	seen_owner[n] = owner[OF(n)];
+	seen_owner_incarnation[n] = owner_incarnation[OF(n)];
+	seen_copy[n] = copy_incarnation[OF(n)];
 	forget_record(n)
 }
 
@@ -87,10 +92,11 @@ inline see(n, is_mine_)
 inline read_register(n)
 {
 	if
-	:: generation == seen_generation[n] ->
+	:: SEES_NEWEST(n) ->
 		is_contested[n] = (is_contested[n] || question[n] == OUT)
 	:: else ->
-		see(n, question[n] == WON && generation == seen_generation[n] + 1)
+		see(n, question[n] == WON && owner[OF(n)] == n &&
+		       generation[OF(n)] == seen_generation[n] + RAISE(won_record[n]))
 	fi;
 	won_record[n] = 0;
 	question[n] = IDLE
@@ -99,8 +105,8 @@ inline read_register(n)
 /* The answer of a question that won, as it was then: the register may have moved on. */
 inline hear_win(n)
 {
-	is_mine[n] = (COPY_OF(won_record[n]) == 0);
-	seen_generation[n]++;
+	is_mine[n] = MAY_LEAD_ALONE(COPY_OF(won_record[n]));
+	seen_generation[n] = seen_generation[n] + RAISE(won_record[n]);
 	seen_owner[n] = n;
 	seen_owner_incarnation[n] = OWNER_OF(won_record[n]);
 	seen_copy[n] = COPY_OF(won_record[n]);

@@ -99,7 +99,8 @@ proctype Standby(byte n)
 	:: d_step { IS_ORDERED_TO(n, ACTIVATE) && IS_PROMOTABLE(n) && program[n] == 0 -> activate(n) }
 
 	:: d_step {
-		standby[n] == 0 && known_standby[n] == 0 && standby_lives[n] < LIVES && (program[n] == 0 || owner == PEER) ->
+		standby[n] == 0 && known_standby[n] == 0 && standby_lives[n] < LIVES &&
+		(program[n] == 0 || owner[OF(n)] == PEER) ->
 		begin_standby(n)
 	}
 

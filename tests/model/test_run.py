@@ -1,5 +1,6 @@
 import importlib.machinery
 import importlib.util
+import re
 import unittest
 from pathlib import Path
 
@@ -53,6 +54,14 @@ class TestRun(unittest.TestCase):
         left_out = [s for name in run.UNSOUND for s in run.VARIANTS[name].switches]
         for number in range(1, 10):
             self.assertEqual(left_out.count(f"WITHOUT_R{number}"), 1)
+
+    def test_every_rule_that_the_model_can_leave_out_is(self):
+        folder = Path(__file__).resolve().parent
+        model = "".join(path.read_text() for path in folder.glob("*.pml"))
+        comments_apart = re.sub(r"/\*.*?\*/", "", model, flags=re.DOTALL)
+        left_out = [switch for variant in run.MODELS["failover"].values()
+                    for switch in variant.switches if switch.startswith("WITHOUT_")]
+        self.assertEqual(sorted(left_out), sorted(set(re.findall(r"WITHOUT_\w+", comments_apart))))
 
     def test_no_name_means_two_variants(self):
         self.assertEqual(len(run.VARIANTS), sum(len(each) for each in run.MODELS.values()))

@@ -14,6 +14,10 @@
 #define CONTROLLER_CRASHES 1
 #endif
 
+#ifndef LEAVES
+#define LEAVES 1 /* of programs that end their protection in order */
+#endif
+
 #define PEER  (1 - n)
 #define LIVES 3 /* of a node's program, and of its standby: incarnations 1 to LIVES */
 #define HEIR(standby_incarnation) (LIVES + (standby_incarnation))
@@ -49,11 +53,20 @@ mtype = { NO_REPLY, EXECUTED, IN_EPOCH };
 /* A planned switchover, at the primary's controller. */
 mtype = { NO_OFFER, QUIESCING, OFFERED };
 
-/* The register. A record is the newest one; it is SOLO when no incarnation holds a copy. */
-byte generation = 1;
-bit owner = 0;
-byte owner_incarnation = 1;
-byte copy_incarnation = 1;
+/* The register, one for both nodes or one of each node's own. A record is the newest one; it is SOLO
+ * when no incarnation holds a copy. */
+#ifdef OWN_RECORDS
+#define REGISTERS  2
+#define OF(node)   (node)
+#else
+#define REGISTERS  1
+#define OF(node)   0
+#endif
+byte generation[REGISTERS] = 1;
+bit owner[REGISTERS] = 0;
+byte owner_incarnation[REGISTERS] = 1;
+byte copy_incarnation[REGISTERS] = 1;
+#define LEFT 7 /* in the place of a copy: nobody leads, the owner goes on unprotected */
 
 /* Questions that may still replace the record of `generation`, however late: each node has two,
  * so that one is asked while an earlier one is in doubt. 0: none. */
@@ -61,8 +74,9 @@ byte copy_incarnation = 1;
 #define SLOT(node, slot) ((node) * SLOTS + (slot))
 byte asked[4];
 #define RECORD(owner_, copy_) ((owner_) + 8 * (copy_))
+#define BLIND 64 /* where each node keeps records of its own: the other node is switched off first */
 #define OWNER_OF(record) ((record) % 8)
-#define COPY_OF(record) ((record) / 8)
+#define COPY_OF(record) ((record) / 8 % 8)
 
 /* A controller: its state, the newest record it saw, its question, what it knows of its planes, and
  * its orders. A plane acts on them some time later; one that is overtaken by the next is one that
@@ -89,6 +103,9 @@ byte take_over_standby[2];
 mtype take_over_order[2] = NOTHING;
 mtype offer[2] = NO_OFFER;
 bit is_by_offer[2]; /* the take-over was asked for because of an offer */
+#ifdef WITH_LEAVING
+bit is_released[2]; /* RELEASE, after LEFT */
+#endif
 
 /* The last offer in heartbeats: it may be seen long after it was withdrawn. */
 byte offered_generation;
@@ -108,6 +125,16 @@ mtype reply[2] = NO_REPLY;
 byte reply_effect[2];
 byte reply_must_see[2];
 bit is_quiet[2];
+#ifdef WITH_LEAVING
+bit is_leaving[2]; /* it wants to end its protection, or was told to: LEAVE */
+bit has_left[2];   /* it was told so, and goes on by itself */
+byte leaves;
+#define HAS_LEFT(n)    has_left[n]
+#define IS_RELEASED(n) is_released[n]
+#else
+#define HAS_LEFT(n)    0
+#define IS_RELEASED(n) 0
+#endif
 
 /* A standby. */
 byte standby[2]; /* incarnation, 0: none, or its copy was started */
