@@ -572,8 +572,10 @@ void tandem_qemu_keeper_leave(struct tandem_qemu_keeper *keeper)
 
 	if (!tandem_qemu_gates_can_leave(keeper->gates)) {
 		if (!keeper->was_refused)
-			tandem_log(TANDEM_LOG_ERROR, "it cannot leave: the guest's network goes "
-			                             "through a gate of this program");
+			tandem_log(TANDEM_LOG_ERROR,
+			           "it cannot leave: the guest's network goes through a gate of "
+			           "this program and would end; shut the guest down, and use "
+			           "plug:TAP for one that is to be let go");
 		keeper->was_refused = true;
 		return;
 	}

@@ -135,8 +135,9 @@ static void tell_done(const struct outcome *outcome, struct json_object *pair)
 static void tell_step(struct outcome *outcome, struct json_object *pair)
 {
 	char step[400];
-	snprintf(step, sizeof(step), "%s: waiting for %s", text_of(pair, "state"),
-	         text_of(pair, "waiting_for"));
+	const char *lost = text_of(json_object_object_get(pair, "data_plane"), "session_detail");
+	snprintf(step, sizeof(step), "%s: waiting for %s%s%s", text_of(pair, "state"),
+	         text_of(pair, "waiting_for"), lost[0] ? "; no session: " : "", lost);
 	if (outcome->tandemctl->is_json || strcmp(step, outcome->step) == 0)
 		return;
 	memcpy(outcome->step, step, sizeof(step));

@@ -1,5 +1,5 @@
-"""Inside a lab machine: both kinds of gates between a tap, which a bridge has, and who sends through it.
-Run as `SCRIPT GATE`, GATE being build/tests/qemu_gate. Without a kernel that has sch_plug only one kind."""
+"""Inside a lab machine: both kinds of gates between a tap, which a bridge has, and who sends through it: a program,
+and behind the kernel's gate a guest in a QEMU. Run as `SCRIPT GATE`, GATE being build/tests/qemu_gate. Without a kernel that has sch_plug only one kind."""
 
 import fcntl
 import os
@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from device_test import expect, until
+from qemu_guest_test import Machine, assemble
 
 TAP, BRIDGE = "guest0", "bridge0"
 KIND = 0x88B5  # of frames that are an experiment
@@ -19,6 +20,9 @@ TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 EVERYBODY, CARD = b"\xff" * 6, bytes.fromhex("525400780003")
 SILENT_S, SEEN_S = 0.3, 10
 ROOM_BYTES = 65536
+STEP = 8  # from one count of the guest to the next
+FRAMES = 3
+GUEST_S = 60  # emulation in emulation
 
 
 def run(*words):
@@ -60,6 +64,16 @@ class Outside:
 
     def send(self, name):
         self.socket.send(frame(name))
+
+    def counts(self):
+        """Of a guest, until no more come."""
+        counts = []
+        self.socket.settimeout(SILENT_S)
+        try:
+            while True:
+                counts.append(struct.unpack_from("<I", self.socket.recv(2048), 14)[0])
+        except TimeoutError:
+            return counts
 
 
 class Card:
@@ -222,6 +236,49 @@ def check_leaving(gate, outside):
     card.close()
 
 
+def end_epoch(gate, guest, ticket):
+    """As a checkpoint does; the guest's count while it stood still."""
+    guest.execute("stop")
+    gate.mark(ticket)
+    count = guest.count()
+    guest.execute("cont")
+    return count
+
+
+def sends_on(guest):
+    written = len(guest.output())
+    until(lambda: len(guest.output()) > written + FRAMES, "the guest sends", GUEST_S)
+
+
+def check_released(gate, outside, ticket, after, count):
+    """Every count behind `after`, up to the one at which the guest stood still; the last one."""
+    gate.order(f"release {ticket}")
+    counts = outside.counts() or [after]
+    expect(counts == list(range(after + STEP, counts[-1] + 1, STEP)) and
+           count - STEP <= counts[-1] <= count,
+           "when it is committed, all that the guest had sent before it stood still", (counts, count))
+    return counts[-1]
+
+
+def check_guest(gate, outside, folder):
+    """A QEMU has the tap, and its guest counts in frames (qemu_guest.S)."""
+    guest = Machine(folder, "guest", assemble(folder, "CARD"),
+                    "-netdev", f"tap,id=tandem0,ifname={TAP},script=no,downscript=no",
+                    "-device", f"ne2k_isa,netdev=tandem0,iobase=0x300,irq=9,mac={CARD.hex(':')}")
+    try:
+        sends_on(guest)
+        count = end_epoch(gate, guest, 1)
+        sends_on(guest)
+        expect(not outside.counts(), "nothing is seen outside before the epoch is committed")
+        last = check_released(gate, outside, 1, 0, count)
+        count = end_epoch(gate, guest, 2)
+        expect(not outside.counts(), "nor is what was sent since")
+        check_released(gate, outside, 2, last, count)
+    finally:
+        guest.kill()
+    gate.end()
+
+
 def main():
     program = sys.argv[1]
     run("ip", "link", "add", BRIDGE, "type", "bridge")
@@ -239,6 +296,11 @@ def main():
     check_left(outside)
     check_leaving(Gate(program, "plug", TAP, ROOM_BYTES), outside)
     check_left(outside)
+    print("--- held by the kernel, sent by a guest", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        check_guest(Gate(program, "plug", TAP, ROOM_BYTES), outside, Path(folder))
+    check_left(outside)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from device_test import CHECKOUT, expect, main
 
 from lab import Lab
 
-TIMEOUT_S = 100
+TIMEOUT_S = 150
 
 
 def story():

@@ -27,12 +27,13 @@ PAUSE_LIMIT_S = 2  # the driver's
 SOURCE = Path(__file__).with_name("qemu_guest.S")
 
 
-def assemble(folder):
+def assemble(folder, *symbols):
     """The guest's boot sector as a disk."""
     for program in ("as", "objcopy"):
         if not shutil.which(program):
             raise LabUnavailable(f"{program} is missing; the package binutils has it")
-    subprocess.run(["as", "--32", "-o", folder / "guest.o", SOURCE], check=True)
+    defined = [word for symbol in symbols for word in ("--defsym", f"{symbol}=1")]
+    subprocess.run(["as", "--32", *defined, "-o", folder / "guest.o", SOURCE], check=True)
     disk = folder / "disk"
     subprocess.run(["objcopy", "-O", "binary", "-j", ".text", folder / "guest.o", disk], check=True)
     expect(disk.stat().st_size == 512, "the guest is one sector")
