@@ -54,7 +54,10 @@ def measure_stage(setting):
 
 
 def measure_commit(setting):
-    """One page that was marked, until its epoch is committed; and the transport's commit of one."""
+    """One page that was marked, until its epoch is committed; and the transport's commit of one.
+
+    Both have as much memory and each page once, so that no processor's cache holds it.
+    """
     ratio = Ratio("mark_commit_ratio", "checkpoint of one marked page / the transport's "
                   "one-page commit", 1.3)
     size = QUICK_SIZE if setting.is_quick else SCAN_SIZE
@@ -62,7 +65,7 @@ def measure_commit(setting):
     for number in range(setting.rounds):
         ours = setting.bench("checkpoint", "--size", size, "--tracker", "mark", "--dirty", "4K",
                              "--epochs", count)["rows"][0]["total_us"]["p50"]
-        bare = setting.bench("transport", "--channels", 4, "--bytes", "1M", "--epochs", 1,
+        bare = setting.bench("transport", "--channels", 4, "--bytes", size, "--epochs", 1,
                              "--commits", count)["commit_us"]["p50"]
         ratio.add(ours, bare)
         setting.say(f"mark_commit_ratio, round {number + 1} of {setting.rounds}: "
