@@ -367,7 +367,7 @@ int main(int argument_count, char **arguments)
 		return refused - 1;
 	signal(SIGPIPE, SIG_IGN);
 	if (program.options.asks_identity)
-		return tandem_qemu_identity_say(program.options.other_words, COMMAND_TIMEOUT_NS);
+		return tandem_qemu_identity_say(program.options.other_words, START_TIMEOUT_NS);
 	tandem_failpoint_load();
 	return run(&program);
 }

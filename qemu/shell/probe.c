@@ -171,7 +171,8 @@ static int ask(struct probe *probe, char *const *words, struct tandem_error *ret
 	if (waitpid(process, &status, 0) == process && code != 0 && WIFEXITED(status) &&
 	    WEXITSTATUS(status) == STATUS_EXEC)
 		code = tandem_error_set(reterr_error, TANDEM_E_SYSTEM, "QEMU",
-		                        "%.100s cannot be started", words[0]);
+		                        "%.100s cannot be started",
+		                        words[tandem_qemu_arguments_program(words)]);
 	return code;
 }
 

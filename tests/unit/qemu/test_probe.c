@@ -1,0 +1,93 @@
+#include <criterion/criterion.h>
+
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <tandem/clock.h>
+#include <tandem/qemu_probe.h>
+#include <unistd.h>
+
+#define LONG_NS (20 * TANDEM_NS_PER_S)
+
+/* A QEMU as far as it is asked. */
+static const char script[] =
+        "#!/bin/sh\n"
+        "echo '{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 3, \"minor\": 1, \"major\": 11}},"
+        " \"capabilities\": [\"oob\"]}}'\n"
+        "while read -r line; do\n"
+        "  id=$(echo \"$line\" | sed 's/.*\"id\": *\\([0-9]*\\).*/\\1/')\n"
+        "  case $line in\n"
+        "  *query-machines*) value='[{\"name\": \"pc-q35-11.1\", \"alias\": \"q35\"},"
+        " {\"name\": \"pc-i440fx-11.1\", \"is-default\": true, \"alias\": \"pc\"}]' ;;\n"
+        "  *) value={} ;;\n"
+        "  esac\n"
+        "  echo \"{\\\"return\\\": $value, \\\"id\\\": $id}\"\n"
+        "done\n";
+
+static char folder[] = "/tmp/tandem-probe-XXXXXX";
+static char path[64], text[TANDEM_QEMU_IDENTITY_BYTES];
+static struct tandem_error error;
+
+static void make(const char *content)
+{
+	signal(SIGPIPE, SIG_IGN);
+	cr_assert_not_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/qemu-fake", folder);
+	FILE *file = fopen(path, "w");
+	cr_assert(file && fputs(content, file) >= 0 && fclose(file) == 0);
+	cr_assert_eq(chmod(path, 0700), 0);
+}
+
+static void end(void)
+{
+	cr_expect_eq(unlink(path), 0);
+	cr_expect_eq(rmdir(folder), 0);
+}
+
+static int probe(const char *machine, uint64_t timeout_ns)
+{
+	const char *const words[] = {"env", path, "-m", "1G", machine ? "-M" : NULL, machine, NULL};
+
+	error = (struct tandem_error){.code = 0};
+	return tandem_qemu_probe((char *const *)(uintptr_t)words, timeout_ns, text, &error);
+}
+
+Test(qemu_probe, the_machine_has_its_full_name)
+{
+	make(script);
+	cr_assert_eq(probe("q35", LONG_NS), 0, "%s", error.detail);
+	cr_expect_str_eq(text, "QEMU 11.1.3, machine pc-q35-11.1");
+	cr_assert_eq(probe("pc-i440fx-11.1", LONG_NS), 0, "%s", error.detail);
+	cr_expect_str_eq(text, "QEMU 11.1.3, machine pc-i440fx-11.1");
+	cr_assert_eq(probe(NULL, LONG_NS), 0, "%s", error.detail);
+	cr_expect_str_eq(text, "QEMU 11.1.3, machine pc-i440fx-11.1");
+	end();
+}
+
+Test(qemu_probe, a_machine_that_it_has_not_is_named)
+{
+	make(script);
+	cr_assert_eq(probe("pc-q35-99.0", LONG_NS), TANDEM_E_CONFIG);
+	cr_expect_str_eq(error.detail, "QEMU 11.1.3 knows no machine \"pc-q35-99.0\"");
+	end();
+}
+
+Test(qemu_probe, one_that_says_nothing_or_ends_or_is_not_there_is_an_error)
+{
+	const char *const words[] = {"/nowhere/qemu-fake", NULL};
+
+	make("#!/bin/sh\nexec sleep 60\n");
+	cr_expect_eq(probe(NULL, 300 * TANDEM_NS_PER_MS), TANDEM_E_TIMEOUT);
+	end();
+	memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
+	make("#!/bin/sh\nexit 1\n");
+	cr_expect_lt(probe(NULL, LONG_NS), 0);
+	end();
+	cr_expect_eq(tandem_qemu_probe((char *const *)(uintptr_t)words, LONG_NS, text, &error),
+	             TANDEM_E_SYSTEM);
+	cr_expect_not_null(strstr(error.detail, "/nowhere/qemu-fake cannot be started"), "%s",
+	                   error.detail);
+}
