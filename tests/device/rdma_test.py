@@ -1,5 +1,5 @@
-"""The rdma provider on soft-RoCE: the contract, races and leaks, and peers that die, freeze and come
-back.
+"""The rdma provider on soft-RoCE: the contract, races and leaks, and what a frozen peer's beat, yank and fence are. How
+peers die is in tests/stuck.
 
 Run as `SCRIPT STORY BUILD_FOLDER [ROUNDS]`; of the story `channels`: their COUNTS; `exact` may name
 PLACES after ROUNDS."""
@@ -50,9 +50,8 @@ def story_contract():
     with Lab() as lab:
         lab.start()
         machine = lab.machines["a"]
-        check_contract(machine, "the contract holds")
         machine.check(ADD_SECOND_DEVICE)
-        check_contract(machine, "and over two rails on two devices", "''", "4", SECOND_ADDRESS)
+        check_contract(machine, "the contract holds over two rails on two devices", "''", "4", SECOND_ADDRESS)
         check_kernel(machine)
 
 
@@ -208,29 +207,6 @@ def expect_lost(peer, codes, limit_s=SOON_S):
     expect(match[1] in codes, f"the cause is one of {codes}", match[0])
 
 
-def try_process_death(lab):
-    print("the listening process is killed")
-    listener, writer = join(lab)
-    listener.signal(signal.SIGKILL)
-    expect_lost(writer, ("PEER_LOST", "TIMEOUT"))
-    writer.end()
-    print("the writing process is killed")
-    listener, writer = join(lab)
-    writer.signal(signal.SIGKILL)
-    expect_lost(listener, ("PEER_LOST",))
-    listener.end()
-
-
-def try_frozen_listener(lab):
-    print("the listening machine freezes: the peer timeout")
-    listener, writer = join(lab)
-    lab.machines["a"].stop()
-    expect_lost(writer, ("TIMEOUT",), PEER_TIMEOUT_S + SOON_S)
-    writer.end()
-    lab.machines["a"].cont()
-    listener.end()
-
-
 def try_yank(lab):
     print("the listening machine freezes: the writer is yanked")
     listener, writer = join(lab)
@@ -241,20 +217,6 @@ def try_yank(lab):
     expect_lost(writer, ("YANKED",))
     writer.end()
     lab.machines["a"].cont()
-    listener.end()
-
-
-def try_fence_of_frozen_writer(lab):
-    print("the writing machine freezes, is fenced and comes back")
-    listener, writer = join(lab)
-    lab.machines["b"].stop()
-    listener.signal(signal.SIGUSR1)
-    listener.hear("fenced well")
-    lab.machines["b"].cont()
-    expect_lost(writer, ("PEER_LOST", "TIMEOUT"), 60)
-    listener.signal(signal.SIGUSR2)
-    expect(listener.hear(r"late (\d+)")[1] == "0", "it changes no byte")
-    writer.end()
     listener.end()
 
 
@@ -287,22 +249,10 @@ def try_stopped_process(lab):
     listener.end()
 
 
-def try_cut_cable(lab):
-    print("the cable is pulled")
-    listener, writer = join(lab)
-    lab.machines["b"].set_link(False)
-    # The writer's own port goes down, which it is told at once.
-    expect_lost(writer, ("DEVICE", "TIMEOUT"), PEER_TIMEOUT_S + SOON_S)
-    lab.machines["b"].set_link(True)
-    writer.end()
-    listener.end()
-
-
 def story_two_machines():
     with Lab(machine_count=2) as lab:
         lab.start()
-        for attempt in (try_process_death, try_stopped_process, try_frozen_listener, try_yank,
-                        try_fence_of_frozen_writer, try_fence_of_live_writer, try_cut_cable):
+        for attempt in (try_stopped_process, try_yank, try_fence_of_live_writer):
             attempt(lab)
             until(lambda: "rdma_peer" not in lab.machines["a"].run("ps -e").text, "nothing is left")
 
