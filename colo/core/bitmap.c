@@ -4,28 +4,29 @@
 
 #define STEP_WORDS 8
 
+/* The bits of the word of `first` that lie between two indexes. */
+static uint64_t bits_of_word(uint64_t first, uint64_t end)
+{
+	uint64_t next = first / 64 * 64 + 64;
+	uint64_t bits = UINT64_MAX << (first % 64);
+
+	return next > end ? bits & UINT64_MAX >> (next - end) : bits;
+}
+
 void tandem_bitmap_set_range(uint64_t *words, uint64_t first, uint64_t length)
 {
-	for (uint64_t index = first; index < first + length; index++) {
-		if (index % 64 == 0 && first + length - index >= 64) {
-			words[index / 64] = UINT64_MAX;
-			index += 63;
-			continue;
-		}
-		tandem_bitmap_set(words, index);
-	}
+	const uint64_t end = first + length;
+
+	for (; first < end; first = first / 64 * 64 + 64)
+		words[first / 64] |= bits_of_word(first, end);
 }
 
 void tandem_bitmap_clear_range(uint64_t *words, uint64_t first, uint64_t length)
 {
-	for (uint64_t index = first; index < first + length; index++) {
-		if (index % 64 == 0 && first + length - index >= 64) {
-			words[index / 64] = 0;
-			index += 63;
-			continue;
-		}
-		tandem_bitmap_clear(words, index);
-	}
+	const uint64_t end = first + length;
+
+	for (; first < end; first = first / 64 * 64 + 64)
+		words[first / 64] &= ~bits_of_word(first, end);
 }
 
 void tandem_bitmap_fill(uint64_t *words, uint64_t count)
@@ -49,13 +50,17 @@ void tandem_bitmap_or_at(uint64_t *words, uint64_t first, const uint64_t *other,
 	unsigned shift = first % 64;
 	uint64_t *to = words + first / 64;
 
+	if (shift == 0) {
+		tandem_bitmap_or(to, other, count);
+		return;
+	}
 	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(count); word++) {
 		uint64_t bits = other[word];
 
 		if (bits == 0)
 			continue;
 		to[word] |= bits << shift;
-		if (shift != 0 && bits >> (64 - shift) != 0)
+		if (bits >> (64 - shift) != 0)
 			to[word + 1] |= bits >> (64 - shift);
 	}
 }

@@ -248,22 +248,25 @@ bool tandem_tracker_take_moved(struct tandem_region_tracker *tracker)
 
 /* ---- scanning ---- */
 
-/* The next word at or after `word` that lies in a chunk of the scan, or the count of words. */
-static uint64_t next_word(const struct tandem_region_tracker *tracker, uint64_t word)
+/* Words of a map. */
+struct chunk {
+	uint64_t first;
+	uint64_t end;
+};
+
+/* The next chunk of the scan behind this one; false: there is none. */
+static bool next_chunk(const struct tandem_region_tracker *tracker, struct chunk *chunk)
 {
 	uint64_t words = TANDEM_BITMAP_WORDS(tracker->page_count);
-	uint64_t chunk, chunk_count = TANDEM_BITMAP_WORDS(words);
+	uint64_t count = TANDEM_BITMAP_WORDS(words);
+	uint64_t index = tandem_bitmap_next(tracker->chunks, count, (chunk->end + 63) / 64);
 
-	if (word >= words || tandem_bitmap_get(tracker->chunks, word / 64))
-		return word;
-	chunk = tandem_bitmap_next(tracker->chunks, chunk_count, word / 64);
-	return chunk == chunk_count ? words : chunk * 64;
+	chunk->first = index * 64;
+	chunk->end = chunk->first + 64 < words ? chunk->first + 64 : words;
+	return index < count;
 }
 
-#define FOR_EACH_WORD(tracker, word)                                                               \
-	for (uint64_t word = next_word(tracker, 0);                                                \
-	     word < TANDEM_BITMAP_WORDS((tracker)->page_count);                                    \
-	     word = next_word(tracker, word + 1))
+#define FOR_EACH_CHUNK(tracker, chunk) for (struct chunk chunk = {0}; next_chunk(tracker, &chunk);)
 
 static void take_chunks(struct tandem_region_tracker *tracker)
 {
@@ -274,10 +277,12 @@ static void take_chunks(struct tandem_region_tracker *tracker)
 /* A mark is cleared before the page is read (4.2): a store that is marked later is pushed again. */
 static void take_marks(struct tandem_region_tracker *tracker)
 {
-	FOR_EACH_WORD(tracker, word)
+	FOR_EACH_CHUNK(tracker, chunk)
 	{
-		if (atomic_load(&tracker->marks[word]) != 0)
-			tracker->written[word] |= atomic_exchange(&tracker->marks[word], 0);
+		for (uint64_t word = chunk.first; word < chunk.end; word++) {
+			if (atomic_load(&tracker->marks[word]) != 0)
+				tracker->written[word] |= atomic_exchange(&tracker->marks[word], 0);
+		}
 	}
 }
 
@@ -316,24 +321,34 @@ static uint64_t take_holes(struct tandem_region_tracker *tracker, uint64_t word)
 	return news;
 }
 
-static void conclude(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page)
+/* What is rare alone is asked about: half of the words of a region that is written to here and
+ * there have a page, and a processor cannot guess which. */
+static void conclude_word(struct tandem_region_tracker *tracker, uint64_t word)
 {
-	FOR_EACH_WORD(tracker, word)
-	{
-		uint64_t freed = take_free_marks(tracker, word), news;
+	uint64_t freed = take_free_marks(tracker, word);
 
-		tracker->free_pages[word] &= ~tracker->written[word];
-		tracker->holes[word] &= ~tracker->written[word];
-		news = freed & ~tracker->free_pages[word];
+	tracker->free_pages[word] &= ~tracker->written[word];
+	tracker->holes[word] &= ~tracker->written[word];
+	if (freed != 0 || tracker->has_looked) {
+		uint64_t news = freed & ~tracker->free_pages[word];
+
 		tracker->free_pages[word] |= freed;
 		if (tracker->has_looked)
 			news |= take_holes(tracker, word);
 		tracker->written[word] |= news;
-		if (tracker->told != NULL)
-			tracker->told[word] |= tracker->written[word];
-		if (tracker->written[word] != 0)
-			tandem_bitmap_or_at(dirty, first_page + word * 64, &tracker->written[word],
-			                    64);
+	}
+	if (tracker->told != NULL)
+		tracker->told[word] |= tracker->written[word];
+}
+
+static void conclude(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page)
+{
+	FOR_EACH_CHUNK(tracker, chunk)
+	{
+		for (uint64_t word = chunk.first; word < chunk.end; word++)
+			conclude_word(tracker, word);
+		tandem_bitmap_or_at(dirty, first_page + chunk.first * 64,
+		                    tracker->written + chunk.first, (chunk.end - chunk.first) * 64);
 	}
 }
 
@@ -349,8 +364,9 @@ int tandem_tracker_scan(struct tandem_region_tracker *tracker, uint64_t *dirty, 
 {
 	int code;
 
-	FOR_EACH_WORD(tracker, word)
-	tracker->written[word] = 0;
+	FOR_EACH_CHUNK(tracker, chunk)
+	memset(tracker->written + chunk.first, 0,
+	       (chunk.end - chunk.first) * sizeof *tracker->written);
 	tracker->has_looked = false;
 	take_chunks(tracker);
 	take_marks(tracker);

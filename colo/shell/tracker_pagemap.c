@@ -388,7 +388,10 @@ static int scan_pagemap(struct tandem_region_tracker *tracker, struct tandem_err
 		code = tandem_error_set_errno(reterr_error, TANDEM_E_UNSUPPORTED, -failure,
 		                              "PAGEMAP_SCAN",
 		                              "the region cannot be scanned any more");
-	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(tracker->page_count); word++)
+	/* Without a file there is no look. */
+	for (uint64_t word = 0;
+	     tracker->holes_of_file.fd >= 0 && word < TANDEM_BITMAP_WORDS(tracker->page_count);
+	     word++)
 		tracker->unmapped[word] &= ~tracker->written[word];
 	/* After the re-arming: what is a hole now and is written to later is found then. */
 	if (code == 0 && tandem_holes_may_be_new(&tracker->holes_of_file, false)) {
