@@ -1,5 +1,6 @@
 #include "page_map.h"
 
+#include <tandem/assert.h>
 #include <tandem/crc32c.h>
 
 #include "bitmap.h"
@@ -68,56 +69,46 @@ void tandem_page_map_take_back(struct tandem_page_map *map, const struct tandem_
 	}
 }
 
-static void append(struct tandem_run_list *list, const struct tandem_run *run, uint8_t *bytes)
+static void append(struct tandem_run_list *list, const struct tandem_run *run)
 {
-	uint8_t *at = bytes + (size_t)list->run_count * TANDEM_RUN_BYTES;
-
-	tandem_run_encode(run, at);
-	list->crc = tandem_crc32c(list->crc, at, TANDEM_RUN_BYTES);
+	if (run->page_count == 0)
+		return;
+	tandem_run_encode(run, list->bytes + (size_t)list->run_count * TANDEM_RUN_BYTES);
 	list->run_count++;
 	if (run->kind == TANDEM_RUN_DATA)
 		list->data_pages += run->page_count;
 }
 
-static void encode_stripe(const struct tandem_page_map *map, uint64_t first, unsigned page_count,
-                          uint8_t *bytes, struct tandem_run_list *list)
+static bool continues(const struct tandem_run *run, const struct tandem_stripes *stripes,
+                      uint64_t page, enum tandem_run_kind kind)
+{
+	return run->page_count > 0 && page == run->first_page + run->page_count &&
+	       kind == run->kind && page % stripes->stripe_pages != 0;
+}
+
+void tandem_page_map_encode(const struct tandem_page_map *map, const struct tandem_stripes *stripes,
+                            struct tandem_run_list *lists, unsigned list_count)
 {
 	struct tandem_run run = {.page_count = 0};
+	struct tandem_run_list *list = lists;
 
-	for (uint64_t page = first; page < first + page_count; page++) {
-		bool is_recorded = tandem_bitmap_get(map->recorded, page);
+	for (uint64_t page = next(map, map->first_page); page < map->end_page;
+	     page = next(map, page + 1)) {
 		enum tandem_run_kind kind =
 		        tandem_bitmap_get(map->zero, page) ? TANDEM_RUN_ZERO : TANDEM_RUN_DATA;
 
-		if (run.page_count > 0 && (!is_recorded || kind != run.kind)) {
-			append(list, &run, bytes);
-			run.page_count = 0;
-		}
-		if (!is_recorded)
+		if (continues(&run, stripes, page, kind)) {
+			run.page_count++;
 			continue;
-		if (run.page_count++ == 0) {
-			run.first_page = page;
-			run.kind = kind;
 		}
+		append(list, &run);
+		TANDEM_ASSERT(tandem_stripes_channel(stripes, page) < list_count);
+		list = &lists[tandem_stripes_channel(stripes, page)];
+		run = (struct tandem_run){.first_page = page, .page_count = 1, .kind = kind};
 	}
-	if (run.page_count > 0)
-		append(list, &run, bytes);
-}
-
-struct tandem_run_list tandem_page_map_encode(const struct tandem_page_map *map,
-                                              const struct tandem_stripes *stripes,
-                                              unsigned channel, uint8_t *ret_bytes)
-{
-	struct tandem_run_list list = {.run_count = 0};
-	unsigned stripe_pages = stripes->stripe_pages;
-	uint64_t page = next(map, map->first_page);
-
-	while (page < map->end_page) {
-		uint64_t first = page - page % stripe_pages;
-
-		if (tandem_stripes_channel(stripes, first) == channel)
-			encode_stripe(map, first, stripe_pages, ret_bytes, &list);
-		page = next(map, first + stripe_pages);
-	}
-	return list;
+	append(list, &run);
+	for (unsigned channel = 0; channel < list_count; channel++)
+		lists[channel].crc =
+		        tandem_crc32c(0, lists[channel].bytes,
+		                      (size_t)lists[channel].run_count * TANDEM_RUN_BYTES);
 }

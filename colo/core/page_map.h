@@ -29,15 +29,16 @@ void tandem_page_map_merge_under(struct tandem_page_map *map, const struct tande
 void tandem_page_map_take_back(struct tandem_page_map *map, const struct tandem_stripes *stripes,
                                uint32_t channel_mask, uint64_t *to_push);
 
-/* [C12]. Encodes the runs of one channel, ascending, at most one a page, into ret_bytes
- * (layout->runs_max runs). */
+/* [C12]. Runs of one channel, ascending, at most one a page. */
 struct tandem_run_list {
+	uint8_t *bytes; /* layout->runs_max runs; the caller's */
 	uint32_t run_count;
 	uint32_t crc;
 	uint64_t data_pages;
 };
-struct tandem_run_list tandem_page_map_encode(const struct tandem_page_map *map,
-                                              const struct tandem_stripes *stripes,
-                                              unsigned channel, uint8_t *ret_bytes);
+/* Encodes the runs of each channel into its list, which is empty. Who carries a recorded stripe has
+ * a list. */
+void tandem_page_map_encode(const struct tandem_page_map *map, const struct tandem_stripes *stripes,
+                            struct tandem_run_list *lists, unsigned list_count);
 
 #endif

@@ -60,20 +60,29 @@ static int notify(struct tandem_push *push, const struct tandem_trailer *trailer
 	return code;
 }
 
-static int seal_channel(struct tandem_push *push, struct tandem_trailer *trailer)
+static int seal_channel(struct tandem_push *push, struct tandem_trailer *trailer,
+                        const struct tandem_run_list *list)
 {
 	uint64_t offset =
 	        tandem_layout_runs_offset(&push->layout, trailer->epoch, trailer->channel);
-	struct tandem_run_list list = tandem_page_map_encode(
-	        &push->open, &push->stripes, trailer->channel, push->slots + offset);
 	int code = write_slot(push, trailer->channel, offset,
-	                      (size_t)list.run_count * TANDEM_RUN_BYTES);
+	                      (size_t)list->run_count * TANDEM_RUN_BYTES);
 
 	TANDEM_FAILPOINT("seal_list");
-	trailer->run_count = list.run_count;
-	trailer->run_crc = list.crc;
-	trailer->data_pages = list.data_pages;
+	trailer->run_count = list->run_count;
+	trailer->run_crc = list->crc;
+	trailer->data_pages = list->data_pages;
 	return code < 0 ? code : notify(push, trailer);
+}
+
+static void make_lists(const struct tandem_push *push, uint64_t epoch,
+                       struct tandem_run_list *ret_lists)
+{
+	for (unsigned channel = 0; channel < push->layout.channel_count; channel++)
+		ret_lists[channel] = (struct tandem_run_list){
+		        .bytes = push->slots +
+		                 tandem_layout_runs_offset(&push->layout, epoch, channel)};
+	tandem_page_map_encode(&push->open, &push->stripes, ret_lists, push->layout.channel_count);
 }
 
 /* Channels with zero runs only take part too: their list has to arrive. */
@@ -115,6 +124,7 @@ void tandem_push_state(struct tandem_push *push, uint64_t epoch, const void *sta
 int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base, uint64_t generation)
 {
 	struct tandem_trailer trailer = {.generation = generation, .epoch = epoch, .base = base};
+	struct tandem_run_list lists[TANDEM_CHANNELS_MAX];
 	uint64_t state_offset = tandem_layout_state_offset(&push->layout, epoch);
 	int code = 0;
 
@@ -126,11 +136,12 @@ int tandem_push_seal(struct tandem_push *push, uint64_t epoch, uint64_t base, ui
 		                  push->state_bytes);
 		TANDEM_FAILPOINT("seal_blob");
 	}
+	make_lists(push, epoch, lists);
 	for (unsigned channel = 0; code == 0 && channel < push->layout.channel_count; channel++) {
 		if ((trailer.mask & 1u << channel) == 0)
 			continue;
 		trailer.channel = channel;
-		code = seal_channel(push, &trailer);
+		code = seal_channel(push, &trailer, &lists[channel]);
 		TANDEM_FAILPOINT("seal");
 	}
 	swap_maps(push);

@@ -32,9 +32,9 @@ struct decoded {
 };
 
 static void decode_channel(const struct tandem_layout *layout, unsigned channel,
-                           const uint8_t *bytes, const struct tandem_run_list *list,
-                           struct decoded *decoded)
+                           const struct tandem_run_list *list, struct decoded *decoded)
 {
+	const uint8_t *bytes = list->bytes;
 	uint64_t next_page = 0, data_pages = 0;
 
 	cr_assert_leq(list->run_count, layout->runs_max);
@@ -57,14 +57,16 @@ static void decode_channel(const struct tandem_layout *layout, unsigned channel,
 
 static void check_map(const struct tandem_layout *layout, const struct tandem_page_map *map)
 {
+	struct tandem_run_list lists[TANDEM_STRIPE_LANES] = {{0}};
 	struct decoded decoded;
-	uint8_t *bytes = malloc(layout->runs_max * TANDEM_RUN_BYTES);
 
 	memset(&decoded, 0, sizeof decoded);
+	for (unsigned channel = 0; channel < layout->channel_count; channel++)
+		lists[channel].bytes = malloc(layout->runs_max * TANDEM_RUN_BYTES);
+	tandem_page_map_encode(map, &stripes, lists, layout->channel_count);
 	for (unsigned channel = 0; channel < layout->channel_count; channel++) {
-		struct tandem_run_list list = tandem_page_map_encode(map, &stripes, channel, bytes);
-
-		decode_channel(layout, channel, bytes, &list, &decoded);
+		decode_channel(layout, channel, &lists[channel], &decoded);
+		free(lists[channel].bytes);
 	}
 	for (uint64_t page = 0; page < layout->page_count; page++) {
 		unsigned kind = !tandem_bitmap_get(map->recorded, page) ? 0
@@ -73,7 +75,6 @@ static void check_map(const struct tandem_layout *layout, const struct tandem_pa
 
 		cr_assert_eq(decoded.kinds[page], kind, "page %llu", (unsigned long long)page);
 	}
-	free(bytes);
 }
 
 Test(page_map, what_is_encoded_is_what_was_recorded)
