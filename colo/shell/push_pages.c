@@ -101,18 +101,31 @@ bool tandem_push_must_wait(const struct tandem_push *push, uint64_t page)
 	return push->is_last_kept && tandem_bitmap_get(push->last.recorded, page);
 }
 
-static void take_stripe(struct tandem_push *push, struct pass *pass, unsigned channel,
-                        uint64_t first)
+static uint64_t next_wanted(const struct tandem_push *push, const struct pass *pass, uint64_t from)
 {
-	for (uint64_t page = first; page < first + push->layout.stripe_pages; page++) {
-		if (!tandem_bitmap_get(pass->wanted, page) ||
-		    (pass->leaves_hot && tandem_bitmap_get(push->heat.hot, page)))
+	return tandem_bitmap_next(pass->wanted, push->layout.page_count, from);
+}
+
+static uint64_t end_of_stripe(const struct tandem_push *push, uint64_t page)
+{
+	return page - page % push->layout.stripe_pages + push->layout.stripe_pages;
+}
+
+/* What is wanted of a stripe from `page` on, which is. The first wanted page behind the stripe. */
+static uint64_t take_stripe(struct tandem_push *push, struct pass *pass, unsigned channel,
+                            uint64_t page)
+{
+	uint64_t end = end_of_stripe(push, page);
+
+	for (; page < end; page = next_wanted(push, pass, page + 1)) {
+		if (pass->leaves_hot && tandem_bitmap_get(push->heat.hot, page))
 			continue;
 		if (tandem_push_must_wait(push, page))
 			pass->is_blocked = true;
 		else
 			take_page(push, pass, channel, page);
 	}
+	return page;
 }
 
 static bool has_pages_left(const struct tandem_push *push, const struct pass *pass)
@@ -133,14 +146,6 @@ static bool is_up(const struct tandem_push *push, unsigned channel)
 	return (push->stripes.up_mask & 1u << channel) != 0;
 }
 
-/* The first wanted page of a stripe at or after `from`, or page_count. */
-static uint64_t next_stripe(const struct tandem_push *push, const struct pass *pass, uint64_t from)
-{
-	uint64_t page = tandem_bitmap_next(pass->wanted, push->layout.page_count, from);
-
-	return page < push->layout.page_count ? page - page % push->layout.stripe_pages : page;
-}
-
 /* What the channel has carried since the last commit stays with it [C10]. */
 static void gather_carried(struct tandem_push *push, struct pass *pass, unsigned channel)
 {
@@ -148,14 +153,14 @@ static void gather_carried(struct tandem_push *push, struct pass *pass, unsigned
 
 	while (lane->next_page < push->layout.page_count && has_room(lane) &&
 	       has_pages_left(push, pass)) {
-		uint64_t first = next_stripe(push, pass, lane->next_page);
+		uint64_t page = next_wanted(push, pass, lane->next_page);
 
-		lane->next_page = first;
-		if (first >= push->layout.page_count)
+		lane->next_page = page;
+		if (page >= push->layout.page_count)
 			return;
-		if (tandem_stripes_channel(&push->stripes, first) == channel)
-			take_stripe(push, pass, channel, first);
-		lane->next_page += push->layout.stripe_pages;
+		lane->next_page = tandem_stripes_channel(&push->stripes, page) == channel
+		                          ? take_stripe(push, pass, channel, page)
+		                          : end_of_stripe(push, page);
 	}
 }
 
@@ -182,14 +187,14 @@ static void gather_free(struct tandem_push *push, struct pass *pass)
 {
 	while (pass->next_page < push->layout.page_count && has_pages_left(push, pass)) {
 		unsigned channel = least_loaded(push);
-		uint64_t first = next_stripe(push, pass, pass->next_page);
+		uint64_t page = next_wanted(push, pass, pass->next_page);
 
-		pass->next_page = first;
-		if (first >= push->layout.page_count || channel == push->layout.channel_count)
+		pass->next_page = page;
+		if (page >= push->layout.page_count || channel == push->layout.channel_count)
 			return;
-		if (tandem_stripes_channel(&push->stripes, first) == TANDEM_STRIPE_FREE)
-			take_stripe(push, pass, channel, first);
-		pass->next_page += push->layout.stripe_pages;
+		pass->next_page = tandem_stripes_channel(&push->stripes, page) == TANDEM_STRIPE_FREE
+		                          ? take_stripe(push, pass, channel, page)
+		                          : end_of_stripe(push, page);
 	}
 }
 
