@@ -148,6 +148,21 @@ static bool poll_for_answer(struct tandem_engine *engine)
 	return is_answer_awaited(engine) && tandem_engine_read_session(engine);
 }
 
+/* As a sleeper is woken: by the session's descriptor and its deadline. Read without need, it would
+ * ask for more a while, although nobody waits for that, and keep the helm from the program. */
+static void look_at_session(struct tandem_engine *engine)
+{
+	struct pollfd descriptor = {.events = POLLIN};
+
+	if (engine->session == NULL)
+		return;
+	descriptor.fd = tandem_session_fd(engine->session);
+	if (is_answer_awaited(engine) || engine->refused_at_ns != 0 ||
+	    poll(&descriptor, 1, 0) != 0 ||
+	    tandem_clock_now_ns() >= tandem_session_deadline_ns(engine->session))
+		tandem_engine_read_session(engine);
+}
+
 /* Only right before a turn, with the helm: whoever takes a wake does what it was for. A thread that
  * slept beside the one that drives, or that leaves, would take it from who can. */
 static void quiet(struct tandem_engine *engine)
@@ -214,7 +229,7 @@ void *tandem_engine_run(void *argument)
 		atomic_store(&engine->is_helm_wanted, false);
 		if (is_woken)
 			quiet(engine);
-		tandem_engine_read_session(engine);
+		look_at_session(engine);
 		take_turn(engine);
 		has_answer = poll_for_answer(engine);
 		until_ns = has_answer ? 0 : own_turn_ns(engine);
