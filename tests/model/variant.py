@@ -9,6 +9,7 @@ class Model:
     path: Path
     bounds_text: str  # a format of the bounds' names
     optimisation: str  # of its quick searches: a small one takes less time than a good compilation
+    storage: tuple = ()  # how states are kept
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Variant:
     def search(self):
         """What the compiler is told about the search."""
         if self.must_fail:
-            return ["-O0", "-DBFS"]
-        return ["-O1" if self.is_deep else self.model.optimisation]
+            return [*self.model.storage, "-O0", "-DBFS"]
+        return [*self.model.storage, "-O1" if self.is_deep else self.model.optimisation]
 
     @property
     def bounds_text(self):
