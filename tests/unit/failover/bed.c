@@ -21,6 +21,8 @@ static void on_decision(void *context, bool is_alarm, const char *line)
 		return;
 	bed.complaint_count++;
 	snprintf(bed.complaint, sizeof(bed.complaint), "%s", line);
+	size_t length = strlen(bed.complaints);
+	snprintf(bed.complaints + length, sizeof(bed.complaints) - length, "%s\n", line);
 }
 
 static void take_messages(struct bed_plane *plane)

@@ -31,7 +31,8 @@ struct bed {
 	struct tandem_controller *controllers[2];
 	struct bed_plane planes[4];
 	unsigned complaint_count;
-	char complaint[800]; /* the last alarm or complaint */
+	char complaint[800];   /* the last alarm or complaint */
+	char complaints[8192]; /* all of them, a line each, as far as there is room */
 };
 
 extern struct bed bed;
