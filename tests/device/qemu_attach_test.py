@@ -43,7 +43,8 @@ class Guest(BootSector):
         self.process = None
         self.more = ""  # words of the QEMU that takes over only
         self.disks = "replicated"  # it is read when it boots, and never written to
-        self.is_other("b", False)
+        for node in "ab":
+            self.is_other(node, False)
 
     def is_other(self, name, is_other):
         """The QEMU of a node says that it is of another version, or does not."""
