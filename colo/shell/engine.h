@@ -2,6 +2,7 @@
 #define TANDEM_ENGINE_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -123,6 +124,7 @@ struct tandem_engine {
 	_Atomic bool is_halted;
 	_Atomic bool is_helm_wanted; /* by its own thread, which a program that comes again and
 	                                again at once would never let have it */
+	sem_t helm_left;             /* said to its own thread, that waits for it */
 	_Atomic uint64_t heard_ns;
 	_Atomic bool has_session; /* greeted */
 	_Atomic bool has_lease;   /* the timer is armed */

@@ -1,7 +1,9 @@
 #include "engine_internal.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -17,6 +19,11 @@
  * it is likely to do so again. */
 #define UNWATCHED_NS (5 * TANDEM_NS_PER_MS)
 #define DRIVEN_NS    (100 * TANDEM_NS_PER_MS)
+
+/* How long the own thread sleeps for the helm before it lends its priority to who has it: a lock
+ * that lends is asked for without a pause while the other is at work, on the processor that a
+ * standby or the program may need. */
+#define LEND_NS (50 * TANDEM_NS_PER_MS)
 
 /* How old what status says of the channels may be. */
 #define CHANNELS_SHOWN_NS (10 * TANDEM_NS_PER_MS)
@@ -185,7 +192,40 @@ static void watch(struct tandem_engine *engine, bool is_wanted)
 	engine->is_watched = is_wanted;
 }
 
+static void leave(struct tandem_engine *engine)
+{
+	pthread_mutex_unlock(&engine->helm);
+	if (atomic_load(&engine->is_helm_wanted))
+		sem_post(&engine->helm_left);
+}
+
 /* ---- the engine's own thread ---- */
+
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / TANDEM_NS_PER_S),
+	                         .tv_nsec = (long)(ns % TANDEM_NS_PER_S)};
+}
+
+/* Whoever had the helm when it was wanted says when it is left. */
+static void take_own_helm(struct tandem_engine *engine)
+{
+	const struct timespec until = timespec_of(tandem_clock_now_ns() + LEND_NS);
+	bool may_sleep = true;
+
+	atomic_store(&engine->is_helm_wanted, true);
+	while (pthread_mutex_trylock(&engine->helm) != 0) {
+		if (!may_sleep) {
+			pthread_mutex_lock(&engine->helm);
+			break;
+		}
+		may_sleep = sem_clockwait(&engine->helm_left, CLOCK_MONOTONIC, &until) == 0 ||
+		            errno == EINTR;
+	}
+	atomic_store(&engine->is_helm_wanted, false);
+	while (sem_trywait(&engine->helm_left) == 0)
+		; /* what was said of others that had it */
+}
 
 static uint64_t own_turn_ns(const struct tandem_engine *engine)
 {
@@ -224,9 +264,7 @@ void *tandem_engine_run(void *argument)
 		bool has_answer;
 		uint64_t until_ns;
 
-		atomic_store(&engine->is_helm_wanted, true);
-		pthread_mutex_lock(&engine->helm);
-		atomic_store(&engine->is_helm_wanted, false);
+		take_own_helm(engine);
 		if (is_woken)
 			quiet(engine);
 		look_at_session(engine);
@@ -268,8 +306,7 @@ static bool sleep_until(struct tandem_engine *engine, uint64_t deadline_ns)
 	                                {.fd = -1, .events = POLLIN}};
 	uint64_t now_ns = tandem_clock_now_ns();
 	uint64_t wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-	const struct timespec wait = {.tv_sec = (time_t)(wait_ns / TANDEM_NS_PER_S),
-	                              .tv_nsec = (long)(wait_ns % TANDEM_NS_PER_S)};
+	const struct timespec wait = timespec_of(wait_ns);
 
 	if (engine->session != NULL)
 		descriptors[1].fd = tandem_session_fd(engine->session);
@@ -318,7 +355,7 @@ static bool take_helm(struct tandem_engine *engine)
 		watch(engine, false);
 		return true;
 	}
-	pthread_mutex_unlock(&engine->helm);
+	leave(engine);
 	return false;
 }
 
@@ -342,7 +379,7 @@ static void leave_helm(struct tandem_engine *engine)
 
 	engine->driven_ns = tandem_clock_now_ns();
 	watch(engine, is_answer_wanted(engine));
-	pthread_mutex_unlock(&engine->helm);
+	leave(engine);
 	if (must_wake)
 		tandem_engine_wake(engine->wake_fd);
 }

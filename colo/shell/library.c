@@ -117,6 +117,7 @@ static void init_locks(struct tandem_engine *engine)
 	if (pthread_mutex_init(&engine->helm, &lends) != 0) /* not every kernel can */
 		pthread_mutex_init(&engine->helm, NULL);
 	pthread_mutexattr_destroy(&lends);
+	sem_init(&engine->helm_left, 0, 0); /* it cannot fail */
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -642,6 +643,7 @@ struct tandem *tandem_close(struct tandem *tandem)
 		close(engine->news_fd);
 	pthread_cond_destroy(&engine->changed);
 	pthread_mutex_destroy(&engine->helm);
+	sem_destroy(&engine->helm_left);
 	pthread_mutex_destroy(&engine->lock);
 	tandem_memory_free(tandem);
 	return NULL;
