@@ -168,6 +168,8 @@ static void look_at_session(struct tandem_engine *engine)
 	    poll(&descriptor, 1, 0) != 0 ||
 	    tandem_clock_now_ns() >= tandem_session_deadline_ns(engine->session))
 		tandem_engine_read_session(engine);
+	else
+		tandem_engine_take_events(engine);
 }
 
 /* Only right before a turn, with the helm: whoever takes a wake does what it was for. A thread that

@@ -33,6 +33,9 @@ void tandem_engine_lose_work(struct tandem_engine *engine, int code, const char 
                              const char *reason);
 /* True when something has happened. */
 bool tandem_engine_read_session(struct tandem_engine *engine);
+/* The same of what is here already: a push that waits for its writes meets answers, too, and then
+ * no descriptor tells of them. */
+bool tandem_engine_take_events(struct tandem_engine *engine);
 
 /* engine_progress.c */
 void tandem_engine_note_compared(struct tandem_engine *engine);

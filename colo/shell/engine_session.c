@@ -311,15 +311,11 @@ static void on_session_event(struct tandem_engine *engine, const struct tandem_s
 	}
 }
 
-/* True when something has happened. */
-bool tandem_engine_read_session(struct tandem_engine *engine)
+bool tandem_engine_take_events(struct tandem_engine *engine)
 {
 	bool has_event = false;
 	static _Thread_local struct tandem_session_event event;
 
-	if (engine->session == NULL)
-		return false;
-	tandem_session_progress(engine->session);
 	while (engine->session != NULL && tandem_session_next_event(engine->session, &event)) {
 		has_event = true;
 		on_session_event(engine, &event);
@@ -329,4 +325,12 @@ bool tandem_engine_read_session(struct tandem_engine *engine)
 		tandem_engine_lose(engine, TANDEM_E_CHANNEL_LOST, "push",
 		                   "a channel takes no writes, and its loss is not told");
 	return has_event;
+}
+
+bool tandem_engine_read_session(struct tandem_engine *engine)
+{
+	if (engine->session == NULL)
+		return false;
+	tandem_session_progress(engine->session);
+	return tandem_engine_take_events(engine);
 }
