@@ -107,7 +107,7 @@ static void keep_session_detail(struct tandem_pair *pair,
                                 const struct tandem_control_message *message)
 {
 	const bool is_lost = message->type == TANDEM_CONTROL_SESSION_LOST;
-	if (message->kind == TANDEM_CONTROL_KIND_PROGRAM &&
+	if (!pair->was_refused && message->kind == TANDEM_CONTROL_KIND_PROGRAM &&
 	    (is_lost || message->type == TANDEM_CONTROL_SESSION_UP ||
 	     message->type == TANDEM_CONTROL_ATTACH))
 		snprintf(pair->session_detail, sizeof(pair->session_detail), "%s",

@@ -263,3 +263,25 @@ Test(service, the_operators_yank_reaches_the_program)
 	json_object_put(answer);
 	bed_wait(bed_program, TANDEM_CONTROL_YANK);
 }
+
+static bool has_reason(void)
+{
+	struct json_object *answer = bed_ask(0, "{\"command\":\"status\"}");
+	const char *text = json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN);
+	const bool is_there = strstr(text, "\"session_detail\":\"another QEMU\"") != NULL;
+	json_object_put(answer);
+	return is_there;
+}
+
+Test(service, a_program_that_is_refused_leaves_the_leading_ones_reason)
+{
+	struct tandem_control_message lost = {.type = TANDEM_CONTROL_SESSION_LOST,
+	                                      .peer_incarnation = BED_STANDBY,
+	                                      .text = "another QEMU"};
+	bed_make_pair();
+	bed_program->report.has_session = false;
+	bed_say(bed_program, lost);
+	bed_wait_until(has_reason, "the reason");
+	bed_wait(bed_attach(0, TANDEM_CONTROL_KIND_PROGRAM, 0x3333), TANDEM_CONTROL_HALT);
+	cr_expect(has_reason());
+}
