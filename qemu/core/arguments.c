@@ -154,17 +154,46 @@ static bool is_same_name(const char *one, const char *other)
 	         (strcmp(other, "M") == 0 || strcmp(other, "machine") == 0)));
 }
 
-size_t tandem_qemu_arguments_program(char *const *words)
+static const char *base_of(const char *word)
 {
-	static const char begin[] = "qemu";
+	const char *slash = strrchr(word, '/');
 
-	for (size_t i = 0; words[i]; i++) {
-		const char *name = strrchr(words[i], '/');
+	return slash ? slash + 1 : word;
+}
 
-		if (strncmp(name ? name + 1 : words[i], begin, strlen(begin)) == 0)
+/* "kvm" is also the name of a group or of a network namespace, which the others are hardly. */
+static bool is_emulator(const char *word, bool may_be_kvm)
+{
+	static const char begin[] = "qemu-system-";
+	const char *name = base_of(word);
+
+	return !strchr(word, '=') &&
+	       (strncmp(name, begin, strlen(begin)) == 0 || strcmp(name, "qemu-kvm") == 0 ||
+	        (may_be_kvm && strcmp(name, "kvm") == 0));
+}
+
+/* Where QEMU's options have begun its program is behind: long ones with one dash are its own. */
+static bool is_behind(const char *word)
+{
+	return word[0] == '-' && strlen(word) > 3 &&
+	       (AMONG(word + 1, identities) || strcmp(word, "-name") == 0);
+}
+
+static size_t find_emulator(char *const *words, bool may_be_kvm)
+{
+	for (size_t i = 0; words[i] && !is_behind(words[i]); i++) {
+		if (is_emulator(words[i], may_be_kvm))
 			return i;
 	}
 	return 0;
+}
+
+size_t tandem_qemu_arguments_program(char *const *words)
+{
+	if (!words[0] || is_emulator(words[0], true))
+		return 0;
+	const size_t first = find_emulator(words, false);
+	return first > 0 ? first : find_emulator(words, true);
 }
 
 /* "type=pc,usb=off", "usb=off,type=pc" or "pc,usb=off". NULL: it names none. */

@@ -19,6 +19,7 @@
 
 #define PREFIX_WORDS_MAX 16u
 #define STATUS_EXEC      127
+#define GOODBYE_S        2
 
 void tandem_qemu_identity(const struct tandem_qemu_numbers *version, const char *machine,
                           char ret_text[TANDEM_QEMU_IDENTITY_BYTES])
@@ -49,6 +50,26 @@ static void fail(struct probe *probe, const struct tandem_error *error)
 	if (!probe->is_over)
 		probe->error = *error;
 	leave(probe);
+}
+
+static void on_goodbye(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	(void)context;
+	(void)value;
+	(void)error;
+}
+
+/* What starts QEMU may have forked: it is told to end, for killing that would leave it behind. */
+static void say_goodbye(struct probe *probe)
+{
+	const struct timeval patience = {.tv_sec = GOODBYE_S};
+	struct tandem_error error;
+
+	probe->is_over = true;
+	if (tandem_qmp_execute(probe->qmp, "quit", NULL, probe->timeout_ns, on_goodbye, probe,
+	                       &error) != 0 ||
+	    event_base_loopexit(probe->base, &patience) != 0)
+		leave(probe);
 }
 
 /* By its name, by another name of it, or by none: the one that QEMU takes then. */
@@ -86,7 +107,7 @@ static void on_machines(void *context, struct json_object *value, const struct t
 		        &probe->version,
 		        tandem_qemu_control_text(json_object_array_get_idx(value, at), "name"),
 		        probe->text);
-	leave(probe);
+	say_goodbye(probe);
 }
 
 static void on_ready(void *context, const struct tandem_qemu_numbers *version)
@@ -112,7 +133,7 @@ static void on_end(void *context, const struct tandem_error *error)
 	fail(context, error);
 }
 
-/* The child; never returns. */
+/* The child, with a process group of its own; never returns. */
 static void become_qemu(char *const *words, int fd, pid_t parent)
 {
 	static const char *const more[] = {"-machine", "none", "-nodefaults", "-no-user-config",
@@ -128,7 +149,7 @@ static void become_qemu(char *const *words, int fd, pid_t parent)
 	memcpy(line + prefix, more, sizeof(more));
 	line[prefix + count] = NULL;
 	signal(SIGPIPE, SIG_DFL);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
+	if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
 	    dup2(fd, STDIN_FILENO) >= 0 && dup2(fd, STDOUT_FILENO) >= 0)
 		execvp(line[0], (char *const *)(uintptr_t)line);
 	_exit(STATUS_EXEC);
@@ -167,7 +188,8 @@ static int ask(struct probe *probe, char *const *words, struct tandem_error *ret
 		                              "no process");
 	}
 	int code = converse(probe, ends[0], reterr_error);
-	kill(process, SIGKILL);
+	if (kill(-process, SIGKILL) != 0)
+		kill(process, SIGKILL); /* it has not got that far */
 	if (waitpid(process, &status, 0) == process && code != 0 && WIFEXITED(status) &&
 	    WEXITSTATUS(status) == STATUS_EXEC)
 		code = tandem_error_set(reterr_error, TANDEM_E_SYSTEM, "QEMU",

@@ -14,8 +14,8 @@
 size_t tandem_qemu_arguments_derive(char *const *words, const char *const *sockets,
                                     size_t socket_count, const char **ret_words, size_t words_max);
 
-/* Which word is QEMU's program: the first one of a file whose name begins with "qemu", else the
- * first one. Words before it start it in their way, such as taskset. */
+/* Which word is QEMU's program: the first one, if none before QEMU's options is of a file that is
+ * named qemu-system-*, qemu-kvm or kvm. Words before it start it in their way, such as taskset. */
 size_t tandem_qemu_arguments_program(char *const *words);
 
 #define TANDEM_QEMU_MACHINE_BYTES 64u

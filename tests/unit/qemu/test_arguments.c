@@ -118,4 +118,28 @@ Test(arguments, the_program_is_found_behind_what_starts_it)
 	cr_expect_eq(tandem_qemu_arguments_program(WORDS("/usr/bin/qemu-system-x86_64", "-S")), 0);
 	cr_expect_eq(tandem_qemu_arguments_program(WORDS("taskset", "1", "qemu-kvm", "-S")), 2);
 	cr_expect_eq(tandem_qemu_arguments_program(WORDS("/opt/vm", "-m", "1G")), 0);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("taskset", "1", "kvm", "-m", "1G")), 2);
+}
+
+Test(arguments, what_only_has_a_name_like_qemus_is_not_its_program)
+{
+	cr_expect_eq(
+	        tandem_qemu_arguments_program(WORDS("sudo", "-u", "qemu", "qemu-system-x86_64")),
+	        3);
+	cr_expect_eq(tandem_qemu_arguments_program(
+	                     WORDS("sudo", "-u", "kvm", "/opt/qemu-11/bin/qemu-system-x86_64")),
+	             3);
+	cr_expect_eq(tandem_qemu_arguments_program(
+	                     WORDS("ip", "netns", "exec", "qemu1", "qemu-system-x86_64", "-S")),
+	             4);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("chroot", "/srv/qemu", "qemu-kvm")), 2);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("env", "X=/opt/qemu-system-x86_64",
+	                                                 "qemu-system-x86_64", "-m", "1G")),
+	             2);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("kvm", "-drive", "file=/srv/qemu-1.img")),
+	             0);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("kvm", "-hda", "/srv/qemu-system-1.img")),
+	             0);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("/opt/vm", "-hda", "/srv/kvm")), 0);
+	cr_expect_eq(tandem_qemu_arguments_program(WORDS("/opt/vm", "-name", "qemu-kvm")), 0);
 }

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +26,9 @@ static const char script[] =
         "  *) value={} ;;\n"
         "  esac\n"
         "  echo \"{\\\"return\\\": $value, \\\"id\\\": $id}\"\n"
-        "done\n";
+        "  case $line in *quit*) exit ;; esac\n"
+        "done\n"
+        "sleep 60\n";
 
 static char folder[] = "/tmp/tandem-probe-XXXXXX";
 static char path[64], text[TANDEM_QEMU_IDENTITY_BYTES];
@@ -35,7 +38,7 @@ static void make(const char *content)
 {
 	signal(SIGPIPE, SIG_IGN);
 	cr_assert_not_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/qemu-fake", folder);
+	snprintf(path, sizeof(path), "%s/qemu-system-fake", folder);
 	FILE *file = fopen(path, "w");
 	cr_assert(file && fputs(content, file) >= 0 && fclose(file) == 0);
 	cr_assert_eq(chmod(path, 0700), 0);
@@ -90,4 +93,48 @@ Test(qemu_probe, one_that_says_nothing_or_ends_or_is_not_there_is_an_error)
 	             TANDEM_E_SYSTEM);
 	cr_expect_not_null(strstr(error.detail, "/nowhere/qemu-fake cannot be started"), "%s",
 	                   error.detail);
+}
+
+/* All that were started have ended when nobody has the other end of the pipe any more. */
+static bool is_alone(int read_end)
+{
+	struct pollfd end = {.fd = read_end, .events = POLLIN};
+
+	return poll(&end, 1, 10000) == 1 && (end.revents & POLLHUP) != 0;
+}
+
+static void make_behind(const char *wrapper, const char *content)
+{
+	char text_of_both[2048];
+
+	snprintf(text_of_both, sizeof(text_of_both),
+	         "#!/bin/sh\nif [ \"$INNER\" != 1 ]; then export INNER=1; %s; exit; fi\n%s",
+	         wrapper, content);
+	make(text_of_both);
+}
+
+Test(qemu_probe, one_behind_a_program_that_forks_is_not_left_behind)
+{
+	int ends[2];
+
+	make_behind("setsid -w \"$0\" \"$@\"", script);
+	cr_assert_eq(pipe(ends), 0);
+	cr_assert_eq(probe("q35", LONG_NS), 0, "%s", error.detail);
+	close(ends[1]);
+	cr_expect(is_alone(ends[0]));
+	close(ends[0]);
+	end();
+}
+
+Test(qemu_probe, one_that_hangs_behind_such_a_program_is_not_either)
+{
+	int ends[2];
+
+	make_behind("\"$0\" \"$@\"", "sleep 60\n");
+	cr_assert_eq(pipe(ends), 0);
+	cr_expect_eq(probe(NULL, 300 * TANDEM_NS_PER_MS), TANDEM_E_TIMEOUT);
+	close(ends[1]);
+	cr_expect(is_alone(ends[0]));
+	close(ends[0]);
+	end();
 }
