@@ -147,6 +147,26 @@ void tandem_standby_report_fenced(struct tandem_standby *standby)
 	tandem_standby_report(standby, &message);
 }
 
+/* [L5] [C34] [C35] A FENCE is answered when nothing is missing any more that a program needs here.
+ */
+void tandem_standby_answer_fence(struct tandem_standby *standby)
+{
+	char reason[TANDEM_REASON_BYTES];
+	struct tandem_error error;
+
+	if (standby->room.owes_fenced)
+		return;
+	standby->awaits_fit = tandem_standby_judge(standby, standby->needs, reason,
+	                                           sizeof reason) == TANDEM_E_UNSUPPORTED;
+	if (!standby->awaits_fit) {
+		tandem_standby_report_fenced(standby);
+		return;
+	}
+	tandem_error_set(&error, TANDEM_E_UNSUPPORTED, "fence", "nothing goes on here yet: %s",
+	                 reason);
+	tandem_standby_report_failure(standby, TANDEM_CONTROL_FENCE, &error);
+}
+
 /* [L5] */
 static void do_fence(struct tandem_standby *standby, uint64_t generation)
 {
@@ -162,11 +182,9 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	tandem_standby_finish_apply(standby);
 	TANDEM_FAILPOINT("standby_fenced");
 	if (tandem_secondary_is_promotable(&standby->core)) {
-		/* [C34] */
 		standby->room.is_out = false;
 		standby->room.owes_fenced = standby->image.missing_pages > 0;
-		if (!standby->room.owes_fenced)
-			tandem_standby_report_fenced(standby);
+		tandem_standby_answer_fence(standby);
 		return;
 	}
 	tandem_error_set(&error, TANDEM_E_FENCE, "fence", "%s",
@@ -197,7 +215,8 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 	    standby->activated_incarnation == order->incarnation)
 		return;
 	if (!tandem_secondary_is_promotable(&standby->core) || standby->room.owes_fenced ||
-	    standby->activated_incarnation != 0 || order->epoch != standby->core.committed)
+	    standby->awaits_fit || standby->activated_incarnation != 0 ||
+	    order->epoch != standby->core.committed)
 		code = tandem_error_set(
 		        &error, TANDEM_E_USAGE, "activate",
 		        "this standby is not fenced at epoch %llu, or was activated before",
@@ -259,6 +278,7 @@ static void begin_life(struct tandem_standby *standby)
 	standby->activated_incarnation = 0;
 	standby->granted_ns = 0;
 	standby->fenced_generation = 0;
+	standby->awaits_fit = false;
 	memset(&standby->room, 0, sizeof standby->room);
 	tandem_standby_publish(standby);
 	while (!atomic_load(&standby->is_ending)) {

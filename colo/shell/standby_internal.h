@@ -80,8 +80,9 @@ struct tandem_standby {
 	uint64_t lease_ns;              /* of the pair, 0: output is gated */
 	uint64_t granted_ns;            /* when a ping was last answered */
 	uint64_t drain_ns;              /* of the session that ended last */
-	char needs[TANDEM_NEEDS_BYTES]; /* of the session */
-	uint8_t *state;                 /* blob of the last committed epoch */
+	char needs[TANDEM_NEEDS_BYTES]; /* of the session, and of the copy that came by it */
+	bool awaits_fit; /* the controller's FENCE waits until this node has what is needed */
+	uint8_t *state;  /* blob of the last committed epoch */
 	uint32_t state_bytes;
 	uint32_t state_bytes_max;
 	char last_refusal[TANDEM_REASON_BYTES]; /* so that a peer that tries again is told of once
@@ -107,6 +108,7 @@ void tandem_standby_report_failure(struct tandem_standby *standby, enum tandem_c
                                    const struct tandem_error *error);
 /* [L5] */
 void tandem_standby_report_fenced(struct tandem_standby *standby);
+void tandem_standby_answer_fence(struct tandem_standby *standby);
 /* What other threads see of the core. */
 void tandem_standby_publish(struct tandem_standby *standby);
 void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_session *session);
@@ -145,6 +147,8 @@ void tandem_standby_turn_room(struct tandem_standby *standby, bool has_news);
 uint64_t tandem_standby_room_at_ns(const struct tandem_standby *standby);
 /* [C35] The session ends if this node could not go on with what it keeps any more. */
 void tandem_standby_judge_again(struct tandem_standby *standby);
+int tandem_standby_judge(struct tandem_standby *standby, const char *needs, char *ret_reason,
+                         size_t reason_bytes);
 /* A session whose first message is `hello`: taken, or refused without touching the one that is up.
  */
 void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session *session,

@@ -124,5 +124,5 @@ void tandem_standby_turn_room(struct tandem_standby *standby, bool has_news)
 	if (!standby->room.owes_fenced || standby->image.missing_pages > 0)
 		return;
 	standby->room.owes_fenced = false;
-	tandem_standby_report_fenced(standby);
+	tandem_standby_answer_fence(standby);
 }

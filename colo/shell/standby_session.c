@@ -357,8 +357,8 @@ void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_se
 }
 
 /* [C35] 0, or why this node could not go on with it. */
-static int judge(struct tandem_standby *standby, const char *needs, char *ret_reason,
-                 size_t reason_bytes)
+int tandem_standby_judge(struct tandem_standby *standby, const char *needs, char *ret_reason,
+                         size_t reason_bytes)
 {
 	if (needs[0] == '\0' || standby->options.judge == NULL)
 		return 0;
@@ -369,8 +369,10 @@ void tandem_standby_judge_again(struct tandem_standby *standby)
 {
 	char reason[TANDEM_REASON_BYTES];
 
-	if (standby->session != NULL &&
-	    judge(standby, standby->needs, reason, sizeof reason) == TANDEM_E_UNSUPPORTED)
+	if (standby->awaits_fit)
+		tandem_standby_answer_fence(standby);
+	if (standby->session != NULL && tandem_standby_judge(standby, standby->needs, reason,
+	                                                     sizeof reason) == TANDEM_E_UNSUPPORTED)
 		tandem_standby_end_session(standby, reason);
 }
 
@@ -391,7 +393,7 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 	}
 	reason = tandem_secondary_objection(&standby->core, &message, &code);
 	if (reason == NULL) {
-		code = judge(standby, message.needs, misfit, sizeof misfit);
+		code = tandem_standby_judge(standby, message.needs, misfit, sizeof misfit);
 		reason = code < 0 ? misfit : NULL;
 	}
 	if (reason != NULL) {

@@ -16,6 +16,7 @@ tandem_add_test(
   colo/test_strangers.c
   LIBRARIES
   colo_lab)
+tandem_add_test(test_colo_needs scenario SOURCES colo/test_needs.c LIBRARIES colo_lab)
 # A file system that fills up: the test has the call that takes room.
 tandem_add_test(test_colo_room scenario SOURCES colo/test_room.c LIBRARIES colo_lab)
 # Channels that are lost at the engine's own named places.

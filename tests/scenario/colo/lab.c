@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <tandem/clock.h>
+#include <tandem/foreign.h>
 #include <tandem/memory.h>
 #include <tandem/random.h>
 
@@ -214,6 +215,8 @@ bool lab_start_program(struct lab *lab)
 	for (unsigned region = 0; code == 0 && region < 2; region++)
 		code = tandem_region_add(lab->program, region_names[region], lab->regions[region],
 		                         lab->region_bytes[region], TANDEM_TRACKER_AUTO, &error);
+	if (code == 0 && lab->needs != NULL)
+		code = tandem_require(lab->program, lab->needs, &error);
 	if (code == 0) {
 		controller_lead(lab->primary_control, ++lab->generation, false);
 		code = tandem_start(lab->program, &error);
@@ -318,6 +321,16 @@ static int activate(void *argument, const struct tandem_activation *activation,
 	return 0;
 }
 
+static int judge(void *argument, const char *needs, char *ret_reason, size_t reason_bytes)
+{
+	const struct lab *lab = argument;
+
+	if (!atomic_load(&lab->is_misfit))
+		return 0;
+	snprintf(ret_reason, reason_bytes, "something else seen, %s needed", needs);
+	return TANDEM_E_UNSUPPORTED;
+}
+
 static void say(void *argument, bool is_error, const char *line)
 {
 	struct lab *lab = argument;
@@ -339,6 +352,7 @@ bool lab_start_standby(struct lab *lab)
 	                                         .image_directory = lab->images,
 	                                         .keeps_images = true,
 	                                         .activate = activate,
+	                                         .judge = judge,
 	                                         .say = say,
 	                                         .argument = lab};
 	struct tandem_standby *standby;
@@ -363,6 +377,17 @@ void lab_kill_standby(struct lab *lab)
 	lab->standby = NULL;
 	pthread_mutex_unlock(&lab->lock);
 	tandem_standby_free(standby);
+}
+
+void lab_order(struct lab *lab, enum tandem_control_type type, uint64_t epoch)
+{
+	struct tandem_control_message message = {.type = type,
+	                                         .kind = TANDEM_CONTROL_KIND_STANDBY,
+	                                         .generation = 3,
+	                                         .epoch = epoch,
+	                                         .incarnation = 0xabcd};
+
+	controller_send(lab->standby_control, &message);
 }
 
 /* ---- stories that others begin with ---- */
@@ -410,6 +435,34 @@ bool lab_protect(struct lab *lab)
 }
 
 /* ---- looking ---- */
+
+bool lab_wait_line(struct lab *lab, const char *text)
+{
+	uint64_t deadline_ns = tandem_clock_now_ns() + PATIENCE_NS;
+	bool is_there = false;
+
+	while (!is_there && tandem_clock_now_ns() < deadline_ns) {
+		pthread_mutex_lock(&lab->lock);
+		is_there = strstr(lab->last_error_line, text) != NULL;
+		pthread_mutex_unlock(&lab->lock);
+		poll(NULL, 0, 1);
+	}
+	return is_there;
+}
+
+bool lab_wait_activated(struct lab *lab)
+{
+	uint64_t deadline_ns = tandem_clock_now_ns() + PATIENCE_NS;
+	bool is_activated = false;
+
+	while (!is_activated && tandem_clock_now_ns() < deadline_ns) {
+		pthread_mutex_lock(&lab->lock);
+		is_activated = lab->is_activated;
+		pthread_mutex_unlock(&lab->lock);
+		poll(NULL, 0, 1);
+	}
+	return is_activated;
+}
 
 static bool image_equals(const struct lab *lab, unsigned region)
 {

@@ -39,6 +39,8 @@ struct lab {
 	char activation_state_file[192];
 	char last_error_line[512];
 	_Atomic unsigned error_line_count;
+	const char *needs;      /* of the program, before it is started; NULL: nothing */
+	_Atomic bool is_misfit; /* the standby's node has something else */
 
 	struct tandem *program;
 	uint64_t generation; /* of the last LEAD */
@@ -50,6 +52,13 @@ struct lab {
 
 struct lab *lab_new(const char *tracker, size_t heap_pages, size_t notes_pages);
 struct lab *lab_free(struct lab *lab);
+
+/* The last error that the standby has told has this text, or will have it in time. */
+bool lab_wait_line(struct lab *lab, const char *text);
+/* ACTIVATE or the like, of generation 3, to the standby. */
+void lab_order(struct lab *lab, enum tandem_control_type type, uint64_t epoch);
+/* The standby has started its program, or does in time. */
+bool lab_wait_activated(struct lab *lab);
 
 /* Each returns false when something did not come about in time. */
 bool lab_start_program(struct lab *lab); /* led SOLO in the next generation, at first in 1 */

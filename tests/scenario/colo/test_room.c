@@ -81,31 +81,6 @@ static bool image_page_becomes(const struct lab *lab, unsigned page, int value)
 	return true;
 }
 
-static bool wait_line(struct lab *lab, const char *text)
-{
-	uint64_t deadline_ns = tandem_clock_now_ns() + 20 * TANDEM_NS_PER_S;
-	bool is_there = false;
-
-	while (!is_there && tandem_clock_now_ns() < deadline_ns) {
-		pthread_mutex_lock(&lab->lock);
-		is_there = strstr(lab->last_error_line, text) != NULL;
-		pthread_mutex_unlock(&lab->lock);
-		poll(NULL, 0, 1);
-	}
-	return is_there;
-}
-
-static void order(struct lab *lab, enum tandem_control_type type, uint64_t epoch)
-{
-	struct tandem_control_message message = {.type = type,
-	                                         .kind = TANDEM_CONTROL_KIND_STANDBY,
-	                                         .generation = 3,
-	                                         .epoch = epoch,
-	                                         .incarnation = 0xabcd};
-
-	controller_send(lab->standby_control, &message);
-}
-
 /* A pair whose image has not all of its room, and an acknowledged epoch. */
 static struct lab *protect(void)
 {
@@ -135,7 +110,7 @@ Test(room, without_it_there_is_no_first_copy)
 	store(lab, 7, 1);
 	controller_stand_by(lab->standby_control, lab->generation,
 	                    controller_incarnation(lab->primary_control));
-	cr_expect(wait_line(lab, "larger"), "%s", lab->last_error_line);
+	cr_expect(lab_wait_line(lab, "larger"), "%s", lab->last_error_line);
 	cr_expect(!controller_has(lab->primary_control, TANDEM_CONTROL_COPIED));
 	make_room();
 	cr_assert(lab_copy(lab) && lab_pair(lab));
@@ -158,7 +133,7 @@ Test(room, an_epoch_that_finds_none_is_not_acknowledged_and_comes_again)
 	cr_assert_eq(tandem_checkpoint(lab->program, "no room", 7, &ticket, NULL), 0);
 	cr_expect_eq(tandem_wait_released(lab->program, ticket, 200 * TANDEM_NS_PER_MS),
 	             TANDEM_E_TIMEOUT);
-	cr_expect(wait_line(lab, "larger"), "%s", lab->last_error_line);
+	cr_expect(lab_wait_line(lab, "larger"), "%s", lab->last_error_line);
 	cr_expect(image_page_is(lab, 7, 1) && image_page_is(lab, 40000, 1) &&
 	          image_page_is(lab, 50000, 0));
 	make_room();
@@ -175,13 +150,13 @@ Test(room, a_take_over_waits_for_it)
 	struct tandem_control_message message;
 
 	atomic_store(&is_full, true);
-	cr_expect(wait_line(lab, "larger"), "%s", lab->last_error_line);
-	order(lab, TANDEM_CONTROL_FENCE, 0);
+	cr_expect(lab_wait_line(lab, "larger"), "%s", lab->last_error_line);
+	lab_order(lab, TANDEM_CONTROL_FENCE, 0);
 	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FAILED, &message));
 	cr_expect_eq(message.answers, TANDEM_CONTROL_FENCE);
 	cr_expect_eq(message.status, TANDEM_E_MEMORY);
 	cr_expect(strstr(message.text, "larger") != NULL, "%s", message.text);
-	order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
 	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FAILED, &message));
 	cr_expect_eq(message.answers, TANDEM_CONTROL_ACTIVATE);
 	cr_expect(!controller_has(lab->standby_control, TANDEM_CONTROL_FENCED));
@@ -189,12 +164,8 @@ Test(room, a_take_over_waits_for_it)
 	make_room();
 	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FENCED, &message));
 	cr_expect_eq(message.generation, 3);
-	order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
-	for (bool is_activated = false; !is_activated; poll(NULL, 0, 1)) {
-		pthread_mutex_lock(&lab->lock);
-		is_activated = lab->is_activated;
-		pthread_mutex_unlock(&lab->lock);
-	}
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
+	cr_assert(lab_wait_activated(lab));
 	cr_expect(lab_state_is(lab, "acknowledged"));
 	cr_expect(image_page_is(lab, 7, 1) && image_page_is(lab, 40000, 1));
 	lab_free(lab);

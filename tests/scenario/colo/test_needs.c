@@ -1,0 +1,66 @@
+#include <criterion/criterion.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "lab.h"
+
+/* A node that has not what the program needs to go on [C35]. */
+
+#define NEEDS "QEMU 11.1.3, machine pc"
+
+static struct lab *begin(void)
+{
+	struct lab *lab = lab_new("auto", 16, 16);
+
+	lab->needs = NEEDS;
+	return lab;
+}
+
+static void change(struct lab *lab, bool is_misfit)
+{
+	atomic_store(&lab->is_misfit, is_misfit);
+	tandem_standby_review(lab->standby);
+}
+
+/* The host of the leading program ends before its controller has recorded that the session did. */
+Test(needs, a_take_over_waits_until_the_node_has_them)
+{
+	struct lab *lab = begin();
+	struct tandem_control_message message;
+
+	cr_assert(lab_protect(lab) && lab_commit(lab, "acknowledged"));
+	change(lab, true);
+	cr_assert(controller_wait(lab->primary_control, TANDEM_CONTROL_SESSION_LOST, NULL));
+	lab_order(lab, TANDEM_CONTROL_FENCE, 0);
+	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FAILED, &message));
+	cr_expect_eq(message.answers, TANDEM_CONTROL_FENCE);
+	cr_expect_eq(message.status, TANDEM_E_UNSUPPORTED);
+	cr_expect(strstr(message.text, NEEDS " needed") != NULL, "%s", message.text);
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
+	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FAILED, &message));
+	cr_expect_eq(message.answers, TANDEM_CONTROL_ACTIVATE);
+	cr_expect(!controller_has(lab->standby_control, TANDEM_CONTROL_FENCED));
+
+	change(lab, false);
+	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FENCED, &message));
+	cr_expect_eq(message.generation, 3);
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
+	cr_assert(lab_wait_activated(lab));
+	cr_expect(lab_state_is(lab, "acknowledged"));
+	lab_free(lab);
+}
+
+Test(needs, without_them_there_is_no_copy)
+{
+	struct lab *lab = begin();
+
+	atomic_store(&lab->is_misfit, true);
+	cr_assert(lab_start_program(lab) && lab_start_standby(lab));
+	controller_stand_by(lab->standby_control, lab->generation,
+	                    controller_incarnation(lab->primary_control));
+	cr_expect(lab_wait_line(lab, NEEDS " needed"), "%s", lab->last_error_line);
+	cr_expect(!controller_has(lab->primary_control, TANDEM_CONTROL_COPIED));
+	change(lab, false);
+	cr_expect(lab_copy(lab) && lab_pair(lab));
+	lab_free(lab);
+}
