@@ -10,12 +10,7 @@
 #include <tandem/clock.h>
 #include <tandem/stats_page.h>
 
-extern char **environ;
-
-#define VARIABLES_MAX   10
-#define VARIABLE_BYTES  544
-#define ENVIRONMENT_MAX 512
-#define COMMAND_BYTES   1100
+#define COMMAND_BYTES 1100
 
 #define RETRY_INTERVAL_NS  (200 * TANDEM_NS_PER_MS)
 #define STATUS_NOT_STARTED (127 << 8) /* as the shell says it */
@@ -28,10 +23,9 @@ struct child {
 	uint64_t retry_until_ns;
 	uint64_t incarnation; /* 0: it does not take over */
 	char pair[TANDEM_NAME_BYTES];
-	char run_directory[VARIABLE_BYTES];
+	char run_directory[TANDEM_VARIABLE_BYTES];
 	char command[COMMAND_BYTES];
-	size_t variable_count;
-	char variables[VARIABLES_MAX][VARIABLE_BYTES];
+	struct tandem_environment environment;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -39,64 +33,43 @@ static struct child children[TANDEM_CHILDREN_MAX];
 
 static void fill_activation(struct child *child, const struct tandem_activation *activation)
 {
-	char(*variables)[VARIABLE_BYTES] = child->variables + child->variable_count;
+	struct tandem_environment *environment = &child->environment;
 
-	snprintf(variables[0], VARIABLE_BYTES, "TANDEM_GENERATION=%llu",
-	         (unsigned long long)activation->generation);
-	snprintf(variables[1], VARIABLE_BYTES, "TANDEM_EPOCH=%llu",
-	         (unsigned long long)activation->epoch);
-	snprintf(variables[2], VARIABLE_BYTES, "TANDEM_INCARNATION=%llu",
-	         (unsigned long long)activation->incarnation);
-	snprintf(variables[3], VARIABLE_BYTES, "TANDEM_IMAGE_DIR=%s", activation->image_directory);
-	snprintf(variables[4], VARIABLE_BYTES, "TANDEM_STATE_FILE=%s", activation->state_file);
-	child->variable_count += 5;
+	tandem_environment_add(environment, "TANDEM_GENERATION=%llu",
+	                       (unsigned long long)activation->generation);
+	tandem_environment_add(environment, "TANDEM_EPOCH=%llu",
+	                       (unsigned long long)activation->epoch);
+	tandem_environment_add(environment, "TANDEM_INCARNATION=%llu",
+	                       (unsigned long long)activation->incarnation);
+	tandem_environment_add(environment, "TANDEM_IMAGE_DIR=%s", activation->image_directory);
+	tandem_environment_add(environment, "TANDEM_STATE_FILE=%s", activation->state_file);
 	child->incarnation = activation->incarnation;
 }
 
-static void fill_variables(struct child *child, const struct tandem_child_options *options,
-                           const struct tandem_activation *activation)
+static void fill(struct child *child, const struct tandem_child_options *options,
+                 const struct tandem_activation *activation)
 {
-	char(*variables)[VARIABLE_BYTES] = child->variables;
+	const struct tandem_places *places = &options->places;
 
-	snprintf(variables[0], VARIABLE_BYTES, "TANDEM_PAIR=%s", options->pair);
-	snprintf(variables[1], VARIABLE_BYTES, "TANDEM_RUN_DIR=%s", options->run_directory);
-	snprintf(variables[2], VARIABLE_BYTES, "TANDEM_BIN_DIR=%s", options->bin_directory);
-	snprintf(variables[3], VARIABLE_BYTES, "TANDEM_NODE=%s", options->node);
-	snprintf(variables[4], VARIABLE_BYTES, "TANDEM_CONFIG=%s", options->config_path);
-	child->variable_count = 5;
+	tandem_environment_init(&child->environment, places);
 	child->incarnation = 0;
 	if (activation)
 		fill_activation(child, activation);
 	snprintf(child->command, sizeof child->command, "%s", options->command);
-	snprintf(child->pair, sizeof child->pair, "%s", options->pair);
-	snprintf(child->run_directory, sizeof child->run_directory, "%s", options->run_directory);
-}
-
-/* The variables, and what tandemd itself was given but its own TANDEM_ ones. */
-static void fill_environment(struct child *child, char **list)
-{
-	size_t count = 0;
-
-	for (size_t index = 0; index < child->variable_count; index++)
-		list[count++] = child->variables[index];
-	for (char **variable = environ; *variable != NULL && count < ENVIRONMENT_MAX - 1;
-	     variable++) {
-		if (strncmp(*variable, "TANDEM_", 7) != 0)
-			list[count++] = *variable;
-	}
-	list[count] = NULL;
+	snprintf(child->pair, sizeof child->pair, "%s", places->pair);
+	snprintf(child->run_directory, sizeof child->run_directory, "%s", places->run_directory);
 }
 
 static int spawn(struct child *child)
 {
 	char shell[] = "sh", option[] = "-c";
 	char *arguments[] = {shell, option, child->command, NULL};
-	char *variables[ENVIRONMENT_MAX];
+	char *variables[TANDEM_ENVIRONMENT_MAX];
 	posix_spawnattr_t attributes;
 	sigset_t none;
 	int failure;
 
-	fill_environment(child, variables);
+	tandem_environment_list(&child->environment, variables);
 	sigemptyset(&none);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
@@ -127,7 +100,7 @@ int tandem_children_start(const struct tandem_child_options *options,
 	pthread_mutex_lock(&lock);
 	child = free_place();
 	if (child != NULL) {
-		fill_variables(child, options, activation);
+		fill(child, options, activation);
 		child->retry_until_ns = tandem_clock_now_ns() + options->retry_ns;
 		failure = spawn(child);
 		if (failure == 0)

@@ -8,25 +8,23 @@
 #include <tandem/error.h>
 #include <tandem/standby.h>
 
+#include "environment.h"
+
 /* The programs that tandemd started on promotion. Any thread. */
 #define TANDEM_CHILDREN_MAX 64
 
 /* How to start the program of one pair; the texts are copied. */
 struct tandem_child_options {
-	const char *pair;
-	const char *command;     /* for /bin/sh -c */
-	const char *config_path; /* that this node was started with */
-	const char *node;
-	const char *run_directory;
-	const char *bin_directory;
-	uint64_t retry_ns; /* a program that fails this soon after the promotion is started again:
-	                      the controller accepts the incarnation of the take-over once, so only
-	                      one that never led gets another try */
+	struct tandem_places places;
+	const char *command; /* for /bin/sh -c */
+	uint64_t retry_ns;   /* a program that fails this soon after the promotion is started again:
+	                        the controller accepts the incarnation of the take-over once, so only
+	                        one that never led gets another try */
 };
 
-/* Runs the command with the TANDEM_* variables of the activation, TANDEM_PAIR, TANDEM_CONFIG,
- * TANDEM_NODE, TANDEM_RUN_DIR and TANDEM_BIN_DIR, and remembers it for `standby`. `activation`
- * NULL: it does not take over, but protects what runs on this node. Errors: TANDEM_E_SYSTEM. */
+/* Runs the command with the TANDEM_* variables of the activation and those of the places, and
+ * remembers it for `standby`. `activation` NULL: it does not take over, but protects what runs on
+ * this node. Errors: TANDEM_E_SYSTEM. */
 TANDEM_MUST_CHECK int tandem_children_start(const struct tandem_child_options *options,
                                             const struct tandem_activation *activation,
                                             struct tandem_standby *standby,

@@ -1,6 +1,9 @@
 #include "configuration.h"
 
+#include <libgen.h>
+#include <stdio.h>
 #include <tandem/log.h>
+#include <unistd.h>
 
 #define LINE_BYTES 768
 
@@ -36,4 +39,16 @@ int tandem_node_configure(const char *path, const char *name, struct tandem_conf
 	}
 	*ret_config = config;
 	return 0;
+}
+
+void tandem_node_find_programs(char ret_directory[PATH_MAX])
+{
+	char path[PATH_MAX];
+	const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	ret_directory[0] = 0;
+	if (length <= 0)
+		return;
+	path[length] = 0;
+	snprintf(ret_directory, PATH_MAX, "%s", dirname(path));
 }

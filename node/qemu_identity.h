@@ -4,7 +4,8 @@
 #include <stdint.h>
 
 /* Prints one JSON object: `identity` (tandem_qemu_identity()) of the QEMU that the words start, or
- * `error`, and `program`, its file, which tells when to ask again. The exit status. */
+ * `error`, `program`, its file, and `file`, the mark of that before the question, which tell when
+ * to ask again. The exit status. */
 int tandem_qemu_identity_say(char *const *words, uint64_t timeout_ns);
 
 #endif

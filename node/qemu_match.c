@@ -11,18 +11,18 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
+#include <tandem/clock.h>
 #include <tandem/log.h>
 #include <tandem/memory.h>
 #include <unistd.h>
 
-#define LOOK_S       2
+#include "file_mark.h"
+
 #define FAILURES     3 /* one after the other, before they count: a package may just be unpacked */
 #define ANSWER_BYTES (PATH_MAX + 1024)
 #define TEXT_BYTES   200
-
-extern char **environ;
+#define WAIT_NS_MAX  (60 * TANDEM_NS_PER_S)
 
 struct tandem_qemu_match {
 	struct tandem_qemu_match_options options;
@@ -35,31 +35,17 @@ struct tandem_qemu_match {
 	char answer[ANSWER_BYTES];
 	/* of the answer */
 	char program[PATH_MAX];
-	struct stat file; /* of the program when it was asked */
+	char program_mark[TANDEM_FILE_MARK_BYTES]; /* before it was asked */
+	char config_mark[TANDEM_FILE_MARK_BYTES];
 	unsigned failure_count;
+	uint64_t wait_ns; /* from a failure to the next question */
+	uint64_t ask_at_ns;
 
 	pthread_mutex_t lock;
 	bool is_known;
 	char identity[TEXT_BYTES]; /* "": there is none */
 	char error[TEXT_BYTES];    /* why */
 };
-
-/* Zeros where there is no such file. */
-static struct stat look_at(const char *path)
-{
-	struct stat file;
-
-	if (stat(path, &file) != 0)
-		memset(&file, 0, sizeof(file));
-	return file;
-}
-
-static bool is_same_file(const struct stat *one, const struct stat *other)
-{
-	return one->st_dev == other->st_dev && one->st_ino == other->st_ino &&
-	       one->st_size == other->st_size && one->st_mtim.tv_sec == other->st_mtim.tv_sec &&
-	       one->st_mtim.tv_nsec == other->st_mtim.tv_nsec;
-}
 
 static const char *text_of(struct json_object *object, const char *key)
 {
@@ -87,10 +73,14 @@ static bool keep(struct tandem_qemu_match *match, const char *identity, const ch
 static void tell(struct tandem_qemu_match *match, const char *identity, const char *error)
 {
 	match->failure_count = identity[0] ? 0 : match->failure_count + 1;
+	if (match->failure_count > FAILURES)
+		match->wait_ns =
+		        match->wait_ns < WAIT_NS_MAX / 2 ? 2 * match->wait_ns : WAIT_NS_MAX;
+	match->ask_at_ns = tandem_clock_now_ns() + match->wait_ns;
 	if ((identity[0] == 0 && match->failure_count < FAILURES) || !keep(match, identity, error))
 		return;
 	tandem_log(identity[0] ? TANDEM_LOG_INFO : TANDEM_LOG_ERROR,
-	           "pair %s: a guest would go on here in %s%s", match->options.pair,
+	           "pair %s: a guest would go on here in %s%s", match->options.places.pair,
 	           identity[0] ? identity : "nothing: ", identity[0] ? "" : error);
 	match->options.on_change(match->options.argument);
 }
@@ -102,9 +92,10 @@ static void take_answer(struct tandem_qemu_match *match)
 	match->answer[match->length] = 0;
 	object = json_tokener_parse(match->answer);
 	const char *identity = text_of(object, "identity"), *error = text_of(object, "error");
-	if (strcmp(match->program, text_of(object, "program")) != 0) {
+	if (text_of(object, "program")[0]) {
 		snprintf(match->program, sizeof(match->program), "%s", text_of(object, "program"));
-		match->file = look_at(match->program);
+		snprintf(match->program_mark, sizeof(match->program_mark), "%s",
+		         text_of(object, "file"));
 	}
 	tell(match, identity, error[0] ? error : "tandem-qemu --identity has said nothing");
 	json_object_put(object);
@@ -118,13 +109,23 @@ static void end_question(struct tandem_qemu_match *match)
 	waitpid(match->process, NULL, 0);
 }
 
+static void give_up(struct tandem_qemu_match *match)
+{
+	kill(match->process, SIGKILL);
+	end_question(match);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct tandem_qemu_match *match = context;
 	const size_t room = sizeof(match->answer) - 1 - match->length;
-	const ssize_t got = room > 0 ? read(fd, match->answer + match->length, room) : 0;
 
-	(void)what;
+	if (what & EV_TIMEOUT) {
+		give_up(match);
+		tell(match, "", "tandem-qemu --identity hangs");
+		return;
+	}
+	const ssize_t got = room > 0 ? read(fd, match->answer + match->length, room) : 0;
 	if (got > 0) {
 		match->length += (size_t)got;
 		return;
@@ -137,16 +138,18 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 
 static bool spawn(struct tandem_qemu_match *match, int answer_fd)
 {
-	const struct tandem_qemu_match_options *options = &match->options;
-	char path[PATH_MAX];
-	const char *words[] = {path,          "--config",    options->config_path,
-	                       "--node",      options->node, "--pair",
-	                       options->pair, "--identity",  NULL};
+	const struct tandem_places *places = &match->options.places;
+	char path[PATH_MAX], *variables[TANDEM_ENVIRONMENT_MAX];
+	const char *words[] = {path,     "--config",   places->config_path, "--node", places->node,
+	                       "--pair", places->pair, "--identity",        NULL};
+	struct tandem_environment environment;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none;
 
-	snprintf(path, sizeof(path), "%.4000s/tandem-qemu", options->bin_directory);
+	snprintf(path, sizeof(path), "%.4000s/tandem-qemu", places->bin_directory);
+	tandem_environment_init(&environment, places);
+	tandem_environment_list(&environment, variables);
 	sigemptyset(&none);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
@@ -154,10 +157,24 @@ static bool spawn(struct tandem_qemu_match *match, int answer_fd)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, answer_fd, STDOUT_FILENO);
 	const int failure = posix_spawn(&match->process, path, &actions, &attributes,
-	                                (char *const *)(uintptr_t)words, environ);
+	                                (char *const *)(uintptr_t)words, variables);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	return failure == 0;
+}
+
+static struct timeval interval_of(uint64_t ns)
+{
+	return (struct timeval){.tv_sec = (time_t)(ns / TANDEM_NS_PER_S),
+	                        .tv_usec = (suseconds_t)(ns % TANDEM_NS_PER_S / 1000)};
+}
+
+static bool await_answer(struct tandem_qemu_match *match, int fd)
+{
+	const struct timeval patience = interval_of(match->options.patience_ns);
+
+	match->reading = event_new(match->base, fd, EV_READ | EV_PERSIST, on_readable, match);
+	return match->reading && event_add(match->reading, &patience) == 0;
 }
 
 static void ask(struct tandem_qemu_match *match)
@@ -165,42 +182,54 @@ static void ask(struct tandem_qemu_match *match)
 	int ends[2];
 
 	match->length = 0;
-	if (pipe2(ends, O_CLOEXEC) != 0)
+	tandem_file_mark(match->options.places.config_path, match->config_mark);
+	tandem_file_mark(match->program, match->program_mark);
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		tell(match, "", "tandem-qemu --identity cannot be asked: no pipe");
 		return;
+	}
 	const bool is_asked = spawn(match, ends[1]);
 	close(ends[1]);
-	match->reading =
-	        is_asked ? event_new(match->base, ends[0], EV_READ | EV_PERSIST, on_readable, match)
-	                 : NULL;
-	if (match->reading && event_add(match->reading, NULL) == 0)
+	if (is_asked && await_answer(match, ends[0]))
 		return;
+	if (match->reading)
+		event_free(match->reading);
+	match->reading = NULL;
 	close(ends[0]);
+	if (is_asked) {
+		kill(match->process, SIGKILL);
+		waitpid(match->process, NULL, 0);
+	}
 	tell(match, "", "tandem-qemu --identity cannot be started");
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct tandem_qemu_match *match = context;
-	const struct stat now = look_at(match->program);
+	const bool is_other =
+	        !tandem_file_has_mark(match->program, match->program_mark) ||
+	        !tandem_file_has_mark(match->options.places.config_path, match->config_mark);
 
 	(void)fd;
 	(void)what;
-	if (match->reading || (match->failure_count == 0 && is_same_file(&now, &match->file)))
-		return;
-	match->file = now; /* of before the question: one that changes meanwhile is asked again */
-	ask(match);
+	if (is_other || match->failure_count == 0)
+		match->wait_ns = match->options.look_ns;
+	if (!match->reading &&
+	    (is_other || (match->failure_count > 0 && tandem_clock_now_ns() >= match->ask_at_ns)))
+		ask(match);
 }
 
 int tandem_qemu_match_new(struct event_base *base, const struct tandem_qemu_match_options *options,
                           struct tandem_qemu_match **ret_match, struct tandem_error *reterr_error)
 {
-	const struct timeval interval = {.tv_sec = LOOK_S};
+	const struct timeval interval = interval_of(options->look_ns);
 	struct tandem_qemu_match *match = tandem_memory_alloc(sizeof(*match));
 
 	if (match) {
 		pthread_mutex_init(&match->lock, NULL);
 		match->base = base;
 		match->options = *options;
+		match->wait_ns = options->look_ns;
 		match->timer = event_new(base, -1, EV_PERSIST, on_timer, match);
 	}
 	if (!match || !match->timer || event_add(match->timer, &interval) != 0) {
@@ -228,8 +257,9 @@ int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, 
 			         "%.60s seen, %.60s needed: install the same QEMU on both nodes",
 			         match->identity, needs);
 		else
-			snprintf(ret_reason, reason_bytes, "its QEMU cannot be started: %.100s",
-			         match->error);
+			snprintf(ret_reason, reason_bytes,
+			         "%.60s; %.50s needed: install that, or correct protect.command",
+			         match->error, needs);
 	}
 	pthread_mutex_unlock(&match->lock);
 	return code;
@@ -239,10 +269,8 @@ void tandem_qemu_match_free(struct tandem_qemu_match *match)
 {
 	if (!match)
 		return;
-	if (match->reading) {
-		kill(match->process, SIGKILL);
-		end_question(match);
-	}
+	if (match->reading)
+		give_up(match);
 	if (match->timer)
 		event_free(match->timer);
 	pthread_mutex_destroy(&match->lock);

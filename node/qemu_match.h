@@ -2,19 +2,22 @@
 #define TANDEM_NODE_QEMU_MATCH_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <tandem/error.h>
+
+#include "environment.h"
 
 struct event_base;
 
 /* Whether the QEMU of this node can go on with what the other node's guest is: tandem-qemu
- * --identity is asked for it at once, and again whenever the program's file is another one. */
+ * --identity is asked for it at once, and again whenever the program's file or the configuration is
+ * another one. A question that fails is asked again, ever later. */
 struct tandem_qemu_match;
 
 struct tandem_qemu_match_options {
-	const char *bin_directory;
-	const char *config_path;
-	const char *node;
-	const char *pair;
+	struct tandem_places places;
+	uint64_t look_ns;     /* from one look at the files to the next */
+	uint64_t patience_ns; /* with one question */
 	/* This node's QEMU is another one now; on the loop's thread. */
 	void (*on_change)(void *argument);
 	void *argument;

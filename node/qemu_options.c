@@ -202,6 +202,10 @@ static bool read_network(const char *network, struct tandem_qemu_options *option
 static void tell_places(const struct tandem_config_node *node,
                         const struct tandem_config_pair *pair, const struct given *given)
 {
+	char bin_directory[PATH_MAX];
+
+	tandem_node_find_programs(bin_directory);
+	(void)setenv("TANDEM_BIN_DIR", bin_directory, 0);
 	(void)setenv("TANDEM_PAIR", pair->name, 0);
 	(void)setenv("TANDEM_NODE", node->name, 0);
 	(void)setenv("TANDEM_RUN_DIR", node->run_directory, 0);

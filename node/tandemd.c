@@ -1,6 +1,5 @@
 #include <event2/event.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <tandem/clock.h>
 #include <tandem/config.h>
 #include <tandem/failpoint.h>
 #include <tandem/log.h>
@@ -43,6 +43,11 @@ static const char help[] =
         "  tandemctl check FILE                     what this node needs: memory, memory lock, "
         "privileges\n";
 
+/* How often it is looked whether QEMU is another one, and how long one may take to say what it is:
+ * tandem-qemu gives up earlier by itself. */
+#define LOOK_NS     (2 * TANDEM_NS_PER_S)
+#define PATIENCE_NS (180 * TANDEM_NS_PER_S)
+
 struct place {
 	const struct tandem_config_pair *pair;
 	struct tandem_key key; /* zeros: none */
@@ -69,17 +74,25 @@ static void say(void *argument, bool is_error, const char *line)
 	tandem_log(is_error ? TANDEM_LOG_ERROR : TANDEM_LOG_INFO, "%s", line);
 }
 
-static int start_program(struct place *place, const struct tandem_activation *activation,
-                         struct tandem_error *reterr_error)
+static struct tandem_places places_of(const struct place *place)
 {
 	const struct tandemd *daemon = place->daemon;
-	const struct tandem_child_options options = {
+
+	return (struct tandem_places){
 	        .pair = place->pair->name,
-	        .command = place->pair->promote.command,
 	        .config_path = daemon->config->path,
 	        .node = daemon->node->name,
 	        .run_directory = daemon->node->run_directory,
 	        .bin_directory = daemon->bin_directory,
+	};
+}
+
+static int start_program(struct place *place, const struct tandem_activation *activation,
+                         struct tandem_error *reterr_error)
+{
+	const struct tandem_child_options options = {
+	        .places = places_of(place),
+	        .command = place->pair->promote.command,
 	        .retry_ns = place->pair->promote.timeout_ns,
 	};
 
@@ -130,12 +143,10 @@ static void on_other_qemu(void *argument)
 /* What promote.command starts for a pair without the group `protect` is not known here. */
 static int compare_qemu(struct place *place, struct tandem_error *reterr_error)
 {
-	const struct tandemd *daemon = place->daemon;
 	const struct tandem_qemu_match_options options = {
-	        .bin_directory = daemon->bin_directory,
-	        .config_path = daemon->config->path,
-	        .node = daemon->node->name,
-	        .pair = place->pair->name,
+	        .places = places_of(place),
+	        .look_ns = LOOK_NS,
+	        .patience_ns = PATIENCE_NS,
 	        .on_change = on_other_qemu,
 	        .argument = place,
 	};
@@ -302,17 +313,6 @@ static void end(struct tandemd *daemon)
 	tandem_config_free(daemon->config);
 }
 
-static void find_bin_directory(struct tandemd *daemon)
-{
-	char path[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-
-	if (length <= 0)
-		return;
-	path[length] = '\0';
-	snprintf(daemon->bin_directory, sizeof daemon->bin_directory, "%s", dirname(path));
-}
-
 /* Registered memory counts against the limit; root may raise it. */
 static void raise_memory_lock(void)
 {
@@ -331,7 +331,7 @@ static int run(const char *path, const char *node)
 	int status = EXIT_FAILURE;
 
 	if (tandem_node_configure(path, node, &daemon.config, &daemon.node) == 0) {
-		find_bin_directory(&daemon);
+		tandem_node_find_programs(daemon.bin_directory);
 		raise_memory_lock();
 		if (start(&daemon, &error) == 0) {
 			tandem_log(TANDEM_LOG_INFO, "node %s of cluster %s: %zu pair%s",

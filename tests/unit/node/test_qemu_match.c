@@ -1,0 +1,240 @@
+#include <criterion/criterion.h>
+
+#include <event2/event.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <tandem/clock.h>
+#include <unistd.h>
+
+#include "file_mark.h"
+#include "qemu_match.h"
+
+/* With a tandem-qemu that says what the test wants, and writes down that it was asked. */
+
+#define NEEDED     "QEMU 11.1.3, machine pc"
+#define OTHER      "QEMU 11.1.4, machine pc"
+#define LOOK_NS    (20 * TANDEM_NS_PER_MS)
+#define SURE_NS    (20 * TANDEM_NS_PER_S)
+#define PATH_BYTES 96
+
+static struct {
+	char folder[32];
+	char program[PATH_BYTES], config[PATH_BYTES], qemu[PATH_BYTES], asked[PATH_BYTES];
+	struct event_base *base;
+	struct tandem_qemu_match *match;
+	unsigned change_count;
+	char reason[200];
+} bed;
+
+static void put(const char *path, const char *format, ...) TANDEM_PRINTF(2, 3);
+static void put(const char *path, const char *format, ...)
+{
+	char new_path[PATH_BYTES + 8];
+	va_list arguments;
+
+	snprintf(new_path, sizeof(new_path), "%s.new", path);
+	FILE *file = fopen(new_path, "w");
+	cr_assert_not_null(file);
+	va_start(arguments, format);
+	vfprintf(file, format, arguments);
+	va_end(arguments);
+	cr_assert(fclose(file) == 0 && chmod(new_path, 0700) == 0 && rename(new_path, path) == 0);
+}
+
+/* What is said from now on, of the QEMU that is there now. */
+static void answer(const char *key, const char *value)
+{
+	char mark[TANDEM_FILE_MARK_BYTES];
+
+	tandem_file_mark(bed.qemu, mark);
+	put(bed.program,
+	    "#!/bin/sh\nenv | grep ^TANDEM_ | sort >%s.env\necho >>%s\n"
+	    "echo '{\"%s\":\"%s\",\"program\":\"%s\",\"file\":\"%s\"}'\n",
+	    bed.asked, bed.asked, key, value, bed.qemu, mark);
+}
+
+static void on_change(void *argument)
+{
+	(void)argument;
+	bed.change_count++;
+}
+
+static void make_folder(void)
+{
+	snprintf(bed.folder, sizeof(bed.folder), "/tmp/tandem-match-XXXXXX");
+	cr_assert_not_null(mkdtemp(bed.folder));
+	snprintf(bed.program, PATH_BYTES, "%s/tandem-qemu", bed.folder);
+	snprintf(bed.config, PATH_BYTES, "%s/conf", bed.folder);
+	snprintf(bed.qemu, PATH_BYTES, "%s/qemu-kvm", bed.folder);
+	snprintf(bed.asked, PATH_BYTES, "%s/asked", bed.folder);
+	put(bed.config, "a");
+	put(bed.qemu, "a");
+}
+
+static void begin(uint64_t patience_ns)
+{
+	const struct tandem_qemu_match_options options = {
+	        .places = {.pair = "vm1",
+	                   .config_path = bed.config,
+	                   .node = "b",
+	                   .run_directory = "/run/b",
+	                   .bin_directory = bed.folder},
+	        .look_ns = LOOK_NS,
+	        .patience_ns = patience_ns,
+	        .on_change = on_change,
+	};
+	struct tandem_error error;
+
+	bed.base = event_base_new();
+	cr_assert_eq(tandem_qemu_match_new(bed.base, &options, &bed.match, &error), 0);
+}
+
+static void end(void)
+{
+	char command[PATH_BYTES];
+
+	tandem_qemu_match_free(bed.match);
+	event_base_free(bed.base);
+	snprintf(command, sizeof(command), "rm -r '%s'", bed.folder);
+	cr_expect_eq(system(command), 0);
+}
+
+static int judge(void)
+{
+	return tandem_qemu_match_judge(bed.match, NEEDED, bed.reason, sizeof(bed.reason));
+}
+
+/* The file has a line for each question. */
+static unsigned asked_count(void)
+{
+	struct stat file;
+
+	return stat(bed.asked, &file) == 0 ? (unsigned)file.st_size : 0;
+}
+
+static void run_for(uint64_t ns)
+{
+	const struct timeval interval = {.tv_sec = (time_t)(ns / TANDEM_NS_PER_S),
+	                                 .tv_usec = (suseconds_t)(ns % TANDEM_NS_PER_S / 1000)};
+
+	event_base_loopexit(bed.base, &interval);
+	event_base_dispatch(bed.base);
+}
+
+static void wait_change(unsigned count)
+{
+	const uint64_t until_ns = tandem_clock_now_ns() + SURE_NS;
+
+	while (bed.change_count < count && tandem_clock_now_ns() < until_ns)
+		run_for(LOOK_NS / 4);
+	cr_assert_eq(bed.change_count, count);
+}
+
+static bool has_line(const char *line)
+{
+	char path[PATH_BYTES + 8], got[200];
+	bool is_there = false;
+
+	snprintf(path, sizeof(path), "%s.env", bed.asked);
+	FILE *file = fopen(path, "r");
+	while (file && !is_there && fgets(got, sizeof(got), file)) {
+		got[strcspn(got, "\n")] = 0;
+		is_there = strcmp(got, line) == 0;
+	}
+	if (file)
+		fclose(file);
+	return is_there;
+}
+
+Test(qemu_match, it_is_asked_again_when_a_file_is_another_one)
+{
+	make_folder();
+	answer("identity", NEEDED);
+	begin(SURE_NS);
+	cr_expect_eq(judge(), TANDEM_E_AGAIN);
+	wait_change(1);
+	cr_expect_eq(judge(), 0);
+	run_for(5 * LOOK_NS);
+	cr_expect_eq(asked_count(), 1);
+
+	put(bed.qemu, "other");
+	answer("identity", OTHER);
+	wait_change(2);
+	cr_expect_eq(judge(), TANDEM_E_UNSUPPORTED);
+	cr_expect_str_eq(bed.reason,
+	                 OTHER " seen, " NEEDED " needed: install the same QEMU on both nodes");
+	answer("identity", NEEDED);
+	put(bed.config, "other");
+	wait_change(3);
+	cr_expect_eq(judge(), 0);
+	end();
+}
+
+/* One that is exchanged while it is asked: the answer is of the old one. */
+Test(qemu_match, the_mark_is_of_before_the_question)
+{
+	make_folder();
+	answer("identity", OTHER);
+	put(bed.qemu, "other");
+	begin(SURE_NS);
+	wait_change(1);
+	answer("identity", NEEDED);
+	wait_change(2);
+	cr_expect_eq(judge(), 0);
+	end();
+}
+
+Test(qemu_match, failures_count_from_the_third_on_and_are_asked_for_ever_later)
+{
+	make_folder();
+	answer("identity", NEEDED);
+	begin(SURE_NS);
+	wait_change(1);
+	put(bed.qemu, "other");
+	answer("error", "QEMU 11.1.4 knows no machine x");
+	wait_change(2);
+	cr_expect_geq(asked_count(), 1 + 3);
+	cr_expect_eq(judge(), TANDEM_E_UNSUPPORTED);
+	cr_expect_str_eq(bed.reason, "QEMU 11.1.4 knows no machine x; " NEEDED
+	                             " needed: install that, or correct protect.command");
+	const unsigned count = asked_count();
+	run_for(40 * LOOK_NS);
+	cr_expect_leq(asked_count(), count + 6, "%u after %u", asked_count(), count);
+	/* A file that is another one is asked at once. */
+	put(bed.qemu, "right");
+	answer("identity", NEEDED);
+	wait_change(3);
+	cr_expect_eq(judge(), 0);
+	end();
+}
+
+Test(qemu_match, one_that_hangs_is_a_failure)
+{
+	make_folder();
+	put(bed.program, "#!/bin/sh\nexec sleep 60\n");
+	begin(5 * LOOK_NS);
+	wait_change(1);
+	cr_expect_eq(judge(), TANDEM_E_UNSUPPORTED);
+	cr_expect_not_null(strstr(bed.reason, "hangs"), "%s", bed.reason);
+	end();
+}
+
+Test(qemu_match, the_question_has_the_environment_of_a_take_over)
+{
+	char line[PATH_BYTES];
+
+	make_folder();
+	setenv("TANDEM_FOREIGN", "1", 1);
+	answer("identity", NEEDED);
+	begin(SURE_NS);
+	wait_change(1);
+	snprintf(line, sizeof(line), "TANDEM_BIN_DIR=%s", bed.folder);
+	cr_expect(has_line(line));
+	cr_expect(has_line("TANDEM_NODE=b"));
+	cr_expect(has_line("TANDEM_RUN_DIR=/run/b"));
+	cr_expect(!has_line("TANDEM_FOREIGN=1"));
+	end();
+}
