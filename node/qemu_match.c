@@ -34,18 +34,25 @@ struct tandem_qemu_match {
 	size_t length;
 	char answer[ANSWER_BYTES];
 	/* of the answer */
-	char program[PATH_MAX];
-	char program_mark[TANDEM_FILE_MARK_BYTES]; /* before it was asked */
-	char config_mark[TANDEM_FILE_MARK_BYTES];
 	unsigned failure_count;
 	uint64_t wait_ns; /* from a failure to the next question */
 	uint64_t ask_at_ns;
 
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* written by the loop's thread only */
+	char program[PATH_MAX];
+	char program_mark[TANDEM_FILE_MARK_BYTES]; /* before it was asked */
+	char config_mark[TANDEM_FILE_MARK_BYTES];
 	bool is_known;
+	bool is_stale;             /* a file is another one, and the answer still the old one */
 	char identity[TEXT_BYTES]; /* "": there is none */
 	char error[TEXT_BYTES];    /* why */
 };
+
+static bool is_as_asked(const struct tandem_qemu_match *match)
+{
+	return tandem_file_has_mark(match->program, match->program_mark) &&
+	       tandem_file_has_mark(match->options.places.config_path, match->config_mark);
+}
 
 static const char *text_of(struct json_object *object, const char *key)
 {
@@ -64,6 +71,7 @@ static bool keep(struct tandem_qemu_match *match, const char *identity, const ch
 	pthread_mutex_lock(&match->lock);
 	const bool is_other = !match->is_known || strcmp(match->identity, identity) != 0;
 	match->is_known = true;
+	match->is_stale = false;
 	snprintf(match->identity, sizeof(match->identity), "%s", identity);
 	snprintf(match->error, sizeof(match->error), "%s", error);
 	pthread_mutex_unlock(&match->lock);
@@ -72,17 +80,22 @@ static bool keep(struct tandem_qemu_match *match, const char *identity, const ch
 
 static void tell(struct tandem_qemu_match *match, const char *identity, const char *error)
 {
+	const bool was_stale = match->is_stale;
+
 	match->failure_count = identity[0] ? 0 : match->failure_count + 1;
 	if (match->failure_count > FAILURES)
 		match->wait_ns =
 		        match->wait_ns < WAIT_NS_MAX / 2 ? 2 * match->wait_ns : WAIT_NS_MAX;
 	match->ask_at_ns = tandem_clock_now_ns() + match->wait_ns;
-	if ((identity[0] == 0 && match->failure_count < FAILURES) || !keep(match, identity, error))
+	if (identity[0] == 0 && match->failure_count < FAILURES)
 		return;
-	tandem_log(identity[0] ? TANDEM_LOG_INFO : TANDEM_LOG_ERROR,
-	           "pair %s: a guest would go on here in %s%s", match->options.places.pair,
-	           identity[0] ? identity : "nothing: ", identity[0] ? "" : error);
-	match->options.on_change(match->options.argument);
+	const bool is_other = keep(match, identity, error);
+	if (is_other)
+		tandem_log(identity[0] ? TANDEM_LOG_INFO : TANDEM_LOG_ERROR,
+		           "pair %s: a guest would go on here in %s%s", match->options.places.pair,
+		           identity[0] ? identity : "nothing: ", identity[0] ? "" : error);
+	if (is_other || was_stale)
+		match->options.on_change(match->options.argument);
 }
 
 static void take_answer(struct tandem_qemu_match *match)
@@ -92,11 +105,13 @@ static void take_answer(struct tandem_qemu_match *match)
 	match->answer[match->length] = 0;
 	object = json_tokener_parse(match->answer);
 	const char *identity = text_of(object, "identity"), *error = text_of(object, "error");
+	pthread_mutex_lock(&match->lock);
 	if (text_of(object, "program")[0]) {
 		snprintf(match->program, sizeof(match->program), "%s", text_of(object, "program"));
 		snprintf(match->program_mark, sizeof(match->program_mark), "%s",
 		         text_of(object, "file"));
 	}
+	pthread_mutex_unlock(&match->lock);
 	tell(match, identity, error[0] ? error : "tandem-qemu --identity has said nothing");
 	json_object_put(object);
 }
@@ -182,8 +197,11 @@ static void ask(struct tandem_qemu_match *match)
 	int ends[2];
 
 	match->length = 0;
+	pthread_mutex_lock(&match->lock);
+	match->is_stale = match->is_stale || (match->is_known && !is_as_asked(match));
 	tandem_file_mark(match->options.places.config_path, match->config_mark);
 	tandem_file_mark(match->program, match->program_mark);
+	pthread_mutex_unlock(&match->lock);
 	if (pipe2(ends, O_CLOEXEC) != 0) {
 		tell(match, "", "tandem-qemu --identity cannot be asked: no pipe");
 		return;
@@ -206,9 +224,7 @@ static void ask(struct tandem_qemu_match *match)
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct tandem_qemu_match *match = context;
-	const bool is_other =
-	        !tandem_file_has_mark(match->program, match->program_mark) ||
-	        !tandem_file_has_mark(match->options.places.config_path, match->config_mark);
+	const bool is_other = !is_as_asked(match);
 
 	(void)fd;
 	(void)what;
@@ -247,7 +263,7 @@ int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, 
 	int code = 0;
 
 	pthread_mutex_lock(&match->lock);
-	if (!match->is_known) {
+	if (!match->is_known || match->is_stale || !is_as_asked(match)) {
 		code = TANDEM_E_AGAIN;
 		snprintf(ret_reason, reason_bytes, "its QEMU is asked for its version");
 	} else if (strcmp(match->identity, needs) != 0) {

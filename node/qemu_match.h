@@ -18,7 +18,7 @@ struct tandem_qemu_match_options {
 	struct tandem_places places;
 	uint64_t look_ns;     /* from one look at the files to the next */
 	uint64_t patience_ns; /* with one question */
-	/* This node's QEMU is another one now; on the loop's thread. */
+	/* This node's QEMU is another one now, or known again; on the loop's thread. */
 	void (*on_change)(void *argument);
 	void *argument;
 };
@@ -30,7 +30,8 @@ TANDEM_MUST_CHECK int tandem_qemu_match_new(struct event_base *base,
                                             struct tandem_error *reterr_error);
 
 /* 0, or the reason. Any thread; never blocks. Errors: TANDEM_E_UNSUPPORTED (it is another one than
- * `needs` says, or cannot be started), TANDEM_E_AGAIN (it has not answered yet). */
+ * `needs` says, or cannot be started), TANDEM_E_AGAIN (it has not answered yet, or a file is
+ * another one since). */
 TANDEM_MUST_CHECK int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs,
                                               char *ret_reason, size_t reason_bytes);
 

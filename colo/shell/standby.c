@@ -153,18 +153,21 @@ void tandem_standby_answer_fence(struct tandem_standby *standby)
 {
 	char reason[TANDEM_REASON_BYTES];
 	struct tandem_error error;
+	int code;
 
 	if (standby->room.owes_fenced)
 		return;
-	standby->awaits_fit = tandem_standby_judge(standby, standby->needs, reason,
-	                                           sizeof reason) == TANDEM_E_UNSUPPORTED;
-	if (!standby->awaits_fit) {
+	code = tandem_standby_judge(standby, standby->needs, reason, sizeof reason);
+	standby->awaits_fit = code < 0;
+	if (code == 0) {
 		tandem_standby_report_fenced(standby);
-		return;
+	} else if (code == TANDEM_E_AGAIN) {
+		tandem_standby_say(standby, false, "pair %s: FENCE is not answered yet: %s",
+		                   standby->pair, reason);
+	} else {
+		tandem_error_set(&error, code, "fence", "nothing goes on here yet: %s", reason);
+		tandem_standby_report_failure(standby, TANDEM_CONTROL_FENCE, &error);
 	}
-	tandem_error_set(&error, TANDEM_E_UNSUPPORTED, "fence", "nothing goes on here yet: %s",
-	                 reason);
-	tandem_standby_report_failure(standby, TANDEM_CONTROL_FENCE, &error);
 }
 
 /* [L5] */

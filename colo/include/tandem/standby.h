@@ -67,8 +67,8 @@ void tandem_standby_refuse(struct tandem_session *session, const char *reason);
  * attaches again under a new incarnation and holds nothing. Any thread. */
 void tandem_standby_renew(struct tandem_standby *standby);
 
-/* What this node has is something else now: the session that is up is judged again, or the
- * take-over that waits for it. Any thread. */
+/* What this node has is something else now, or known again: the session that is up is judged again,
+ * or the take-over that waits for it. Any thread. */
 void tandem_standby_review(struct tandem_standby *standby);
 
 /* Ends the threads and unmaps. Images stay for a program that runs on them, or with keeps_images;

@@ -325,10 +325,8 @@ static int judge(void *argument, const char *needs, char *ret_reason, size_t rea
 {
 	const struct lab *lab = argument;
 
-	if (!atomic_load(&lab->is_misfit))
-		return 0;
 	snprintf(ret_reason, reason_bytes, "something else seen, %s needed", needs);
-	return TANDEM_E_UNSUPPORTED;
+	return atomic_load(&lab->misfit);
 }
 
 static void say(void *argument, bool is_error, const char *line)

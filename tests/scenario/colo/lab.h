@@ -39,8 +39,8 @@ struct lab {
 	char activation_state_file[192];
 	char last_error_line[512];
 	_Atomic unsigned error_line_count;
-	const char *needs;      /* of the program, before it is started; NULL: nothing */
-	_Atomic bool is_misfit; /* the standby's node has something else */
+	const char *needs;  /* of the program, before it is started; NULL: nothing */
+	_Atomic int misfit; /* what the standby's node has: 0 that, or the judge's error */
 
 	struct tandem *program;
 	uint64_t generation; /* of the last LEAD */

@@ -16,9 +16,9 @@ static struct lab *begin(void)
 	return lab;
 }
 
-static void change(struct lab *lab, bool is_misfit)
+static void change(struct lab *lab, int misfit)
 {
-	atomic_store(&lab->is_misfit, is_misfit);
+	atomic_store(&lab->misfit, misfit);
 	tandem_standby_review(lab->standby);
 }
 
@@ -29,7 +29,7 @@ Test(needs, a_take_over_waits_until_the_node_has_them)
 	struct tandem_control_message message;
 
 	cr_assert(lab_protect(lab) && lab_commit(lab, "acknowledged"));
-	change(lab, true);
+	change(lab, TANDEM_E_UNSUPPORTED);
 	cr_assert(controller_wait(lab->primary_control, TANDEM_CONTROL_SESSION_LOST, NULL));
 	lab_order(lab, TANDEM_CONTROL_FENCE, 0);
 	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FAILED, &message));
@@ -41,7 +41,7 @@ Test(needs, a_take_over_waits_until_the_node_has_them)
 	cr_expect_eq(message.answers, TANDEM_CONTROL_ACTIVATE);
 	cr_expect(!controller_has(lab->standby_control, TANDEM_CONTROL_FENCED));
 
-	change(lab, false);
+	change(lab, 0);
 	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FENCED, &message));
 	cr_expect_eq(message.generation, 3);
 	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
@@ -50,17 +50,36 @@ Test(needs, a_take_over_waits_until_the_node_has_them)
 	lab_free(lab);
 }
 
+Test(needs, a_take_over_waits_until_it_is_known_what_the_node_has)
+{
+	struct lab *lab = begin();
+	struct tandem_control_message message;
+
+	cr_assert(lab_protect(lab) && lab_commit(lab, "acknowledged"));
+	atomic_store(&lab->misfit, TANDEM_E_AGAIN);
+	lab_order(lab, TANDEM_CONTROL_FENCE, 0);
+	cr_assert(controller_wait(lab->primary_control, TANDEM_CONTROL_SESSION_LOST, NULL));
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, 0);
+	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FAILED, &message));
+	cr_expect_eq(message.answers, TANDEM_CONTROL_ACTIVATE);
+	cr_expect(!controller_has(lab->standby_control, TANDEM_CONTROL_FENCED));
+	change(lab, 0);
+	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FENCED, &message));
+	cr_expect_eq(message.generation, 3);
+	lab_free(lab);
+}
+
 Test(needs, without_them_there_is_no_copy)
 {
 	struct lab *lab = begin();
 
-	atomic_store(&lab->is_misfit, true);
+	atomic_store(&lab->misfit, TANDEM_E_UNSUPPORTED);
 	cr_assert(lab_start_program(lab) && lab_start_standby(lab));
 	controller_stand_by(lab->standby_control, lab->generation,
 	                    controller_incarnation(lab->primary_control));
 	cr_expect(lab_wait_line(lab, NEEDS " needed"), "%s", lab->last_error_line);
 	cr_expect(!controller_has(lab->primary_control, TANDEM_CONTROL_COPIED));
-	change(lab, false);
+	change(lab, 0);
 	cr_expect(lab_copy(lab) && lab_pair(lab));
 	lab_free(lab);
 }
