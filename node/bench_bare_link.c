@@ -40,10 +40,12 @@ static bool wait_any(const int *fds, unsigned count, uint32_t mask, short events
 /* ---- the receiver's process ---- */
 
 struct inlet {
-	uint64_t length; /* of this time */
+	uint8_t *room;
+	size_t room_bytes;
+	uint64_t begin_bytes; /* in its room, of this time */
+	uint64_t length;      /* of this time */
 	size_t header_bytes;
 	uint64_t got_bytes;
-	uint8_t *place;
 };
 
 static bool is_whole(const struct inlet *inlet)
@@ -63,6 +65,14 @@ static size_t receive(int fd, void *to, size_t length)
 	_exit(EXIT_SUCCESS);
 }
 
+/* Each time behind the last one: a copy's pages are in no cache either when they come anew. */
+static void begin(struct inlet *inlet)
+{
+	inlet->begin_bytes += inlet->got_bytes;
+	inlet->header_bytes = 0;
+	inlet->got_bytes = 0;
+}
+
 static bool pull(int fd, struct inlet *inlet)
 {
 	size_t got;
@@ -71,21 +81,22 @@ static bool pull(int fd, struct inlet *inlet)
 		got = receive(fd, (uint8_t *)&inlet->length + inlet->header_bytes,
 		              sizeof inlet->length - inlet->header_bytes);
 		inlet->header_bytes += got;
+		if (inlet->begin_bytes + inlet->length > inlet->room_bytes)
+			inlet->begin_bytes = 0;
 		return got > 0;
 	}
-	got = receive(fd, inlet->place + inlet->got_bytes,
+	got = receive(fd, inlet->room + inlet->begin_bytes + inlet->got_bytes,
 	              (size_t)(inlet->length - inlet->got_bytes));
 	inlet->got_bytes += got;
 	return got > 0;
 }
 
-static void receive_once(const int *fds, unsigned count, uint8_t *region, size_t share_bytes)
+static void receive_once(const int *fds, unsigned count, struct inlet *inlets)
 {
-	struct inlet inlets[TANDEM_BENCH_BARE_SOCKETS_MAX] = {{0}};
 	uint32_t open_mask = (1u << count) - 1;
 
 	for (unsigned i = 0; i < count; i++)
-		inlets[i].place = region + i * share_bytes;
+		begin(&inlets[i]);
 	while (open_mask != 0) {
 		bool has_moved = false;
 
@@ -112,13 +123,18 @@ static size_t share_room(size_t bytes_max, unsigned count)
 static _Noreturn void run_receiver(const int *fds, unsigned count, size_t bytes_max)
 {
 	const size_t share_bytes = share_room(bytes_max, count);
+	struct inlet inlets[TANDEM_BENCH_BARE_SOCKETS_MAX] = {{0}};
 	uint8_t *region = tandem_memory_map(share_bytes * count);
 
 	if (region == NULL)
 		_exit(EXIT_FAILURE);
 	memset(region, 1, share_bytes * count);
+	for (unsigned i = 0; i < count; i++) {
+		inlets[i].room = region + i * share_bytes;
+		inlets[i].room_bytes = share_bytes;
+	}
 	for (;;)
-		receive_once(fds, count, region, share_bytes);
+		receive_once(fds, count, inlets);
 }
 
 /* ---- the sender ---- */
