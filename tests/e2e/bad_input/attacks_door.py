@@ -174,8 +174,11 @@ def wrong_first_messages(field):
     for other in (colo.ping(2, 1), colo.welcome(2, 1, 1, 0, 1), colo.said(colo.COMMITTED, 2, 9),
                   colo.message(0, 2), colo.message(99, 2)):
         _first_message(field, other, no_hello)
-    unended = colo.message(colo.HELLO, 2, b"k" * 32 + struct.pack("<QQQIIII", 5, 0, 0, 4, 16, 0, 0))
+    unended = colo.message(colo.HELLO, 2, b"k" * 32 + struct.pack("<QQQIIII", 5, 0, 0, 4, 16, 0, 0)
+                           + bytes(colo.NEEDS_BYTES))
     _first_message(field, unended, no_hello)
+    endless = b"Q" * colo.NEEDS_BYTES
+    _first_message(field, colo.hello("kv", 2, 5, regions, needs=endless), no_hello)
 
 
 @attack("guest-other-pair")

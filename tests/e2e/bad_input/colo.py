@@ -8,11 +8,12 @@ from e2e.bad_input.transport import sealed
 
 WIRE_MAGIC = 0x314C4F43
 TRAILER_MAGIC = 0x314C4553
-VERSION = 4
+VERSION = 5
 HELLO, WELCOME, REFUSED, PING, PONG, COMMITTED, APPLIED, FENCE, FENCED, COMPARE, DIGESTS = range(1, 12)
 DIGESTS_MAX = 240
 FEW_PAGES = 32  # of those APPLIED says COMMITTED, too
 PAGE_BYTES = 4096
+NEEDS_BYTES = 96
 STRIPE_PAGES = 16
 SLOTS_ID = 255
 TRAILER_BYTES = 96
@@ -34,12 +35,13 @@ def message(kind, generation, body=b"", magic=WIRE_MAGIC, version=VERSION):
 
 
 def hello(pair, generation, incarnation, regions, peer=0, epoch=0, channels=4, state_max=4096,
-          count=None, stripe_pages=STRIPE_PAGES, **head):
+          count=None, stripe_pages=STRIPE_PAGES, needs=b"", **head):
     body = name_bytes(pair) + struct.pack("<QQQIII", incarnation, peer, epoch, channels,
                                            stripe_pages, state_max)
     body += struct.pack("<I", len(regions) if count is None else count)
     for region in regions:
         body += name_bytes(region.name) + struct.pack("<Q", region.pages)
+    body += needs.ljust(NEEDS_BYTES, b"\0")
     return message(HELLO, generation, body, **head)
 
 
