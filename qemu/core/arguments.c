@@ -161,13 +161,14 @@ static const char *base_of(const char *word)
 	return slash ? slash + 1 : word;
 }
 
-/* "kvm" is also the name of a group or of a network namespace, which the others are hardly. */
+/* A variable and a shell's script are none. "kvm" is also the name of a group or of a network
+ * namespace, which the others are hardly. */
 static bool is_emulator(const char *word, bool may_be_kvm)
 {
 	static const char begin[] = "qemu-system-";
 	const char *name = base_of(word);
 
-	return !strchr(word, '=') &&
+	return word[strcspn(word, "= \n")] == 0 &&
 	       (strncmp(name, begin, strlen(begin)) == 0 || strcmp(name, "qemu-kvm") == 0 ||
 	        (may_be_kvm && strcmp(name, "kvm") == 0));
 }

@@ -142,4 +142,7 @@ Test(arguments, what_only_has_a_name_like_qemus_is_not_its_program)
 	             0);
 	cr_expect_eq(tandem_qemu_arguments_program(WORDS("/opt/vm", "-hda", "/srv/kvm")), 0);
 	cr_expect_eq(tandem_qemu_arguments_program(WORDS("/opt/vm", "-name", "qemu-kvm")), 0);
+	cr_expect_eq(tandem_qemu_arguments_program(
+	                     WORDS("sh", "-c", "/usr/bin/qemu-system-x86_64 \"$@\"", "qemu-kvm")),
+	             3);
 }
