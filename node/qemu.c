@@ -44,6 +44,12 @@ static bool is_started_here(const struct program *program)
 	return program->options.words != NULL;
 }
 
+/* Nobody knows of this program yet: when it fails, another one may be started on the same image. */
+static bool is_restoring(const struct program *program)
+{
+	return program->keeper.attach != NULL && !program->keeper.tandem;
+}
+
 static void on_end_timeout(evutil_socket_t fd, short what, void *context)
 {
 	struct program *program = context;
@@ -89,7 +95,8 @@ static void on_leash(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (!tandem_qemu_leash_read(&program->leash, &status))
 		return;
-	const bool is_well = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	const bool is_well = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+	                     !is_restoring(program);
 	if (!is_well && !program->is_ending)
 		tandem_log(TANDEM_LOG_ERROR, "QEMU ended with status %d",
 		           status == -1        ? -1
@@ -215,8 +222,20 @@ static int on_restore(void *argument, struct tandem_error *reterr_error)
 			                        "has for the mem-path of %s",
 			                        restored->shared[i].path, restored->shared[i].id);
 	}
-	tandem_qemu_restored_use(restored);
 	return 0;
+}
+
+static int attach(void *argument, struct tandem_error *reterr_error)
+{
+	struct program *program = argument;
+	struct tandem_options options = TANDEM_OPTIONS_DEFAULT;
+
+	options.pair = program->options.pair;
+	options.run_directory = program->options.run_directory;
+	const int code = tandem_open(&options, &program->keeper.tandem, reterr_error);
+	if (code == 0)
+		tandem_qemu_restored_use(&program->restored);
+	return code;
 }
 
 static void share(struct program *program)
@@ -224,7 +243,7 @@ static void share(struct program *program)
 	program->keeper.process = program->options.words ? program->qemu : program->found;
 	program->keeper.way = program->options.way;
 	program->keeper.on_restore = on_restore;
-	program->keeper.argument = program;
+	program->options.guest.is_restored = program->keeper.attach != NULL;
 	if (program->restored.shared_count == 0)
 		return;
 	snprintf(program->incoming_uri, sizeof(program->incoming_uri), "fd:%d",
@@ -248,14 +267,12 @@ static void release(void *argument)
 
 static int start_guest(struct program *program, struct tandem_error *reterr_error)
 {
-	struct tandem_options options = TANDEM_OPTIONS_DEFAULT;
 	struct tandem_recovery recovery;
 	int code = 0;
 
 	program->keeper.on_left = release;
 	program->keeper.hold_argument = program;
-	options.pair = program->options.pair;
-	options.run_directory = program->options.run_directory;
+	program->keeper.argument = program;
 	if (!is_started_here(program)) {
 		program->keeper.hold = hold;
 		code = tandem_qemu_process_find(program->options.qmp_path, &program->found,
@@ -266,10 +283,11 @@ static int start_guest(struct program *program, struct tandem_error *reterr_erro
 		if (code == 0)
 			code = tandem_qemu_leash_open(&program->leash, NULL, NULL, reterr_error);
 	} else if (tandem_recovery_read(&recovery)) {
+		program->keeper.attach = attach;
 		code = tandem_qemu_restore_start(&recovery, &program->restored, reterr_error);
 	}
-	if (code == 0)
-		code = tandem_open(&options, &program->keeper.tandem, reterr_error);
+	if (code == 0 && !program->keeper.attach)
+		code = attach(program, reterr_error);
 	if (code == 0 && is_started_here(program))
 		code = start_qemu(program, reterr_error);
 	else if (code == 0)
@@ -277,7 +295,7 @@ static int start_guest(struct program *program, struct tandem_error *reterr_erro
 	return code == 0 ? start_watch(program, reterr_error) : code;
 }
 
-/* Who may not lead starts no guest; processes come before there are threads. */
+/* Who may not lead has no guest that runs; processes come before there are threads. */
 static int start(struct program *program, struct tandem_error *reterr_error)
 {
 	struct tandem_qemu_guest_options *guest = &program->options.guest;
@@ -344,8 +362,11 @@ static int run(struct program *program)
 	} else {
 		tandem_log(TANDEM_LOG_ERROR, "%s: %s", error.operation, error.detail);
 	}
-	/* A guest that may not lead has no time left for anything. */
-	if (program->qemu > 0 && code == TANDEM_E_NOT_LEADER)
+	if (is_restoring(program))
+		tandem_log(TANDEM_LOG_ERROR, "the guest has not run: its image is as it was");
+	/* A guest that may not lead has no time left for anything, and one that has not run needs
+	 * none. */
+	if (program->qemu > 0 && (code == TANDEM_E_NOT_LEADER || is_restoring(program)))
 		kill(program->qemu, SIGKILL);
 	if (!is_started_here(program))
 		let_go(program);

@@ -377,6 +377,31 @@ static void on_end(void *context, bool is_running, const struct tandem_error *er
 	begin_later(keeper);
 }
 
+static void on_news(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	look(context);
+}
+
+static int listen_to_tandem(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
+{
+	keeper->news = event_new(keeper->base, tandem_event_fd(keeper->tandem),
+	                         EV_READ | EV_PERSIST, on_news, keeper);
+	if (!keeper->news || event_add(keeper->news, NULL) != 0)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "protect", "no memory");
+	return 0;
+}
+
+/* A program that has attached gets no second try, so it does as late as it can. */
+static int on_loaded(void *context, struct tandem_error *reterr_error)
+{
+	struct tandem_qemu_keeper *keeper = context;
+	const int code = keeper->attach(keeper->argument, reterr_error);
+
+	return code == 0 ? listen_to_tandem(keeper, reterr_error) : code;
+}
+
 static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
 {
 	const struct tandem_qemu_guest_handler handler = {
@@ -384,6 +409,7 @@ static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *re
 	        .on_stood = on_stood,
 	        .on_memory = on_memory,
 	        .on_restore = on_restore,
+	        .on_loaded = on_loaded,
 	        .on_blocks = on_blocks,
 	        .on_page = on_page,
 	        .on_fill = on_fill,
@@ -418,6 +444,7 @@ static void begin_anew(struct tandem_qemu_keeper *keeper, const struct tandem_ne
 	tandem_qemu_watch_renew(keeper->watch);
 	keeper->is_over = false;
 	keeper->sent_blocks = 0;
+	keeper->options.is_restored = false;
 	keeper->options.incoming_uri = NULL;
 	keeper->options.awaits_guest = has_to_live(keeper);
 	tandem_qemu_guest_close(keeper->guest);
@@ -526,13 +553,6 @@ static void look(struct tandem_qemu_keeper *keeper)
 		tandem_qemu_guest_hurry(keeper->guest);
 }
 
-static void on_news(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	look(context);
-}
-
 static void on_renewal(evutil_socket_t fd, short what, void *context)
 {
 	struct tandem_qemu_keeper *keeper = context;
@@ -556,14 +576,13 @@ int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
 	keeper->options.state_bytes_max =
 	        BLOB_BYTES_MAX - TANDEM_QEMU_OPENING_BYTES - TANDEM_QEMU_BLOB_HEAD_BYTES;
 	keeper->blob = tandem_memory_map(BLOB_BYTES_MAX);
-	keeper->news = event_new(keeper->base, tandem_event_fd(keeper->tandem),
-	                         EV_READ | EV_PERSIST, on_news, keeper);
 	keeper->again = evtimer_new(keeper->base, on_news, keeper);
 	keeper->renewal = event_new(keeper->base, -1, EV_PERSIST, on_renewal, keeper);
-	if (!keeper->blob || !keeper->again || !keeper->renewal || !keeper->news ||
-	    event_add(keeper->renewal, &second) != 0 || event_add(keeper->news, NULL) != 0)
+	if (!keeper->blob || !keeper->again || !keeper->renewal ||
+	    event_add(keeper->renewal, &second) != 0)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "protect", "no memory");
-	return open_guest(keeper, reterr_error);
+	const int code = keeper->tandem ? listen_to_tandem(keeper, reterr_error) : 0;
+	return code == 0 ? open_guest(keeper, reterr_error) : code;
 }
 
 void tandem_qemu_keeper_leave(struct tandem_qemu_keeper *keeper)

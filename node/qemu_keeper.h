@@ -19,7 +19,7 @@ struct tandem_qemu_gates;
 /* A guest that Tandem keeps: its epochs are the pair's. */
 struct tandem_qemu_keeper {
 	struct event_base *base;
-	struct tandem *tandem;
+	struct tandem *tandem; /* NULL: the guest is not restored yet */
 	struct tandem_qemu_guest *guest;
 	struct tandem_qemu_gates *gates; /* of the guest's network */
 	struct tandem_qemu_watch *watch; /* of the guest */
@@ -55,6 +55,8 @@ struct tandem_qemu_keeper {
 	struct tandem_qemu_guest_options options;
 	/* May be NULL; see struct tandem_qemu_guest_handler. */
 	int (*on_restore)(void *argument, struct tandem_error *reterr_error);
+	/* Called when a guest is restored, before it runs: sets `tandem`. NULL: that is set. */
+	int (*attach)(void *argument, struct tandem_error *reterr_error);
 	/* Called before the first epoch is handed over: from then on another node may go on from
 	 * it, and QEMU must end when this program does. NULL: it does. */
 	int (*hold)(void *argument, struct tandem_error *reterr_error);
@@ -66,10 +68,10 @@ struct tandem_qemu_keeper {
 	int code; /* how it ended: 0 as was asked, else TANDEM_E_* */
 };
 
-/* Begins on a QEMU that runs; `base`, `tandem`, `gates`, `watch`, `way`, `process`, `note` and
- * `hold` are set, `tandem` is taken. A protection that ends while the guest runs on begins anew,
- * but for a first one whose guest nobody else has: its error is told.
- * The loop is left when it has ended for good. */
+/* Begins on a QEMU that runs; `base`, `tandem` or `attach`, `gates`, `watch`, `way`, `process`,
+ * `note` and `hold` are set, `tandem` is taken. A protection that ends while the guest runs on
+ * begins anew, but for a first one whose guest nobody else has: its error is told. The loop is left
+ * when it has ended for good. */
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
                             const struct tandem_qemu_guest_options *options,
                             struct tandem_error *reterr_error);

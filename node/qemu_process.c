@@ -116,6 +116,10 @@ static int name_shared(const struct image *image, struct tandem_qemu_restored *r
 		tandem_qemu_region_name(i, name);
 		snprintf(file->path, sizeof(file->path), "%s/%s", image->recovery->image_directory,
 		         name);
+		if (access(file->path, R_OK | W_OK) != 0) /* QEMU would make an empty one */
+			return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno,
+			                              "restore", "%.150s cannot be used",
+			                              file->path);
 	}
 	return 0;
 }
@@ -238,7 +242,7 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
 static const char *const socket_names[TANDEM_QEMU_SOCKETS] = {"tandem-control", "tandem-watch"};
 
 struct command_line {
-	char *words[WORDS_MAX + 4 * TANDEM_QEMU_SOCKETS + 4 + 2 * TANDEM_QEMU_GATES_MAX];
+	char *words[WORDS_MAX + 4 * TANDEM_QEMU_SOCKETS + 5 + 2 * TANDEM_QEMU_GATES_MAX];
 	size_t count;
 	char chardevs[TANDEM_QEMU_SOCKETS][80];
 	char monitors[TANDEM_QEMU_SOCKETS][80];
@@ -306,6 +310,7 @@ static bool make_line(struct command_line *line, const struct tandem_qemu_proces
 		add(line, process->gates->cards[i].netdev);
 	}
 	if (restored->fd >= 0) {
+		add(line, "-S");
 		add(line, "-incoming");
 		add(line, restored->shared_count > 0 ? "defer" : line->incoming);
 	}

@@ -36,7 +36,7 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
                               struct tandem_qemu_restored *ret_restored,
                               struct tandem_error *reterr_error);
 /* The guest is about to write to the shared files, which are no image of an epoch then: they lose
- * their names, so that none is made of them again. */
+ * their names, so that none is made of them again. QEMU that only loads leaves them as they are. */
 void tandem_qemu_restored_use(const struct tandem_qemu_restored *restored);
 
 /* QEMU's control sockets: that of who protects the guest, and of the watch. */

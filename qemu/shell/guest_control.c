@@ -18,7 +18,10 @@ static void finish(struct tandem_qemu_guest *guest, bool is_running)
 	if (guest->phase == TANDEM_QEMU_GUEST_OVER)
 		return;
 	guest->phase = TANDEM_QEMU_GUEST_OVER;
-	if (guest->end_error.detail[0] == 0 && !is_running)
+	if (guest->end_error.detail[0] == 0 && guest->is_restoring)
+		tandem_error_set(&guest->end_error, TANDEM_E_AGAIN, "restore",
+		                 "stopped before the guest ran");
+	else if (guest->end_error.detail[0] == 0 && !is_running)
 		tandem_error_set(&guest->end_error, TANDEM_E_TIMEOUT, "release",
 		                 "QEMU has not said within %llu ms that its guest runs",
 		                 (unsigned long long)(release_limit_ns(guest) / TANDEM_NS_PER_MS));
@@ -86,6 +89,8 @@ static struct json_object *capabilities(const struct tandem_qemu_guest *guest, b
 	               is_on ? guest->rule.has_return_path : guest->had_return_path);
 	if (guest->is_shared)
 		add_capability(list, "x-ignore-shared", is_on);
+	if (guest->options.is_restored) /* they told when it was loaded */
+		add_capability(list, "events", false);
 	for (unsigned i = 0; i < UNREAD_COUNT; i++) {
 		if (guest->had_unread & UINT32_C(1) << i)
 			add_capability(list, unread_capabilities[i], !is_on);
@@ -189,7 +194,7 @@ static void expect_within(struct tandem_qemu_guest *guest, uint64_t limit_ns)
 	event_add(guest->release_timer, &limit);
 }
 
-static bool is_restoring(struct json_object *value)
+static bool is_incoming(struct json_object *value)
 {
 	struct json_object *status = NULL;
 
@@ -380,15 +385,37 @@ static void look_at_status(struct tandem_qemu_guest *guest)
 		tandem_qemu_control_give_up(guest, &error);
 }
 
-/* An event tells when it runs, and QEMU may have sent that before an answer which is older. */
+/* An event tells when it runs, or is restored. */
 static void await(struct tandem_qemu_guest *guest)
 {
-	const bool has_resumed = guest->has_resumed;
+	const bool has_changed = guest->has_changed;
 
-	guest->has_resumed = false;
+	guest->has_changed = false;
 	expect_within(guest, guest->options.start_timeout_ns);
-	if (has_resumed)
+	if (has_changed)
 		look_at_status(guest);
+}
+
+static void on_continued(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	(void)value;
+	if (tandem_qemu_control_is_starting(guest, error))
+		look_at_status(guest);
+}
+
+/* It may be given up without a trace until here. */
+static void go_on(struct tandem_qemu_guest *guest)
+{
+	struct tandem_error why;
+
+	if (guest->handler.on_loaded(guest->handler.context, &why) != 0) {
+		tandem_qemu_control_give_up(guest, &why);
+		return;
+	}
+	guest->is_restoring = false;
+	tandem_qemu_control_order(guest, "cont", NULL, on_continued);
 }
 
 /* QEMU starts a guest that it protects, whether it ran before or not. */
@@ -401,12 +428,16 @@ static void on_status(void *context, struct json_object *value, const struct tan
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
 	const bool is_running = is_true(value, "running");
-	guest->is_awaited = is_restoring(value) || (!is_running && guest->options.awaits_guest);
+	guest->is_awaited = is_incoming(value) || (!is_running && guest->options.awaits_guest);
 	if (guest->is_awaited) {
 		await(guest);
 		return;
 	}
 	event_del(guest->release_timer);
+	if (guest->is_restoring) {
+		go_on(guest);
+		return;
+	}
 	if (!is_running) {
 		tandem_error_set(&why, TANDEM_E_CONFIG, "query-status",
 		                 "the guest does not run, and COLO would start it: 'cont' first");
@@ -425,8 +456,8 @@ static void on_incoming(void *context, struct json_object *value, const struct t
 		look_at_status(guest);
 }
 
-static void on_incoming_capability(void *context, struct json_object *value,
-                                   const struct tandem_error *error)
+static void on_incoming_capabilities(void *context, struct json_object *value,
+                                     const struct tandem_error *error)
 {
 	struct tandem_qemu_guest *guest = context;
 	struct json_object *arguments;
@@ -435,6 +466,10 @@ static void on_incoming_capability(void *context, struct json_object *value,
 	(void)value;
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
+	if (!guest->options.incoming_uri) { /* QEMU reads already */
+		look_at_status(guest);
+		return;
+	}
 	if (guest->handler.on_restore(guest->handler.context, &why) != 0) {
 		tandem_qemu_control_give_up(guest, &why);
 		return;
@@ -450,10 +485,12 @@ static void restore(struct tandem_qemu_guest *guest)
 	struct json_object *arguments = json_object_new_object();
 	struct json_object *list = json_object_new_array();
 
-	add_capability(list, "x-ignore-shared", true);
+	add_capability(list, "events", true);
+	if (guest->options.incoming_uri)
+		add_capability(list, "x-ignore-shared", true);
 	json_object_object_add(arguments, "capabilities", list);
 	tandem_qemu_control_order(guest, "migrate-set-capabilities", arguments,
-	                          on_incoming_capability);
+	                          on_incoming_capabilities);
 }
 
 static void on_kvm(void *context, struct json_object *value, const struct tandem_error *error)
@@ -474,7 +511,7 @@ static void on_kvm(void *context, struct json_object *value, const struct tandem
 		tandem_qemu_control_give_up(guest, &why);
 		return;
 	}
-	if (guest->options.incoming_uri)
+	if (guest->is_restoring)
 		restore(guest);
 	else
 		look_at_status(guest);
@@ -581,6 +618,10 @@ void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
 
 	if (guest->phase >= TANDEM_QEMU_GUEST_RELEASING)
 		return;
+	if (guest->is_restoring) { /* nothing is to run */
+		finish(guest, false);
+		return;
+	}
 	guest->phase = TANDEM_QEMU_GUEST_RELEASING;
 	expect_within(guest, release_limit_ns(guest));
 	if (!was_told)
@@ -590,9 +631,10 @@ void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
 		finish(guest, false);
 }
 
-static void on_resumed(struct tandem_qemu_guest *guest)
+/* QEMU may have sent the event before an answer which is older. */
+static void look_again(struct tandem_qemu_guest *guest)
 {
-	guest->has_resumed = true;
+	guest->has_changed = true;
 	if (guest->is_awaited)
 		look_at_status(guest);
 }
@@ -618,8 +660,9 @@ static void on_event(void *context, const char *name, struct json_object *data)
 	time_stop(guest, name);
 	if (strcmp(name, "COLO_EXIT") == 0 && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_EXITED, 0);
-	else if (strcmp(name, "RESUME") == 0 && guest->phase == TANDEM_QEMU_GUEST_STARTING)
-		on_resumed(guest);
+	else if (guest->phase == TANDEM_QEMU_GUEST_STARTING &&
+	         (strcmp(name, "RESUME") == 0 || strcmp(name, "MIGRATION") == 0))
+		look_again(guest);
 	else if (strcmp(name, "RESUME") == 0 && guest->phase == TANDEM_QEMU_GUEST_RELEASING)
 		(void)tandem_qmp_execute(guest->qmp, "query-status", NULL,
 		                         guest->options.command_timeout_ns, on_released_status,
@@ -643,6 +686,7 @@ int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_erro
 	const struct tandem_qmp_handler handler = {
 	        .on_ready = on_ready, .on_event = on_event, .on_end = on_end, .context = guest};
 
+	guest->is_restoring = guest->options.is_restored;
 	guest->release_timer = evtimer_new(guest->base, on_release_timeout, guest);
 	if (!guest->release_timer)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO", "no memory");

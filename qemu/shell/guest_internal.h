@@ -30,11 +30,12 @@ struct tandem_qemu_guest {
 	struct tandem_qemu_numbers version;
 	bool has_kvm;
 	struct tandem_qemu_rule rule;
+	bool is_restoring; /* it is being restored, and is not to run yet */
 	bool is_hurrying;
 	uint64_t stopped_ns; /* when a checkpoint stopped it; 0: it runs */
-	bool is_awaited;     /* it does not run yet; it does when an event says so */
+	bool is_awaited;     /* it does not run yet, or is not restored; an event tells */
 	bool is_looking;     /* whether it runs: QEMU has yet to answer */
-	bool has_resumed;    /* that event came, and the answer may be older */
+	bool has_changed;    /* such an event came, and the answer may be older */
 	bool is_shared;      /* RAM that others can map is left out of the stream */
 	/* Its settings for migrations are changed, and what they are to be again. */
 	bool has_settings;

@@ -24,7 +24,7 @@ foreach(story leave twice)
   tandem_add_device_test(qemu_attach_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_attach_test.py
                          ${story} ${PROJECT_BINARY_DIR}/bin)
 endforeach()
-foreach(story ahead stop)
+foreach(story ahead late stop)
   tandem_add_device_test(qemu_pair_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_pair_test.py
                          ${story} ${PROJECT_BINARY_DIR}/bin)
 endforeach()

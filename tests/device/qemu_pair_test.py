@@ -3,8 +3,12 @@ killed is in tests/qemu.
 
 Ended by its signal, tandem-qemu ends its QEMU and says that all is well.
 
+A QEMU that takes over and cannot start, or cannot load the devices' state, leaves the image as it was: the guest goes on in
+it, its memory sent or shared, as soon as one can.
+
 Run as `SCRIPT STORY PROGRAMS`, PROGRAMS being where tandem-qemu and tandemd are."""
 
+import shlex
 import signal
 import sys
 import tempfile
@@ -17,12 +21,46 @@ sys.path.insert(0, str(CHECKOUT / "tests"))
 from kill.layout import on_loopback  # noqa: E402 (the path above comes first)
 from kill.pair import Pair  # noqa: E402
 from qemu.boot_sector import PAIR_OPTIONS, BootSector  # noqa: E402
+from qemu_guest_test import MEMORY_MIB, check_consistent  # noqa: E402
 
 from lab import private_qemu  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
 from qemu_bench.stops import windows_ms  # noqa: E402
 
 LOSS_MS = 1000  # a node that is silent for so long is given up
+PROMOTE_MS = 40000
+TAKE_OVER_S = 30
+DEVICE = "virtio-rng-pci"
+
+
+class Late(BootSector):
+    """Each start of the QEMU that takes over has the words that it finds then, and keeps its image."""
+
+    def __init__(self, qemu, folder, memory):
+        super().__init__(qemu, folder, ("--interval", "50", "--memory", memory))
+        self.more = folder / "more"
+
+    def _own(self, name):
+        return [*super()._own(name), "-machine", "memory-backend=ram", "-object",
+                f"memory-backend-file,id=ram,size={MEMORY_MIB}M,share=on,mem-path={self.folder}/{name}.ram"]
+
+    def arguments(self, node):
+        return [*super().arguments(node), "-device", DEVICE]
+
+    def protect_group(self):
+        command = (f'mkdir {self.folder}/try-$$; cp "$TANDEM_IMAGE_DIR"/block-* {self.folder}/try-$$; '
+                   f"{self.promote_command(None)} $(cat {self.more})")
+        escaped = command.replace("\\", "\\\\").replace('"', '\\"')
+        return f'promote = {{ command = "{escaped}"; timeout_ms = {PROMOTE_MS}; }};'
+
+    def give(self, *words):
+        new = self.more.with_suffix(".new")
+        new.write_text(shlex.join(words))
+        new.rename(self.more)
+
+    def tries(self):
+        """Of each the RAM blocks by name, as it found them."""
+        return [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in self.folder.glob("try-*")]
 
 
 def protect(pair):
@@ -58,10 +96,37 @@ def play_stop(pair, guest):
     expect(not pair.faults(), "no program reports a fault", pair.faults())
 
 
-def story(play):
+def failures(pair):
+    return pair.layout.log_path("b").read_text(errors="replace").count("starting it again")
+
+
+def play_late(pair, guest):
+    guest.give("-chardev", f"file,id=absent,path={guest.folder}/absent/file")
+    protect(pair)
+    until(lambda: b"." in guest.output("a"), "the guest runs")
+    before, epochs = guest.count("a"), pair.stats().epochs_committed
+    until(lambda: pair.stats().epochs_committed > epochs + 1, "epochs are committed")
+    pair.a.signal_all(signal.SIGKILL)
+    until(lambda: failures(pair) > 0, "a QEMU that lacks a file cannot start", TAKE_OVER_S)
+    guest.give()
+    seen = failures(pair)
+    until(lambda: failures(pair) > seen + 1, "one that lacks a device cannot load", TAKE_OVER_S)
+    guest.give("-device", DEVICE)
+    until(lambda: guest.output("b"), "one that has all goes on", TAKE_OVER_S)
+    expect(b"*" not in guest.output("b"), "without having booted")
+    first, *others = guest.tries()
+    expect(len(others) > 1 and all(other == first for other in others), "each had the same image")
+    ram = next(block for block in first.values() if len(block) == MEMORY_MIB * 2**20)
+    count = check_consistent(ram)
+    expect(count >= before, "of the last epoch", (before, count))
+    until(lambda: guest.count("b") > count, "and the guest counts on from there")
+    expect(not pair.faults(), "no program reports a fault", pair.faults())
+
+
+def story(play, make=BootSector):
     program = private_qemu.obtain().program
-    with tempfile.TemporaryDirectory() as name:
-        guest = BootSector(program, Path(name))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        guest = make(program, Path(name))
         layout = on_loopback(program=guest, pair_options=PAIR_OPTIONS)
         is_well = False
         try:
@@ -75,4 +140,9 @@ def story(play):
             layout.remove()
 
 
-main({"ahead": lambda: story(play_ahead), "stop": lambda: story(play_stop)})
+def story_late():
+    for memory in ("stream", "shared"):
+        story(play_late, lambda *where, memory=memory: Late(*where, memory))
+
+
+main({"ahead": lambda: story(play_ahead), "stop": lambda: story(play_stop), "late": story_late})

@@ -51,6 +51,8 @@ struct tandem_qemu_guest_options {
 	unsigned network_end_count;
 	bool awaits_guest;    /* one that somebody has stopped; else it cannot be protected */
 	bool looks_at_memory; /* on_memory() decides; else all of it is sent */
+	/* QEMU was started with `-S -incoming`: on_loaded() is asked before the guest runs. */
+	bool is_restored;
 	/* Where QEMU, started with `-incoming defer`, restores its guest from, with shared RAM left
 	 * out; NULL: it was started otherwise. */
 	const char *incoming_uri;
@@ -66,6 +68,9 @@ struct tandem_qemu_guest_handler {
 	                 bool *ret_is_shared, struct tandem_error *reterr_error);
 	/* Before incoming_uri is used: QEMU has its RAM. Not 0: it ends, because of the error. */
 	int (*on_restore)(void *context, struct tandem_error *reterr_error);
+	/* The guest is restored, and runs as soon as this returns 0. Not 0: it ends, because of the
+	 * error, and the guest has not run. */
+	int (*on_loaded)(void *context, struct tandem_error *reterr_error);
 	/* All RAM blocks are known, and pages follow. `opening` begins a stream to restore from.
 	 * Both are borrowed until the guest is closed. Not 0: it ends, because of the error. */
 	int (*on_blocks)(void *context, const struct tandem_qemu_stream *stream,

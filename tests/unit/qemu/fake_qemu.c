@@ -140,6 +140,14 @@ void fake_qemu_open(struct fake_qemu *qemu, struct event_base *base)
 	cr_assert_not_null(qemu->listener);
 }
 
+void fake_qemu_tell(struct fake_qemu *qemu, const char *event)
+{
+	evbuffer_add_printf(bufferevent_get_output(qemu->client),
+	                    "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 0}, \"event\": "
+	                    "\"%s\"}\n",
+	                    event);
+}
+
 unsigned fake_qemu_count(const struct fake_qemu *qemu, const char *order)
 {
 	char word[64];

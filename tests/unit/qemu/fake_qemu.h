@@ -34,6 +34,8 @@ struct fake_qemu {
 
 /* A QEMU 7.2 with KVM, whose guest runs, with all of its RAM in one shared file. */
 void fake_qemu_open(struct fake_qemu *qemu, struct event_base *base);
+/* An event without data. */
+void fake_qemu_tell(struct fake_qemu *qemu, const char *event);
 /* How often a command came. */
 unsigned fake_qemu_count(const struct fake_qemu *qemu, const char *order);
 void fake_qemu_close(struct fake_qemu *qemu);

@@ -18,7 +18,9 @@ struct bed {
 	struct event *timer;
 	struct fake_qemu qemu;
 	struct tandem_qemu_guest *guest;
-	char refusal[256]; /* to share its memory */
+	char refusal[256];     /* to share its memory */
+	unsigned loaded_count; /* how often it was asked whether a restored one may run */
+	bool is_refused;       /* it may not */
 	bool has_ended;
 	bool is_running;
 	struct tandem_error error;
@@ -29,6 +31,17 @@ static int on_restore(void *context, struct tandem_error *reterr_error)
 	(void)context;
 	(void)reterr_error;
 	return 0;
+}
+
+static int on_loaded(void *context, struct tandem_error *reterr_error)
+{
+	struct bed *bed = context;
+
+	bed->loaded_count++;
+	cr_assert_eq(fake_qemu_count(&bed->qemu, "cont"), 0, "it runs before that is asked");
+	return bed->is_refused ? tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "attach",
+	                                          "another one leads")
+	                       : 0;
 }
 
 static int on_memory(void *context, const struct tandem_qemu_memory *memory, bool *ret_is_shared,
@@ -68,6 +81,7 @@ static void on_time(evutil_socket_t fd, short what, void *context)
 static void begin(struct bed *bed, struct tandem_qemu_guest_options options)
 {
 	const struct tandem_qemu_guest_handler handler = {.on_restore = on_restore,
+	                                                  .on_loaded = on_loaded,
 	                                                  .on_memory = on_memory,
 	                                                  .on_torn = on_torn,
 	                                                  .on_end = on_end,
@@ -99,18 +113,80 @@ static void finish(struct bed *bed)
 	event_base_free(bed->base);
 }
 
+/* With and without memory that is left out of what it is restored from. */
+static const char *const incoming_uris[] = {NULL, "fd:3"};
+
+static void begin_restored(struct bed *bed, const char *incoming_uri, uint64_t start_timeout_ns)
+{
+	fake_qemu_open(&bed->qemu, bed->base);
+	bed->qemu.status = "inmigrate";
+	begin(bed, (struct tandem_qemu_guest_options){.start_timeout_ns = start_timeout_ns,
+	                                              .command_timeout_ns = LONG_NS,
+	                                              .is_restored = true,
+	                                              .incoming_uri = incoming_uri});
+}
+
 Test(qemu_guest, a_long_restore_is_waited_for)
 {
 	struct bed bed = {.base = event_base_new()};
 
-	fake_qemu_open(&bed.qemu, bed.base);
-	bed.qemu.status = "inmigrate";
-	begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LOOK_NS,
-	                                               .command_timeout_ns = LONG_NS,
-	                                               .incoming_uri = "fd:3"});
+	begin_restored(&bed, "fd:3", LOOK_NS);
 	await_order(&bed, "query-status", 3);
+	bed.qemu.status = "paused";
+	await_order(&bed, "cont", 1);
 	bed.qemu.status = "running";
 	await_order(&bed, "migrate", 1);
+	cr_assert_eq(bed.loaded_count, 1);
+	finish(&bed);
+}
+
+Test(qemu_guest, a_restored_one_runs_when_that_is_allowed)
+{
+	for (unsigned i = 0; i < sizeof(incoming_uris) / sizeof(*incoming_uris); i++) {
+		struct bed bed = {.base = event_base_new()};
+
+		begin_restored(&bed, incoming_uris[i], LONG_NS);
+		await_order(&bed, "query-status", 1);
+		cr_assert_eq(bed.loaded_count, 0);
+		cr_assert_eq(fake_qemu_count(&bed.qemu, "migrate-incoming"), i);
+		bed.qemu.status = "paused";
+		fake_qemu_tell(&bed.qemu, "MIGRATION");
+		await_order(&bed, "cont", 1);
+		cr_assert_eq(bed.loaded_count, 1);
+		bed.qemu.status = "running";
+		await_order(&bed, "migrate", 1);
+		cr_assert_not_null(strstr(bed.qemu.capabilities, "\"events\",\"state\":false"),
+		                   "%s", bed.qemu.capabilities);
+		finish(&bed);
+	}
+}
+
+Test(qemu_guest, a_restored_one_that_may_not_run_ends_at_once)
+{
+	struct bed bed = {.base = event_base_new(), .is_refused = true};
+
+	begin_restored(&bed, NULL, LONG_NS);
+	await_order(&bed, "query-status", 1);
+	bed.qemu.status = "paused";
+	fake_qemu_tell(&bed.qemu, "MIGRATION");
+	while (!bed.has_ended)
+		event_base_loop(bed.base, EVLOOP_ONCE);
+	cr_assert_not(bed.is_running);
+	cr_assert_eq(bed.error.code, TANDEM_E_NOT_LEADER, "%s", bed.error.detail);
+	cr_assert_eq(fake_qemu_count(&bed.qemu, "cont"), 0);
+	finish(&bed);
+}
+
+Test(qemu_guest, one_that_is_being_restored_is_stopped_at_once)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	begin_restored(&bed, NULL, LONG_NS);
+	await_order(&bed, "query-status", 1);
+	tandem_qemu_guest_stop(bed.guest);
+	cr_assert(bed.has_ended);
+	cr_assert_not(bed.is_running);
+	cr_assert_eq(bed.error.code, TANDEM_E_AGAIN, "%s", bed.error.detail);
 	finish(&bed);
 }
 
