@@ -28,7 +28,7 @@
 #define STRIPE_PAGES   2u
 #define QUEUE_MAX      4u
 #define MESSAGES_MAX   24u
-#define MESSAGE_BYTES  224u
+#define MESSAGE_BYTES  320u
 #define WIRES_MAX      400u
 #define EPOCHS_MAX     512u
 #define TICKETS_MAX    4096u
