@@ -34,7 +34,8 @@ struct program {
 	struct event *end_timer;
 	pid_t qemu; /* 0: it has ended, or is not held yet */
 	struct tandem_qemu_watch watch;
-	pid_t found; /* one that runs already */
+	uint64_t attach_deadline_ns; /* 0: it has not failed yet */
+	pid_t found;                 /* one that runs already */
 	bool is_ending;
 	int status;
 };
@@ -232,10 +233,29 @@ static int attach(void *argument, struct tandem_error *reterr_error)
 
 	options.pair = program->options.pair;
 	options.run_directory = program->options.run_directory;
-	const int code = tandem_open(&options, &program->keeper.tandem, reterr_error);
-	if (code == 0)
+	return tandem_open(&options, &program->keeper.tandem, reterr_error);
+}
+
+/* The controller may have just ended, and starts again: the guest is loaded, and nothing runs. */
+static int attach_restored(void *argument, struct tandem_error *reterr_error)
+{
+	struct program *program = argument;
+	const int code = attach(program, reterr_error);
+	const uint64_t now_ns = tandem_clock_now_ns();
+
+	if (code == 0) {
 		tandem_qemu_restored_use(&program->restored);
-	return code;
+		return 0;
+	}
+	if (code != TANDEM_E_SYSTEM && code != TANDEM_E_TIMEOUT && code != TANDEM_E_PEER_LOST)
+		return code;
+	if (program->attach_deadline_ns == 0) {
+		program->attach_deadline_ns = now_ns + START_TIMEOUT_NS;
+		tandem_log(TANDEM_LOG_WARNING,
+		           "the guest is loaded and waits for its controller: %s",
+		           reterr_error->detail);
+	}
+	return now_ns < program->attach_deadline_ns ? TANDEM_E_AGAIN : code;
 }
 
 static void share(struct program *program)
@@ -283,7 +303,7 @@ static int start_guest(struct program *program, struct tandem_error *reterr_erro
 		if (code == 0)
 			code = tandem_qemu_leash_open(&program->leash, NULL, NULL, reterr_error);
 	} else if (tandem_recovery_read(&recovery)) {
-		program->keeper.attach = attach;
+		program->keeper.attach = attach_restored;
 		code = tandem_qemu_restore_start(&recovery, &program->restored, reterr_error);
 	}
 	if (code == 0 && !program->keeper.attach)
@@ -362,7 +382,7 @@ static int run(struct program *program)
 	} else {
 		tandem_log(TANDEM_LOG_ERROR, "%s: %s", error.operation, error.detail);
 	}
-	if (is_restoring(program))
+	if (is_restoring(program) && code != TANDEM_E_NOT_LEADER)
 		tandem_log(TANDEM_LOG_ERROR, "the guest has not run: its image is as it was");
 	/* A guest that may not lead has no time left for anything, and one that has not run needs
 	 * none. */

@@ -402,6 +402,14 @@ static int on_loaded(void *context, struct tandem_error *reterr_error)
 	return code == 0 ? listen_to_tandem(keeper, reterr_error) : code;
 }
 
+static void on_unstarted(void *context, const struct tandem_error *error)
+{
+	(void)context;
+	tandem_log(TANDEM_LOG_WARNING,
+	           "QEMU does not run the guest yet, and is told to again and again: %s",
+	           error->detail);
+}
+
 static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)
 {
 	const struct tandem_qemu_guest_handler handler = {
@@ -410,6 +418,7 @@ static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *re
 	        .on_memory = on_memory,
 	        .on_restore = on_restore,
 	        .on_loaded = on_loaded,
+	        .on_unstarted = on_unstarted,
 	        .on_blocks = on_blocks,
 	        .on_page = on_page,
 	        .on_fill = on_fill,

@@ -55,7 +55,8 @@ struct tandem_qemu_keeper {
 	struct tandem_qemu_guest_options options;
 	/* May be NULL; see struct tandem_qemu_guest_handler. */
 	int (*on_restore)(void *argument, struct tandem_error *reterr_error);
-	/* Called when a guest is restored, before it runs: sets `tandem`. NULL: that is set. */
+	/* Called when a guest is restored, before it runs, and soon again where it says
+	 * TANDEM_E_AGAIN: sets `tandem`. NULL: that is set. */
 	int (*attach)(void *argument, struct tandem_error *reterr_error);
 	/* Called before the first epoch is handed over: from then on another node may go on from
 	 * it, and QEMU must end when this program does. NULL: it does. */

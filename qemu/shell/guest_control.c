@@ -7,6 +7,7 @@
 
 #define BANDWIDTH_BYTES_MAX (INT64_C(1) << 40) /* each second: as good as unlimited */
 #define DOWNTIME_LIMIT_MS   2000               /* the largest one that QEMU takes */
+#define START_INTERVAL_NS   (200 * TANDEM_NS_PER_MS)
 
 static uint64_t release_limit_ns(const struct tandem_qemu_guest *guest)
 {
@@ -18,7 +19,7 @@ static void finish(struct tandem_qemu_guest *guest, bool is_running)
 	if (guest->phase == TANDEM_QEMU_GUEST_OVER)
 		return;
 	guest->phase = TANDEM_QEMU_GUEST_OVER;
-	if (guest->end_error.detail[0] == 0 && guest->is_restoring)
+	if (guest->end_error.detail[0] == 0 && (guest->is_restoring || guest->is_starting))
 		tandem_error_set(&guest->end_error, TANDEM_E_AGAIN, "restore",
 		                 "stopped before the guest ran");
 	else if (guest->end_error.detail[0] == 0 && !is_running)
@@ -396,26 +397,60 @@ static void await(struct tandem_qemu_guest *guest)
 		look_at_status(guest);
 }
 
+/* QEMU takes the guest's disks for it, which may last, or which another one has yet. What counts is
+ * whether the guest runs. */
 static void on_continued(void *context, struct json_object *value, const struct tandem_error *error)
 {
 	struct tandem_qemu_guest *guest = context;
+	const bool is_unstarted =
+	        error && (error->code == TANDEM_E_REFUSED || error->code == TANDEM_E_TIMEOUT);
 
 	(void)value;
-	if (tandem_qemu_control_is_starting(guest, error))
-		look_at_status(guest);
+	if (!tandem_qemu_control_is_starting(guest, is_unstarted ? NULL : error))
+		return;
+	if (is_unstarted && guest->unstarted.code == 0 && guest->handler.on_unstarted)
+		guest->handler.on_unstarted(guest->handler.context, error);
+	if (is_unstarted)
+		guest->unstarted = *error;
+	look_at_status(guest);
+}
+
+static void start(struct tandem_qemu_guest *guest)
+{
+	struct tandem_error error;
+
+	if (tandem_qmp_execute(guest->qmp, "cont", NULL, guest->options.start_timeout_ns,
+	                       on_continued, guest, &error) != 0)
+		tandem_qemu_control_give_up(guest, &error);
 }
 
 /* It may be given up without a trace until here. */
 static void go_on(struct tandem_qemu_guest *guest)
 {
 	struct tandem_error why;
+	const int code = guest->handler.on_loaded(guest->handler.context, &why);
 
-	if (guest->handler.on_loaded(guest->handler.context, &why) != 0) {
+	if (code == TANDEM_E_AGAIN) {
+		expect_within(guest, START_INTERVAL_NS);
+		return;
+	}
+	if (code != 0) {
 		tandem_qemu_control_give_up(guest, &why);
 		return;
 	}
 	guest->is_restoring = false;
-	tandem_qemu_control_order(guest, "cont", NULL, on_continued);
+	guest->is_starting = true;
+	guest->start_deadline_ns = tandem_clock_now_ns() + guest->options.start_timeout_ns;
+	start(guest);
+}
+
+/* True: it is told to run again soon. */
+static bool is_started_again(struct tandem_qemu_guest *guest)
+{
+	if (guest->unstarted.code == 0 || tandem_clock_now_ns() >= guest->start_deadline_ns)
+		return false;
+	expect_within(guest, START_INTERVAL_NS);
+	return true;
 }
 
 /* QEMU starts a guest that it protects, whether it ran before or not. */
@@ -439,11 +474,15 @@ static void on_status(void *context, struct json_object *value, const struct tan
 		return;
 	}
 	if (!is_running) {
+		if (is_started_again(guest))
+			return;
 		tandem_error_set(&why, TANDEM_E_CONFIG, "query-status",
 		                 "the guest does not run, and COLO would start it: 'cont' first");
-		tandem_qemu_control_give_up(guest, &why);
+		tandem_qemu_control_give_up(guest,
+		                            guest->unstarted.code != 0 ? &guest->unstarted : &why);
 		return;
 	}
+	guest->is_starting = false;
 	tandem_qemu_control_order(guest, "query-block", NULL, on_disks);
 }
 
@@ -568,8 +607,14 @@ static void on_released_status(void *context, struct json_object *value,
 	struct tandem_qemu_guest *guest = context;
 
 	/* If it does not run yet, an event tells when it does. */
-	if (guest->phase != TANDEM_QEMU_GUEST_RELEASING || error || !is_true(value, "running"))
+	if (guest->phase != TANDEM_QEMU_GUEST_RELEASING || error)
 		return;
+	if (!is_true(value, "running")) {
+		if (guest->is_starting) /* nothing is to run */
+			finish(guest, false);
+		return;
+	}
+	guest->is_starting = false;
 	if (!guest->has_settings)
 		finish(guest, true);
 	else
@@ -606,10 +651,12 @@ static void on_release_timeout(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (guest->phase == TANDEM_QEMU_GUEST_STARTING)
-		look_at_status(guest);
-	else
+	if (guest->phase != TANDEM_QEMU_GUEST_STARTING)
 		finish(guest, false);
+	else if (guest->is_starting)
+		start(guest);
+	else
+		look_at_status(guest);
 }
 
 void tandem_qemu_control_release(struct tandem_qemu_guest *guest)

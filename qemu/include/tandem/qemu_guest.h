@@ -40,7 +40,8 @@ struct tandem_qemu_guest_options {
 	const char *stream_path;   /* a socket that is made for QEMU to connect to; removed again */
 	uint64_t interval_ns;      /* from one epoch to the next */
 	uint64_t pause_timeout_ns; /* how long the guest may stand still */
-	/* How long QEMU may take to greet, and to answer while its guest is awaited; never 0. */
+	/* How long QEMU may take to greet, to answer while its guest is awaited, and to run one
+	 * that is restored; never 0. */
 	uint64_t start_timeout_ns;
 	uint64_t command_timeout_ns;      /* how long it may take to answer else; never 0 */
 	size_t state_bytes_max;           /* device state that an epoch can keep */
@@ -68,9 +69,12 @@ struct tandem_qemu_guest_handler {
 	                 bool *ret_is_shared, struct tandem_error *reterr_error);
 	/* Before incoming_uri is used: QEMU has its RAM. Not 0: it ends, because of the error. */
 	int (*on_restore)(void *context, struct tandem_error *reterr_error);
-	/* The guest is restored, and runs as soon as this returns 0. Not 0: it ends, because of the
-	 * error, and the guest has not run. */
+	/* The guest is restored, and runs as soon as this returns 0. TANDEM_E_AGAIN: it is called
+	 * again soon. Not 0 else: it ends, because of the error, and the guest has not run. */
 	int (*on_loaded)(void *context, struct tandem_error *reterr_error);
+	/* After that, once: QEMU refuses to run it, says the error, and is told to again and again:
+	 * somebody else may have its disks yet. May be NULL. */
+	void (*on_unstarted)(void *context, const struct tandem_error *error);
 	/* All RAM blocks are known, and pages follow. `opening` begins a stream to restore from.
 	 * Both are borrowed until the guest is closed. Not 0: it ends, because of the error. */
 	int (*on_blocks)(void *context, const struct tandem_qemu_stream *stream,

@@ -18,9 +18,11 @@ struct bed {
 	struct event *timer;
 	struct fake_qemu qemu;
 	struct tandem_qemu_guest *guest;
-	char refusal[256];     /* to share its memory */
-	unsigned loaded_count; /* how often it was asked whether a restored one may run */
-	bool is_refused;       /* it may not */
+	char refusal[256];        /* to share its memory */
+	unsigned loaded_count;    /* how often it was asked whether a restored one may run */
+	bool is_refused;          /* it may not */
+	unsigned again_count;     /* how often that cannot be said yet */
+	unsigned unstarted_count; /* how often it was told that QEMU refuses to run it */
 	bool has_ended;
 	bool is_running;
 	struct tandem_error error;
@@ -38,10 +40,20 @@ static int on_loaded(void *context, struct tandem_error *reterr_error)
 	struct bed *bed = context;
 
 	bed->loaded_count++;
+	if (bed->loaded_count <= bed->again_count)
+		return TANDEM_E_AGAIN;
 	cr_assert_eq(fake_qemu_count(&bed->qemu, "cont"), 0, "it runs before that is asked");
 	return bed->is_refused ? tandem_error_set(reterr_error, TANDEM_E_NOT_LEADER, "attach",
 	                                          "another one leads")
 	                       : 0;
+}
+
+static void on_unstarted(void *context, const struct tandem_error *error)
+{
+	struct bed *bed = context;
+
+	bed->unstarted_count++;
+	cr_assert_not_null(strstr(error->detail, "there is a blocker"), "%s", error->detail);
 }
 
 static int on_memory(void *context, const struct tandem_qemu_memory *memory, bool *ret_is_shared,
@@ -82,6 +94,7 @@ static void begin(struct bed *bed, struct tandem_qemu_guest_options options)
 {
 	const struct tandem_qemu_guest_handler handler = {.on_restore = on_restore,
 	                                                  .on_loaded = on_loaded,
+	                                                  .on_unstarted = on_unstarted,
 	                                                  .on_memory = on_memory,
 	                                                  .on_torn = on_torn,
 	                                                  .on_end = on_end,
@@ -174,6 +187,56 @@ Test(qemu_guest, a_restored_one_that_may_not_run_ends_at_once)
 	cr_assert_not(bed.is_running);
 	cr_assert_eq(bed.error.code, TANDEM_E_NOT_LEADER, "%s", bed.error.detail);
 	cr_assert_eq(fake_qemu_count(&bed.qemu, "cont"), 0);
+	finish(&bed);
+}
+
+static void load_refused(struct bed *bed, uint64_t start_timeout_ns)
+{
+	begin_restored(bed, NULL, start_timeout_ns);
+	await_order(bed, "query-status", 1);
+	bed->qemu.status = "paused";
+	bed->qemu.refused = "cont";
+	fake_qemu_tell(&bed->qemu, "MIGRATION");
+	await_order(bed, "cont", 2);
+	cr_assert_eq(bed->unstarted_count, 1);
+}
+
+Test(qemu_guest, a_restored_one_that_qemu_refuses_to_run_is_told_to_again)
+{
+	struct bed bed = {.base = event_base_new(), .again_count = 2};
+
+	load_refused(&bed, LONG_NS);
+	bed.qemu.refused = NULL;
+	await_order(&bed, "cont", 3);
+	bed.qemu.status = "running";
+	await_order(&bed, "migrate", 1);
+	cr_assert_eq(bed.loaded_count, 3);
+	cr_assert_eq(bed.unstarted_count, 1);
+	finish(&bed);
+}
+
+Test(qemu_guest, a_restored_one_that_qemu_never_runs_is_given_up)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	load_refused(&bed, LOOK_NS);
+	while (!bed.has_ended)
+		event_base_loop(bed.base, EVLOOP_ONCE);
+	cr_assert_not(bed.is_running);
+	cr_assert_eq(bed.error.code, TANDEM_E_REFUSED, "%s", bed.error.detail);
+	finish(&bed);
+}
+
+Test(qemu_guest, one_that_qemu_refuses_to_run_is_stopped_at_once)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	load_refused(&bed, LONG_NS);
+	tandem_qemu_guest_stop(bed.guest);
+	while (!bed.has_ended)
+		event_base_loop(bed.base, EVLOOP_ONCE);
+	cr_assert_not(bed.is_running);
+	cr_assert_eq(bed.error.code, TANDEM_E_AGAIN, "%s", bed.error.detail);
 	finish(&bed);
 }
 
