@@ -263,12 +263,12 @@ static void share(struct program *program)
 	program->keeper.process = program->options.words ? program->qemu : program->found;
 	program->keeper.way = program->options.way;
 	program->keeper.on_restore = on_restore;
-	program->options.guest.is_restored = program->keeper.attach != NULL;
-	if (program->restored.shared_count == 0)
+	if (!program->keeper.attach)
 		return;
 	snprintf(program->incoming_uri, sizeof(program->incoming_uri), "fd:%d",
 	         program->restored.fd);
 	program->options.guest.incoming_uri = program->incoming_uri;
+	program->options.guest.is_incoming_shared = program->restored.shared_count > 0;
 }
 
 /* No other node goes on with the guest, so it may live without this program. */

@@ -453,7 +453,6 @@ static void begin_anew(struct tandem_qemu_keeper *keeper, const struct tandem_ne
 	tandem_qemu_watch_renew(keeper->watch);
 	keeper->is_over = false;
 	keeper->sent_blocks = 0;
-	keeper->options.is_restored = false;
 	keeper->options.incoming_uri = NULL;
 	keeper->options.awaits_guest = has_to_live(keeper);
 	tandem_qemu_guest_close(keeper->guest);

@@ -78,7 +78,9 @@ static int open_image(struct image *image, struct tandem_error *reterr_error)
 	image->blob = map_file(image->recovery->state_file, &image->blob_bytes);
 	if (!image->blob)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "restore",
-		                              "%.150s cannot be read", image->recovery->state_file);
+		                              "%.150s cannot be read: it is gone when a guest of "
+		                              "it has been about to run",
+		                              image->recovery->state_file);
 	reader = tandem_reader_over(image->blob, image->blob_bytes);
 	image->opening_bytes = tandem_read_u32(&reader);
 	image->shared_blocks = tandem_read_u64(&reader);
@@ -126,6 +128,7 @@ static int name_shared(const struct image *image, struct tandem_qemu_restored *r
 
 void tandem_qemu_restored_use(const struct tandem_qemu_restored *restored)
 {
+	(void)unlink(restored->state_file);
 	for (unsigned i = 0; i < restored->shared_count; i++)
 		(void)unlink(restored->shared[i].path);
 }
@@ -234,6 +237,7 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
 		                              "no process");
 	}
 	ret_restored->fd = ends[0];
+	ret_restored->state_file = recovery->state_file;
 	return 0;
 }
 
@@ -246,7 +250,6 @@ struct command_line {
 	size_t count;
 	char chardevs[TANDEM_QEMU_SOCKETS][80];
 	char monitors[TANDEM_QEMU_SOCKETS][80];
-	char incoming[32];
 	char backends[TANDEM_QEMU_BACKENDS_MAX][BACKEND_WORD_BYTES];
 };
 
@@ -304,7 +307,6 @@ static bool make_line(struct command_line *line, const struct tandem_qemu_proces
 	}
 	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
 		add_socket(line, i, process->qmp_fds[i]);
-	snprintf(line->incoming, sizeof(line->incoming), "fd:%d", restored->fd);
 	for (unsigned i = 0; i < process->gates->count; i++) {
 		add(line, "-netdev");
 		add(line, process->gates->cards[i].netdev);
@@ -312,7 +314,7 @@ static bool make_line(struct command_line *line, const struct tandem_qemu_proces
 	if (restored->fd >= 0) {
 		add(line, "-S");
 		add(line, "-incoming");
-		add(line, restored->shared_count > 0 ? "defer" : line->incoming);
+		add(line, "defer");
 	}
 	line->words[line->count] = NULL;
 	return true;

@@ -21,7 +21,8 @@ void tandem_qemu_region_name(unsigned block, char ret_name[TANDEM_QEMU_REGION_BY
 
 /* What makes a guest of an image. */
 struct tandem_qemu_restored {
-	int fd; /* to read the guest from; -1: there is no image, QEMU boots */
+	int fd;                 /* to read the guest from; -1: there is no image, QEMU boots */
+	const char *state_file; /* of the image */
 	/* RAM that is not in there, because QEMU is to have the image's own files. */
 	unsigned shared_count;
 	struct tandem_qemu_restored_file {
@@ -30,13 +31,15 @@ struct tandem_qemu_restored {
 	} shared[TANDEM_QEMU_BACKENDS_MAX];
 };
 
-/* Starts a process that writes to a pipe what makes a guest of the image. To be called before there
- * are threads. Errors: TANDEM_E_SYSTEM, TANDEM_E_PROTOCOL (the image is none of a guest). */
+/* Starts a process that writes to a pipe what makes a guest of the image, whose texts it borrows.
+ * To be called before there are threads. Errors: TANDEM_E_SYSTEM, TANDEM_E_PROTOCOL (the image is
+ * none of a guest). */
 int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
                               struct tandem_qemu_restored *ret_restored,
                               struct tandem_error *reterr_error);
-/* The guest is about to write to the shared files, which are no image of an epoch then: they lose
- * their names, so that none is made of them again. QEMU that only loads leaves them as they are. */
+/* The guest is about to run: to write to its disks, and to the shared files, which are no image of
+ * an epoch then. They and the state lose their names, so that no guest is made of them again. QEMU
+ * that only loads leaves them as they are. */
 void tandem_qemu_restored_use(const struct tandem_qemu_restored *restored);
 
 /* QEMU's control sockets: that of who protects the guest, and of the watch. */
@@ -51,8 +54,9 @@ struct tandem_qemu_process {
 	int qmp_fds[TANDEM_QEMU_SOCKETS]; /* listen at its control sockets; -1: not yet */
 };
 
-/* Makes the control sockets at `qmp_paths`; they can be connected to at once. With shared files
- * QEMU has them for its own, and waits to be told to restore from the descriptor of `restored`.
+/* Makes the control sockets at `qmp_paths`; they can be connected to at once. With an image QEMU
+ * has its shared files for its own, and waits to be told to restore from the descriptor of
+ * `restored`.
  * Borrows all. Errors: TANDEM_E_SYSTEM, TANDEM_E_USAGE (too many words), TANDEM_E_CONFIG (a path is
  * too long, or the words have no backend for a shared file). */
 int tandem_qemu_process_prepare(struct tandem_qemu_process *process,

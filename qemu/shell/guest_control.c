@@ -7,7 +7,9 @@
 
 #define BANDWIDTH_BYTES_MAX (INT64_C(1) << 40) /* each second: as good as unlimited */
 #define DOWNTIME_LIMIT_MS   2000               /* the largest one that QEMU takes */
-#define START_INTERVAL_NS   (200 * TANDEM_NS_PER_MS)
+#define LATE_MAJOR                                                                                 \
+	10 /* from this version on QEMU takes a restored guest's disks in 'cont' anyway */
+#define START_INTERVAL_NS (200 * TANDEM_NS_PER_MS)
 
 static uint64_t release_limit_ns(const struct tandem_qemu_guest *guest)
 {
@@ -90,7 +92,7 @@ static struct json_object *capabilities(const struct tandem_qemu_guest *guest, b
 	               is_on ? guest->rule.has_return_path : guest->had_return_path);
 	if (guest->is_shared)
 		add_capability(list, "x-ignore-shared", is_on);
-	if (guest->options.is_restored) /* they told when it was loaded */
+	if (guest->options.incoming_uri) /* they told when it was loaded */
 		add_capability(list, "events", false);
 	for (unsigned i = 0; i < UNREAD_COUNT; i++) {
 		if (guest->had_unread & UINT32_C(1) << i)
@@ -505,10 +507,6 @@ static void on_incoming_capabilities(void *context, struct json_object *value,
 	(void)value;
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
-	if (!guest->options.incoming_uri) { /* QEMU reads already */
-		look_at_status(guest);
-		return;
-	}
 	if (guest->handler.on_restore(guest->handler.context, &why) != 0) {
 		tandem_qemu_control_give_up(guest, &why);
 		return;
@@ -525,8 +523,10 @@ static void restore(struct tandem_qemu_guest *guest)
 	struct json_object *list = json_object_new_array();
 
 	add_capability(list, "events", true);
-	if (guest->options.incoming_uri)
+	if (guest->options.is_incoming_shared)
 		add_capability(list, "x-ignore-shared", true);
+	if (guest->version.major < LATE_MAJOR)
+		add_capability(list, "late-block-activate", true);
 	json_object_object_add(arguments, "capabilities", list);
 	tandem_qemu_control_order(guest, "migrate-set-capabilities", arguments,
 	                          on_incoming_capabilities);
@@ -733,7 +733,7 @@ int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_erro
 	const struct tandem_qmp_handler handler = {
 	        .on_ready = on_ready, .on_event = on_event, .on_end = on_end, .context = guest};
 
-	guest->is_restoring = guest->options.is_restored;
+	guest->is_restoring = guest->options.incoming_uri != NULL;
 	guest->release_timer = evtimer_new(guest->base, on_release_timeout, guest);
 	if (!guest->release_timer)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "COLO", "no memory");

@@ -39,6 +39,7 @@ class Late(BootSector):
     def __init__(self, qemu, folder, memory):
         super().__init__(qemu, folder, ("--interval", "50", "--memory", memory))
         self.more = folder / "more"
+        self.state = folder / "state"
 
     def _own(self, name):
         return [*super()._own(name), "-machine", "memory-backend=ram", "-object",
@@ -49,6 +50,7 @@ class Late(BootSector):
 
     def protect_group(self):
         command = (f'mkdir {self.folder}/try-$$; cp "$TANDEM_IMAGE_DIR"/block-* {self.folder}/try-$$; '
+                   f'echo "$TANDEM_STATE_FILE" > {self.state}; '
                    f"{self.promote_command(None)} $(cat {self.more})")
         escaped = command.replace("\\", "\\\\").replace('"', '\\"')
         return f'promote = {{ command = "{escaped}"; timeout_ms = {PROMOTE_MS}; }};'
@@ -120,6 +122,7 @@ def play_late(pair, guest):
     count = check_consistent(ram)
     expect(count >= before, "of the last epoch", (before, count))
     until(lambda: guest.count("b") > count, "and the guest counts on from there")
+    expect(not Path(guest.state.read_text().strip()).exists(), "and no other one can be made of its image")
     expect(not pair.faults(), "no program reports a fault", pair.faults())
 
 

@@ -52,11 +52,10 @@ struct tandem_qemu_guest_options {
 	unsigned network_end_count;
 	bool awaits_guest;    /* one that somebody has stopped; else it cannot be protected */
 	bool looks_at_memory; /* on_memory() decides; else all of it is sent */
-	/* QEMU was started with `-S -incoming`: on_loaded() is asked before the guest runs. */
-	bool is_restored;
-	/* Where QEMU, started with `-incoming defer`, restores its guest from, with shared RAM left
-	 * out; NULL: it was started otherwise. */
+	/* Where QEMU, started with `-S -incoming defer`, restores its guest from: on_loaded() is
+	 * asked before that runs. NULL: it has its guest. */
 	const char *incoming_uri;
+	bool is_incoming_shared; /* shared RAM is left out there */
 };
 
 /* Calls of the loop, in the order of the stream. None may close the guest. */

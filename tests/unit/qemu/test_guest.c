@@ -126,24 +126,21 @@ static void finish(struct bed *bed)
 	event_base_free(bed->base);
 }
 
-/* With and without memory that is left out of what it is restored from. */
-static const char *const incoming_uris[] = {NULL, "fd:3"};
-
-static void begin_restored(struct bed *bed, const char *incoming_uri, uint64_t start_timeout_ns)
+static void begin_restored(struct bed *bed, bool is_shared, uint64_t start_timeout_ns)
 {
 	fake_qemu_open(&bed->qemu, bed->base);
 	bed->qemu.status = "inmigrate";
 	begin(bed, (struct tandem_qemu_guest_options){.start_timeout_ns = start_timeout_ns,
 	                                              .command_timeout_ns = LONG_NS,
-	                                              .is_restored = true,
-	                                              .incoming_uri = incoming_uri});
+	                                              .incoming_uri = "fd:3",
+	                                              .is_incoming_shared = is_shared});
 }
 
 Test(qemu_guest, a_long_restore_is_waited_for)
 {
 	struct bed bed = {.base = event_base_new()};
 
-	begin_restored(&bed, "fd:3", LOOK_NS);
+	begin_restored(&bed, true, LOOK_NS);
 	await_order(&bed, "query-status", 3);
 	bed.qemu.status = "paused";
 	await_order(&bed, "cont", 1);
@@ -155,13 +152,17 @@ Test(qemu_guest, a_long_restore_is_waited_for)
 
 Test(qemu_guest, a_restored_one_runs_when_that_is_allowed)
 {
-	for (unsigned i = 0; i < sizeof(incoming_uris) / sizeof(*incoming_uris); i++) {
+	for (int is_shared = 0; is_shared <= 1; is_shared++) {
 		struct bed bed = {.base = event_base_new()};
 
-		begin_restored(&bed, incoming_uris[i], LONG_NS);
+		begin_restored(&bed, is_shared, LONG_NS);
 		await_order(&bed, "query-status", 1);
 		cr_assert_eq(bed.loaded_count, 0);
-		cr_assert_eq(fake_qemu_count(&bed.qemu, "migrate-incoming"), i);
+		cr_assert_eq(fake_qemu_count(&bed.qemu, "migrate-incoming"), 1);
+		cr_assert_eq(strstr(bed.qemu.capabilities, "x-ignore-shared") != NULL, is_shared);
+		cr_assert_not_null(
+		        strstr(bed.qemu.capabilities, "\"late-block-activate\",\"state\":true"),
+		        "%s", bed.qemu.capabilities);
 		bed.qemu.status = "paused";
 		fake_qemu_tell(&bed.qemu, "MIGRATION");
 		await_order(&bed, "cont", 1);
@@ -178,7 +179,7 @@ Test(qemu_guest, a_restored_one_that_may_not_run_ends_at_once)
 {
 	struct bed bed = {.base = event_base_new(), .is_refused = true};
 
-	begin_restored(&bed, NULL, LONG_NS);
+	begin_restored(&bed, false, LONG_NS);
 	await_order(&bed, "query-status", 1);
 	bed.qemu.status = "paused";
 	fake_qemu_tell(&bed.qemu, "MIGRATION");
@@ -192,7 +193,7 @@ Test(qemu_guest, a_restored_one_that_may_not_run_ends_at_once)
 
 static void load_refused(struct bed *bed, uint64_t start_timeout_ns)
 {
-	begin_restored(bed, NULL, start_timeout_ns);
+	begin_restored(bed, false, start_timeout_ns);
 	await_order(bed, "query-status", 1);
 	bed->qemu.status = "paused";
 	bed->qemu.refused = "cont";
@@ -244,7 +245,7 @@ Test(qemu_guest, one_that_is_being_restored_is_stopped_at_once)
 {
 	struct bed bed = {.base = event_base_new()};
 
-	begin_restored(&bed, NULL, LONG_NS);
+	begin_restored(&bed, false, LONG_NS);
 	await_order(&bed, "query-status", 1);
 	tandem_qemu_guest_stop(bed.guest);
 	cr_assert(bed.has_ended);
