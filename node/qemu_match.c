@@ -38,12 +38,12 @@ struct tandem_qemu_match {
 	uint64_t wait_ns; /* from a failure to the next question */
 	uint64_t ask_at_ns;
 
-	pthread_mutex_t lock; /* written by the loop's thread only */
+	pthread_mutex_t lock; /* written by the loop's thread only, but for is_stale */
 	char program[PATH_MAX];
 	char program_mark[TANDEM_FILE_MARK_BYTES]; /* before it was asked */
 	char config_mark[TANDEM_FILE_MARK_BYTES];
 	bool is_known;
-	bool is_stale;             /* a file is another one, and the answer still the old one */
+	bool is_stale; /* a file was seen to be another one, and the answer is still the old one */
 	char identity[TEXT_BYTES]; /* "": there is none */
 	char error[TEXT_BYTES];    /* why */
 };
@@ -66,10 +66,12 @@ static const char *text_of(struct json_object *object, const char *key)
 }
 
 /* True: it is another one than before. */
-static bool keep(struct tandem_qemu_match *match, const char *identity, const char *error)
+static bool keep(struct tandem_qemu_match *match, const char *identity, const char *error,
+                 bool *ret_was_stale)
 {
 	pthread_mutex_lock(&match->lock);
 	const bool is_other = !match->is_known || strcmp(match->identity, identity) != 0;
+	*ret_was_stale = match->is_stale;
 	match->is_known = true;
 	match->is_stale = false;
 	snprintf(match->identity, sizeof(match->identity), "%s", identity);
@@ -80,7 +82,7 @@ static bool keep(struct tandem_qemu_match *match, const char *identity, const ch
 
 static void tell(struct tandem_qemu_match *match, const char *identity, const char *error)
 {
-	const bool was_stale = match->is_stale;
+	bool was_stale;
 
 	match->failure_count = identity[0] ? 0 : match->failure_count + 1;
 	if (match->failure_count > FAILURES)
@@ -89,7 +91,7 @@ static void tell(struct tandem_qemu_match *match, const char *identity, const ch
 	match->ask_at_ns = tandem_clock_now_ns() + match->wait_ns;
 	if (identity[0] == 0 && match->failure_count < FAILURES)
 		return;
-	const bool is_other = keep(match, identity, error);
+	const bool is_other = keep(match, identity, error, &was_stale);
 	if (is_other)
 		tandem_log(identity[0] ? TANDEM_LOG_INFO : TANDEM_LOG_ERROR,
 		           "pair %s: a guest would go on here in %s%s", match->options.places.pair,
@@ -224,10 +226,12 @@ static void ask(struct tandem_qemu_match *match)
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct tandem_qemu_match *match = context;
-	const bool is_other = !is_as_asked(match);
 
 	(void)fd;
 	(void)what;
+	pthread_mutex_lock(&match->lock);
+	const bool is_other = match->is_stale || !is_as_asked(match);
+	pthread_mutex_unlock(&match->lock);
 	if (is_other || match->failure_count == 0)
 		match->wait_ns = match->options.look_ns;
 	if (!match->reading &&
@@ -263,7 +267,9 @@ int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, 
 	int code = 0;
 
 	pthread_mutex_lock(&match->lock);
-	if (!match->is_known || match->is_stale || !is_as_asked(match)) {
+	/* Who is told AGAIN waits for on_change, even if the old file is back at the next look. */
+	match->is_stale = match->is_stale || (match->is_known && !is_as_asked(match));
+	if (!match->is_known || match->is_stale) {
 		code = TANDEM_E_AGAIN;
 		snprintf(ret_reason, reason_bytes, "its QEMU is asked for its version");
 	} else if (strcmp(match->identity, needs) != 0) {

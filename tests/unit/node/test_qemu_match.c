@@ -174,6 +174,25 @@ Test(qemu_match, it_is_asked_again_when_a_file_is_another_one)
 	end();
 }
 
+/* Who was told to ask again is called, although no look at the files has found another one. */
+Test(qemu_match, one_that_was_away_between_two_looks_is_asked_again)
+{
+	char kept[PATH_BYTES + 8];
+
+	make_folder();
+	answer("identity", NEEDED);
+	begin(SURE_NS);
+	wait_judged(0);
+	snprintf(kept, sizeof(kept), "%s.kept", bed.qemu);
+	cr_assert_eq(rename(bed.qemu, kept), 0);
+	put(bed.qemu, "other");
+	cr_expect_eq(judge(), TANDEM_E_AGAIN);
+	cr_assert_eq(rename(kept, bed.qemu), 0);
+	cr_expect_eq(judge(), TANDEM_E_AGAIN);
+	wait_judged(0);
+	end();
+}
+
 /* One that is exchanged while it is asked: the answer is of the old one. */
 Test(qemu_match, the_mark_is_of_before_the_question)
 {
