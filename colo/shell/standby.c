@@ -180,6 +180,7 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	standby->drain_ns = 0;
 	TANDEM_FAILPOINT("standby_fence");
 	standby->fenced_generation = generation;
+	standby->activate_awaits_fit = false;
 	tandem_standby_step(standby, &event);
 	tandem_standby_end_session(standby, "fenced by order of the controller");
 	tandem_standby_finish_apply(standby);
@@ -196,8 +197,26 @@ static void do_fence(struct tandem_standby *standby, uint64_t generation)
 	tandem_standby_report_failure(standby, TANDEM_CONTROL_FENCE, &error);
 }
 
+/* [C35] What the node has may have changed since FENCED. */
+static bool keep_activate(struct tandem_standby *standby,
+                          const struct tandem_control_message *order)
+{
+	char reason[TANDEM_REASON_BYTES];
+	const int code = tandem_standby_judge(standby, standby->needs, reason, sizeof reason);
+
+	standby->activate_awaits_fit = code < 0;
+	if (code == 0)
+		return false;
+	if (order != &standby->activate)
+		standby->activate = *order;
+	tandem_standby_say(standby, code != TANDEM_E_AGAIN,
+	                   "pair %s: ACTIVATE is not carried out yet: %s", standby->pair, reason);
+	return true;
+}
+
 /* [L6] */
-static void do_activate(struct tandem_standby *standby, const struct tandem_control_message *order)
+void tandem_standby_activate(struct tandem_standby *standby,
+                             const struct tandem_control_message *order)
 {
 	char state_file[192];
 	struct tandem_activation activation = {
@@ -224,6 +243,8 @@ static void do_activate(struct tandem_standby *standby, const struct tandem_cont
 		        &error, TANDEM_E_USAGE, "activate",
 		        "this standby is not fenced at epoch %llu, or was activated before",
 		        (unsigned long long)order->epoch);
+	if (code == 0 && keep_activate(standby, order))
+		return;
 	if (code == 0 && TANDEM_FAILPOINT_FIRES("standby_state"))
 		code = tandem_error_set(&error, TANDEM_E_SYSTEM, "state file",
 		                        "the failpoint leaves no room");
@@ -281,7 +302,7 @@ static void begin_life(struct tandem_standby *standby)
 	standby->activated_incarnation = 0;
 	standby->granted_ns = 0;
 	standby->fenced_generation = 0;
-	standby->awaits_fit = false;
+	standby->awaits_fit = standby->activate_awaits_fit = false;
 	memset(&standby->room, 0, sizeof standby->room);
 	tandem_standby_publish(standby);
 	while (!atomic_load(&standby->is_ending)) {
@@ -387,7 +408,7 @@ static void read_mail(struct tandem_standby *standby)
 	if (mail.has_review)
 		tandem_standby_judge_again(standby);
 	if (mail.has_activate)
-		do_activate(standby, &mail.activate);
+		tandem_standby_activate(standby, &mail.activate);
 	if (mail.offered != NULL)
 		tandem_standby_greet(standby, mail.offered, mail.hello, mail.hello_bytes);
 	if (must_renew(standby, &mail)) {

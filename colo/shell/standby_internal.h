@@ -81,8 +81,10 @@ struct tandem_standby {
 	uint64_t granted_ns;            /* when a ping was last answered */
 	uint64_t drain_ns;              /* of the session that ended last */
 	char needs[TANDEM_NEEDS_BYTES]; /* of the session, and of the copy that came by it */
-	bool awaits_fit; /* the controller's FENCE waits until this node has what is needed */
-	uint8_t *state;  /* blob of the last committed epoch */
+	/* The controller's FENCE, or its ACTIVATE, waits until this node has what is needed. */
+	bool awaits_fit, activate_awaits_fit;
+	struct tandem_control_message activate; /* that one */
+	uint8_t *state;                         /* blob of the last committed epoch */
 	uint32_t state_bytes;
 	uint32_t state_bytes_max;
 	char last_refusal[TANDEM_REASON_BYTES]; /* so that a peer that tries again is told of once
@@ -145,7 +147,11 @@ TANDEM_MUST_CHECK int tandem_standby_restore_room(struct tandem_standby *standby
 void tandem_standby_turn_room(struct tandem_standby *standby, bool has_news);
 /* When the next one is, UINT64_MAX: never. */
 uint64_t tandem_standby_room_at_ns(const struct tandem_standby *standby);
-/* [C35] The session ends if this node could not go on with what it keeps any more. */
+/* [L6] */
+void tandem_standby_activate(struct tandem_standby *standby,
+                             const struct tandem_control_message *order);
+/* [C35] Orders that waited are carried out if this node has what is needed; the session ends if it
+ * could not go on with what it keeps any more. */
 void tandem_standby_judge_again(struct tandem_standby *standby);
 int tandem_standby_judge(struct tandem_standby *standby, const char *needs, char *ret_reason,
                          size_t reason_bytes);

@@ -371,6 +371,8 @@ void tandem_standby_judge_again(struct tandem_standby *standby)
 
 	if (standby->awaits_fit)
 		tandem_standby_answer_fence(standby);
+	if (standby->activate_awaits_fit)
+		tandem_standby_activate(standby, &standby->activate);
 	if (standby->session != NULL && tandem_standby_judge(standby, standby->needs, reason,
 	                                                     sizeof reason) == TANDEM_E_UNSUPPORTED)
 		tandem_standby_end_session(standby, reason);

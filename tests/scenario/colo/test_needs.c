@@ -22,6 +22,12 @@ static void change(struct lab *lab, int misfit)
 	tandem_standby_review(lab->standby);
 }
 
+static bool fence(struct lab *lab, struct tandem_control_message *ret_message)
+{
+	lab_order(lab, TANDEM_CONTROL_FENCE, 0);
+	return controller_wait(lab->standby_control, TANDEM_CONTROL_FENCED, ret_message);
+}
+
 /* The host of the leading program ends before its controller has recorded that the session did. */
 Test(needs, a_take_over_waits_until_the_node_has_them)
 {
@@ -66,6 +72,49 @@ Test(needs, a_take_over_waits_until_it_is_known_what_the_node_has)
 	change(lab, 0);
 	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FENCED, &message));
 	cr_expect_eq(message.generation, 3);
+	lab_free(lab);
+}
+
+/* What the node has is exchanged while the lease of the old primary runs out. */
+Test(needs, a_fenced_copy_is_given_to_no_program_that_was_exchanged_since)
+{
+	struct lab *lab = begin();
+	struct tandem_control_message message;
+
+	cr_assert(lab_protect(lab) && lab_commit(lab, "acknowledged"));
+	cr_assert(fence(lab, &message));
+	atomic_store(&lab->misfit, TANDEM_E_AGAIN);
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
+	change(lab, TANDEM_E_UNSUPPORTED);
+	cr_assert(lab_wait_line(lab, NEEDS " needed"), "%s", lab->last_error_line);
+	cr_expect(!lab->is_activated);
+	change(lab, 0);
+	cr_assert(lab_wait_activated(lab));
+	cr_expect(lab_state_is(lab, "acknowledged"));
+	cr_expect_eq(lab->activation_count, 1);
+	cr_expect(!controller_has(lab->standby_control, TANDEM_CONTROL_FAILED));
+	lab_free(lab);
+}
+
+/* The controller has waited too long and begins anew: the order of before counts no more. */
+Test(needs, another_fence_ends_an_order_that_waits)
+{
+	struct lab *lab = begin();
+	struct tandem_control_message message;
+
+	cr_assert(lab_protect(lab) && lab_commit(lab, "acknowledged"));
+	cr_assert(fence(lab, &message));
+	atomic_store(&lab->misfit, TANDEM_E_UNSUPPORTED);
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
+	cr_assert(lab_wait_line(lab, "ACTIVATE is not carried out yet"));
+	atomic_store(&lab->misfit, 0);
+	cr_assert(fence(lab, &message));
+	change(lab, 0);
+	/* One may be read with the review, before it. */
+	cr_assert(fence(lab, &message) && fence(lab, &message));
+	cr_expect(!lab->is_activated);
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
+	cr_assert(lab_wait_activated(lab));
 	lab_free(lab);
 }
 
