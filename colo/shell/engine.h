@@ -83,7 +83,6 @@ struct tandem_engine {
 	pthread_mutex_t helm;
 	uint64_t sleeps_until_ns; /* the engine's own thread, unless it is woken, */
 	bool is_watched;          /* and what comes in the session wakes it */
-	uint64_t read_ns;         /* when the session was read last */
 	uint64_t driven_ns;       /* when a thread of the program did last */
 	/* Not on the stack: the program's threads may have small ones. */
 	struct tandem_primary_actions actions[TANDEM_ENGINE_STEPS_MAX];

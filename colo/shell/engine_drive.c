@@ -156,20 +156,17 @@ static bool poll_for_answer(struct tandem_engine *engine)
 }
 
 /* As a sleeper is woken: by the session's descriptor and its deadline. Read without need, it would
- * ask for more a while, although nobody waits for that, and keep the helm from the program. But now
- * and then it is read all the same: what lies in the session's own buffers makes no descriptor
- * readable. */
+ * ask for more a while, although nobody waits for that, and keep the helm from the program. */
 static void look_at_session(struct tandem_engine *engine)
 {
 	struct pollfd descriptor = {.events = POLLIN};
-	const uint64_t now_ns = tandem_clock_now_ns();
 
 	if (engine->session == NULL)
 		return;
 	descriptor.fd = tandem_session_fd(engine->session);
 	if (is_answer_awaited(engine) || engine->refused_at_ns != 0 ||
-	    poll(&descriptor, 1, 0) != 0 || now_ns >= tandem_session_deadline_ns(engine->session) ||
-	    now_ns >= engine->read_ns + UNWATCHED_NS)
+	    poll(&descriptor, 1, 0) != 0 ||
+	    tandem_clock_now_ns() >= tandem_session_deadline_ns(engine->session))
 		tandem_engine_read_session(engine);
 	else
 		tandem_engine_take_events(engine);

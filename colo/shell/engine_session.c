@@ -331,7 +331,6 @@ bool tandem_engine_read_session(struct tandem_engine *engine)
 {
 	if (engine->session == NULL)
 		return false;
-	engine->read_ns = tandem_clock_now_ns();
 	tandem_session_progress(engine->session);
 	return tandem_engine_take_events(engine);
 }
