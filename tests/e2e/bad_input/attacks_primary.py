@@ -141,8 +141,7 @@ def wrong_words(field):
             visit.join()
             visit.read_hello()
             visit.expose()
-            visit.welcome()
-            visit.say(data)
+            visit.say(visit.welcoming(), data)
             visit.swallow()
         _expect(field, pattern)
 

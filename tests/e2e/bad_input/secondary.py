@@ -80,16 +80,20 @@ class Visit:
         ]
         self.layout = colo.Layout(regions, channels, state_max)
 
-    def send_frame(self, kind, payload=b"", sequence=None, **fields):
+    def _frame(self, kind, payload=b"", sequence=None, **fields):
         fields.setdefault("length", len(payload))
         if sequence is None:
             sequence, self.sequence = self.sequence, self.sequence + 1
         head = transport.frame(kind, sequence=sequence, **fields)
-        tag = self.secrets.tag(True, sequence, head, payload)
-        return wires.send(self.control, head + payload + tag)
+        return head + payload + self.secrets.tag(True, sequence, head, payload)
 
-    def say(self, data):
-        return self.send_frame(transport.MESSAGE, data)
+    def send_frame(self, kind, payload=b"", **fields):
+        return wires.send(self.control, self._frame(kind, payload, **fields))
+
+    def say(self, *messages):
+        """Several are read at once: the primary does nothing in between."""
+        return wires.send(self.control, b"".join(self._frame(transport.MESSAGE, data)
+                                                 for data in messages))
 
     def expose(self, **wrong):
         """Every memory with its right size, but for {id: size} in `wrong`."""
@@ -100,9 +104,12 @@ class Visit:
             if size:
                 self.send_frame(transport.EXPOSE, memory=memory, offset=size, key=1000 + memory)
 
-    def welcome(self, generation=None, incarnation=INCARNATION, copy=0, epoch=0, is_fresh=1):
+    def welcoming(self, generation=None, incarnation=INCARNATION, copy=0, epoch=0, is_fresh=1):
         generation = self.generation if generation is None else generation
-        self.say(colo.welcome(generation, incarnation, copy, epoch, is_fresh))
+        return colo.welcome(generation, incarnation, copy, epoch, is_fresh)
+
+    def welcome(self, **fields):
+        self.say(self.welcoming(**fields))
 
     def swallow(self):
         """Reads what the primary writes and throws it away, until it ends the session."""
