@@ -54,6 +54,13 @@ static bool is_as_asked(const struct tandem_qemu_match *match)
 	       tandem_file_has_mark(match->options.places.config_path, match->config_mark);
 }
 
+/* Under the lock. Until the next answer: who was told AGAIN waits for on_change, even if the old
+ * file is back by then. */
+static void look_whether_stale(struct tandem_qemu_match *match)
+{
+	match->is_stale = match->is_stale || (match->is_known && !is_as_asked(match));
+}
+
 static const char *text_of(struct json_object *object, const char *key)
 {
 	struct json_object *text = NULL;
@@ -200,7 +207,7 @@ static void ask(struct tandem_qemu_match *match)
 
 	match->length = 0;
 	pthread_mutex_lock(&match->lock);
-	match->is_stale = match->is_stale || (match->is_known && !is_as_asked(match));
+	look_whether_stale(match);
 	tandem_file_mark(match->options.places.config_path, match->config_mark);
 	tandem_file_mark(match->program, match->program_mark);
 	pthread_mutex_unlock(&match->lock);
@@ -267,8 +274,7 @@ int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, 
 	int code = 0;
 
 	pthread_mutex_lock(&match->lock);
-	/* Who is told AGAIN waits for on_change, even if the old file is back at the next look. */
-	match->is_stale = match->is_stale || (match->is_known && !is_as_asked(match));
+	look_whether_stale(match);
 	if (!match->is_known || match->is_stale) {
 		code = TANDEM_E_AGAIN;
 		snprintf(ret_reason, reason_bytes, "its QEMU is asked for its version");
