@@ -61,11 +61,13 @@ class Result:
 class Chain:
     """A context manager; play() is one round."""
 
-    def __init__(self, bed, programs, way, qemu, memory="stream", words=(), **settings):
+    def __init__(self, bed, programs, way, qemu, memory="stream", words=(), pair_options=None,
+                 **settings):
         self.bed = bed
         self.program = WAYS[way](bed, qemu, memory, ("--interval", "50", *words),
                                  **{"ram_mib": RAM_MIB, **GUEST, **settings})
-        self.layout = on_loopback(program=self.program, pair_options=PAIR_OPTIONS)
+        self.layout = on_loopback(program=self.program,
+                                  pair_options=PAIR_OPTIONS | (pair_options or {}))
         self.nodes = {name: Node(self.layout, self.layout.nodes[name], programs) for name in "ab"}
         self.primary, self.other = "a", "b"
         self.guest = None

@@ -7,9 +7,9 @@ from qemu_bench.stops import wait_until, watch
 
 BOOT_TIMEOUT_S = 120
 STATE_BYTES_MAX = 1 << 20
-# In which the guest's memory reaches Tandem, and keys of the pair. What is shared holds the guest
-# until it is copied; what is sent holds nobody.
-WAYS = {"stream": {}, "shared": {"capture": '"stage"'}}
+# In which the guest's memory reaches Tandem, and keys of the pair. What is shared is pushed while
+# the guest runs, and the rest holds it until that is copied; what is sent comes in the stop alone.
+WAYS = {"stream": {}, "shared": {"capture": '"stage"', "push_interval_us": "20000"}}
 
 
 class Program:
