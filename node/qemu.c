@@ -16,6 +16,7 @@
 #include "qemu_leash.h"
 #include "qemu_options.h"
 #include "qemu_process.h"
+#include "qemu_trial.h"
 #include "qemu_watch.h"
 
 #define START_TIMEOUT_NS   (60 * TANDEM_NS_PER_S) /* a large guest's memory may be made meanwhile */
@@ -409,6 +410,8 @@ int main(int argument_count, char **arguments)
 	signal(SIGPIPE, SIG_IGN);
 	if (program.options.asks_identity)
 		return tandem_qemu_identity_say(program.options.other_words, START_TIMEOUT_NS);
+	if (program.options.is_on_trial)
+		return tandem_qemu_trial_say(&program.options, START_TIMEOUT_NS);
 	tandem_failpoint_load();
 	return run(&program);
 }

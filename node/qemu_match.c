@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <tandem/clock.h>
 #include <tandem/log.h>
@@ -24,21 +25,32 @@
 #define TEXT_BYTES   200
 #define WAIT_NS_MAX  (60 * TANDEM_NS_PER_S)
 
+enum trial { TRIAL_NONE, TRIAL_WELL, TRIAL_FAILED };
+
+/* From a failure to the next question. */
+struct pause {
+	uint64_t wait_ns;
+	uint64_t until_ns;
+};
+
 struct tandem_qemu_match {
 	struct tandem_qemu_match_options options;
 	struct event_base *base;
 	struct event *timer;
+	struct event *wish; /* a trial is wanted, as an eventfd(2) tells */
+	int wish_fd;
 	/* of the question that is asked */
 	struct event *reading; /* NULL: none is */
-	pid_t process;
+	bool is_of_trial;
 	size_t length;
 	char answer[ANSWER_BYTES];
 	/* of the answer */
 	unsigned failure_count;
-	uint64_t wait_ns; /* from a failure to the next question */
-	uint64_t ask_at_ns;
+	struct pause pause, trial_pause;
 
-	pthread_mutex_t lock; /* written by the loop's thread only, but for is_stale */
+	/* Written by the loop's thread only, but for is_stale and what becomes of a trial. */
+	pthread_mutex_t lock;
+	pid_t process; /* that is asked; 0: none */
 	char program[PATH_MAX];
 	char program_mark[TANDEM_FILE_MARK_BYTES]; /* before it was asked */
 	char config_mark[TANDEM_FILE_MARK_BYTES];
@@ -46,7 +58,20 @@ struct tandem_qemu_match {
 	bool is_stale; /* a file was seen to be another one, and the answer is still the old one */
 	char identity[TEXT_BYTES]; /* "": there is none */
 	char error[TEXT_BYTES];    /* why */
+	bool is_trial_wanted;
+	enum trial trial;
+	char trial_error[TEXT_BYTES];
 };
+
+static void pause_longer(struct pause *pause)
+{
+	pause->wait_ns = pause->wait_ns < WAIT_NS_MAX / 2 ? 2 * pause->wait_ns : WAIT_NS_MAX;
+}
+
+static void pause_from_now(struct pause *pause)
+{
+	pause->until_ns = tandem_clock_now_ns() + pause->wait_ns;
+}
 
 static bool is_as_asked(const struct tandem_qemu_match *match)
 {
@@ -81,6 +106,9 @@ static bool keep(struct tandem_qemu_match *match, const char *identity, const ch
 	*ret_was_stale = match->is_stale;
 	match->is_known = true;
 	match->is_stale = false;
+	match->is_trial_wanted |= match->trial != TRIAL_NONE;
+	match->trial = TRIAL_NONE;
+	match->trial_pause = (struct pause){.wait_ns = match->options.look_ns};
 	snprintf(match->identity, sizeof(match->identity), "%s", identity);
 	snprintf(match->error, sizeof(match->error), "%s", error);
 	pthread_mutex_unlock(&match->lock);
@@ -93,9 +121,8 @@ static void tell(struct tandem_qemu_match *match, const char *identity, const ch
 
 	match->failure_count = identity[0] ? 0 : match->failure_count + 1;
 	if (match->failure_count > FAILURES)
-		match->wait_ns =
-		        match->wait_ns < WAIT_NS_MAX / 2 ? 2 * match->wait_ns : WAIT_NS_MAX;
-	match->ask_at_ns = tandem_clock_now_ns() + match->wait_ns;
+		pause_longer(&match->pause);
+	pause_from_now(&match->pause);
 	if (identity[0] == 0 && match->failure_count < FAILURES)
 		return;
 	const bool is_other = keep(match, identity, error, &was_stale);
@@ -107,12 +134,49 @@ static void tell(struct tandem_qemu_match *match, const char *identity, const ch
 		match->options.on_change(match->options.argument);
 }
 
-static void take_answer(struct tandem_qemu_match *match)
+/* A first failure is told, and what is another one. */
+static void tell_trial(struct tandem_qemu_match *match, enum trial trial, const char *error)
 {
-	struct json_object *object = NULL;
+	bool is_news = false;
 
-	match->answer[match->length] = 0;
-	object = json_tokener_parse(match->answer);
+	pthread_mutex_lock(&match->lock);
+	const bool is_wanted = match->is_trial_wanted;
+	if (is_wanted) {
+		is_news = match->trial != trial || strcmp(match->trial_error, error) != 0;
+		match->trial = trial;
+		match->is_trial_wanted = trial != TRIAL_WELL;
+		snprintf(match->trial_error, sizeof(match->trial_error), "%s", error);
+	}
+	pthread_mutex_unlock(&match->lock);
+	pause_from_now(&match->trial_pause);
+	if (trial == TRIAL_FAILED)
+		pause_longer(&match->trial_pause);
+	if (is_news && trial == TRIAL_FAILED)
+		tandem_log(TANDEM_LOG_ERROR,
+		           "pair %s: no guest could go on here: QEMU does not start: %s",
+		           match->options.places.pair, error);
+	else if (is_news && trial == TRIAL_WELL)
+		tandem_log(TANDEM_LOG_INFO, "pair %s: QEMU starts as it has to for a take-over",
+		           match->options.places.pair);
+	if (is_news)
+		match->options.on_change(match->options.argument);
+}
+
+static void take_trial(struct tandem_qemu_match *match, struct json_object *object)
+{
+	const char *trial = text_of(object, "trial"), *error = text_of(object, "error");
+
+	if (strcmp(trial, "well") == 0)
+		tell_trial(match, TRIAL_WELL, "");
+	else if (strcmp(trial, "busy") == 0)
+		tell_trial(match, TRIAL_NONE, "");
+	else
+		tell_trial(match, TRIAL_FAILED,
+		           error[0] ? error : "tandem-qemu --trial has said nothing");
+}
+
+static void take_identity(struct tandem_qemu_match *match, struct json_object *object)
+{
 	const char *identity = text_of(object, "identity"), *error = text_of(object, "error");
 	pthread_mutex_lock(&match->lock);
 	if (text_of(object, "program")[0]) {
@@ -122,7 +186,42 @@ static void take_answer(struct tandem_qemu_match *match)
 	}
 	pthread_mutex_unlock(&match->lock);
 	tell(match, identity, error[0] ? error : "tandem-qemu --identity has said nothing");
+}
+
+static void take_answer(struct tandem_qemu_match *match)
+{
+	struct json_object *object = NULL;
+
+	match->answer[match->length] = 0;
+	object = json_tokener_parse(match->answer);
+	if (match->is_of_trial)
+		take_trial(match, object);
+	else
+		take_identity(match, object);
 	json_object_put(object);
+}
+
+/* What is asked has come to nothing. */
+static void tell_failure(struct tandem_qemu_match *match, const char *what)
+{
+	char error[TEXT_BYTES];
+
+	snprintf(error, sizeof(error), "tandem-qemu --%s %s",
+	         match->is_of_trial ? "trial" : "identity", what);
+	if (match->is_of_trial)
+		tell_trial(match, TRIAL_FAILED, error);
+	else
+		tell(match, "", error);
+}
+
+/* Its end is waited for by whoever takes it from here. */
+static pid_t take_process(struct tandem_qemu_match *match)
+{
+	pthread_mutex_lock(&match->lock);
+	const pid_t process = match->process;
+	match->process = 0;
+	pthread_mutex_unlock(&match->lock);
+	return process;
 }
 
 static void end_question(struct tandem_qemu_match *match)
@@ -130,7 +229,7 @@ static void end_question(struct tandem_qemu_match *match)
 	close(event_get_fd(match->reading));
 	event_free(match->reading);
 	match->reading = NULL;
-	waitpid(match->process, NULL, 0);
+	waitpid(take_process(match), NULL, 0);
 }
 
 static void give_up(struct tandem_qemu_match *match)
@@ -146,7 +245,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 
 	if (what & EV_TIMEOUT) {
 		give_up(match);
-		tell(match, "", "tandem-qemu --identity hangs");
+		tell_failure(match, "hangs");
 		return;
 	}
 	const ssize_t got = room > 0 ? read(fd, match->answer + match->length, room) : 0;
@@ -164,8 +263,10 @@ static bool spawn(struct tandem_qemu_match *match, int answer_fd)
 {
 	const struct tandem_places *places = &match->options.places;
 	char path[PATH_MAX], *variables[TANDEM_ENVIRONMENT_MAX];
-	const char *words[] = {path,     "--config",   places->config_path, "--node", places->node,
-	                       "--pair", places->pair, "--identity",        NULL};
+	const char *question = match->is_of_trial ? "--trial" : "--identity";
+	const char *words[] = {path,         "--config",   places->config_path,
+	                       "--node",     places->node, "--pair",
+	                       places->pair, question,     NULL};
 	struct tandem_environment environment;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -180,8 +281,12 @@ static bool spawn(struct tandem_qemu_match *match, int answer_fd)
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, answer_fd, STDOUT_FILENO);
+	pthread_mutex_lock(&match->lock);
 	const int failure = posix_spawn(&match->process, path, &actions, &attributes,
 	                                (char *const *)(uintptr_t)words, variables);
+	if (failure != 0)
+		match->process = 0;
+	pthread_mutex_unlock(&match->lock);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	return failure == 0;
@@ -201,18 +306,16 @@ static bool await_answer(struct tandem_qemu_match *match, int fd)
 	return match->reading && event_add(match->reading, &patience) == 0;
 }
 
-static void ask(struct tandem_qemu_match *match)
+static void ask(struct tandem_qemu_match *match, bool is_of_trial)
 {
 	int ends[2];
 
 	match->length = 0;
 	pthread_mutex_lock(&match->lock);
-	look_whether_stale(match);
-	tandem_file_mark(match->options.places.config_path, match->config_mark);
-	tandem_file_mark(match->program, match->program_mark);
+	match->is_of_trial = is_of_trial;
 	pthread_mutex_unlock(&match->lock);
 	if (pipe2(ends, O_CLOEXEC) != 0) {
-		tell(match, "", "tandem-qemu --identity cannot be asked: no pipe");
+		tell_failure(match, "cannot be asked: no pipe");
 		return;
 	}
 	const bool is_asked = spawn(match, ends[1]);
@@ -225,9 +328,39 @@ static void ask(struct tandem_qemu_match *match)
 	close(ends[0]);
 	if (is_asked) {
 		kill(match->process, SIGKILL);
-		waitpid(match->process, NULL, 0);
+		waitpid(take_process(match), NULL, 0);
 	}
-	tell(match, "", "tandem-qemu --identity cannot be started");
+	tell_failure(match, "cannot be started");
+}
+
+static void ask_identity(struct tandem_qemu_match *match)
+{
+	pthread_mutex_lock(&match->lock);
+	look_whether_stale(match);
+	tandem_file_mark(match->options.places.config_path, match->config_mark);
+	tandem_file_mark(match->program, match->program_mark);
+	pthread_mutex_unlock(&match->lock);
+	ask(match, false);
+}
+
+/* Whoever was told AGAIN waits for it. */
+static void try_when_due(struct tandem_qemu_match *match)
+{
+	pthread_mutex_lock(&match->lock);
+	const bool is_due = match->is_trial_wanted && match->is_known && !match->is_stale &&
+	                    match->identity[0] && match->trial != TRIAL_WELL;
+	pthread_mutex_unlock(&match->lock);
+	if (is_due && !match->reading && tandem_clock_now_ns() >= match->trial_pause.until_ns)
+		ask(match, true);
+}
+
+static void on_wish(evutil_socket_t fd, short what, void *context)
+{
+	uint64_t count;
+
+	(void)what;
+	if (read(fd, &count, sizeof(count)) > 0)
+		try_when_due(context);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
@@ -240,10 +373,20 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	const bool is_other = match->is_stale || !is_as_asked(match);
 	pthread_mutex_unlock(&match->lock);
 	if (is_other || match->failure_count == 0)
-		match->wait_ns = match->options.look_ns;
-	if (!match->reading &&
-	    (is_other || (match->failure_count > 0 && tandem_clock_now_ns() >= match->ask_at_ns)))
-		ask(match);
+		match->pause.wait_ns = match->options.look_ns;
+	if (!match->reading && (is_other || (match->failure_count > 0 &&
+	                                     tandem_clock_now_ns() >= match->pause.until_ns)))
+		ask_identity(match);
+	try_when_due(match);
+}
+
+static int listen_to_wishes(struct tandem_qemu_match *match)
+{
+	match->wish_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (match->wish_fd < 0)
+		return -1;
+	match->wish = event_new(match->base, match->wish_fd, EV_READ | EV_PERSIST, on_wish, match);
+	return match->wish ? event_add(match->wish, NULL) : -1;
 }
 
 int tandem_qemu_match_new(struct event_base *base, const struct tandem_qemu_match_options *options,
@@ -256,16 +399,38 @@ int tandem_qemu_match_new(struct event_base *base, const struct tandem_qemu_matc
 		pthread_mutex_init(&match->lock, NULL);
 		match->base = base;
 		match->options = *options;
-		match->wait_ns = options->look_ns;
+		match->wish_fd = -1;
+		match->pause.wait_ns = match->trial_pause.wait_ns = options->look_ns;
 		match->timer = event_new(base, -1, EV_PERSIST, on_timer, match);
 	}
-	if (!match || !match->timer || event_add(match->timer, &interval) != 0) {
+	if (!match || !match->timer || event_add(match->timer, &interval) != 0 ||
+	    listen_to_wishes(match) != 0) {
 		tandem_qemu_match_free(match);
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "QEMU", "no memory");
 	}
-	ask(match);
+	ask_identity(match);
 	*ret_match = match;
 	return 0;
+}
+
+/* Under the lock. */
+static int judge_trial(struct tandem_qemu_match *match, char *ret_reason, size_t reason_bytes)
+{
+	const uint64_t one = 1;
+
+	if (!match->options.tries || match->trial == TRIAL_WELL)
+		return 0;
+	match->is_trial_wanted = true;
+	if (write(match->wish_fd, &one, sizeof(one)) < 0)
+		errno = 0; /* a full one is read as well */
+	if (match->trial == TRIAL_NONE) {
+		snprintf(ret_reason, reason_bytes, "its QEMU is started on trial");
+		return TANDEM_E_AGAIN;
+	}
+	snprintf(ret_reason, reason_bytes,
+	         "its QEMU does not start: %.80s; needed: protect.command as it is",
+	         match->trial_error);
+	return TANDEM_E_UNSUPPORTED;
 }
 
 int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, char *ret_reason,
@@ -288,9 +453,21 @@ int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, 
 			snprintf(ret_reason, reason_bytes,
 			         "%.60s; %.50s needed: install that, or correct protect.command",
 			         match->error, needs);
+	} else {
+		code = judge_trial(match, ret_reason, reason_bytes);
 	}
 	pthread_mutex_unlock(&match->lock);
 	return code;
+}
+
+void tandem_qemu_match_forget_trial(struct tandem_qemu_match *match)
+{
+	pthread_mutex_lock(&match->lock);
+	match->trial = TRIAL_NONE;
+	match->is_trial_wanted = false;
+	if (match->process > 0 && match->is_of_trial)
+		kill(match->process, SIGKILL);
+	pthread_mutex_unlock(&match->lock);
 }
 
 void tandem_qemu_match_free(struct tandem_qemu_match *match)
@@ -301,6 +478,10 @@ void tandem_qemu_match_free(struct tandem_qemu_match *match)
 		give_up(match);
 	if (match->timer)
 		event_free(match->timer);
+	if (match->wish)
+		event_free(match->wish);
+	if (match->wish_fd >= 0)
+		close(match->wish_fd);
 	pthread_mutex_destroy(&match->lock);
 	tandem_memory_free(match);
 }

@@ -14,7 +14,8 @@
 static const char help[] =
         "tandem-qemu: an unmodified QEMU whose guest Tandem keeps alive on a second host\n"
         "\n"
-        "usage: tandem-qemu --config FILE [--node NAME] --pair PAIR [--identity]\n"
+        "usage: tandem-qemu --config FILE [--node NAME] --pair PAIR\n"
+        "                   [--identity | --trial]\n"
         "       tandem-qemu --pair PAIR --gate plug:TAP [options] --qmp PATH\n"
         "       tandem-qemu --pair PAIR --gate user:TAP [options] -- QEMU [ARGUMENT...]\n"
         "\n"
@@ -25,6 +26,11 @@ static const char help[] =
         "  --identity        only says which QEMU and machine protect.command starts on this "
         "node,\n"
         "                    which have to be those of the other one, as a JSON object\n"
+        "  --trial           only says whether the QEMU of protect.command starts on this node as "
+        "it\n"
+        "                    would to take over, as a JSON object: it is started, and ended "
+        "again;\n"
+        "                    not where a guest of the pair runs\n"
         "  --gate user:TAP   what the guest sends leaves by the tap interface TAP, which exists,\n"
         "                    when its epoch is committed; what comes passes at once. QEMU's "
         "netdev\n"
@@ -57,7 +63,8 @@ static const char help[] =
         "                    them\n"
         "  --allow-untested  also versions of QEMU that Tandem's tests do not run\n"
         "  --help            this text\n"
-        "\n"
+        "\n";
+static const char help_end[] =
         "A QEMU that runs already is protected as it is. From its first epoch on it ends when "
         "this\n"
         "program does, because another node may then go on with its guest.\n"
@@ -73,6 +80,7 @@ static const char help[] =
         "examples:\n"
         "  tandem-qemu --config /etc/tandem/tandem.conf --pair vm1\n"
         "  tandem-qemu --config /etc/tandem/tandem.conf --pair vm1 --identity\n"
+        "  tandem-qemu --config /etc/tandem/tandem.conf --pair vm1 --trial\n"
         "  tandem-qemu --pair vm1 --gate plug:vm1 --qmp /run/vm1.qmp\n"
         "  ip tuntap add vm1 mode tap && ip link set vm1 master br0 up\n"
         "  tandem-qemu --pair vm1 --gate user:vm1 -- qemu-system-x86_64 -accel kvm -m 1G\n"
@@ -96,7 +104,7 @@ struct given {
 
 static int refuse(const char *why)
 {
-	fprintf(stderr, "tandem-qemu: %s\n\n%s", why, help);
+	fprintf(stderr, "tandem-qemu: %s\n\n%s%s", why, help, help_end);
 	return 2;
 }
 
@@ -112,21 +120,15 @@ static bool read_ms(const char *text, uint64_t *ret_ns)
 	return true;
 }
 
-static const struct option names[] = {{"config", required_argument, NULL, 'c'},
-                                      {"node", required_argument, NULL, 'n'},
-                                      {"pair", required_argument, NULL, 'p'},
-                                      {"qmp", required_argument, NULL, 'q'},
-                                      {"run-dir", required_argument, NULL, 'r'},
-                                      {"ungated", no_argument, NULL, 'u'},
-                                      {"gate", required_argument, NULL, 'g'},
-                                      {"memory", required_argument, NULL, 'm'},
-                                      {"interval", required_argument, NULL, 'i'},
-                                      {"pause-limit", required_argument, NULL, 'l'},
-                                      {"allow-untested", no_argument, NULL, 'a'},
-                                      {"disks", required_argument, NULL, 'd'},
-                                      {"identity", no_argument, NULL, 'I'},
-                                      {"help", no_argument, NULL, 'h'},
-                                      {NULL, 0, NULL, 0}};
+static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'},   {"node", required_argument, NULL, 'n'},
+        {"pair", required_argument, NULL, 'p'},     {"qmp", required_argument, NULL, 'q'},
+        {"run-dir", required_argument, NULL, 'r'},  {"ungated", no_argument, NULL, 'u'},
+        {"gate", required_argument, NULL, 'g'},     {"memory", required_argument, NULL, 'm'},
+        {"interval", required_argument, NULL, 'i'}, {"pause-limit", required_argument, NULL, 'l'},
+        {"allow-untested", no_argument, NULL, 'a'}, {"disks", required_argument, NULL, 'd'},
+        {"identity", no_argument, NULL, 'I'},       {"trial", no_argument, NULL, 'T'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
 
 /* False: not an option, or a value that it does not take. */
 static bool take(int option, struct tandem_qemu_options *options, struct given *given)
@@ -164,6 +166,9 @@ static bool take(int option, struct tandem_qemu_options *options, struct given *
 		return options->guest.accepts_disks || strcmp(optarg, "refused") == 0;
 	case 'I':
 		options->asks_identity = true;
+		return true;
+	case 'T':
+		options->is_on_trial = true;
 		return true;
 	case 'i':
 		return read_ms(optarg, &options->guest.interval_ns);
@@ -273,8 +278,8 @@ static int check(const struct given *given, struct tandem_qemu_options *options)
 
 	if (given->config_path)
 		return read_configuration(given, options);
-	if (options->asks_identity)
-		return 1 + refuse("--identity goes with --config");
+	if (options->asks_identity || options->is_on_trial)
+		return 1 + refuse("--identity and --trial go with --config");
 	if (is_running == (options->words != NULL))
 		return 1 + refuse("--qmp, or QEMU's command line behind --, is needed");
 	if (given->is_ungated == (options->gates.count > 0))
@@ -303,7 +308,7 @@ int tandem_qemu_options_read(int argument_count, char **arguments,
 	                                               .pause_timeout_ns = 10 * TANDEM_NS_PER_S}};
 	while ((option = getopt_long(argument_count, arguments, "+", names, NULL)) != -1) {
 		if (option == 'h') {
-			fputs(help, stdout);
+			printf("%s%s", help, help_end);
 			return 1;
 		}
 		if (!take(option, options, &given))

@@ -1,7 +1,11 @@
 #include "qemu_words.h"
 
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <tandem/memory.h>
 
 #define BACKEND "memory-backend-file,"
 
@@ -41,4 +45,52 @@ bool tandem_qemu_word_replace(const char *word, const char *key, const char *val
 	return old && !strchr(value, ',') &&
 	       snprintf(ret_word, word_bytes, "%.*s%s%s", (int)(old - word), word, value,
 	                old + length) < (int)word_bytes;
+}
+
+static bool is_directory(const char *word)
+{
+	char name[PATH_MAX];
+	struct stat about;
+	size_t length = 0;
+	const char *path = find_value(word, "mem-path=", &length);
+
+	snprintf(name, sizeof(name), "%.*s", path ? (int)length : 0, path ? path : "");
+	return stat(name, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+/* The word itself where there is nothing to change; NULL: no memory. */
+static const char *on_trial(const char *word, const char *directory)
+{
+	const size_t word_bytes = strlen(word) + strlen(directory) + 2;
+	const bool is_file = strncmp(word, BACKEND, strlen(BACKEND)) == 0;
+	char *changed = tandem_memory_alloc(2 * word_bytes), *path = changed + word_bytes;
+
+	if (!changed)
+		return NULL;
+	if (!is_file || is_directory(word) ||
+	    !tandem_qemu_word_replace(word, "mem-path=", directory, path, word_bytes))
+		snprintf(path, word_bytes, "%s", word);
+	return strncmp(word, "memory-backend-", 15) == 0 &&
+	                       tandem_qemu_word_replace(path, "prealloc=", "off", changed,
+	                                                word_bytes)
+	               ? changed
+	               : path;
+}
+
+char *const *tandem_qemu_words_on_trial(char *const *words, const char *directory)
+{
+	size_t count = 0, used = 0;
+
+	while (words[count])
+		count++;
+	const char **ret_words = tandem_memory_alloc_array(count + 1, sizeof(*ret_words));
+	for (size_t i = 0; ret_words && i < count; i++) {
+		if (strcmp(words[i], "-mem-prealloc") == 0 ||
+		    strcmp(words[i], "--mem-prealloc") == 0)
+			continue;
+		ret_words[used] = on_trial(words[i], directory);
+		if (!ret_words[used++])
+			return NULL;
+	}
+	return (char *const *)(uintptr_t)ret_words;
 }

@@ -15,4 +15,9 @@ bool tandem_qemu_word_is_backend(const char *word, const char *id);
 bool tandem_qemu_word_replace(const char *word, const char *key, const char *value, char *ret_word,
                               size_t word_bytes);
 
+/* A command line whose QEMU only has to start: RAM in a file is in one without a name, in
+ * `directory`, and no RAM is taken before it is used. Words that need no change are borrowed. NULL:
+ * no memory. */
+char *const *tandem_qemu_words_on_trial(char *const *words, const char *directory);
+
 #endif

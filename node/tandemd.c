@@ -96,6 +96,8 @@ static int start_program(struct place *place, const struct tandem_activation *ac
 	        .retry_ns = place->pair->promote.timeout_ns,
 	};
 
+	if (place->match)
+		tandem_qemu_match_forget_trial(place->match);
 	return tandem_children_start(&options, activation, place->standby, reterr_error);
 }
 
@@ -145,6 +147,7 @@ static int compare_qemu(struct place *place, struct tandem_error *reterr_error)
 {
 	const struct tandem_qemu_match_options options = {
 	        .places = places_of(place),
+	        .tries = strcmp(place->pair->protect.disks, "refused") == 0,
 	        .look_ns = LOOK_NS,
 	        .patience_ns = PATIENCE_NS,
 	        .on_change = on_other_qemu,

@@ -133,6 +133,32 @@ static void on_end(void *context, const struct tandem_error *error)
 	fail(context, error);
 }
 
+static void on_status(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct probe *probe = context;
+
+	if (error) {
+		fail(probe, error);
+		return;
+	}
+	if (strcmp(tandem_qemu_control_text(value, "status"), "inmigrate") != 0)
+		tandem_error_set(&probe->error, TANDEM_E_CONFIG, "query-status",
+		                 "it is \"%.60s\" instead of waiting for its guest",
+		                 tandem_qemu_control_text(value, "status"));
+	say_goodbye(probe);
+}
+
+static void on_started(void *context, const struct tandem_qemu_numbers *version)
+{
+	struct probe *probe = context;
+	struct tandem_error error;
+
+	(void)version;
+	if (tandem_qmp_execute(probe->qmp, "query-status", NULL, probe->timeout_ns, on_status,
+	                       probe, &error) != 0)
+		fail(probe, &error);
+}
+
 /* The child, with a process group of its own; never returns. */
 static void become_qemu(char *const *words, int fd, pid_t parent)
 {
@@ -213,6 +239,27 @@ int tandem_qemu_probe(char *const *words, uint64_t timeout_ns,
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "QEMU", "no memory");
 	tandem_qemu_arguments_machine(words, machine);
 	const int code = ask(&probe, words, reterr_error);
+	event_base_free(probe.base);
+	return code;
+}
+
+int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns,
+                              struct tandem_error *reterr_error)
+{
+	struct probe probe = {.base = event_base_new(), .timeout_ns = timeout_ns};
+	const struct tandem_qmp_handler handler = {
+	        .on_ready = on_started, .on_event = on_event, .on_end = on_end, .context = &probe};
+
+	if (!probe.base)
+		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "QEMU", "no memory");
+	int code = tandem_qmp_connect(probe.base, qmp_path, timeout_ns, &handler, &probe.qmp,
+	                              reterr_error);
+	if (code == 0) {
+		event_base_dispatch(probe.base);
+		tandem_qmp_close(probe.qmp);
+		*reterr_error = probe.error;
+		code = probe.error.code;
+	}
 	event_base_free(probe.base);
 	return code;
 }

@@ -20,7 +20,7 @@ tandem_add_device_test(guest 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}
 tandem_add_device_test(qemu_story 300 /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/tests/e2e/qemu_story.py
                        --build ${PROJECT_BINARY_DIR})
 # One that runs already.
-foreach(story leave twice)
+foreach(story leave trial twice)
   tandem_add_device_test(qemu_attach_${story} 300 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_attach_test.py
                          ${story} ${PROJECT_BINARY_DIR}/bin)
 endforeach()

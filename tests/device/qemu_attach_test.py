@@ -56,6 +56,16 @@ class Guest(BootSector):
         new.chmod(0o755)
         new.rename(path)
 
+    def is_broken(self, name, is_broken):
+        """The QEMU of a node starts without a machine, and not to take over, or it does."""
+        path = self.folder / f"qemu.{name}"
+        new = path.with_suffix(".new")
+        more = f"-chardev file,id=absent,path={self.folder}/absent/file" if is_broken else ""
+        new.write_text(f'#!/bin/sh\ncase "$*" in *-incoming*) set -- "$@" {more};; esac\n'
+                       f'exec {self._words[0]} "$@"\n')
+        new.chmod(0o755)
+        new.rename(path)
+
     def _own(self, name):
         memory = ["-machine", "memory-backend=ram", "-object",
                   f"memory-backend-file,id=ram,size={MEMORY_MIB}M,share=on,"
@@ -82,6 +92,15 @@ class Guest(BootSector):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines()
                         if line.startswith("TracerPid:")))
+
+
+class Diskless(Guest):
+    """Has nothing that another node could have in its hands: its QEMU is tried before it is needed."""
+
+    def __init__(self, program, folder, shares_memory):
+        super().__init__(program, folder, shares_memory)
+        self._words[-1] = f"file={folder}/disk,format=raw,if=floppy,readonly=on"
+        self.disks = "refused"
 
 
 def tool(pair, node, *words):
@@ -221,6 +240,37 @@ def play_leave(pair, guest):
     order(pair, "a", "protect", PAIR)
 
 
+def check_trial(pair, guest):
+    """The other node's QEMU is the right one, and cannot start to take over."""
+    guest.is_broken("b", True)
+    refused(pair, guest, "its QEMU does not start: ", "a QEMU that does not start is seen before it is needed")
+    expect("absent/file" in log_of(pair, "b"), "and says itself why", log_of(pair, "b"))
+    guest.is_broken("b", False)
+    order(pair, "a", "protect", PAIR)
+    guest.is_broken("b", True)
+    until(lambda: "does not start" in " ".join(pair.alarms("a")), "also while it holds a copy", SURE_S * 3)
+    text = tool(pair, "a", "status").stdout
+    expect("session down" in text and "does not start" in text, "and status tells", text)
+    expect(guest.holder() != 0, "the guest stays what it was")
+    guest.is_broken("b", False)
+    until(lambda: state(pair, "a") == "PRIMARY_PAIR", "with one that starts it is protected again", PROTECT_S)
+
+
+def play_trial(pair, guest):
+    start(pair, guest)
+    check_trial(pair, guest)
+    left = [path.name for path in pair.layout.nodes["b"].run_directory.iterdir() if "trial" in path.name]
+    expect(not left, "a trial leaves nothing", left)
+    before = guest.count("a")
+    pair.a.kill()
+    until(lambda: guest.process.poll() is not None, "QEMU ends with its host")
+    guest.process = None
+    until(lambda: guest.count("b") > before // 2, "the guest goes on at the other node", GOES_ON_S)
+    expect(b"*" not in guest.output("b"), "without having booted")
+    restart(pair, "a")
+    until(lambda: state(pair, "b") == "PRIMARY_PAIR", "the first node has a copy", PROTECT_S)
+
+
 def check_wrong_qemu(pair, guest):
     """The host of the guest ended when the other node had just got another QEMU, with a copy that counts."""
     until(lambda: "nothing goes on here yet" in log_of(pair, "b"), "the take-over waits")
@@ -252,10 +302,10 @@ def play_twice(pair, guest):
     until(lambda: b"*." in guest.output("a"), "it can reboot")
 
 
-def story(play, shares_memory):
+def story(play, shares_memory, make=Guest):
     program = private_qemu.obtain().program
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
-        guest = Guest(program, Path(name), shares_memory)
+        guest = make(program, Path(name), shares_memory)
         layout = on_loopback(program=guest, pair_options={"lease_ms": LEASE_MS, "unprotected_after_ms": 1000})
         is_well = False
         try:
@@ -274,4 +324,4 @@ def story(play, shares_memory):
 
 
 if __name__ == "__main__":
-    main({"leave": lambda: story(play_leave, False), "twice": lambda: story(play_twice, True)})
+    main({"trial": lambda: story(play_trial, True, Diskless), "leave": lambda: story(play_leave, False), "twice": lambda: story(play_twice, True)})

@@ -23,6 +23,8 @@
 static struct {
 	char folder[32];
 	char program[PATH_BYTES], config[PATH_BYTES], qemu[PATH_BYTES], asked[PATH_BYTES];
+	char trial[PATH_BYTES], tried[PATH_BYTES];
+	bool tries;
 	struct event_base *base;
 	struct tandem_qemu_match *match;
 	unsigned change_count;
@@ -51,9 +53,16 @@ static void answer(const char *key, const char *value)
 
 	tandem_file_mark(bed.qemu, mark);
 	put(bed.program,
-	    "#!/bin/sh\nenv | grep ^TANDEM_ | sort >%s.env\necho >>%s\n"
+	    "#!/bin/sh\ncase \"$*\" in *--trial) . %s; exit;; esac\nenv | grep ^TANDEM_ | sort "
+	    ">%s.env\necho >>%s\n"
 	    "echo '{\"%s\":\"%s\",\"program\":\"%s\",\"file\":\"%s\"}'\n",
-	    bed.asked, bed.asked, key, value, bed.qemu, mark);
+	    bed.trial, bed.asked, bed.asked, key, value, bed.qemu, mark);
+}
+
+/* What a trial does from now on. */
+static void answer_trial(const char *command)
+{
+	put(bed.trial, "echo >>%s\n%s\n", bed.tried, command);
 }
 
 static void on_change(void *argument)
@@ -70,6 +79,8 @@ static void make_folder(void)
 	snprintf(bed.config, PATH_BYTES, "%s/conf", bed.folder);
 	snprintf(bed.qemu, PATH_BYTES, "%s/qemu-kvm", bed.folder);
 	snprintf(bed.asked, PATH_BYTES, "%s/asked", bed.folder);
+	snprintf(bed.trial, PATH_BYTES, "%s/trial", bed.folder);
+	snprintf(bed.tried, PATH_BYTES, "%s/tried", bed.folder);
 	put(bed.config, "a");
 	put(bed.qemu, "a");
 }
@@ -82,6 +93,7 @@ static void begin(uint64_t patience_ns)
 	                   .node = "b",
 	                   .run_directory = "/run/b",
 	                   .bin_directory = bed.folder},
+	        .tries = bed.tries,
 	        .look_ns = LOOK_NS,
 	        .patience_ns = patience_ns,
 	        .on_change = on_change,
@@ -108,11 +120,16 @@ static int judge(void)
 }
 
 /* The file has a line for each question. */
-static unsigned asked_count(void)
+static unsigned count_lines(const char *path)
 {
 	struct stat file;
 
-	return stat(bed.asked, &file) == 0 ? (unsigned)file.st_size : 0;
+	return stat(path, &file) == 0 ? (unsigned)file.st_size : 0;
+}
+
+static unsigned asked_count(void)
+{
+	return count_lines(bed.asked);
 }
 
 static void run_for(uint64_t ns)
@@ -252,5 +269,85 @@ Test(qemu_match, the_question_has_the_environment_of_a_take_over)
 	cr_expect(has_line("TANDEM_NODE=b"));
 	cr_expect(has_line("TANDEM_RUN_DIR=/run/b"));
 	cr_expect(!has_line("TANDEM_FOREIGN=1"));
+	end();
+}
+
+static void wait_tried(unsigned count)
+{
+	const uint64_t until_ns = tandem_clock_now_ns() + SURE_NS;
+
+	while (count_lines(bed.tried) < count && tandem_clock_now_ns() < until_ns)
+		run_for(LOOK_NS / 4);
+	cr_assert_geq(count_lines(bed.tried), count);
+}
+
+static void begin_with_trials(const char *command)
+{
+	make_folder();
+	bed.tries = true;
+	answer("identity", NEEDED);
+	answer_trial(command);
+	begin(SURE_NS);
+}
+
+Test(qemu_match, it_is_tried_once_when_this_node_is_asked)
+{
+	begin_with_trials("echo '{\"trial\":\"well\"}'");
+	while (bed.change_count == 0 && asked_count() < 2)
+		run_for(LOOK_NS);
+	run_for(5 * LOOK_NS);
+	cr_expect_eq(count_lines(bed.tried), 0, "a guest may run here");
+	cr_expect_eq(judge(), TANDEM_E_AGAIN);
+	cr_expect_str_eq(bed.reason, "its QEMU is started on trial");
+	wait_judged(0);
+	run_for(5 * LOOK_NS);
+	cr_expect_eq(count_lines(bed.tried), 1);
+	end();
+}
+
+Test(qemu_match, one_that_does_not_start_is_tried_again_ever_later)
+{
+	begin_with_trials("echo '{\"trial\":\"failed\",\"error\":\"no firmware\"}'");
+	wait_judged(TANDEM_E_UNSUPPORTED);
+	cr_expect_str_eq(bed.reason,
+	                 "its QEMU does not start: no firmware; needed: protect.command as it is");
+	run_for(40 * LOOK_NS);
+	cr_expect_gt(count_lines(bed.tried), 1);
+	cr_expect_leq(count_lines(bed.tried), 7);
+	answer_trial("echo '{\"trial\":\"well\"}'");
+	wait_judged(0);
+	end();
+}
+
+/* A copy that is held already is not held in vain. */
+Test(qemu_match, what_was_exchanged_is_tried_again_without_being_asked)
+{
+	begin_with_trials("echo '{\"trial\":\"well\"}'");
+	wait_judged(0);
+	answer_trial("echo '{\"trial\":\"failed\",\"error\":\"no firmware\"}'");
+	put(bed.config, "other");
+	wait_tried(2);
+	for (unsigned i = 0; judge() == TANDEM_E_AGAIN && i < 200; i++)
+		run_for(LOOK_NS);
+	cr_expect_eq(judge(), TANDEM_E_UNSUPPORTED);
+	end();
+}
+
+Test(qemu_match, none_is_tried_beside_a_guest)
+{
+	begin_with_trials("exec sleep 60");
+	while (bed.change_count == 0)
+		run_for(LOOK_NS);
+	cr_expect_eq(judge(), TANDEM_E_AGAIN);
+	wait_tried(1);
+	tandem_qemu_match_forget_trial(bed.match);
+	run_for(10 * LOOK_NS);
+	cr_expect_eq(count_lines(bed.tried), 1, "the guest is here now");
+	answer_trial("echo '{\"trial\":\"busy\"}'");
+	cr_expect_eq(judge(), TANDEM_E_AGAIN);
+	wait_tried(3);
+	cr_expect_eq(judge(), TANDEM_E_AGAIN, "the other one ends first");
+	answer_trial("echo '{\"trial\":\"well\"}'");
+	wait_judged(0);
 	end();
 }

@@ -1,5 +1,7 @@
 #include <criterion/criterion.h>
 
+#include <stdint.h>
+
 #include "qemu_words.h"
 
 Test(qemu_words, a_backend_is_found_by_its_id)
@@ -43,4 +45,34 @@ Test(qemu_words, a_value_is_replaced_and_nothing_else)
 	expect("x,id=ram", "/b", NULL);
 	expect("x,mem-path=/a", "/b,c", NULL);
 	expect("x,mem-path=/a", "/a/path/that/is/longer/than/there/is/room/for", NULL);
+}
+
+static void expect_on_trial(const char *word, const char *expected)
+{
+	const char *const words[] = {"qemu", "-object", word, NULL};
+	char *const *found = tandem_qemu_words_on_trial((char *const *)(uintptr_t)words, "/run/b");
+
+	cr_assert(found && found[2]);
+	cr_expect_str_eq(found[2], expected);
+	cr_expect_null(found[3]);
+}
+
+Test(qemu_words, a_trial_takes_no_ram_and_no_file_of_a_guest)
+{
+	static const char *const words[] = {"qemu", "-mem-prealloc", "-S", NULL};
+
+	expect_on_trial("memory-backend-file,id=ram,size=1G,mem-path=/dev/shm/a,prealloc=on",
+	                "memory-backend-file,id=ram,size=1G,mem-path=/run/b,prealloc=off");
+	expect_on_trial("memory-backend-file,id=ram,mem-path=/a,,b,share=on",
+	                "memory-backend-file,id=ram,mem-path=/run/b,share=on");
+	expect_on_trial("memory-backend-file,id=ram,mem-path=/tmp,share=on",
+	                "memory-backend-file,id=ram,mem-path=/tmp,share=on");
+	expect_on_trial("memory-backend-ram,id=ram,prealloc=on,share=on",
+	                "memory-backend-ram,id=ram,prealloc=off,share=on");
+	expect_on_trial("rng-random,id=r,filename=/dev/urandom",
+	                "rng-random,id=r,filename=/dev/urandom");
+	char *const *found = tandem_qemu_words_on_trial((char *const *)(uintptr_t)words, "/run/b");
+	cr_assert_not_null(found);
+	cr_expect_str_eq(found[1], "-S");
+	cr_expect_null(found[2]);
 }

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <tandem/clock.h>
 #include <tandem/qemu_probe.h>
 #include <unistd.h>
+
+#include "fake_qemu.h"
 
 #define LONG_NS (20 * TANDEM_NS_PER_S)
 
@@ -137,4 +140,36 @@ Test(qemu_probe, one_that_hangs_behind_such_a_program_is_not_either)
 	cr_expect(is_alone(ends[0]));
 	close(ends[0]);
 	end();
+}
+
+/* In a process of its own. */
+static int ask_waiting(const char *status)
+{
+	static struct fake_qemu qemu;
+	struct event_base *base = event_base_new();
+
+	fake_qemu_open(&qemu, base);
+	qemu.status = status;
+	const pid_t process = fork();
+	if (process == 0) {
+		event_reinit(base);
+		event_base_dispatch(base);
+		_exit(0);
+	}
+	error = (struct tandem_error){.code = 0};
+	const int code = tandem_qemu_probe_waiting(qemu.qmp_path, LONG_NS, &error);
+	kill(process, SIGKILL);
+	waitpid(process, NULL, 0);
+	fake_qemu_close(&qemu);
+	event_base_free(base);
+	return code;
+}
+
+Test(qemu_probe, one_that_waits_for_its_guest_is_told_from_one_that_does_not)
+{
+	signal(SIGPIPE, SIG_IGN);
+	cr_expect_eq(ask_waiting("inmigrate"), 0, "%s", error.detail);
+	cr_expect_eq(ask_waiting("prelaunch"), TANDEM_E_CONFIG);
+	cr_expect_str_eq(error.detail, "it is \"prelaunch\" instead of waiting for its guest");
+	cr_expect_eq(tandem_qemu_probe_waiting("/nowhere/qmp", LONG_NS, &error), TANDEM_E_SYSTEM);
 }
