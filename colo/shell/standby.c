@@ -120,6 +120,10 @@ static void on_report(void *argument, struct tandem_control_message *message)
 	message->epoch = atomic_load(&standby->committed);
 	message->generation = atomic_load(&standby->generation);
 	message->heard_age_ns = tandem_clock_now_ns() - atomic_load(&standby->heard_ns);
+	pthread_mutex_lock(&standby->lock);
+	message->status = standby->misfit[0] != '\0' ? TANDEM_E_UNSUPPORTED : 0;
+	memcpy(message->text, standby->misfit, sizeof standby->misfit);
+	pthread_mutex_unlock(&standby->lock);
 	if (message->has_session)
 		tandem_beats_report(&standby->beats, tandem_clock_now_ns(), message);
 }
@@ -157,7 +161,7 @@ void tandem_standby_answer_fence(struct tandem_standby *standby)
 
 	if (standby->room.owes_fenced)
 		return;
-	code = tandem_standby_judge(standby, standby->needs, reason, sizeof reason);
+	code = tandem_standby_judge(standby, reason, sizeof reason);
 	standby->awaits_fit = code < 0;
 	if (code == 0) {
 		tandem_standby_report_fenced(standby);
@@ -202,7 +206,7 @@ static bool keep_activate(struct tandem_standby *standby,
                           const struct tandem_control_message *order)
 {
 	char reason[TANDEM_REASON_BYTES];
-	const int code = tandem_standby_judge(standby, standby->needs, reason, sizeof reason);
+	const int code = tandem_standby_judge(standby, reason, sizeof reason);
 
 	standby->activate_awaits_fit = code < 0;
 	if (code == 0)
@@ -253,6 +257,7 @@ void tandem_standby_activate(struct tandem_standby *standby,
 		                                standby->state_bytes, &error);
 	if (code == 0) {
 		standby->activated_incarnation = order->incarnation;
+		tandem_standby_set_needs(standby, "");
 		tandem_standby_publish(standby);
 		TANDEM_FAILPOINT("standby_activate");
 		code = standby->options.activate(standby->options.argument, &activation, &error);
@@ -303,6 +308,7 @@ static void begin_life(struct tandem_standby *standby)
 	standby->granted_ns = 0;
 	standby->fenced_generation = 0;
 	standby->awaits_fit = standby->activate_awaits_fit = false;
+	tandem_standby_set_needs(standby, "");
 	memset(&standby->room, 0, sizeof standby->room);
 	tandem_standby_publish(standby);
 	while (!atomic_load(&standby->is_ending)) {

@@ -57,6 +57,7 @@ struct tandem_standby {
 	pthread_mutex_t lock;
 	struct tandem_standby_mail mail;
 	struct tandem_session *yankable;
+	char misfit[TANDEM_REASON_BYTES]; /* why this node could not go on with the copy, "" */
 
 	/* the thread's */
 	pthread_t thread;
@@ -153,8 +154,10 @@ void tandem_standby_activate(struct tandem_standby *standby,
 /* [C35] Orders that waited are carried out if this node has what is needed; the session ends if it
  * could not go on with what it keeps any more. */
 void tandem_standby_judge_again(struct tandem_standby *standby);
-int tandem_standby_judge(struct tandem_standby *standby, const char *needs, char *ret_reason,
-                         size_t reason_bytes);
+/* Of the copy that is held or about to be. */
+void tandem_standby_set_needs(struct tandem_standby *standby, const char *needs);
+/* 0, or why this node could not go on with the copy; REPORT says so from now on. */
+int tandem_standby_judge(struct tandem_standby *standby, char *ret_reason, size_t reason_bytes);
 /* A session whose first message is `hello`: taken, or refused without touching the one that is up.
  */
 void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session *session,

@@ -356,13 +356,36 @@ void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_se
 	                   tandem_session_peer_address(session), reason);
 }
 
-/* [C35] 0, or why this node could not go on with it. */
-int tandem_standby_judge(struct tandem_standby *standby, const char *needs, char *ret_reason,
-                         size_t reason_bytes)
+/* [C35] */
+static int judge(const struct tandem_standby *standby, const char *needs, char *ret_reason,
+                 size_t reason_bytes)
 {
 	if (needs[0] == '\0' || standby->options.judge == NULL)
 		return 0;
 	return standby->options.judge(standby->options.argument, needs, ret_reason, reason_bytes);
+}
+
+static void set_misfit(struct tandem_standby *standby, const char *reason)
+{
+	pthread_mutex_lock(&standby->lock);
+	snprintf(standby->misfit, sizeof standby->misfit, "%s", reason);
+	pthread_mutex_unlock(&standby->lock);
+}
+
+void tandem_standby_set_needs(struct tandem_standby *standby, const char *needs)
+{
+	snprintf(standby->needs, sizeof standby->needs, "%s", needs);
+	set_misfit(standby, "");
+}
+
+/* While it is not known what the node has, REPORT says what it said before. */
+int tandem_standby_judge(struct tandem_standby *standby, char *ret_reason, size_t reason_bytes)
+{
+	const int code = judge(standby, standby->needs, ret_reason, reason_bytes);
+
+	if (code != TANDEM_E_AGAIN)
+		set_misfit(standby, code < 0 ? ret_reason : "");
+	return code;
 }
 
 void tandem_standby_judge_again(struct tandem_standby *standby)
@@ -373,9 +396,18 @@ void tandem_standby_judge_again(struct tandem_standby *standby)
 		tandem_standby_answer_fence(standby);
 	if (standby->activate_awaits_fit)
 		tandem_standby_activate(standby, &standby->activate);
-	if (standby->session != NULL && tandem_standby_judge(standby, standby->needs, reason,
-	                                                     sizeof reason) == TANDEM_E_UNSUPPORTED)
+	if (tandem_standby_judge(standby, reason, sizeof reason) == TANDEM_E_UNSUPPORTED)
 		tandem_standby_end_session(standby, reason);
+}
+
+/* What a copy would need counts where none is held. */
+static int judge_hello(struct tandem_standby *standby, const char *needs, char *ret_reason,
+                       size_t reason_bytes)
+{
+	if (standby->session != NULL || atomic_load(&standby->has_copy))
+		return judge(standby, needs, ret_reason, reason_bytes);
+	tandem_standby_set_needs(standby, needs);
+	return tandem_standby_judge(standby, ret_reason, reason_bytes);
 }
 
 void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session *session,
@@ -395,7 +427,7 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 	}
 	reason = tandem_secondary_objection(&standby->core, &message, &code);
 	if (reason == NULL) {
-		code = tandem_standby_judge(standby, message.needs, misfit, sizeof misfit);
+		code = judge_hello(standby, message.needs, misfit, sizeof misfit);
 		reason = code < 0 ? misfit : NULL;
 	}
 	if (reason != NULL) {
@@ -408,7 +440,7 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
 	tandem_standby_end_session(standby, "a new session takes its place");
 	tandem_standby_set_session(standby, session);
 	standby->lost_channel_mask = 0;
-	memcpy(standby->needs, message.needs, sizeof standby->needs);
+	tandem_standby_set_needs(standby, message.needs);
 	atomic_store(&standby->heard_ns, tandem_clock_now_ns());
 	tandem_standby_step(standby, &event);
 }

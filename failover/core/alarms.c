@@ -100,6 +100,8 @@ static bool is_on(const struct tandem_machine *machine, enum tandem_alarm alarm,
 		return machine->take_over.has_failed &&
 		       machine->state != TANDEM_STATE_PRIMARY_SOLO &&
 		       machine->take_over.decision == machine->view.record.decision;
+	case TANDEM_ALARM_STANDBY_MISFIT:
+		return tandem_guard_standby_is_misfit(machine, now_ns);
 	case TANDEM_ALARM_DATA_PLANE_SILENT:
 		return plane_is_silent(machine, &machine->program, now_ns) ||
 		       plane_is_silent(machine, &machine->standby, now_ns);

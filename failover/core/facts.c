@@ -152,6 +152,7 @@ static void absorb_report(struct tandem_plane *plane, const struct tandem_event 
 	plane->report_ns = event->now_ns;
 	plane->epoch = message->epoch;
 	plane->has_copy = message->has_copy;
+	plane->is_misfit = message->status == TANDEM_E_UNSUPPORTED;
 	plane->has_lease = message->has_lease;
 	plane->is_leaving = message->leaves;
 	plane->is_held = message->has_copy && message->generation == led_generation;
@@ -176,6 +177,8 @@ static void absorb_fenced(struct tandem_machine *machine, const struct tandem_pl
 	if (!is_answer || !is_this)
 		return;
 	take_over->is_fenced = true;
+	if (take_over->has_failed)
+		machine->view.read_next_ns = now_ns;
 	take_over->lease_end_ns = message->lease_left_ns == 0 ? 0 : now_ns + message->lease_left_ns;
 	take_over->epoch = message->epoch;
 	machine->times.fenced_ns = now_ns;
@@ -184,14 +187,16 @@ static void absorb_fenced(struct tandem_machine *machine, const struct tandem_pl
 }
 
 /* A FENCE that failed has ended the session, too; what it found is that there is nothing to start a
- * program from, and a take-over with a program of its own needs nothing. */
+ * program from, and a take-over with a program of its own needs nothing. Where FENCED has come
+ * after all, it is over. */
 static void absorb_failed(struct tandem_machine *machine, const struct tandem_plane *plane,
                           const struct tandem_control_message *message)
 {
 	struct tandem_take_over *take_over = &machine->take_over;
 	bool is_fence = message->answers == TANDEM_CONTROL_FENCE;
 	bool is_order = is_fence || message->answers == TANDEM_CONTROL_ACTIVATE;
-	if (!is_order || !take_over->is_begun || take_over->connection != plane->connection)
+	if (!is_order || !take_over->is_begun || take_over->connection != plane->connection ||
+	    (is_fence && take_over->is_fenced))
 		return;
 	if (is_fence && take_over->has_program && take_over->fence_sent_ns != 0)
 		take_over->is_fenced = true;

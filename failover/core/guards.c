@@ -323,6 +323,14 @@ GUARD(standby_lost_copy)
 	return !tandem_guard_standby_holds_copy(machine, now_ns);
 }
 
+/* [C35] A program that can lead here needs nothing of it. */
+GUARD(standby_is_misfit)
+{
+	UNTIMED;
+	return machine->standby.connection != 0 && machine->standby.is_misfit &&
+	       !program_can_lead(machine);
+}
+
 GUARD(session_is_lost)
 {
 	UNTIMED;
@@ -634,21 +642,24 @@ static bool take_over_is_automatic(const struct tandem_machine *machine, uint64_
 	       tandem_machine_primary_is_lost(machine, now_ns);
 }
 
+/* [L16] A take-over that can start nothing would only end what the other node may go on with. */
+static bool may_ask_to_take_over(const struct tandem_machine *machine, uint64_t now_ns)
+{
+	return tandem_guard_standby_holds_copy(machine, now_ns) && !machine->standby.is_misfit &&
+	       tandem_machine_plane_reports(machine, &machine->standby, now_ns) &&
+	       tandem_machine_cas_is_idle(machine, now_ns);
+}
+
 /* R9. With the arbiter `external` the cluster manager says when. */
 GUARD(take_over_is_offered)
 {
 	return machine->config.pair.arbiter_type != TANDEM_ARBITER_EXTERNAL &&
-	       tandem_guard_standby_holds_copy(machine, now_ns) &&
-	       tandem_machine_plane_reports(machine, &machine->standby, now_ns) &&
-	       tandem_machine_cas_is_idle(machine, now_ns) &&
-	       tandem_machine_is_offered(machine, now_ns);
+	       may_ask_to_take_over(machine, now_ns) && tandem_machine_is_offered(machine, now_ns);
 }
 
 GUARD(take_over_is_due)
 {
-	return tandem_guard_standby_holds_copy(machine, now_ns) &&
-	       tandem_machine_plane_reports(machine, &machine->standby, now_ns) &&
-	       tandem_machine_cas_is_idle(machine, now_ns) &&
+	return may_ask_to_take_over(machine, now_ns) &&
 	       (has_word(machine) || take_over_is_automatic(machine, now_ns));
 }
 
@@ -736,12 +747,14 @@ GUARD(fence_is_late)
 	       now_ns >= take_over->fence_sent_ns + machine->config.pair.fence_timeout_ns;
 }
 
-/* The standby, or this whole node, was only stopped: nothing else happened to the copy. */
+/* The standby, or this whole node, was only stopped: nothing else happened to the copy. Meanwhile
+ * the operator may have had the other node lead, so the register is asked first [L17]. */
 GUARD(late_fence_came)
 {
 	UNTIMED;
 	const struct tandem_take_over *take_over = &machine->take_over;
-	return take_over->has_failed && take_over->is_fenced && take_over->activate_sent_ns == 0 &&
+	return take_over->has_failed && machine->view.asked_ns >= machine->times.fenced_ns &&
+	       take_over->is_fenced && take_over->activate_sent_ns == 0 &&
 	       take_over->connection != 0 && machine->standby.connection == take_over->connection &&
 	       take_over->decision == record_of(machine)->decision;
 }
@@ -762,12 +775,15 @@ GUARD(activation_is_late)
 	       now_ns >= take_over->activate_sent_ns + machine->config.pair.activate_timeout_ns;
 }
 
+/* [L17] A standby that failed is waited for while the record is the one that it failed for: once
+ * another leads it may be told to stand by, and begins a new life by that [L11]. */
 GUARD(halted_are_gone)
 {
 	UNTIMED;
 	const struct tandem_take_over *take_over = &machine->take_over;
 	bool standby_is_void = take_over->has_failed && take_over->connection != 0 &&
-	                       machine->standby.connection == take_over->connection;
+	                       machine->standby.connection == take_over->connection &&
+	                       take_over->decision == record_of(machine)->decision;
 	return !machine->program.was_halted && !standby_is_void;
 }
 
@@ -807,6 +823,13 @@ GUARD(may_force)
 	bool has_copy = machine->standby.connection != 0 && machine->standby.has_copy;
 	return machine->view.is_known && tandem_machine_cas_is_idle(machine, now_ns) &&
 	       (program_can_lead(machine) || has_copy);
+}
+
+/* The copy is all that would lead, and it can start nothing yet. */
+GUARD(may_force_misfit)
+{
+	return tandem_guard_may_force(machine, now_ns) &&
+	       tandem_guard_standby_is_misfit(machine, now_ns);
 }
 
 /* The memory of the node that led is lost, and nothing here holds another: a program that starts

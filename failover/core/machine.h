@@ -115,6 +115,8 @@ enum tandem_action_type {
 	  "stands still")                                                                          \
 	X(UNPROTECTED, "the program leads alone: nobody could go on without this node")            \
 	X(TAKE_OVER_FAILED, "the register was won but no program leads")                           \
+	X(STANDBY_MISFIT,                                                                          \
+	  "this node has not what the program needs to go on: it does not take over until it has") \
 	X(DATA_PLANE_SILENT, "a data plane is attached but its reports have stopped")
 
 enum tandem_alarm {
@@ -200,7 +202,8 @@ struct tandem_plane {
 	bool has_session;
 	bool awaits_session; /* a session that was yanked is believed again when said anew */
 	bool has_copy;
-	bool is_held; /* program: since a copy that it told in the generation it was led in */
+	bool is_misfit; /* standby: this node has not what its copy needs to go on [C35] */
+	bool is_held;   /* program: since a copy that it told in the generation it was led in */
 	bool has_reported;
 	uint64_t behind_since_ns; /* program: its oldest output that waits for a commit, 0: none */
 	bool has_lease;           /* program, lease mode: it ends by itself in time */

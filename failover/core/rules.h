@@ -112,6 +112,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(standby_must_be_told)                                                                    \
 	X(standby_holds_copy)                                                                      \
 	X(standby_lost_copy)                                                                       \
+	X(standby_is_misfit)                                                                       \
 	X(session_is_lost)                                                                         \
 	X(session_is_renewed)                                                                      \
 	X(session_is_restored)                                                                     \
@@ -156,6 +157,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 	X(may_promote_first)                                                                       \
 	X(leave_may_be_told)                                                                       \
 	X(may_force)                                                                               \
+	X(may_force_misfit)                                                                        \
 	X(may_force_next)                                                                          \
 	X(may_maintain)                                                                            \
 	X(plane_has_session)

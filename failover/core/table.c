@@ -137,6 +137,7 @@ LIST(maintenance);
 
 /* The operator's words: promote, force, yank, maintenance on and off. */
 static const struct tandem_rule promote_rules[] = {
+	{WHEN(standby_is_misfit), DO(V(REFUSE)), STAY, "this node has not what the program needs to go on: the alarm in 'status' says what to install; after that, say it again"},
 	{WHEN(may_promote), DO(V(TAKE_WORD), V(ACCEPT)), STAY, "the operator's word was given"},
 	{NULL, DO(V(REFUSE)), STAY, "the generation is not the one of the register: look at 'status' again"},
 };
@@ -173,6 +174,7 @@ static const struct tandem_rule no_promote_rules[] = {
 LIST(no_promote);
 
 static const struct tandem_rule force_rules[] = {
+	{WHEN(may_force_misfit), DO(V(CAS_FORCE), V(ACCEPT)), STAY, "the operator accepts loss of data: asking to lead; who led may not go on, and nothing starts here before this node has what the program needs: the alarm in 'status' says what to install"},
 	{WHEN(may_force), DO(V(CAS_FORCE), V(ACCEPT)), STAY, "the operator accepts loss of data: asking to lead"},
 	{WHEN(may_force_next), DO(V(FORCE_NEXT), V(ACCEPT)), STAY, "the operator accepts loss of data: start the program on this node, and it leads"},
 	{NULL, DO(V(REFUSE)), STAY, "the node that leads is heard, or a decision is under way: look at 'status'"},

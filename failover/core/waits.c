@@ -99,6 +99,12 @@ WHEN(standby_is_missing)
 	return machine->standby.connection == 0;
 }
 
+WHEN(failed_as_misfit)
+{
+	return tandem_guard_standby_is_misfit(machine, now_ns) &&
+	       machine->take_over.decision == machine->view.record.decision;
+}
+
 WHEN(primary_is_well)
 {
 	return !tandem_machine_primary_is_lost(machine, now_ns);
@@ -207,7 +213,9 @@ const struct tandem_wait tandem_waits[] = {
 	{STATE(JOINING), tandem_guard_resync_is_awaited, "the operator's word that what this node led, and no other node holds, may be thrown away", "resync"},
 	{STATE(JOINING), leader_is_silent, "the node that leads, which is silent: to lead without it loses what only it holds", "force-primary"},
 	{STATE(JOINING), standby_is_missing, "tandemd of this node to attach", ""},
+	{STATE(JOINING), tandem_guard_standby_is_misfit, "this node to have what the program needs to go on; until then it takes no copy: the alarm says what to install", ""},
 	{STATE(JOINING), NULL, "the primary to copy its memory to this node", ""},
+	{STATE(SECONDARY), tandem_guard_standby_is_misfit, "this node to have what the program needs to go on; until then it does not take over: the alarm says what to install", ""},
 	{STATE(SECONDARY), primary_is_well, "nothing: the copy is in sync", ""},
 	{STATE(SECONDARY), fencing_is_under_way, "the fencing of the other node; when it is seen to be off:", "fence-ack"},
 	{STATE(SECONDARY), word_is_needed, "the operator's word that the lost primary is off", "promote"},
@@ -231,6 +239,7 @@ const struct tandem_wait tandem_waits[] = {
 	{STATE(TAKING_OVER), lease_runs, "the old primary's lease to run out", ""},
 	{STATE(TAKING_OVER), NULL, "the promoted program to attach and be ready", ""},
 	{STATE(HALTED), program_was_halted, "the superseded program to end", ""},
+	{STATE(HALTED), failed_as_misfit, "this node to have what the program needs to go on, then the take-over goes on: the alarm says what to install", ""},
 	{STATE(HALTED), NULL, "the failed standby to end, and a node to lead", "force-primary"},
 	{STATE(MAINTENANCE), NULL, "the operator to end the maintenance", "maintenance off"},
 };

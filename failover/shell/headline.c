@@ -50,6 +50,8 @@ enum tandem_headline tandem_headline_of(const struct tandem_machine *machine, ui
 	bool is_blind = has_alarm(machine, TANDEM_ALARM_ARBITER_UNREACHABLE);
 	switch (machine->state) {
 	case TANDEM_STATE_SECONDARY:
+		if (tandem_guard_standby_is_misfit(machine, now_ns))
+			return TANDEM_HEADLINE_UNPROTECTED;
 		if (is_primary_missing(machine, now_ns))
 			return TANDEM_HEADLINE_DECIDING;
 		return is_blind ? TANDEM_HEADLINE_UNPROTECTED : TANDEM_HEADLINE_PROTECTED;
@@ -106,6 +108,12 @@ static void say_in_sync(struct line *line)
 	}
 	if (has_alarm(machine, TANDEM_ALARM_ARBITER_UNREACHABLE))
 		say(line, ", but the arbiter does not answer: no failover until it does");
+}
+
+static void say_misfit(struct line *line)
+{
+	say_primary(line, "");
+	say(line, ", %s holds the copy and has not what the program needs to go on", line->other);
 }
 
 static void say_copy(struct line *line)
@@ -211,6 +219,9 @@ void tandem_headline_spell(const struct tandem_machine *machine,
 		say_deciding(&line);
 	else if (machine->state == TANDEM_STATE_PRIMARY_SOLO)
 		say_solo(&line);
+	else if (machine->state == TANDEM_STATE_SECONDARY &&
+	         tandem_guard_standby_is_misfit(machine, now_ns))
+		say_misfit(&line);
 	else if (headline == TANDEM_HEADLINE_PROTECTED || headline == TANDEM_HEADLINE_UNPROTECTED)
 		say_in_sync(&line);
 	else

@@ -172,13 +172,14 @@ static void tell_lost_session(struct tandem_pair *pair,
 		options->on_decision(options->context, true, line);
 }
 
-/* A report that says something has it to say to the operator: a lost data channel. */
+/* A report that says something has it to say to the operator: a lost data channel. What a misfit
+ * says again and again is an alarm's [L16]. */
 static void tell_report(struct tandem_pair *pair, const struct tandem_control_message *message)
 {
 	const struct tandem_controller_options *options = &pair->controller->options;
 	char line[400];
 	if (message->type != TANDEM_CONTROL_REPORT || message->text[0] == 0 ||
-	    !options->on_decision ||
+	    message->status != 0 || !options->on_decision ||
 	    !tandem_rate_take(&pair->session_lines, SESSION_LINES_MAX, tandem_clock_now_ns()))
 		return;
 	snprintf(line, sizeof(line), "pair %s: %s", pair->machine.config.pair.name, message->text);

@@ -219,9 +219,14 @@ inline release(n)
 	:: state[n] == TAKING_OVER && take_over_order[n] == NOTHING ->                    \
 		take_over_order[n] = FIRST_ORDER
 
+/* A standby that failed is waited for while the record is the one that it failed for. */
+#define IS_OF_TAKE_OVER(n)                                       \
+	(take_over_standby[n] != 0 && seen_owner[n] == n &&       \
+	 seen_owner_incarnation[n] == HEIR(take_over_standby[n]))
+
 #define settle_halted(n)                                                                 \
 	:: state[n] == HALTED && !is_halted[n] &&                                         \
-		!(take_over_standby[n] != 0 && take_over_standby[n] == known_standby[n]) -> \
+		!(IS_OF_TAKE_OVER(n) && take_over_standby[n] == known_standby[n]) ->      \
 		end_take_over(n);                                                         \
 		enter(n, INIT)
 
@@ -475,9 +480,11 @@ proctype Controller(byte n)
 	}
 #endif
 
-	/* FENCED, soon or after the wait for it; or the program does not come in time. */
+	/* FENCED, soon or after the wait for it, and then the register was asked; or the program does not
+	 * come in time. */
 	:: d_step {
-		(state[n] == TAKING_OVER || state[n] == HALTED) && IS_FENCED(n) ->
+		(state[n] == TAKING_OVER ||
+		 (state[n] == HALTED && IS_OF_TAKE_OVER(n) && SEES_NEWEST(n))) && IS_FENCED(n) ->
 		state[n] = TAKING_OVER;
 		take_over_order[n] = ACTIVATE
 	}

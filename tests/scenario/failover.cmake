@@ -6,6 +6,7 @@ tandem_add_test(
   failover/test_hand_over.c
   failover/test_interrupted.c
   failover/test_leaving.c
+  failover/test_misfit.c
   failover/test_protecting.c
   failover/test_stories.c
   failover/test_words.c

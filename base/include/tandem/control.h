@@ -22,8 +22,9 @@ enum tandem_control_type {
 	/* data plane to controller */
 	TANDEM_CONTROL_ATTACH = 1, /* first packet: kind, pair, incarnation, process_id */
 	TANDEM_CONTROL_READY,      /* program: regions are attached, it can lead */
-	TANDEM_CONTROL_REPORT,     /* every report_interval_ns: epoch, heard_age_ns, session; with a
-	                              text, at once: something an operator should know */
+	TANDEM_CONTROL_REPORT,     /* every report_interval_ns: epoch, heard_age_ns, session, and a
+	                              standby's status; with a text, at once: something an operator
+	                              should know */
 	TANDEM_CONTROL_SESSION_UP, /* peer_incarnation, generation */
 	TANDEM_CONTROL_SESSION_LOST, /* text says why */
 	TANDEM_CONTROL_COPIED,   /* program: a full copy is applied at peer_incarnation; output is
@@ -139,7 +140,9 @@ struct tandem_control_message {
 	bool has_lease;       /* REPORT of a program: the timer that ends it is armed */
 	bool leaves;          /* REPORT of a program: it waits for RELEASE */
 	bool keeps_old;       /* STAND_BY: what the image directory holds is kept aside */
-	int32_t status;       /* FAILED: TANDEM_E_* */
+	int32_t status;       /* FAILED: TANDEM_E_*; REPORT of a standby: TANDEM_E_UNSUPPORTED,
+	                         this node could not go on with its copy [C35], and text says why;
+	                         else 0 */
 	uint32_t process_id;  /* ATTACH */
 	uint64_t incarnation; /* ATTACH: own; ACTIVATE: the one the program must take */
 	uint64_t peer_incarnation;

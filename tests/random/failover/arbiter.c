@@ -71,6 +71,8 @@ void arbiter_ask(struct cluster *cluster, unsigned node, const struct tandem_act
 		acknowledge(cluster, node);
 		return;
 	}
+	if (is_cas)
+		judge_question(cluster, node);
 	struct item *item = cluster_post(cluster, is_cas ? ITEM_CAS : ITEM_READ, node,
 	                                 delay(cluster, node, hangs || action->needs_fence));
 	item->life = where->filter.local_instance;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <tandem/clock.h>
+#include <tandem/error.h>
 #include <tandem/random.h>
 
 #define MS               TANDEM_NS_PER_MS
@@ -287,24 +288,37 @@ void cluster_say(struct cluster *cluster, unsigned node, enum tandem_event_type 
 		cluster_feed(cluster, node, &event);
 }
 
+static void hear_fit(struct node *where, const struct item *item)
+{
+	bool is_report = item->event == TANDEM_EVENT_REPORT &&
+	                 item->connection == where->machine.standby.connection;
+	bool is_attached = item->event == TANDEM_EVENT_ATTACHED &&
+	                   item->of.word.kind == TANDEM_CONTROL_KIND_STANDBY;
+	if (is_report || is_attached)
+		where->misfit_is_known = item->of.word.is_misfit;
+}
+
 static void hear_plane(struct cluster *cluster, const struct item *item)
 {
 	const struct word *word = &item->of.word;
-	struct tandem_event event = {.type = item->event,
-	                             .connection = item->connection,
-	                             .message = {.kind = word->kind,
-	                                         .answers = word->answers,
-	                                         .has_session = word->has_session,
-	                                         .has_copy = word->has_copy,
-	                                         .leaves = word->leaves,
-	                                         .process_id = word->process_id,
-	                                         .incarnation = word->incarnation,
-	                                         .peer_incarnation = word->peer_incarnation,
-	                                         .generation = word->generation,
-	                                         .epoch = word->epoch,
-	                                         .heard_age_ns = word->heard_age_ns,
-	                                         .peer_beat = word->peer_beat,
-	                                         .beat_age_ns = word->beat_age_ns}};
+	struct tandem_event event = {
+	        .type = item->event,
+	        .connection = item->connection,
+	        .message = {.kind = word->kind,
+	                    .answers = word->answers,
+	                    .has_session = word->has_session,
+	                    .has_copy = word->has_copy,
+	                    .status = word->is_misfit ? TANDEM_E_UNSUPPORTED : 0,
+	                    .leaves = word->leaves,
+	                    .process_id = word->process_id,
+	                    .incarnation = word->incarnation,
+	                    .peer_incarnation = word->peer_incarnation,
+	                    .generation = word->generation,
+	                    .epoch = word->epoch,
+	                    .heard_age_ns = word->heard_age_ns,
+	                    .peer_beat = word->peer_beat,
+	                    .beat_age_ns = word->beat_age_ns}};
+	hear_fit(&cluster->nodes[item->node], item);
 	cluster_feed(cluster, item->node, &event);
 }
 
@@ -328,6 +342,7 @@ void cluster_start_controller(struct cluster *cluster, unsigned node)
 	where->sequence = 0;
 	where->deaf_since_ns = where->deaf_ended_ns = 0;
 	where->waiting_count = 0;
+	where->misfit_is_known = false;
 	where->filter = (struct tandem_heartbeat_filter){
 	        .local_instance = tandem_random_next(&cluster->random) | 1};
 	tandem_machine_init(&where->machine, &where->config, tandem_random_next(&cluster->random),

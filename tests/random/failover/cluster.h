@@ -33,14 +33,27 @@
 	X(R8_COPY_OF_ANOTHER_LIFE)                                                                 \
 	X(R9_QUIET_IN_WORDS_ONLY)                                                                  \
 	X(LEFT_OUTRANKS_TAKE_OVER)                                                                 \
+	X(MISFIT_TAKES_OVER)                                                                       \
 	X(LIVENESS_NEVER_SOLO)                                                                     \
-	X(LIVENESS_FORGETS_TAKE_OVER)
+	X(LIVENESS_FORGETS_TAKE_OVER)                                                              \
+	X(LIVENESS_HALTED_FOR_ANOTHERS_RECORD)
 
 enum bug {
 #define X(name) BUG_##name,
 	BUG_TABLE(X)
 #undef X
 	        BUG_COUNT,
+};
+
+/* What is used of a message or event of data planes; texts and settings play no part. */
+struct word {
+	enum tandem_control_type type, answers;
+	enum tandem_control_kind kind;
+	bool is_pair, has_session, has_copy, is_misfit, holds_output, leaves;
+	uint32_t process_id;
+	uint64_t incarnation, peer_incarnation, generation, epoch, heard_age_ns;
+	enum tandem_peer_beat peer_beat;
+	uint64_t beat_age_ns;
 };
 
 struct process {
@@ -90,6 +103,7 @@ struct standby {
 	struct process process;
 	bool has_copy;
 	bool is_fenced;
+	bool fence_awaits_fit, activate_awaits_fit; /* until the node has what is needed */
 	bool is_torn;                   /* epochs without the copy that they belong on */
 	uint64_t copy_owner;            /* whose epochs they are */
 	uint64_t activated_incarnation; /* 0: none */
@@ -99,6 +113,7 @@ struct standby {
 	uint64_t renew_ns;  /* a new life, when what it started has ended */
 	uint64_t revoke_ns; /* seeded bug: the fence works only then */
 	uint32_t copy;
+	struct word activate; /* that waits */
 };
 
 struct node {
@@ -108,6 +123,8 @@ struct node {
 	uint64_t deaf_since_ns; /* its heartbeats' thread does not get to run, 0: it does */
 	uint64_t deaf_ended_ns; /* how long it did not, until the machine is told */
 	bool arbiter_is_cut;
+	bool is_misfit;       /* it has not what a program needs to go on [C35] ... */
+	bool misfit_is_known; /* ... and its standby has said so */
 	uint64_t beat_ns;
 	uint64_t tick_ns;
 	uint64_t sequence;
@@ -146,17 +163,6 @@ enum reads {
 	READS_NOTHING,   /* the transport has no one-sided reads */
 	READS_WITH_DATA, /* where the peer's host is there and neither way is cut */
 	READS_ALWAYS,    /* whatever is cut, as if messages alone were lost */
-};
-
-/* What is used of a message or event of data planes; texts and settings play no part. */
-struct word {
-	enum tandem_control_type type, answers;
-	enum tandem_control_kind kind;
-	bool is_pair, has_session, has_copy, holds_output, leaves;
-	uint32_t process_id;
-	uint64_t incarnation, peer_incarnation, generation, epoch, heard_age_ns;
-	enum tandem_peer_beat peer_beat;
-	uint64_t beat_age_ns;
 };
 
 struct question {
@@ -348,7 +354,7 @@ void program_lose_session(struct program *program);
 
 /* standby.c */
 void standby_step(struct cluster *cluster, struct standby *standby);
-uint64_t standby_due_ns(const struct standby *standby);
+uint64_t standby_due_ns(const struct cluster *cluster, const struct standby *standby);
 void standby_obey(struct cluster *cluster, struct standby *standby, const struct word *word);
 void standby_take(struct cluster *cluster, struct standby *standby, const struct item *item);
 
@@ -356,6 +362,8 @@ void standby_take(struct cluster *cluster, struct standby *standby, const struct
 void judge_publish(struct cluster *cluster, const struct program *program, uint32_t memory);
 void judge_promotion(struct cluster *cluster, const struct standby *standby);
 void judge_step(struct cluster *cluster);
+/* The register is asked to name this node. */
+void judge_question(struct cluster *cluster, unsigned node);
 /* A record was won: what was published may be forgotten by it. */
 void judge_record(struct cluster *cluster, const struct question *question);
 /* The program has been told that nobody will go on with its memory. */

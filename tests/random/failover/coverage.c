@@ -15,6 +15,8 @@ void coverage_begin(struct coverage *coverage, enum bug bug)
 	bug_now = bug;
 }
 
+bool __real_tandem_guard_take_over_is_due(const struct tandem_machine *machine, uint64_t now_ns);
+
 /* ---- seeded bugs in guards ---- */
 
 static bool owns_by_name(const struct tandem_machine *machine)
@@ -53,6 +55,26 @@ static bool restarted_owner(const struct tandem_machine *machine, enum guard gua
 	return truth;
 }
 
+/* It is enough that the copy is in sync. */
+static bool misfit_takes_over(const struct tandem_machine *machine, enum guard guard, bool truth,
+                              uint64_t now_ns)
+{
+	struct tandem_machine fit = *machine;
+	fit.standby.is_misfit = false;
+	if (guard == GUARD_take_over_is_due)
+		return __real_tandem_guard_take_over_is_due(&fit, now_ns);
+	return truth;
+}
+
+/* Whoever leads, the standby that failed has to end. */
+static bool waits_for_ever(const struct tandem_machine *machine, enum guard guard, bool truth)
+{
+	const struct tandem_take_over *take_over = &machine->take_over;
+	return truth &&
+	       (guard != GUARD_halted_are_gone || !take_over->has_failed ||
+	        take_over->connection == 0 || machine->standby.connection != take_over->connection);
+}
+
 static bool distort(const struct tandem_machine *machine, enum guard guard, bool truth,
                     uint64_t now_ns)
 {
@@ -60,6 +82,10 @@ static bool distort(const struct tandem_machine *machine, enum guard guard, bool
 		return stale_standby(machine, guard, truth, now_ns);
 	if (bug_now == BUG_R5_RESTARTED_OWNER_LEADS)
 		return restarted_owner(machine, guard, truth);
+	if (bug_now == BUG_MISFIT_TAKES_OVER)
+		return misfit_takes_over(machine, guard, truth, now_ns);
+	if (bug_now == BUG_LIVENESS_HALTED_FOR_ANOTHERS_RECORD)
+		return waits_for_ever(machine, guard, truth);
 	if (bug_now == BUG_LIVENESS_NEVER_SOLO && guard == GUARD_may_go_solo)
 		return false;
 	if (bug_now == BUG_LIVENESS_FORGETS_TAKE_OVER && guard == GUARD_take_over_is_interrupted)

@@ -14,6 +14,7 @@
 #define SETTLE_MAX  200        /* looks */
 #define QUIET       5          /* looks in which the pair must stay one */
 #define LEAVE_LOOKS 10
+#define VAIN_LOOKS  500
 
 static struct node *pick(struct cluster *cluster)
 {
@@ -118,6 +119,12 @@ static void cut_arbiter(struct cluster *cluster, struct node *node)
 	node->arbiter_is_cut = true;
 }
 
+static void exchange_qemu(struct cluster *cluster, struct node *node)
+{
+	(void)cluster;
+	node->is_misfit = true;
+}
+
 static void break_sessions(struct cluster *cluster, struct node *node)
 {
 	(void)node;
@@ -172,6 +179,7 @@ static const struct fault faults[] = {
         {"one of its heartbeat links loses", cut_link},
         {"its heartbeats are lost", cut_beats_one_way},
         {"its arbiter cut", cut_arbiter},
+        {"it has not what the program needs", exchange_qemu},
 };
 
 /* While a decision is under way, what hurts most is what changes its grounds. */
@@ -232,6 +240,7 @@ static void resume(struct cluster *cluster, unsigned node)
 	cluster_stop_node(cluster, node, false);
 	cluster_deafen(cluster, node, false);
 	cluster->nodes[node].arbiter_is_cut = false;
+	cluster->nodes[node].is_misfit = false;
 	cluster_start_controller(cluster, node);
 	cluster_start_standby(cluster, node);
 }
@@ -631,9 +640,30 @@ static void leave(struct cluster *cluster)
 		leave_in_trouble(cluster, node);
 }
 
+/* A take-over is won and starts nothing, for its node has not what the program needs by now. The
+ * operator has the other one lead, of which that node hears nothing but what the register says. */
+static void win_in_vain(struct cluster *cluster)
+{
+	struct node *node = await_pair(cluster);
+	if (!node)
+		return;
+	struct node *winner = &cluster->nodes[1 - index_of(cluster, node)];
+	inject_at(cluster, node, &(struct fault){"power off", power_off});
+	for (unsigned i = 0; i < VAIN_LOOKS && winner->machine.state != TANDEM_STATE_TAKING_OVER;
+	     i++)
+		cluster_run(cluster, MS);
+	inject_at(cluster, winner, &(struct fault){"it has not what is needed", exchange_qemu});
+	cluster_cut_beats(cluster, true);
+	cluster_run(cluster, LOOK_NS);
+	resume(cluster, index_of(cluster, node));
+	cluster_run(cluster, STALL_NS);
+	force(cluster, node);
+	cluster_start_program(cluster, index_of(cluster, node));
+}
+
 void nemesis_strike(struct cluster *cluster)
 {
-	uint64_t kind = cluster_draw(cluster, 21);
+	uint64_t kind = cluster_draw(cluster, 22);
 	if (kind < 6)
 		inject(cluster, &faults[cluster_draw(cluster, COUNT(faults))]);
 	else if (kind < 15)
@@ -644,6 +674,8 @@ void nemesis_strike(struct cluster *cluster)
 		hand_over(cluster);
 	else if (kind < 19)
 		leave(cluster);
+	else if (kind < 20)
+		win_in_vain(cluster);
 	else if (cluster_happens(cluster, 2 * cluster->chaos.words))
 		speak(cluster);
 }

@@ -105,6 +105,7 @@ static void report(struct cluster *cluster, struct process *process)
 	struct word word = {.has_session = process->session != 0,
 	                    .peer_incarnation = process->session_peer,
 	                    .has_copy = is_program ? program->is_gated : standby->has_copy,
+	                    .is_misfit = !is_program && cluster->nodes[process->node].is_misfit,
 	                    .leaves = is_program && program->leaves,
 	                    .generation =
 	                            is_program ? program->led_generation : standby->told_generation,
@@ -197,7 +198,7 @@ static void arm(struct cluster *cluster, struct process *process)
 	if (!cluster_runs(process))
 		return;
 	process->due_ns = is_program ? program_due_ns(cluster, (const struct program *)process)
-	                             : standby_due_ns((const struct standby *)process);
+	                             : standby_due_ns(cluster, (const struct standby *)process);
 	if (process->connection != 0)
 		sooner(&process->due_ns, process->report_ns);
 	else if (cluster->nodes[process->node].controller_is_alive)

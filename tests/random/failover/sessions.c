@@ -106,7 +106,8 @@ static void welcome(struct cluster *cluster, struct standby *standby, const stru
 {
 	struct process *process = &standby->process;
 	if (!cluster_runs(process) || standby->is_fenced || standby->told_owner != hello->from ||
-	    standby->told_generation != hello->generation)
+	    standby->told_generation != hello->generation ||
+	    cluster->nodes[process->node].is_misfit)
 		return;
 	sessions_drop(cluster, process);
 	if (standby->copy_owner != hello->from) {

@@ -13,20 +13,20 @@ static void begin_life(struct cluster *cluster, struct standby *standby)
 	cluster_start_standby(cluster, node);
 }
 
-uint64_t standby_due_ns(const struct standby *standby)
+/* [C35] What the node has is something else than when it was asked last. */
+static bool must_judge_again(const struct cluster *cluster, const struct standby *standby)
 {
-	uint64_t due_ns = standby->renew_ns != 0 ? standby->renew_ns : CLUSTER_NEVER_NS;
-	return standby->revoke_ns != 0 && standby->revoke_ns < due_ns ? standby->revoke_ns : due_ns;
+	if (cluster->nodes[standby->process.node].is_misfit)
+		return standby->process.session != 0;
+	return standby->fence_awaits_fit || standby->activate_awaits_fit;
 }
 
-void standby_step(struct cluster *cluster, struct standby *standby)
+uint64_t standby_due_ns(const struct cluster *cluster, const struct standby *standby)
 {
-	if (standby->revoke_ns != 0 && cluster->now_ns >= standby->revoke_ns) {
-		standby->revoke_ns = 0;
-		sessions_drop(cluster, &standby->process);
-	}
-	if (standby->renew_ns != 0 && cluster->now_ns >= standby->renew_ns)
-		begin_life(cluster, standby);
+	if (must_judge_again(cluster, standby))
+		return cluster->now_ns;
+	uint64_t due_ns = standby->renew_ns != 0 ? standby->renew_ns : CLUSTER_NEVER_NS;
+	return standby->revoke_ns != 0 && standby->revoke_ns < due_ns ? standby->revoke_ns : due_ns;
 }
 
 /* ---- orders ---- */
@@ -48,6 +48,12 @@ static bool breaks(struct cluster *cluster, struct standby *standby)
 	return true;
 }
 
+static void say_fenced(struct cluster *cluster, struct standby *standby)
+{
+	struct word word = {.generation = standby->fenced_generation, .epoch = standby->copy};
+	planes_say(cluster, &standby->process, TANDEM_EVENT_FENCED, &word);
+}
+
 /* R2, R3: the session ends whatever the answer is. */
 static void fence(struct cluster *cluster, struct standby *standby, uint64_t generation)
 {
@@ -57,13 +63,15 @@ static void fence(struct cluster *cluster, struct standby *standby, uint64_t gen
 		sessions_drop(cluster, &standby->process);
 	standby->is_fenced = true;
 	standby->fenced_generation = generation;
-	struct word word = {.generation = generation, .epoch = standby->copy};
+	standby->activate_awaits_fit = false;
 	/* [L6]: asked again, the answer is the same. */
 	bool is_promotable = standby->has_copy || standby->activated_incarnation != 0;
-	if (!is_promotable || breaks(cluster, standby))
+	standby->fence_awaits_fit =
+	        is_promotable && cluster->nodes[standby->process.node].is_misfit;
+	if (!is_promotable || standby->fence_awaits_fit || breaks(cluster, standby))
 		say_failed(cluster, standby, TANDEM_CONTROL_FENCE);
 	else
-		planes_say(cluster, &standby->process, TANDEM_EVENT_FENCED, &word);
+		say_fenced(cluster, standby);
 }
 
 static void start_heir(struct cluster *cluster, struct standby *standby, const struct word *word)
@@ -89,6 +97,11 @@ static void activate(struct cluster *cluster, struct standby *standby, const str
 	                 cluster->bug == BUG_R3_EPOCH_READ_BEFORE_FENCE;
 	if (standby->activated_incarnation == word->incarnation)
 		return;
+	if (cluster->nodes[standby->process.node].is_misfit) {
+		standby->activate_awaits_fit = true;
+		standby->activate = *word;
+		return;
+	}
 	/* Its copy is a program's already. */
 	if (standby->activated_incarnation != 0 || breaks(cluster, standby)) {
 		say_failed(cluster, standby, TANDEM_CONTROL_ACTIVATE);
@@ -100,6 +113,32 @@ static void activate(struct cluster *cluster, struct standby *standby, const str
 	standby->activated_incarnation = word->incarnation;
 	standby->has_copy = false;
 	start_heir(cluster, standby, word);
+}
+
+static void judge_again(struct cluster *cluster, struct standby *standby)
+{
+	bool has_fence = standby->fence_awaits_fit, has_activate = standby->activate_awaits_fit;
+	if (cluster->nodes[standby->process.node].is_misfit) {
+		sessions_drop(cluster, &standby->process);
+		return;
+	}
+	standby->fence_awaits_fit = standby->activate_awaits_fit = false;
+	if (has_fence)
+		say_fenced(cluster, standby);
+	if (has_activate)
+		activate(cluster, standby, &standby->activate);
+}
+
+void standby_step(struct cluster *cluster, struct standby *standby)
+{
+	if (standby->revoke_ns != 0 && cluster->now_ns >= standby->revoke_ns) {
+		standby->revoke_ns = 0;
+		sessions_drop(cluster, &standby->process);
+	}
+	if (must_judge_again(cluster, standby))
+		judge_again(cluster, standby);
+	if (standby->renew_ns != 0 && cluster->now_ns >= standby->renew_ns)
+		begin_life(cluster, standby);
 }
 
 static void stand_by(struct cluster *cluster, struct standby *standby, const struct word *word)

@@ -43,7 +43,8 @@ static void send_locked(struct controller *controller, const struct tandem_contr
 
 static void keep(struct controller *controller, const struct tandem_control_message *message)
 {
-	if (message->type == TANDEM_CONTROL_REPORT && message->text[0] == '\0')
+	if (message->type == TANDEM_CONTROL_REPORT &&
+	    (message->text[0] == '\0' || message->status != 0))
 		controller->report = *message;
 	else if (controller->kept_count < KEPT_MAX)
 		controller->kept[controller->kept_count++] = *message;

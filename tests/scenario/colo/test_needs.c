@@ -28,6 +28,30 @@ static bool fence(struct lab *lab, struct tandem_control_message *ret_message)
 	return controller_wait(lab->standby_control, TANDEM_CONTROL_FENCED, ret_message);
 }
 
+static bool has_status(const struct tandem_control_message *report, uint64_t status)
+{
+	bool is_told = status == 0 || strstr(report->text, NEEDS " needed") != NULL;
+
+	return report->status == -(int32_t)status && report->has_copy && is_told;
+}
+
+/* [L16] With a session and without one. */
+Test(needs, a_report_says_that_they_are_missing)
+{
+	struct lab *lab = begin();
+
+	cr_assert(lab_protect(lab) && lab_commit(lab, "acknowledged"));
+	cr_expect(controller_wait_report(lab->standby_control, has_status, 0));
+	change(lab, TANDEM_E_UNSUPPORTED);
+	cr_expect(controller_wait_report(lab->standby_control, has_status, -TANDEM_E_UNSUPPORTED));
+	cr_assert(controller_wait(lab->primary_control, TANDEM_CONTROL_SESSION_LOST, NULL));
+	change(lab, TANDEM_E_AGAIN);
+	cr_expect(controller_wait_report(lab->standby_control, has_status, -TANDEM_E_UNSUPPORTED));
+	change(lab, 0);
+	cr_expect(controller_wait_report(lab->standby_control, has_status, 0));
+	lab_free(lab);
+}
+
 /* The host of the leading program ends before its controller has recorded that the session did. */
 Test(needs, a_take_over_waits_until_the_node_has_them)
 {

@@ -135,6 +135,75 @@ Test(interrupted, a_take_over_that_a_later_record_has_ended_starts_no_program)
 	cr_expect(story.violation[0] == 0, "%s", story.violation);
 }
 
+/* [L17] What node b had won it for is not there any more, and the operator has node a lead again.
+ * Of that node b reads in the register alone. */
+Test(interrupted, a_take_over_that_failed_for_good_is_over_when_another_leads)
+{
+	struct node *node = &story.nodes[1];
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	node->is_misfit = true;
+	cluster_cut_beats(&story, true);
+	run_until(1, TANDEM_STATE_HALTED);
+	cluster_start_controller(&story, 0);
+	cluster_start_standby(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	say(0, TANDEM_EVENT_FORCE, 0);
+	cluster_start_program(&story, 0);
+	run_until(0, TANDEM_STATE_PRIMARY_SOLO);
+	run_until(1, TANDEM_STATE_JOINING);
+	cr_expect_not_null(strstr(story.trace, "b HALTED -> INIT: what was halted is gone"), "%s",
+	                   story.trace);
+	cluster_cut_beats(&story, false);
+	node->is_misfit = false;
+	run_until(1, TANDEM_STATE_SECONDARY);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
+/* ... or node b does not even read that, and can start the program again by then. */
+Test(interrupted, a_take_over_that_failed_does_not_go_on_before_the_register_was_asked)
+{
+	struct node *node = &story.nodes[1];
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	node->is_misfit = true;
+	run_until(1, TANDEM_STATE_HALTED);
+	node->arbiter_is_cut = true;
+	cluster_cut_beats(&story, true);
+	cluster_start_controller(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	say(0, TANDEM_EVENT_FORCE, 0);
+	cluster_start_program(&story, 0);
+	run_until(0, TANDEM_STATE_PRIMARY_SOLO);
+	node->is_misfit = false;
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_HALTED, "%s", story.trace);
+	node->arbiter_is_cut = false;
+	run_until(1, TANDEM_STATE_JOINING);
+	cr_expect_null(strstr(story.trace, "b TAKING_OVER: fenced: starting"), "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
+/* ... and where the operator does nothing but to install it, it goes on. */
+Test(interrupted, a_take_over_that_failed_for_want_of_a_program_goes_on_when_it_is_there)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	story.nodes[1].is_misfit = true;
+	run_until(1, TANDEM_STATE_HALTED);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_HALTED, "%s", story.trace);
+	cr_expect_not_null(strstr(tandem_machine_waiting_for(&story.nodes[1].machine, story.now_ns),
+	                          "what the program needs to go on"));
+	story.nodes[1].is_misfit = false;
+	cluster_run(&story, 100 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
 /* Its fence does not come, and a program that was halted before is stopped and does not end: the
  * word to lead with loss of data is given while that is waited for. */
 Test(interrupted, a_word_that_is_given_while_halted_begins_the_take_over_anew)

@@ -138,6 +138,16 @@ Test(headline, of_a_secondary_whose_primary_hangs)
 	       TANDEM_HEADLINE_DECIDING);
 }
 
+Test(headline, of_a_copy_that_could_not_go_on)
+{
+	begin(TANDEM_STATE_SECONDARY, "beta", true);
+	machine.standby.connection = 1;
+	machine.standby.is_misfit = true;
+	expect("UNPROTECTED: beta primary (generation 7), alpha holds the copy and has not what "
+	       "the program needs to go on",
+	       TANDEM_HEADLINE_UNPROTECTED);
+}
+
 Test(headline, of_one_that_waits)
 {
 	begin(TANDEM_STATE_JOINING, "beta", false);

@@ -1,0 +1,88 @@
+#include "story.h"
+
+#include <tandem/error.h>
+
+/* A standby whose node has not what the program needs to go on [C35] lets the other node go on. */
+
+static void expect_wait(const char *text)
+{
+	const char *waiting_for = tandem_machine_waiting_for(&story.nodes[1].machine, story.now_ns);
+	cr_expect_not_null(strstr(waiting_for, text), "%s", waiting_for);
+}
+
+static void begin_misfit(void)
+{
+	begin_paired();
+	story.nodes[1].is_misfit = true;
+}
+
+static const struct tandem_action *reply(void)
+{
+	for (size_t i = 0; i < story.actions.count; i++) {
+		if (story.actions.list[i].type == TANDEM_ACTION_REPLY)
+			return &story.actions.list[i];
+	}
+	cr_assert_fail("no answer");
+	return NULL;
+}
+
+Test(misfit, the_primary_goes_on_when_everything_between_the_nodes_is_cut)
+{
+	begin_misfit();
+	cluster_cut_data(&story, true);
+	cluster_cut_beats(&story, true);
+	cluster_run(&story, 500 * MS);
+	expect_trace("2020 b alarm: this node has not what the program needs\n"
+	             "2184 a alarm: heartbeats are silent on every link alth\n"
+	             "2200 a PRIMARY_PAIR -> GATED: the peer is silent on every link and on the "
+	             "session\n"
+	             "2200 a GATED: the copy is lost: asking to go on alone\n"
+	             "2200 a alarm over: heartbeats are silent on every link alth\n"
+	             "2200 a GATED -> PRIMARY_SOLO: the register says SOLO\n");
+	expect_wait("until then it does not take over");
+}
+
+/* As soon as it is there, the take-over comes by itself. */
+Test(misfit, a_lost_primary_is_taken_over_for_when_what_is_needed_is_there)
+{
+	begin_misfit();
+	cluster_run(&story, 30 * MS);
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY, "%s", story.trace);
+	expect_wait("until then it does not take over");
+	story.nodes[1].is_misfit = false;
+	cluster_run(&story, 100 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
+Test(misfit, no_word_lets_it_ask)
+{
+	begin_misfit();
+	cluster_run(&story, 30 * MS);
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	say(1, TANDEM_EVENT_PROMOTE, cluster_record(&story, 1)->generation);
+	cr_expect_eq(reply()->status, TANDEM_E_REFUSED);
+	cr_expect_not_null(strstr(reply()->text, "what to install"), "%s", reply()->text);
+	cluster_run(&story, 1000 * MS);
+	cr_expect_eq(story.take_over_count, 0);
+}
+
+Test(misfit, what_forcing_it_risks_is_said)
+{
+	begin_misfit();
+	cluster_run(&story, 30 * MS);
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	say(1, TANDEM_EVENT_FORCE, 0);
+	cr_expect_eq(reply()->status, 0);
+	cr_expect_not_null(strstr(reply()->text, "nothing starts here before"), "%s",
+	                   reply()->text);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_HALTED, "%s", story.trace);
+	story.nodes[1].is_misfit = false;
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+}
