@@ -7,6 +7,7 @@
 /* Fewer pages tell of the overhead and not of the rate. */
 #define SAMPLE_PAGES 32u
 #define FEW_PAGES    256u
+#define SAMPLE_NS    UINT64_C(100000)
 /* What is expected must leave this part of the budget for what is not. */
 #define MARGIN_PART 8u
 /* A program that writes too much is held in pieces after this part of the wait. */
@@ -77,15 +78,40 @@ void tandem_pace_open(struct tandem_pace *pace, uint64_t now_ns, uint64_t captur
 	pace->left_pages = 0;
 	pace->is_overdue = false;
 	pace->is_standing = false;
+	pace->held_ns = 0;
 	tandem_pace_look(pace, now_ns, 0);
 }
 
-/* A program that was held for a part of the time writes as before when it is not. */
+/* How long the program has run since what it wrote is known. */
+static uint64_t running_ns(const struct tandem_pace *pace, uint64_t now_ns)
+{
+	uint64_t until_ns = pace->held_ns != 0 && pace->held_ns < now_ns ? pace->held_ns : now_ns;
+
+	return until_ns > pace->scanned_ns ? until_ns - pace->scanned_ns : 0;
+}
+
+void tandem_pace_hold(struct tandem_pace *pace, uint64_t now_ns)
+{
+	pace->held_ns = now_ns;
+}
+
+void tandem_pace_let_go(struct tandem_pace *pace, uint64_t now_ns)
+{
+	if (pace->held_ns != 0)
+		pace->scanned_ns = now_ns - running_ns(pace, now_ns);
+	pace->held_ns = 0;
+}
+
+/* A program that was held for a part of the time writes as before when it is not; too short a time
+ * tells nothing. */
 static void follow_writing(struct tandem_pace *pace, uint64_t pages, uint64_t span_ns)
 {
-	double sample = (double)pages / (double)span_ns;
-	double part = sample > pace->written_per_ns ? 0.5 : 1.0 / 32;
+	double sample, part;
 
+	if (span_ns < SAMPLE_NS)
+		return;
+	sample = (double)pages / (double)span_ns;
+	part = sample > pace->written_per_ns ? 0.5 : 1.0 / 32;
 	if (pace->written_per_ns <= 0)
 		part = 1;
 	pace->written_per_ns += (sample - pace->written_per_ns) * part;
@@ -97,8 +123,7 @@ void tandem_pace_note_scan(struct tandem_pace *pace, uint64_t now_ns, uint64_t e
 	uint64_t began_ns = now_ns - elapsed_ns;
 	uint64_t found_pages = left_pages > pace->left_pages ? left_pages - pace->left_pages : 0;
 
-	follow_writing(pace, found_pages,
-	               began_ns > pace->scanned_ns ? began_ns - pace->scanned_ns : 1);
+	follow_writing(pace, found_pages, running_ns(pace, began_ns));
 	pace->scanned_ns = began_ns;
 	/* Pages that are found are protected again, which is not part of it. */
 	if (found_pages < FEW_PAGES || elapsed_ns < pace->scan_ns || pace->scan_ns == 0)
@@ -158,11 +183,10 @@ uint64_t tandem_pace_pages_max(const struct tandem_pace *pace)
 
 static uint64_t expected_pages(const struct tandem_pace *pace, uint64_t now_ns)
 {
-	uint64_t since_ns = now_ns > pace->scanned_ns ? now_ns - pace->scanned_ns : 0;
-
 	if (pace->is_standing)
 		return pace->left_pages;
-	return pace->left_pages + (uint64_t)(pace->written_per_ns * (double)since_ns);
+	return pace->left_pages +
+	       (uint64_t)(pace->written_per_ns * (double)running_ns(pace, now_ns));
 }
 
 bool tandem_pace_is_hopeless(const struct tandem_pace *pace)
@@ -183,17 +207,18 @@ void tandem_pace_look(struct tandem_pace *pace, uint64_t now_ns, uint64_t left_p
 		pace->is_overdue = true;
 }
 
-uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace)
+uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace, uint64_t now_ns)
 {
 	uint64_t pages_max = tandem_pace_pages_max(pace);
-	double room;
+	uint64_t pages = expected_pages(pace, now_ns);
+	double room_ns;
 
 	if (pages_max == UINT64_MAX || pace->is_standing || pace->written_per_ns <= 0)
 		return UINT64_MAX;
-	if (pages_max <= pace->left_pages)
-		return pace->scanned_ns;
-	room = (double)(pages_max - pace->left_pages) / pace->written_per_ns;
-	return room < (double)RATE_LIMIT_NS ? pace->scanned_ns + (uint64_t)room : UINT64_MAX;
+	if (pages_max <= pages)
+		return now_ns;
+	room_ns = (double)(pages_max - pages) / pace->written_per_ns;
+	return room_ns < (double)RATE_LIMIT_NS ? now_ns + (uint64_t)room_ns : UINT64_MAX;
 }
 
 uint64_t tandem_pace_hold_ns(struct tandem_pace *pace, uint64_t now_ns)

@@ -30,9 +30,11 @@ struct tandem_pace {
 	bool is_staging;        /* AUTO: the last choice */
 	/* the open epoch */
 	uint64_t opened_ns;
-	uint64_t scanned_ns;
+	uint64_t scanned_ns;  /* what was written until then is known; later by as much as the
+	                         program was held since */
 	uint64_t left_pages;  /* known to be written and not pushed */
 	bool is_standing;     /* nothing is written */
+	uint64_t held_ns;     /* since when, because the program that asked is held; 0: it runs */
 	bool is_fitting;      /* as far as was known then */
 	bool is_overdue;      /* it has been put off for wait_max_ns */
 	bool has_held;        /* the program, so that it writes less */
@@ -56,14 +58,18 @@ void tandem_pace_note_scan(struct tandem_pace *pace, uint64_t now_ns, uint64_t e
                            uint64_t left_pages);
 /* The program is held: nothing is written any more. */
 void tandem_pace_stand(struct tandem_pace *pace);
+/* It asked and is held for a better answer: so is nothing written, until it is let go. */
+void tandem_pace_hold(struct tandem_pace *pace, uint64_t now_ns);
+void tandem_pace_let_go(struct tandem_pace *pace, uint64_t now_ns);
 /* Pages were pushed, beside it or not. */
 void tandem_pace_note_push(struct tandem_pace *pace, uint64_t pages, uint64_t elapsed_ns);
 /* Of a capture. */
 void tandem_pace_note_pause(struct tandem_pace *pace, const struct tandem_pace_pause *pause);
 /* As far as is known `left_pages` are left now. */
 void tandem_pace_look(struct tandem_pace *pace, uint64_t now_ns, uint64_t left_pages);
-/* When what is likely to be written meanwhile will not fit any more; UINT64_MAX for never. */
-uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace);
+/* When what is likely to be written meanwhile will not fit any more, if the program runs from now
+ * on; UINT64_MAX for never. */
+uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace, uint64_t now_ns);
 /* What is known to be left, and what is likely to have been written since, fits. */
 bool tandem_pace_fits(const struct tandem_pace *pace, uint64_t now_ns);
 /* To find the pages takes more than the budget, however few they are. */

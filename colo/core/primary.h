@@ -259,6 +259,8 @@ bool tandem_primary_puts_off(const struct tandem_primary *primary, uint64_t now_
  * that fits. *ret_hold_ns: how long it is to be held for a better answer. */
 bool tandem_primary_ask_checkpoint(struct tandem_primary *primary, uint64_t now_ns,
                                    uint64_t *ret_hold_ns);
+/* Who asked is held now, or was until now. */
+void tandem_primary_hold(struct tandem_primary *primary, uint64_t now_ns, bool is_held);
 bool tandem_primary_wants_checkpoint(const struct tandem_primary *primary);
 /* A ticket waits for a ping that has not been sent. */
 bool tandem_primary_wants_ping(const struct tandem_primary *primary);

@@ -56,10 +56,18 @@ bool tandem_primary_ask_checkpoint(struct tandem_primary *primary, uint64_t now_
 	return tandem_primary_can_checkpoint(primary, now_ns);
 }
 
+void tandem_primary_hold(struct tandem_primary *primary, uint64_t now_ns, bool is_held)
+{
+	if (is_held)
+		tandem_pace_hold(&primary->pace, now_ns);
+	else
+		tandem_pace_let_go(&primary->pace, now_ns);
+}
+
 /* The program waits for a moment that fits: here it is. */
 static void offer(struct tandem_primary *primary, uint64_t now_ns)
 {
-	uint64_t until_ns = tandem_pace_misfit_ns(&primary->pace);
+	uint64_t until_ns = tandem_pace_misfit_ns(&primary->pace, now_ns);
 
 	if (!primary->is_asked || primary->is_slowing || !tandem_pace_fits(&primary->pace, now_ns))
 		return;
@@ -134,7 +142,7 @@ void tandem_primary_tick_beside(struct tandem_primary *primary, uint64_t now_ns,
 static void end_pass(struct tandem_primary *primary, uint64_t now_ns, uint64_t pushed_pages,
                      struct tandem_primary_actions *actions)
 {
-	uint64_t misfit_ns = tandem_pace_misfit_ns(&primary->pace);
+	uint64_t misfit_ns = tandem_pace_misfit_ns(&primary->pace, now_ns);
 
 	primary->is_beside_pass = false;
 	if (primary->beside_at_ns == UINT64_MAX)

@@ -210,6 +210,8 @@ void tandem_engine_ask(struct tandem_engine *engine, struct tandem_news *ret_new
 	pthread_mutex_lock(&engine->lock);
 	hush(engine); /* before the look: what comes after it rings again */
 	end_ns = now_ns + ask(engine, now_ns, ret_news);
+	if (now_ns < end_ns)
+		tandem_primary_hold(&engine->core, now_ns, true);
 	while (now_ns < end_ns) {
 		const struct timespec end = {.tv_sec = (time_t)(end_ns / TANDEM_NS_PER_S),
 		                             .tv_nsec = (long)(end_ns % TANDEM_NS_PER_S)};
@@ -219,8 +221,10 @@ void tandem_engine_ask(struct tandem_engine *engine, struct tandem_news *ret_new
 		if (ask(engine, now_ns, ret_news) == 0)
 			break;
 	}
-	if (now_ns != asked_ns)
+	if (now_ns != asked_ns) {
+		tandem_primary_hold(&engine->core, now_ns, false);
 		tandem_histogram_add(&engine->stats->slowed_ns, now_ns - asked_ns);
+	}
 	pthread_mutex_unlock(&engine->lock);
 }
 

@@ -64,17 +64,24 @@ static bool is_writing(void)
 	return !world.is_stopped && world.now_ns >= world.held_until_ns;
 }
 
+/* 0: it goes on. */
+static void hold(uint64_t until_ns)
+{
+	world.held_until_ns = until_ns;
+	tandem_primary_hold(&world.core, world.now_ns, until_ns != 0);
+}
+
 static void ask(void)
 {
 	uint64_t hold_ns;
 
 	if (tandem_primary_ask_checkpoint(&world.core, world.now_ns, &hold_ns)) {
-		world.held_until_ns = world.now_ns;
+		hold(0);
 		world.is_stopped = true;
 		world.has_mail = true;
 		world.called_ns = world.now_ns;
-	} else if (hold_ns > 0 && world.now_ns >= world.held_until_ns) {
-		world.held_until_ns = world.now_ns + hold_ns;
+	} else if (hold_ns > 0 && world.held_until_ns == 0) {
+		hold(world.now_ns + hold_ns);
 		world.held_count++;
 		if (hold_ns > world.held_max_ns)
 			world.held_max_ns = hold_ns;
@@ -88,6 +95,8 @@ static void run_program(uint64_t span_ns)
 {
 	double rate = world.rate < 1 / FAULT_NS ? world.rate : 1 / FAULT_NS;
 
+	if (world.held_until_ns != 0 && world.now_ns >= world.held_until_ns)
+		hold(0);
 	if (!is_writing())
 		return;
 	world.new_pages += rate * (double)span_ns;

@@ -37,7 +37,7 @@ Test(pace, without_a_budget_everything_fits)
 	begin(TANDEM_CAPTURE_STAGE, 0);
 	tandem_pace_look(&pace, 2 * MS, UINT64_C(1) << 40);
 	cr_expect(allows(2 * MS));
-	cr_expect_eq(tandem_pace_misfit_ns(&pace), UINT64_MAX);
+	cr_expect_eq(tandem_pace_misfit_ns(&pace, 2 * MS), UINT64_MAX);
 	cr_expect_eq(tandem_pace_pages_max(&pace), UINT64_MAX);
 }
 
@@ -109,11 +109,31 @@ Test(pace, what_is_likely_to_be_written_counts)
 {
 	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
 	tandem_pace_note_scan(&pace, 3 * MS, MS, 1000);
-	cr_expect_eq(tandem_pace_misfit_ns(&pace), 6 * MS);
+	cr_expect_eq(tandem_pace_misfit_ns(&pace, 3 * MS), 6 * MS);
+	cr_expect_eq(tandem_pace_misfit_ns(&pace, 5 * MS), 6 * MS);
+	cr_expect_eq(tandem_pace_misfit_ns(&pace, 7 * MS), 7 * MS, "it does not fit any more");
 	cr_expect(allows(6 * MS));
 	cr_expect(!allows(7 * MS), "nobody has to look again for that");
 	tandem_pace_look(&pace, 7 * MS, 0);
 	cr_expect(allows(7 * MS), "it was pushed");
+}
+
+/* 1000 pages a ms, of which 5000 fit, but not in the 8 ms that it stands still. */
+Test(pace, a_program_that_is_held_writes_nothing)
+{
+	begin(TANDEM_CAPTURE_STAGE, 4 * MS);
+	tandem_pace_note_scan(&pace, 3 * MS, MS, 1000);
+	tandem_pace_hold(&pace, 4 * MS);
+	cr_expect(allows(12 * MS));
+	cr_expect_eq(tandem_pace_misfit_ns(&pace, 12 * MS), 14 * MS, "once it is let go");
+	tandem_pace_let_go(&pace, 12 * MS);
+	cr_expect(allows(14 * MS));
+	cr_expect(!allows(15 * MS));
+	tandem_pace_hold(&pace, 15 * MS);
+	cr_expect(!allows(15 * MS), "what it wrote before counts");
+	tandem_pace_note_scan(&pace, 18 * MS, MS, 5000);
+	cr_expect(allows(40 * MS), "all of it is known");
+	cr_expect_float_eq(pace.written_per_ns, 0.001, 0.0001, "while it ran");
 }
 
 Test(pace, a_checkpoint_is_not_put_off_for_ever)

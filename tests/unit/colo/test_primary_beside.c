@@ -248,6 +248,23 @@ Test(primary_beside, who_asks_and_writes_too_much_is_held)
 	cr_expect_eq(hold_ns, 0, "no epoch begins");
 }
 
+Test(primary_beside, who_is_held_fits_once_its_pages_are_pushed)
+{
+	uint64_t hold_ns;
+
+	begin_budget(true);
+	cr_expect(!tandem_primary_ask_checkpoint(&core, SECOND + 126 * MS, &hold_ns));
+	cr_assert_gt(hold_ns, 0);
+	tandem_primary_hold(&core, SECOND + 126 * MS, true);
+	sliced(SECOND + 127 * MS, 1000, 0, true);
+	begin_pass(SECOND + 128 * MS, 900);
+	sliced(SECOND + 129 * MS, 900, 0, true);
+	cr_expect(tandem_primary_ask_checkpoint(&core, SECOND + 160 * MS, &hold_ns));
+	tandem_primary_hold(&core, SECOND + 160 * MS, false);
+	cr_expect(!tandem_primary_ask_checkpoint(&core, SECOND + 190 * MS, &hold_ns),
+	          "it writes again");
+}
+
 Test(primary_beside, an_overloaded_program_gets_a_long_pause_in_the_end)
 {
 	begin_budget(false);
