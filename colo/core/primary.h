@@ -253,7 +253,8 @@ uint64_t tandem_primary_deadline_ns(const struct tandem_primary *primary);
 uint64_t tandem_primary_checkpoint_ticket(struct tandem_primary *primary, uint64_t now_ns);
 uint64_t tandem_primary_confirm_ticket(struct tandem_primary *primary, uint64_t now_ns);
 bool tandem_primary_can_checkpoint(const struct tandem_primary *primary, uint64_t now_ns);
-/* Only the budget, or a piece of the push beside the program, is in its way. */
+/* Only the budget is in its way, or what a pause with one would meet: a piece of the push beside
+ * the program, or the apply of the epoch before. */
 bool tandem_primary_puts_off(const struct tandem_primary *primary, uint64_t now_ns);
 /* The same for a program that asks: a yes holds for a moment, after a no it gets the first moment
  * that fits. *ret_hold_ns: how long it is to be held for a better answer. */

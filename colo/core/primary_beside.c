@@ -27,7 +27,7 @@ bool tandem_primary_has_room(const struct tandem_primary *primary, uint64_t now_
 {
 	if (primary->options.pace.budget_ns == 0 || primary->pace.is_overdue)
 		return true;
-	return !is_busy(primary) && tandem_pace_fits(&primary->pace, now_ns);
+	return !is_busy(primary) && primary->is_applied && tandem_pace_fits(&primary->pace, now_ns);
 }
 
 bool tandem_primary_puts_off(const struct tandem_primary *primary, uint64_t now_ns)

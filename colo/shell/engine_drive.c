@@ -327,8 +327,10 @@ static bool drive(struct tandem_engine *engine, const uint64_t *ticket, uint64_t
 {
 	bool is_woken = false;
 
-	/* No epoch is sealed without it. */
-	if (!engine->core.is_applied)
+	/* No epoch is sealed without APPLIED; but a pause with a budget waits for nothing. */
+	if (engine->settings.pause_budget_ns != 0)
+		look_at_session(engine);
+	else if (!engine->core.is_applied)
 		tandem_engine_read_session(engine);
 	read_mail(engine);
 	while (!look_met(engine, ticket) && is_steady(engine) &&

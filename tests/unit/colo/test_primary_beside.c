@@ -265,6 +265,22 @@ Test(primary_beside, who_is_held_fits_once_its_pages_are_pushed)
 	          "it writes again");
 }
 
+Test(primary_beside, with_a_budget_no_pause_meets_the_apply_before)
+{
+	begin_budget(false);
+	sliced(SECOND + 10 * MS, 1000, 0, true);
+	tell(TANDEM_PRIMARY_ON_CHECKPOINT, SECOND + 10 * MS);
+	scanned(SECOND + 10 * MS, 0);
+	tell(TANDEM_PRIMARY_ON_PUSHED, SECOND + 10 * MS);
+	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND + 10 * MS);
+	hear(TANDEM_WIRE_COMMITTED, 2, SECOND + 10 * MS);
+	cr_assert_eq(core.phase, TANDEM_PRIMARY_OPEN);
+	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND + 10 * MS));
+	cr_expect(tandem_primary_puts_off(&core, SECOND + 10 * MS));
+	hear(TANDEM_WIRE_APPLIED, 2, SECOND + 10 * MS);
+	cr_expect(tandem_primary_can_checkpoint(&core, SECOND + 10 * MS));
+}
+
 Test(primary_beside, an_overloaded_program_gets_a_long_pause_in_the_end)
 {
 	begin_budget(false);
