@@ -94,7 +94,7 @@ void tandem_act_carry_out(struct tandem_machine *machine, enum tandem_verb verb,
 /* alarms.c: raises and clears, with a note each. */
 void tandem_alarms_update(struct tandem_machine *machine);
 
-/* guards.c: what holds, one question each. */
+/* guards.c, guards_words.c, guards_take_over.c: what holds, one question each. */
 #define TANDEM_GUARD_TABLE(X)                                                                      \
 	X(record_is_known)                                                                         \
 	X(register_is_empty_for_us)                                                                \
@@ -166,7 +166,7 @@ void tandem_alarms_update(struct tandem_machine *machine);
 TANDEM_GUARD_TABLE(X)
 #undef X
 
-/* Shared by guards, alarms and texts. */
+/* view.c: shared by guards, alarms and texts. */
 bool tandem_machine_damper_holds(const struct tandem_machine *machine, uint64_t now_ns);
 /* The peer is silent everywhere, or says that its program is gone, and no session says otherwise.
  */
