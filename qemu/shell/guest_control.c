@@ -5,8 +5,6 @@
 
 #include "shell/guest_internal.h"
 
-#define BANDWIDTH_BYTES_MAX (INT64_C(1) << 40) /* each second: as good as unlimited */
-#define DOWNTIME_LIMIT_MS   2000               /* the largest one that QEMU takes */
 #define LATE_MAJOR                                                                                 \
 	10 /* from this version on QEMU takes a restored guest's disks in 'cont' anyway */
 #define START_INTERVAL_NS (200 * TANDEM_NS_PER_MS)
@@ -16,7 +14,7 @@ static uint64_t release_limit_ns(const struct tandem_qemu_guest *guest)
 	return 4 * guest->options.command_timeout_ns;
 }
 
-static void finish(struct tandem_qemu_guest *guest, bool is_running)
+void tandem_qemu_control_finish(struct tandem_qemu_guest *guest, bool is_running)
 {
 	if (guest->phase == TANDEM_QEMU_GUEST_OVER)
 		return;
@@ -57,61 +55,6 @@ void tandem_qemu_control_order(struct tandem_qemu_guest *guest, const char *comm
 		tandem_qemu_control_give_up(guest, &error);
 }
 
-/* With these QEMU sends what no secondary of COLO here reads, over more connections than one, or
- * waits for what none says. */
-static const char *const unread_capabilities[] = {
-        "background-snapshot",
-        "compress",
-        "mapped-ram",
-        "multifd",
-        "pause-before-switchover",
-        "postcopy-preempt",
-        "postcopy-ram",
-        "switchover-ack",
-        "xbzrle",
-        "zero-copy-send",
-};
-#define UNREAD_COUNT (sizeof(unread_capabilities) / sizeof(unread_capabilities[0]))
-
-static void add_capability(struct json_object *list, const char *name, bool is_on)
-{
-	struct json_object *one = json_object_new_object();
-
-	json_object_object_add(one, "capability", json_object_new_string(name));
-	json_object_object_add(one, "state", json_object_new_boolean(is_on));
-	json_object_array_add(list, one);
-}
-
-static struct json_object *capabilities(const struct tandem_qemu_guest *guest, bool is_on)
-{
-	struct json_object *arguments = json_object_new_object();
-	struct json_object *list = json_object_new_array();
-
-	add_capability(list, "x-colo", is_on);
-	add_capability(list, "return-path",
-	               is_on ? guest->rule.has_return_path : guest->had_return_path);
-	if (guest->is_shared)
-		add_capability(list, "x-ignore-shared", is_on);
-	if (guest->options.incoming_uri) /* they told when it was loaded */
-		add_capability(list, "events", false);
-	for (unsigned i = 0; i < UNREAD_COUNT; i++) {
-		if (guest->had_unread & UINT32_C(1) << i)
-			add_capability(list, unread_capabilities[i], !is_on);
-	}
-	json_object_object_add(arguments, "capabilities", list);
-	return arguments;
-}
-
-static struct json_object *interval(const struct tandem_qemu_guest *guest)
-{
-	struct json_object *arguments = json_object_new_object();
-	const uint64_t interval_ms = guest->options.interval_ns / TANDEM_NS_PER_MS;
-
-	json_object_object_add(arguments, "x-checkpoint-delay",
-	                       json_object_new_int64(interval_ms > 0 ? (int64_t)interval_ms : 1));
-	return arguments;
-}
-
 bool tandem_qemu_control_is_starting(struct tandem_qemu_guest *guest,
                                      const struct tandem_error *error)
 {
@@ -122,63 +65,7 @@ bool tandem_qemu_control_is_starting(struct tandem_qemu_guest *guest,
 	return !error;
 }
 
-static void on_migrate(void *context, struct json_object *value, const struct tandem_error *error)
-{
-	struct tandem_qemu_guest *guest = context;
-
-	(void)value;
-	if (error && guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
-		tandem_qemu_control_give_up(guest, error);
-}
-
-static void on_parameters(void *context, struct json_object *value,
-                          const struct tandem_error *error)
-{
-	struct tandem_qemu_guest *guest = context;
-	struct json_object *arguments;
-	char uri[TANDEM_UNIX_PATH_BYTES + 8];
-
-	(void)value;
-	if (!tandem_qemu_control_is_starting(guest, error))
-		return;
-	snprintf(uri, sizeof(uri), "unix:%s", guest->stream_path);
-	arguments = json_object_new_object();
-	json_object_object_add(arguments, "uri", json_object_new_string(uri));
-	guest->phase = TANDEM_QEMU_GUEST_PROTECTED;
-	tandem_qemu_guest_stream_begin(guest);
-	tandem_qemu_control_order(guest, "migrate", arguments, on_migrate);
-}
-
-/* For the last pass over its RAM QEMU stops the guest for as long as it takes by QEMU's own
- * reckoning, and that is part of what the guest may stand still. */
-static int64_t downtime_limit_ms(const struct tandem_qemu_guest *guest)
-{
-	const uint64_t half_ms = guest->options.pause_timeout_ns / 2 / TANDEM_NS_PER_MS;
-
-	return half_ms < DOWNTIME_LIMIT_MS ? (int64_t)half_ms : DOWNTIME_LIMIT_MS;
-}
-
-static void add_limits(struct json_object *arguments, int64_t bandwidth_bytes, int64_t downtime_ms)
-{
-	json_object_object_add(arguments, "max-bandwidth", json_object_new_int64(bandwidth_bytes));
-	json_object_object_add(arguments, "downtime-limit", json_object_new_int64(downtime_ms));
-}
-
-static void on_capabilities(void *context, struct json_object *value,
-                            const struct tandem_error *error)
-{
-	struct tandem_qemu_guest *guest = context;
-	struct json_object *arguments;
-
-	(void)value;
-	if (!tandem_qemu_control_is_starting(guest, error))
-		return;
-	arguments = interval(guest);
-	add_limits(arguments, BANDWIDTH_BYTES_MAX, downtime_limit_ms(guest));
-	tandem_qemu_control_order(guest, "migrate-set-parameters", arguments, on_parameters);
-}
-
-static bool is_true(struct json_object *value, const char *key)
+bool tandem_qemu_control_flag(struct json_object *value, const char *key)
 {
 	struct json_object *flag = NULL;
 
@@ -218,65 +105,6 @@ const char *tandem_qemu_control_text(struct json_object *value, const char *key)
 	return json_object_get_string(text);
 }
 
-static int64_t number_of(struct json_object *value, const char *key)
-{
-	struct json_object *number = NULL;
-
-	if (!json_object_is_type(value, json_type_object) ||
-	    !json_object_object_get_ex(value, key, &number) ||
-	    !json_object_is_type(number, json_type_int))
-		return 0;
-	return json_object_get_int64(number);
-}
-
-static void remember_capability(struct tandem_qemu_guest *guest, struct json_object *one)
-{
-	_Static_assert(UNREAD_COUNT <= 32, "a bit for each");
-	const char *name = tandem_qemu_control_text(one, "capability");
-
-	if (!is_true(one, "state"))
-		return;
-	if (strcmp(name, "return-path") == 0)
-		guest->had_return_path = true;
-	for (unsigned i = 0; i < UNREAD_COUNT; i++) {
-		if (strcmp(name, unread_capabilities[i]) == 0)
-			guest->had_unread |= UINT32_C(1) << i;
-	}
-}
-
-static void on_old_capabilities(void *context, struct json_object *value,
-                                const struct tandem_error *error)
-{
-	struct tandem_qemu_guest *guest = context;
-	const size_t count =
-	        json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
-
-	if (!tandem_qemu_control_is_starting(guest, error))
-		return;
-	for (size_t i = 0; i < count; i++)
-		remember_capability(guest, json_object_array_get_idx(value, i));
-	guest->has_settings = true;
-	tandem_qemu_control_order(guest, "migrate-set-capabilities", capabilities(guest, true),
-	                          on_capabilities);
-}
-
-static void on_old_parameters(void *context, struct json_object *value,
-                              const struct tandem_error *error)
-{
-	struct tandem_qemu_guest *guest = context;
-
-	if (!tandem_qemu_control_is_starting(guest, error))
-		return;
-	guest->bandwidth_bytes = number_of(value, "max-bandwidth");
-	guest->downtime_ms = number_of(value, "downtime-limit");
-	tandem_qemu_control_order(guest, "query-migrate-capabilities", NULL, on_old_capabilities);
-}
-
-void tandem_qemu_control_migrate(struct tandem_qemu_guest *guest)
-{
-	tandem_qemu_control_order(guest, "query-migrate-parameters", NULL, on_old_parameters);
-}
-
 /* Only what is certain to be read and never written counts as none. */
 static bool is_written_to(struct json_object *disk)
 {
@@ -284,7 +112,8 @@ static bool is_written_to(struct json_object *disk)
 
 	return json_object_is_type(disk, json_type_object) &&
 	       json_object_object_get_ex(disk, "inserted", &inserted) &&
-	       json_object_is_type(inserted, json_type_object) && !is_true(inserted, "ro");
+	       json_object_is_type(inserted, json_type_object) &&
+	       !tandem_qemu_control_flag(inserted, "ro");
 }
 
 static void tell_disk(struct tandem_qemu_guest *guest, struct json_object *disk)
@@ -312,7 +141,7 @@ static void look_at_memory(struct tandem_qemu_guest *guest)
 	if (guest->options.looks_at_memory)
 		tandem_qemu_guest_memory_look(guest);
 	else
-		tandem_qemu_control_migrate(guest);
+		tandem_qemu_settings_migrate(guest);
 }
 
 static void on_network(void *context, struct json_object *value, const struct tandem_error *error)
@@ -464,7 +293,7 @@ static void on_status(void *context, struct json_object *value, const struct tan
 	guest->is_looking = false;
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
-	const bool is_running = is_true(value, "running");
+	const bool is_running = tandem_qemu_control_flag(value, "running");
 	guest->is_awaited = is_incoming(value) || (!is_running && guest->options.awaits_guest);
 	if (guest->is_awaited) {
 		await(guest);
@@ -522,11 +351,11 @@ static void restore(struct tandem_qemu_guest *guest)
 	struct json_object *arguments = json_object_new_object();
 	struct json_object *list = json_object_new_array();
 
-	add_capability(list, "events", true);
+	tandem_qemu_settings_add(list, "events", true);
 	if (guest->options.is_incoming_shared)
-		add_capability(list, "x-ignore-shared", true);
+		tandem_qemu_settings_add(list, "x-ignore-shared", true);
 	if (guest->version.major < LATE_MAJOR)
-		add_capability(list, "late-block-activate", true);
+		tandem_qemu_settings_add(list, "late-block-activate", true);
 	json_object_object_add(arguments, "capabilities", list);
 	tandem_qemu_control_order(guest, "migrate-set-capabilities", arguments,
 	                          on_incoming_capabilities);
@@ -539,7 +368,7 @@ static void on_kvm(void *context, struct json_object *value, const struct tandem
 
 	if (!tandem_qemu_control_is_starting(guest, error))
 		return;
-	guest->has_kvm = is_true(value, "enabled");
+	guest->has_kvm = tandem_qemu_control_flag(value, "enabled");
 	tandem_qemu_version_judge(guest->version.major, guest->version.minor, guest->has_kvm,
 	                          &guest->rule);
 	if (guest->rule.verdict > guest->options.accepts) {
@@ -564,41 +393,19 @@ static void on_ready(void *context, const struct tandem_qemu_numbers *version)
 	if (guest->phase == TANDEM_QEMU_GUEST_STARTING)
 		tandem_qemu_control_order(guest, "query-kvm", NULL, on_kvm);
 	else
-		finish(guest, false);
+		tandem_qemu_control_finish(guest, false);
 }
 
 /* ---- the guest is let go ---- */
 
-static void release_order(struct tandem_qemu_guest *guest, const char *command,
-                          struct json_object *arguments, tandem_qmp_answer answer)
+void tandem_qemu_control_release_order(struct tandem_qemu_guest *guest, const char *command,
+                                       struct json_object *arguments, tandem_qmp_answer answer)
 {
 	struct tandem_error error;
 
 	if (tandem_qmp_execute(guest->qmp, command, arguments, guest->options.command_timeout_ns,
 	                       answer, guest, &error) != 0)
-		finish(guest, false);
-}
-
-static void on_undone(void *context, struct json_object *value, const struct tandem_error *error)
-{
-	(void)value;
-	(void)error; /* what stays set harms nobody who does not migrate */
-	finish(context, true);
-}
-
-static void on_capabilities_undone(void *context, struct json_object *value,
-                                   const struct tandem_error *error)
-{
-	struct tandem_qemu_guest *guest = context;
-	struct json_object *arguments;
-
-	(void)value;
-	(void)error;
-	if (guest->phase != TANDEM_QEMU_GUEST_RELEASING)
-		return;
-	arguments = json_object_new_object();
-	add_limits(arguments, guest->bandwidth_bytes, guest->downtime_ms);
-	release_order(guest, "migrate-set-parameters", arguments, on_undone);
+		tandem_qemu_control_finish(guest, false);
 }
 
 static void on_released_status(void *context, struct json_object *value,
@@ -609,17 +416,16 @@ static void on_released_status(void *context, struct json_object *value,
 	/* If it does not run yet, an event tells when it does. */
 	if (guest->phase != TANDEM_QEMU_GUEST_RELEASING || error)
 		return;
-	if (!is_true(value, "running")) {
+	if (!tandem_qemu_control_flag(value, "running")) {
 		if (guest->is_starting) /* nothing is to run */
-			finish(guest, false);
+			tandem_qemu_control_finish(guest, false);
 		return;
 	}
 	guest->is_starting = false;
 	if (!guest->has_settings)
-		finish(guest, true);
+		tandem_qemu_control_finish(guest, true);
 	else
-		release_order(guest, "migrate-set-capabilities", capabilities(guest, false),
-		              on_capabilities_undone);
+		tandem_qemu_settings_undo(guest);
 }
 
 /* QEMU refuses where it was not that far, or too far already: what counts is that the guest runs.
@@ -632,7 +438,7 @@ static void on_lost_heartbeat(void *context, struct json_object *value,
 	(void)value;
 	(void)error;
 	if (guest->phase == TANDEM_QEMU_GUEST_RELEASING)
-		release_order(guest, "query-status", NULL, on_released_status);
+		tandem_qemu_control_release_order(guest, "query-status", NULL, on_released_status);
 }
 
 static void on_yanked(void *context, struct json_object *value, const struct tandem_error *error)
@@ -642,7 +448,8 @@ static void on_yanked(void *context, struct json_object *value, const struct tan
 	(void)value;
 	(void)error;
 	if (guest->phase == TANDEM_QEMU_GUEST_RELEASING)
-		release_order(guest, "x-colo-lost-heartbeat", NULL, on_lost_heartbeat);
+		tandem_qemu_control_release_order(guest, "x-colo-lost-heartbeat", NULL,
+		                                  on_lost_heartbeat);
 }
 
 static void on_release_timeout(evutil_socket_t fd, short what, void *context)
@@ -652,7 +459,7 @@ static void on_release_timeout(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	if (guest->phase != TANDEM_QEMU_GUEST_STARTING)
-		finish(guest, false);
+		tandem_qemu_control_finish(guest, false);
 	else if (guest->is_starting)
 		start(guest);
 	else
@@ -666,16 +473,16 @@ void tandem_qemu_control_release(struct tandem_qemu_guest *guest)
 	if (guest->phase >= TANDEM_QEMU_GUEST_RELEASING)
 		return;
 	if (guest->is_restoring) { /* nothing is to run */
-		finish(guest, false);
+		tandem_qemu_control_finish(guest, false);
 		return;
 	}
 	guest->phase = TANDEM_QEMU_GUEST_RELEASING;
 	expect_within(guest, release_limit_ns(guest));
 	if (!was_told)
-		release_order(guest, "query-status", NULL, on_released_status);
+		tandem_qemu_control_release_order(guest, "query-status", NULL, on_released_status);
 	else if (tandem_qmp_yank(guest->qmp, guest->options.command_timeout_ns, on_yanked, guest,
 	                         NULL) != 0)
-		finish(guest, false);
+		tandem_qemu_control_finish(guest, false);
 }
 
 /* QEMU may have sent the event before an answer which is older. */
@@ -725,7 +532,7 @@ static void on_end(void *context, const struct tandem_error *error)
 	/* Nobody is left to be told anything; a torn epoch still is one. */
 	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED)
 		tandem_qemu_guest_stream_tell(guest, TANDEM_QEMU_EVENT_CLOSED, 0);
-	finish(guest, false);
+	tandem_qemu_control_finish(guest, false);
 }
 
 int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_error *reterr_error)
@@ -740,26 +547,4 @@ int tandem_qemu_control_open(struct tandem_qemu_guest *guest, struct tandem_erro
 	return tandem_qmp_connect(guest->base, guest->options.qmp_path,
 	                          guest->options.start_timeout_ns, &handler, &guest->qmp,
 	                          reterr_error);
-}
-
-static void on_hurried(void *context, struct json_object *value, const struct tandem_error *error)
-{
-	struct tandem_qemu_guest *guest = context;
-
-	(void)value;
-	guest->is_hurrying = error && error->code == TANDEM_E_TIMEOUT; /* QEMU has it yet */
-}
-
-/* Setting the interval, to whatever value, has QEMU begin a checkpoint. One such command at a time:
- * when QEMU hangs there has to be room for those that free its guest. */
-void tandem_qemu_guest_hurry(struct tandem_qemu_guest *guest)
-{
-	/* QEMU 11.1 dies of it between its first epoch and its first request. */
-	const bool has_asked = guest->peer.epoch > TANDEM_QEMU_EPOCH_FIRST + 1;
-
-	if (guest->phase == TANDEM_QEMU_GUEST_PROTECTED && has_asked && !guest->is_hurrying)
-		guest->is_hurrying =
-		        tandem_qmp_execute(guest->qmp, "migrate-set-parameters", interval(guest),
-		                           guest->options.command_timeout_ns, on_hurried, guest,
-		                           NULL) == 0;
 }

@@ -25,7 +25,7 @@ struct tandem_qemu_guest {
 	struct tandem_qemu_guest_handler handler;
 	enum tandem_qemu_guest_phase phase;
 
-	/* The conversation with QEMU (guest_control.c). */
+	/* The conversation with QEMU (guest_control.c, guest_settings.c). */
 	struct tandem_qmp *qmp;
 	struct tandem_qemu_numbers version;
 	bool has_kvm;
@@ -82,10 +82,21 @@ bool tandem_qemu_control_is_starting(struct tandem_qemu_guest *guest,
                                      const struct tandem_error *error);
 /* A text in what QEMU answered; "" where there is none. Borrowed from `value`. */
 const char *tandem_qemu_control_text(struct json_object *value, const char *key);
+bool tandem_qemu_control_flag(struct json_object *value, const char *key);
 /* It cannot be protected. */
 void tandem_qemu_control_give_up(struct tandem_qemu_guest *guest, const struct tandem_error *error);
-/* Goes on when it is known which RAM is left out. */
-void tandem_qemu_control_migrate(struct tandem_qemu_guest *guest);
+/* An order of a guest that is let go. */
+void tandem_qemu_control_release_order(struct tandem_qemu_guest *guest, const char *command,
+                                       struct json_object *arguments, tandem_qmp_answer answer);
+/* It is let go, or nothing more can be done for that. */
+void tandem_qemu_control_finish(struct tandem_qemu_guest *guest, bool is_running);
+
+/* guest_settings.c: QEMU's settings for migrations */
+void tandem_qemu_settings_add(struct json_object *list, const char *name, bool is_on);
+/* They are changed and QEMU is told to send; when it is known which RAM is left out. */
+void tandem_qemu_settings_migrate(struct tandem_qemu_guest *guest);
+/* As they were; then the guest is let go. */
+void tandem_qemu_settings_undo(struct tandem_qemu_guest *guest);
 
 /* guest_memory.c: looks whether RAM can be shared, asks the handler and goes on. */
 void tandem_qemu_guest_memory_look(struct tandem_qemu_guest *guest);

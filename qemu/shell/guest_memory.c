@@ -21,7 +21,7 @@ static void decide(struct tandem_qemu_guest *guest)
 	                             &error) != 0)
 		tandem_qemu_control_give_up(guest, &error);
 	else
-		tandem_qemu_control_migrate(guest);
+		tandem_qemu_settings_migrate(guest);
 }
 
 static void ask(struct tandem_qemu_guest *guest, const char *command, const char *path,
