@@ -134,8 +134,7 @@ static void wait_for_any(const struct tandem_bench_writers *writers, uint64_t un
 	struct pollfd descriptors[TANDEM_BENCH_WRITERS_MAX];
 	const uint64_t now_ns = tandem_clock_now_ns();
 	const uint64_t wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-	const struct timespec wait = {.tv_sec = (time_t)(wait_ns / TANDEM_NS_PER_S),
-	                              .tv_nsec = (long)(wait_ns % TANDEM_NS_PER_S)};
+	const struct timespec wait = tandem_clock_timespec(wait_ns);
 
 	for (unsigned i = 0; i < writers->count; i++)
 		descriptors[i] = tandem_bench_kv_pollfd(&writers->list[i].kv);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "file_mark.h"
+#include "json_text.h"
 
 #define FAILURES     3 /* one after the other, before they count: a package may just be unpacked */
 #define ANSWER_BYTES (PATH_MAX + 1024)
@@ -84,17 +85,6 @@ static bool is_as_asked(const struct tandem_qemu_match *match)
 static void look_whether_stale(struct tandem_qemu_match *match)
 {
 	match->is_stale = match->is_stale || (match->is_known && !is_as_asked(match));
-}
-
-static const char *text_of(struct json_object *object, const char *key)
-{
-	struct json_object *text = NULL;
-
-	if (!json_object_is_type(object, json_type_object) ||
-	    !json_object_object_get_ex(object, key, &text) ||
-	    !json_object_is_type(text, json_type_string))
-		return "";
-	return json_object_get_string(text);
 }
 
 /* True: it is another one than before. */
@@ -164,7 +154,8 @@ static void tell_trial(struct tandem_qemu_match *match, enum trial trial, const 
 
 static void take_trial(struct tandem_qemu_match *match, struct json_object *object)
 {
-	const char *trial = text_of(object, "trial"), *error = text_of(object, "error");
+	const char *trial = tandem_json_text(object, "trial", ""),
+	           *error = tandem_json_text(object, "error", "");
 
 	if (strcmp(trial, "well") == 0)
 		tell_trial(match, TRIAL_WELL, "");
@@ -177,12 +168,14 @@ static void take_trial(struct tandem_qemu_match *match, struct json_object *obje
 
 static void take_identity(struct tandem_qemu_match *match, struct json_object *object)
 {
-	const char *identity = text_of(object, "identity"), *error = text_of(object, "error");
+	const char *identity = tandem_json_text(object, "identity", ""),
+	           *error = tandem_json_text(object, "error", "");
 	pthread_mutex_lock(&match->lock);
-	if (text_of(object, "program")[0]) {
-		snprintf(match->program, sizeof(match->program), "%s", text_of(object, "program"));
+	if (tandem_json_text(object, "program", "")[0]) {
+		snprintf(match->program, sizeof(match->program), "%s",
+		         tandem_json_text(object, "program", ""));
 		snprintf(match->program_mark, sizeof(match->program_mark), "%s",
-		         text_of(object, "file"));
+		         tandem_json_text(object, "file", ""));
 	}
 	pthread_mutex_unlock(&match->lock);
 	tell(match, identity, error[0] ? error : "tandem-qemu --identity has said nothing");
@@ -292,15 +285,9 @@ static bool spawn(struct tandem_qemu_match *match, int answer_fd)
 	return failure == 0;
 }
 
-static struct timeval interval_of(uint64_t ns)
-{
-	return (struct timeval){.tv_sec = (time_t)(ns / TANDEM_NS_PER_S),
-	                        .tv_usec = (suseconds_t)(ns % TANDEM_NS_PER_S / 1000)};
-}
-
 static bool await_answer(struct tandem_qemu_match *match, int fd)
 {
-	const struct timeval patience = interval_of(match->options.patience_ns);
+	const struct timeval patience = tandem_clock_timeval(match->options.patience_ns);
 
 	match->reading = event_new(match->base, fd, EV_READ | EV_PERSIST, on_readable, match);
 	return match->reading && event_add(match->reading, &patience) == 0;
@@ -392,7 +379,7 @@ static int listen_to_wishes(struct tandem_qemu_match *match)
 int tandem_qemu_match_new(struct event_base *base, const struct tandem_qemu_match_options *options,
                           struct tandem_qemu_match **ret_match, struct tandem_error *reterr_error)
 {
-	const struct timeval interval = interval_of(options->look_ns);
+	const struct timeval interval = tandem_clock_timeval(options->look_ns);
 	struct tandem_qemu_match *match = tandem_memory_alloc(sizeof(*match));
 
 	if (match) {

@@ -17,6 +17,7 @@ tandem_add_program(
   tandemctl_needs.c
   tandemctl_orders.c
   tandemctl_outcome.c
+  json_text.c
   tandemctl_qemu.c
   qemu_command.c
   tandemctl_events.c

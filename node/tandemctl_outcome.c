@@ -4,6 +4,7 @@
 
 #include <tandem/clock.h>
 
+#include "json_text.h"
 #include "tandemctl.h"
 
 /* Orders whose outcome takes a while: it is waited for, with a line for each step on the way. */
@@ -34,12 +35,7 @@ struct outcome {
 
 static const char *text_of(struct json_object *object, const char *key)
 {
-	struct json_object *value = NULL;
-	if (!json_object_is_type(object, json_type_object) ||
-	    !json_object_object_get_ex(object, key, &value) ||
-	    !json_object_is_type(value, json_type_string))
-		return "";
-	return json_object_get_string(value);
+	return tandem_json_text(object, key, "");
 }
 
 static uint64_t generation_of(struct json_object *pair)

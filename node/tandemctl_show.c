@@ -3,6 +3,7 @@
 
 #include <tandem/quantity.h>
 
+#include "json_text.h"
 #include "tandemctl.h"
 
 /* Answers for people. Every key may be missing or null: an older or newer controller is no reason
@@ -14,13 +15,6 @@ static struct json_object *get(struct json_object *object, const char *key)
 	if (json_object_is_type(object, json_type_object))
 		json_object_object_get_ex(object, key, &value);
 	return value;
-}
-
-static const char *text_of(struct json_object *object, const char *key, const char *fallback)
-{
-	struct json_object *value = get(object, key);
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value)
-	                                                    : fallback;
 }
 
 static uint64_t count_of(struct json_object *object, const char *key)
@@ -68,8 +62,8 @@ static const char *ago(struct json_object *object, const char *key, char text[32
 
 static void show_advice(struct json_object *pair)
 {
-	const char *waiting_for = text_of(pair, "waiting_for", "");
-	const char *unblock = text_of(pair, "unblock", "");
+	const char *waiting_for = tandem_json_text(pair, "waiting_for", "");
+	const char *unblock = tandem_json_text(pair, "unblock", "");
 	char text[32];
 	printf("  waiting for: %s (in this state for %s)\n", waiting_for,
 	       span(pair, "in_state_ms", text));
@@ -91,7 +85,7 @@ static void show_gaps(struct json_object *gaps)
 /* "hung: its host answers, its counter has not moved for 61.2 ms" */
 static void show_process(struct json_object *object, const char *process_key, const char *age_key)
 {
-	const char *process = text_of(object, process_key, "");
+	const char *process = tandem_json_text(object, process_key, "");
 	char text[32];
 	if (strcmp(process, "hung") == 0)
 		printf(", process hung: its host answers, its counter has not moved for %s",
@@ -104,14 +98,14 @@ static void show_peer(struct json_object *pair)
 {
 	struct json_object *peer = get(pair, "peer");
 	char text[32];
-	printf("  peer:        node %s is %s, heard %s", text_of(peer, "node", "?"),
-	       text_of(peer, "state", "unknown"), ago(peer, "heard_ms", text));
+	printf("  peer:        node %s is %s, heard %s", tandem_json_text(peer, "node", "?"),
+	       tandem_json_text(peer, "state", "unknown"), ago(peer, "heard_ms", text));
 	show_process(peer, "process", "counter_moved_ms");
 	putchar('\n');
 	for (size_t i = 0; i < length_of(peer, "links"); i++) {
 		struct json_object *link = element(peer, "links", i);
 		printf("  link %-7zu %s port %" PRIu64 " %s, heard %s", i,
-		       text_of(link, "address", "?"), count_of(link, "port"),
+		       tandem_json_text(link, "address", "?"), count_of(link, "port"),
 		       flag_of(link, "up") ? "up" : "DOWN", ago(link, "heard_ms", text));
 		show_gaps(get(link, "gaps"));
 	}
@@ -120,7 +114,7 @@ static void show_peer(struct json_object *pair)
 /* Only what is not as it should be. */
 static void show_pace(struct json_object *stats)
 {
-	const char *pace = text_of(stats, "pace", "free");
+	const char *pace = tandem_json_text(stats, "pace", "free");
 	if (strcmp(pace, "free") == 0 || strcmp(pace, "fits") == 0)
 		return;
 	printf("  pace:        %s: what is left to push does not fit pause_budget_us; %" PRIu64
@@ -136,17 +130,17 @@ static void show_data_plane(struct json_object *pair)
 		printf("  data plane:  none is attached\n");
 		return;
 	}
-	const char *lost = text_of(plane, "session_detail", "");
+	const char *lost = tandem_json_text(plane, "session_detail", "");
 	printf("  data plane:  %s, process %" PRIu64 ", session %s, epoch %" PRIu64 "%s%s\n",
-	       text_of(plane, "kind", "?"), count_of(plane, "process_id"),
+	       tandem_json_text(plane, "kind", "?"), count_of(plane, "process_id"),
 	       flag_of(plane, "session") ? "up" : "down", count_of(plane, "epoch_committed"),
 	       lost[0] ? "; " : "", lost);
-	if (!stats || strcmp(text_of(plane, "kind", ""), "program") != 0)
+	if (!stats || strcmp(tandem_json_text(plane, "kind", ""), "program") != 0)
 		return;
-	const char *detail = text_of(stats, "transport_detail", "");
+	const char *detail = tandem_json_text(stats, "transport_detail", "");
 	printf("  transport:   %s, %" PRIu64 " channels, tracker %s%s%s\n",
-	       text_of(stats, "transport", "?"), count_of(stats, "channel_count"),
-	       text_of(stats, "tracker", "?"), detail[0] ? "; " : "", detail);
+	       tandem_json_text(stats, "transport", "?"), count_of(stats, "channel_count"),
+	       tandem_json_text(stats, "tracker", "?"), detail[0] ? "; " : "", detail);
 	printf("  pause:       p50 %.0f us, p99 %.0f us, max %.0f us of %" PRIu64 " checkpoints\n",
 	       json_object_get_double(get(pause, "p50")), json_object_get_double(get(pause, "p99")),
 	       json_object_get_double(get(pause, "max")), count_of(pause, "count"));
@@ -179,7 +173,7 @@ static const char *amount(struct json_object *object, const char *key,
 static void show_copy(struct json_object *pair)
 {
 	struct json_object *copy = get(pair, "copy");
-	bool is_comparing = strcmp(text_of(copy, "stage", ""), "compare") == 0;
+	bool is_comparing = strcmp(tandem_json_text(copy, "stage", ""), "compare") == 0;
 	char done[TANDEM_QUANTITY_BYTES], total[TANDEM_QUANTITY_BYTES];
 	char rate[TANDEM_QUANTITY_BYTES], equal[TANDEM_QUANTITY_BYTES], left[32];
 	if (!copy)
@@ -197,11 +191,11 @@ static void show_copy(struct json_object *pair)
 
 static void show_channel(struct json_object *channel)
 {
-	const char *first_error = text_of(channel, "first_error", "");
+	const char *first_error = tandem_json_text(channel, "first_error", "");
 	uint64_t lost_count = count_of(channel, "times_lost");
 	char bytes[TANDEM_QUANTITY_BYTES], age[32];
 	printf("  channel %-4" PRIu64 " %s, rail %" PRIu64 ", %s, %" PRIu64 " in flight",
-	       count_of(channel, "channel"), text_of(channel, "state", "unknown"),
+	       count_of(channel, "channel"), tandem_json_text(channel, "state", "unknown"),
 	       count_of(channel, "rail"), size(channel, "bytes", bytes),
 	       count_of(channel, "in_flight"));
 	if (get(channel, "oldest_pending_ms"))
@@ -215,7 +209,7 @@ static void show_channels(struct json_object *pair)
 {
 	struct json_object *plane = get(pair, "data_plane");
 	/* Only the program posts; a page of one that ended says nothing about now. */
-	if (strcmp(text_of(plane, "kind", ""), "program") != 0)
+	if (strcmp(tandem_json_text(plane, "kind", ""), "program") != 0)
 		return;
 	for (size_t i = 0; i < length_of(pair, "channels"); i++)
 		show_channel(element(pair, "channels", i));
@@ -228,7 +222,7 @@ static void show_gate(struct json_object *gate)
 	char held[TANDEM_QUANTITY_BYTES], room[TANDEM_QUANTITY_BYTES];
 	printf("               gate %s:%s holds %s, %" PRIu64 " %% of %s; %" PRIu64
 	       " frames were dropped because it was full",
-	       text_of(gate, "way", "?"), text_of(gate, "outside", "?"),
+	       tandem_json_text(gate, "way", "?"), tandem_json_text(gate, "outside", "?"),
 	       amount(gate, "held_bytes", held),
 	       room_bytes > 0 ? count_of(gate, "held_bytes") * 100 / room_bytes : 0,
 	       amount(gate, "room_bytes", room), count_of(gate, "dropped_count"));
@@ -241,13 +235,13 @@ static void show_guest(struct json_object *pair)
 {
 	struct json_object *guest = get(pair, "guest"), *stood = get(guest, "stood_ms");
 	char median[32], late[32], longest[32];
-	const char *why = text_of(guest, "why", "");
+	const char *why = tandem_json_text(guest, "why", "");
 	if (!guest)
 		return;
 	printf("  guest:       %s, memory %s%s%s\n",
 	       flag_of(guest, "kept") ? "its epochs are kept"
 	                              : "not protected yet, or not any more",
-	       text_of(guest, "memory", "?"), why[0] ? ": " : "", why);
+	       tandem_json_text(guest, "memory", "?"), why[0] ? ": " : "", why);
 	printf("               stood still for %" PRIu64
 	       " checkpoints: p50 %s, p99 %s, longest %s\n",
 	       count_of(stood, "count"), span(stood, "p50", median), span(stood, "p99", late),
@@ -262,9 +256,10 @@ static void show_guest(struct json_object *pair)
 static void show_arbiter(struct json_object *pair)
 {
 	struct json_object *arbiter = get(pair, "arbiter");
-	const char *detail = text_of(arbiter, "detail", "");
-	const char *place = text_of(arbiter, "path", text_of(arbiter, "endpoint", "no endpoint"));
-	printf("  arbiter:     %s, %s, %s%s%s\n", text_of(arbiter, "type", "?"), place,
+	const char *detail = tandem_json_text(arbiter, "detail", "");
+	const char *place = tandem_json_text(arbiter, "path",
+	                                     tandem_json_text(arbiter, "endpoint", "no endpoint"));
+	printf("  arbiter:     %s, %s, %s%s%s\n", tandem_json_text(arbiter, "type", "?"), place,
 	       flag_of(arbiter, "reachable") ? "reachable" : "NOT REACHABLE", detail[0] ? ": " : "",
 	       detail);
 }
@@ -272,7 +267,7 @@ static void show_arbiter(struct json_object *pair)
 static void show_right(struct json_object *answer, const char *title, const char *key,
                        const char *refusal_key)
 {
-	const char *refusal = text_of(answer, refusal_key, "");
+	const char *refusal = tandem_json_text(answer, refusal_key, "");
 	printf("  %-12s %s%s%s\n", title, flag_of(answer, key) ? "yes" : "NO",
 	       refusal[0] ? ": " : "", refusal);
 }
@@ -282,11 +277,11 @@ static void show_guards(struct json_object *answer, struct json_object *pair)
 	struct json_object *fence = get(pair, "self_fence");
 	if (fence)
 		printf("  self-fence:  %s: %s\n", flag_of(fence, "armed") ? "armed" : "not armed",
-		       text_of(fence, "why", "?"));
+		       tandem_json_text(fence, "why", "?"));
 	if (get(answer, "realtime"))
 		show_right(answer, "real-time:", "realtime", "realtime_refusal");
-	if (text_of(answer, "watchdog", "")[0])
-		printf("  watchdog:    %s\n", text_of(answer, "watchdog", ""));
+	if (tandem_json_text(answer, "watchdog", "")[0])
+		printf("  watchdog:    %s\n", tandem_json_text(answer, "watchdog", ""));
 	if (get(answer, "memory_locked"))
 		show_right(answer, "locked:", "memory_locked", "memory_lock_refusal");
 }
@@ -299,22 +294,22 @@ static void show_last_failover(struct json_object *pair)
 		return;
 	printf("  take-over:   at %s: detect %s, decide %s, fence %s, drain %s, "
 	       "activate %s\n",
-	       text_of(last, "at", "?"), span(last, "detect_ms", detect),
+	       tandem_json_text(last, "at", "?"), span(last, "detect_ms", detect),
 	       span(last, "decide_ms", decide), span(last, "fence_ms", fence),
 	       span(last, "drain_ms", drain), span(last, "activate_ms", activate));
 }
 
 void tandemctl_show_headline(struct json_object *pair)
 {
-	printf("%s on node %s: %s\n", text_of(pair, "pair", "?"), text_of(pair, "node", "?"),
-	       text_of(pair, "headline", "unknown"));
+	printf("%s on node %s: %s\n", tandem_json_text(pair, "pair", "?"),
+	       tandem_json_text(pair, "node", "?"), tandem_json_text(pair, "headline", "unknown"));
 }
 
 static void show_pair(struct json_object *answer, struct json_object *pair)
 {
-	printf("%s\n", text_of(pair, "headline", "unknown"));
-	printf("  pair:        %s on node %s: %s\n", text_of(pair, "pair", "?"),
-	       text_of(pair, "node", "?"), text_of(pair, "state", "?"));
+	printf("%s\n", tandem_json_text(pair, "headline", "unknown"));
+	printf("  pair:        %s on node %s: %s\n", tandem_json_text(pair, "pair", "?"),
+	       tandem_json_text(pair, "node", "?"), tandem_json_text(pair, "state", "?"));
 	show_advice(pair);
 	show_peer(pair);
 	show_data_plane(pair);
@@ -338,8 +333,9 @@ void tandemctl_show_status(struct json_object *answer)
 /* "SECONDARY -> TAKING_OVER", "JOINING" or "ALARM raised" */
 static void show_change(struct json_object *event)
 {
-	const char *alarm = text_of(event, "alarm", "");
-	const char *from = text_of(event, "from", "?"), *to = text_of(event, "to", "?");
+	const char *alarm = tandem_json_text(event, "alarm", "");
+	const char *from = tandem_json_text(event, "from", "?"),
+	           *to = tandem_json_text(event, "to", "?");
 	if (alarm[0])
 		printf("ALARM %s: ", alarm);
 	else if (strcmp(from, to) == 0)
@@ -367,8 +363,8 @@ static void show_register(struct json_object *evidence)
 		printf("    register: nothing seen\n");
 	else
 		printf("    register: %s %s, generation %" PRIu64 "\n",
-		       text_of(record, "owner", "?"), text_of(record, "mode", "?"),
-		       count_of(record, "generation"));
+		       tandem_json_text(record, "owner", "?"),
+		       tandem_json_text(record, "mode", "?"), count_of(record, "generation"));
 }
 
 static void show_said(struct json_object *evidence)
@@ -378,8 +374,8 @@ static void show_said(struct json_object *evidence)
 		printf("    peer:     never heard\n");
 	else
 		printf("    peer:     said %s, program %s, standby %s, generation %" PRIu64 "%s\n",
-		       text_of(peer, "state", "?"), text_of(peer, "program", "?"),
-		       text_of(peer, "standby", "?"), count_of(peer, "generation"),
+		       tandem_json_text(peer, "state", "?"), tandem_json_text(peer, "program", "?"),
+		       tandem_json_text(peer, "standby", "?"), count_of(peer, "generation"),
 		       flag_of(peer, "maintenance") ? ", in maintenance" : "");
 }
 
@@ -401,12 +397,13 @@ static void show_evidence(struct json_object *evidence)
 void tandemctl_show_event(struct json_object *event)
 {
 	struct json_object *evidence = get(event, "evidence");
-	const char *detail = text_of(event, "detail", "");
+	const char *detail = tandem_json_text(event, "detail", "");
 	char silent[32];
-	printf("%s %s ", text_of(event, "at", "?"), text_of(event, "pair", "?"));
+	printf("%s %s ", tandem_json_text(event, "at", "?"), tandem_json_text(event, "pair", "?"));
 	show_change(event);
 	printf("%s%s%s%s; generation %" PRIu64 ", heartbeats silent for %s\n",
-	       text_of(event, "reason", "?"), detail[0] ? " (" : "", detail, detail[0] ? ")" : "",
-	       count_of(evidence, "generation"), span(evidence, "silent_ms", silent));
+	       tandem_json_text(event, "reason", "?"), detail[0] ? " (" : "", detail,
+	       detail[0] ? ")" : "", count_of(evidence, "generation"),
+	       span(evidence, "silent_ms", silent));
 	show_evidence(evidence);
 }

@@ -19,12 +19,6 @@ int tandem_dead_man_open(struct tandem_dead_man *dead_man, struct tandem_error *
 	return 0;
 }
 
-static struct timespec span(uint64_t length_ns)
-{
-	return (struct timespec){.tv_sec = (time_t)(length_ns / TANDEM_NS_PER_S),
-	                         .tv_nsec = (long)(length_ns % TANDEM_NS_PER_S)};
-}
-
 /* The timer runs from now: on no clock that can be set, and a thread that is stopped between the
  * two calls only ends the process later by what the end of the lease allows for. So the clock is
  * looked at again afterwards. */
@@ -39,7 +33,7 @@ bool tandem_dead_man_arm(struct tandem_dead_man *dead_man, uint64_t end_ns)
 		return dead_man->end_ns > now_ns;
 	do {
 		now_ns = tandem_clock_now_ns();
-		setting.it_value = span(end_ns > now_ns ? end_ns - now_ns : 1);
+		setting.it_value = tandem_clock_timespec(end_ns > now_ns ? end_ns - now_ns : 1);
 		if (timer_settime(dead_man->timer, 0, &setting, NULL) != 0)
 			return dead_man->end_ns > now_ns;
 	} while (end_ns > now_ns && tandem_clock_now_ns() > now_ns + TANDEM_NS_PER_MS);

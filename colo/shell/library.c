@@ -493,8 +493,7 @@ struct timespec tandem_library_deadline(uint64_t timeout_ns)
 	uint64_t now_ns = tandem_clock_now_ns();
 	uint64_t at_ns = timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
 
-	return (struct timespec){.tv_sec = (time_t)(at_ns / TANDEM_NS_PER_S),
-	                         .tv_nsec = (long)(at_ns % TANDEM_NS_PER_S)};
+	return tandem_clock_timespec(at_ns);
 }
 
 static bool leads_or_never_will(struct tandem *tandem)

@@ -31,9 +31,7 @@ static void on_time(evutil_socket_t fd, short what, void *context)
 /* False when the time was over. */
 static bool wait_for(struct waiting *waiting, uint64_t timeout_ns)
 {
-	struct timeval timeout = {
-	        .tv_sec = (time_t)(timeout_ns / TANDEM_NS_PER_S),
-	        .tv_usec = (suseconds_t)(timeout_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US)};
+	struct timeval timeout = tandem_clock_timeval(timeout_ns);
 	struct event *timer = evtimer_new(waiting->base, on_time, waiting);
 	bool is_armed = timer && evtimer_add(timer, &timeout) == 0;
 	while (is_armed && !waiting->is_over && !waiting->is_late)

@@ -79,9 +79,7 @@ static void on_errors(evutil_socket_t fd, short what, void *context)
 
 static void set_timer(struct tandem_fence_process *process, uint64_t wait_ns)
 {
-	struct timeval wait = {.tv_sec = (time_t)(wait_ns / TANDEM_NS_PER_S),
-	                       .tv_usec =
-	                               (suseconds_t)(wait_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US)};
+	struct timeval wait = tandem_clock_timeval(wait_ns);
 	event_add(process->timer, &wait);
 }
 

@@ -115,11 +115,8 @@ static void arm_timer(struct tandem_pair *pair)
 	uint64_t at_ns = tandem_machine_deadline_ns(&pair->machine, now_ns);
 	pair->timer_due_ns = at_ns;
 	uint64_t wait_ns = at_ns > now_ns ? at_ns - now_ns : 0;
-	struct timeval wait = {
-	        .tv_sec = (time_t)(wait_ns / TANDEM_NS_PER_S),
-	        .tv_usec = (suseconds_t)(wait_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US) + 1};
-	if (wait.tv_usec >= 1000000)
-		wait = (struct timeval){.tv_sec = wait.tv_sec + 1, .tv_usec = 0};
+	/* No earlier: at the next microsecond. */
+	struct timeval wait = tandem_clock_timeval(wait_ns + TANDEM_NS_PER_US);
 	evtimer_add(pair->timer, &wait);
 }
 

@@ -292,8 +292,7 @@ static void arm_timer(struct tandem_pulse *pulse, uint64_t now_ns)
 		uint64_t at_ns = tandem_rhythm_wake_ns(&pulse->voices[i].rhythm, now_ns);
 		wake_ns = at_ns < wake_ns ? at_ns : wake_ns;
 	}
-	struct itimerspec at = {.it_value = {.tv_sec = (time_t)(wake_ns / TANDEM_NS_PER_S),
-	                                     .tv_nsec = (long)(wake_ns % TANDEM_NS_PER_S)}};
+	struct itimerspec at = {.it_value = tandem_clock_timespec(wake_ns)};
 	timerfd_settime(pulse->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 

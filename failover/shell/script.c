@@ -291,9 +291,7 @@ static bool prepare(struct tandem_script *script, int launched_fd, int output_fd
 {
 	struct event_base *base = script->options.base;
 	uint64_t timeout_ns = script->options.timeout_ns;
-	struct timeval timeout = {
-	        .tv_sec = (time_t)(timeout_ns / TANDEM_NS_PER_S),
-	        .tv_usec = (suseconds_t)(timeout_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US)};
+	struct timeval timeout = tandem_clock_timeval(timeout_ns);
 	script->launched_fd = launched_fd;
 	script->output_fd = output_fd;
 	fcntl(output_fd, F_SETFL, O_NONBLOCK);

@@ -76,10 +76,7 @@ bool tandem_qemu_control_flag(struct json_object *value, const char *key)
 
 static void expect_within(struct tandem_qemu_guest *guest, uint64_t limit_ns)
 {
-	const struct timeval limit = {
-	        .tv_sec = (time_t)(limit_ns / TANDEM_NS_PER_S),
-	        .tv_usec = (suseconds_t)(limit_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US),
-	};
+	const struct timeval limit = tandem_clock_timeval(limit_ns);
 
 	event_add(guest->release_timer, &limit);
 }

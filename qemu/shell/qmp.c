@@ -53,14 +53,6 @@ struct tandem_qmp {
 /* Of all conversations: QEMU answers in the next one what the one before it did not wait for. */
 static _Atomic uint64_t id_next = 1;
 
-static struct timeval interval(uint64_t duration_ns)
-{
-	return (struct timeval){
-	        .tv_sec = (time_t)(duration_ns / TANDEM_NS_PER_S),
-	        .tv_usec = (suseconds_t)(duration_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US),
-	};
-}
-
 static void destroy(struct tandem_qmp *qmp)
 {
 	for (unsigned i = 0; i < SLOT_COUNT; i++) {
@@ -215,7 +207,7 @@ static int send_command(struct tandem_qmp *qmp, const struct command *command,
                         struct tandem_error *reterr_error)
 {
 	struct slot *slot = find_free(qmp, command->is_out_of_band);
-	const struct timeval timeout = interval(command->timeout_ns);
+	const struct timeval timeout = tandem_clock_timeval(command->timeout_ns);
 	const size_t name_bytes = strlen(command->name);
 
 	if (!slot || name_bytes >= NAME_BYTES) {
@@ -415,7 +407,7 @@ int tandem_qmp_open(struct event_base *base, int fd, uint64_t start_timeout_ns,
                     const struct tandem_qmp_handler *handler, struct tandem_qmp **ret_qmp,
                     struct tandem_error *reterr_error)
 {
-	const struct timeval timeout = interval(start_timeout_ns);
+	const struct timeval timeout = tandem_clock_timeval(start_timeout_ns);
 	struct tandem_qmp *qmp;
 
 	if (evutil_make_socket_nonblocking(fd) != 0) {

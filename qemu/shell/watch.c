@@ -23,10 +23,7 @@ struct watch {
 
 static void arm(struct watch *watch, uint64_t left_ns)
 {
-	const struct timeval left = {
-	        .tv_sec = (time_t)(left_ns / TANDEM_NS_PER_S),
-	        .tv_usec = (suseconds_t)(left_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US),
-	};
+	const struct timeval left = tandem_clock_timeval(left_ns);
 
 	event_add(watch->timer, &left);
 }

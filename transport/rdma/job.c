@@ -103,8 +103,7 @@ void tandem_rdma_job_cancel(struct tandem_rdma_job *job)
 
 bool tandem_rdma_job_wait(struct tandem_rdma_job *job, uint64_t deadline_ns)
 {
-	const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / TANDEM_NS_PER_S),
-	                                  .tv_nsec = (long)(deadline_ns % TANDEM_NS_PER_S)};
+	const struct timespec deadline = tandem_clock_timespec(deadline_ns);
 	int rc = 0;
 
 	pthread_mutex_lock(&job->lock);
