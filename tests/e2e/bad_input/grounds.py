@@ -355,6 +355,7 @@ class Lonely:
     def start(self):
         self.node.start_data_plane()
         self.b.log.wait_for("waiting for the controller", 0, 20)
+        self.b.log.wait_for("listening on", 0, 20)  # said by another thread
 
     @property
     def process_id(self):

@@ -98,11 +98,37 @@ static void run_server(const struct etcd_cluster *cluster, size_t node, const ch
 	_exit(127);
 }
 
+struct server {
+	struct etcd_cluster *cluster;
+	size_t node;
+};
+
+/* What the server said last, which is why it ended or does not come up. */
+static void tell_log(const struct server *server)
+{
+	char path[DIRECTORY_BYTES + 32], line[1000];
+	snprintf(path, sizeof(path), "%s/etcd-%u.log", etcd_directory,
+	         server->cluster->ports[server->node]);
+	FILE *log = fopen(path, "r");
+	while (log && fgets(line, sizeof(line), log))
+		cr_log_warn("etcd %zu: %s", server->node, line);
+	if (log)
+		fclose(log);
+}
+
 static bool is_up(void *context)
 {
-	char *answer = etcd_post(context, "/v3/maintenance/status", "{}");
+	const struct server *server = context;
+	char *answer =
+	        etcd_post(server->cluster->urls[server->node], "/v3/maintenance/status", "{}");
 	bool has_leader = answer && strstr(answer, "\"leader\":\"") != NULL;
 	free(answer);
+	pid_t *process = &server->cluster->processes[server->node];
+	if (!has_leader && waitpid(*process, NULL, WNOHANG) == *process) {
+		*process = 0;
+		tell_log(server);
+		cr_assert_fail("etcd has ended (is the package etcd-server there?)");
+	}
 	return has_leader;
 }
 
@@ -129,8 +155,7 @@ void etcd_start(struct etcd_cluster *cluster, size_t count, const char *scheme,
 			run_server(cluster, i, peers, peer[i], extra);
 	}
 	for (size_t i = 0; i < count && strcmp(scheme, "http") == 0; i++)
-		etcd_wait_until(is_up, cluster->urls[i],
-		                "etcd does not come up (is the package etcd-server there?)");
+		etcd_wait_until(is_up, &(struct server){cluster, i}, "etcd does not come up");
 }
 
 static size_t keep_body(char *bytes, size_t size, size_t count, void *context)
