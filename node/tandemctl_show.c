@@ -131,10 +131,11 @@ static void show_data_plane(struct json_object *pair)
 		return;
 	}
 	const char *lost = tandem_json_text(plane, "session_detail", "");
+	const char *misfit = tandem_json_text(plane, "misfit", "");
 	printf("  data plane:  %s, process %" PRIu64 ", session %s, epoch %" PRIu64 "%s%s\n",
 	       tandem_json_text(plane, "kind", "?"), count_of(plane, "process_id"),
 	       flag_of(plane, "session") ? "up" : "down", count_of(plane, "epoch_committed"),
-	       lost[0] ? "; " : "", lost);
+	       lost[0] || misfit[0] ? "; " : "", lost[0] ? lost : misfit);
 	if (!stats || strcmp(tandem_json_text(plane, "kind", ""), "program") != 0)
 		return;
 	const char *detail = tandem_json_text(stats, "transport_detail", "");

@@ -406,7 +406,8 @@ static int judge_hello(struct tandem_standby *standby, const char *needs, char *
 {
 	if (standby->session != NULL || atomic_load(&standby->has_copy))
 		return judge(standby, needs, ret_reason, reason_bytes);
-	tandem_standby_set_needs(standby, needs);
+	if (strcmp(standby->needs, needs) != 0)
+		tandem_standby_set_needs(standby, needs);
 	return tandem_standby_judge(standby, ret_reason, reason_bytes);
 }
 

@@ -264,6 +264,35 @@ Test(service, the_operators_yank_reaches_the_program)
 	bed_wait(bed_program, TANDEM_CONTROL_YANK);
 }
 
+static bool has_told_misfit(void)
+{
+	if (!has_alarm_with("until it has: QEMU 1 seen, QEMU 2 needed"))
+		return false;
+	struct json_object *plane = json_object_object_get(pair_of(timing), "data_plane");
+	return strcmp(json_object_get_string(json_object_object_get(plane, "misfit")),
+	              "QEMU 1 seen, QEMU 2 needed") == 0;
+}
+
+static bool is_fit(void)
+{
+	return !has_alarm_with("until it has");
+}
+
+/* [L16] */
+Test(service, the_operator_sees_what_a_standby_lacks)
+{
+	timing = NULL;
+	bed_make_pair();
+	struct tandem_control_message *report = &bed_standby->report;
+	report->status = TANDEM_E_UNSUPPORTED;
+	snprintf(report->text, sizeof(report->text), "QEMU 1 seen, QEMU 2 needed");
+	bed_wait_until(has_told_misfit, "what it lacks");
+	report->status = 0;
+	report->text[0] = 0;
+	bed_wait_until(is_fit, "that it is there");
+	json_object_put(timing);
+}
+
 static bool has_reason(void)
 {
 	struct json_object *answer = bed_ask(0, "{\"command\":\"status\"}");
