@@ -101,8 +101,11 @@ int tandem_children_start(const struct tandem_child_options *options,
 	child = free_place();
 	if (child != NULL) {
 		fill(child, options, activation);
+		child->process = 0;
 		child->retry_until_ns = tandem_clock_now_ns() + options->retry_ns;
-		failure = spawn(child);
+		if (activation && options->go)
+			child->process = options->go(options->argument, &child->environment);
+		failure = child->process == 0 ? spawn(child) : 0;
 		if (failure == 0)
 			child->standby = standby;
 	}

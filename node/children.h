@@ -17,9 +17,13 @@
 struct tandem_child_options {
 	struct tandem_places places;
 	const char *command; /* for /bin/sh -c */
-	uint64_t retry_ns;   /* a program that fails this soon after the promotion is started again:
-	                        the controller accepts the incarnation of the take-over once, so only
-	                        one that never led gets another try */
+	/* Hands these variables to one that waits for them already, instead; 0: none does. May be
+	 * NULL; in a take-over only. */
+	pid_t (*go)(void *argument, const struct tandem_environment *environment);
+	void *argument;
+	uint64_t retry_ns; /* a program that fails this soon after the promotion is started again:
+	                      the controller accepts the incarnation of the take-over once, so only
+	                      one that never led gets another try */
 };
 
 /* Runs the command with the TANDEM_* variables of the activation and those of the places, and

@@ -7,8 +7,10 @@
 #include <tandem/clock.h>
 #include <tandem/failpoint.h>
 #include <tandem/log.h>
+#include <tandem/qemu_probe.h>
 #include <unistd.h>
 
+#include "qemu_ahead.h"
 #include "qemu_command.h"
 #include "qemu_gates.h"
 #include "qemu_identity.h"
@@ -286,6 +288,55 @@ static void release(void *argument)
 	program->qemu = 0;
 }
 
+/* Nothing has come of it. If it has just been told to take over, another one does. */
+static _Noreturn void end_ahead(struct program *program)
+{
+	tandem_qemu_leash_close(&program->leash);
+	tandem_qemu_gates_close(&program->options.gates);
+	(void)unlink(program->options.qmp_path);
+	(void)unlink(program->options.watch_path);
+	exit(EXIT_FAILURE);
+}
+
+/* Starts the QEMU that takes over before it is known what with, and waits for that. */
+static int start_ahead(struct program *program, struct tandem_recovery *ret_recovery,
+                       struct tandem_error *reterr_error)
+{
+	const struct tandem_recovery held = {.image_directory = getenv("TANDEM_IMAGE_DIR"),
+	                                     .state_file = getenv("TANDEM_STATE_FILE")};
+	int code = held.image_directory && held.state_file
+	                   ? tandem_qemu_restore_prepare(&held, &program->restored, reterr_error)
+	                   : tandem_error_set(reterr_error, TANDEM_E_USAGE, "--ahead",
+	                                      "TANDEM_IMAGE_DIR and TANDEM_STATE_FILE are not set");
+
+	if (code == 0)
+		code = start_qemu(program, reterr_error);
+	if (code == 0)
+		code = tandem_qemu_probe_waiting(program->options.qmp_path, START_TIMEOUT_NS, false,
+		                                 reterr_error);
+	if (code == 0 && !tandem_qemu_ahead_wait(program->options.ahead_fd, program->leash.fd))
+		end_ahead(program);
+	tandem_qemu_gates_forget(&program->options.gates);
+	if (code == 0 && !tandem_recovery_read(ret_recovery))
+		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, "--ahead",
+		                        "it is not told what to take over with");
+	return code;
+}
+
+static int start_restored(struct program *program, struct tandem_recovery *recovery,
+                          struct tandem_error *reterr_error)
+{
+	const bool is_ahead = program->options.ahead_fd >= 0;
+	int code =
+	        is_ahead ? start_ahead(program, recovery, reterr_error)
+	                 : tandem_qemu_restore_prepare(recovery, &program->restored, reterr_error);
+
+	program->keeper.attach = attach_restored;
+	if (code == 0)
+		code = tandem_qemu_restore_feed(recovery, &program->restored, reterr_error);
+	return code == 0 && !is_ahead ? start_qemu(program, reterr_error) : code;
+}
+
 static int start_guest(struct program *program, struct tandem_error *reterr_error)
 {
 	struct tandem_recovery recovery;
@@ -303,16 +354,16 @@ static int start_guest(struct program *program, struct tandem_error *reterr_erro
 			        program->found, program->options.other_words, reterr_error);
 		if (code == 0)
 			code = tandem_qemu_leash_open(&program->leash, NULL, NULL, reterr_error);
-	} else if (tandem_recovery_read(&recovery)) {
-		program->keeper.attach = attach_restored;
-		code = tandem_qemu_restore_start(&recovery, &program->restored, reterr_error);
 	}
-	if (code == 0 && !program->keeper.attach)
-		code = attach(program, reterr_error);
-	if (code == 0 && is_started_here(program))
-		code = start_qemu(program, reterr_error);
+	const bool is_restored = is_started_here(program) && (tandem_recovery_read(&recovery) ||
+	                                                      program->options.ahead_fd >= 0);
+	if (is_restored)
+		code = start_restored(program, &recovery, reterr_error);
 	else if (code == 0)
-		code = open_gates(program, reterr_error);
+		code = attach(program, reterr_error);
+	if (code == 0 && !is_restored)
+		code = is_started_here(program) ? start_qemu(program, reterr_error)
+		                                : open_gates(program, reterr_error);
 	return code == 0 ? start_watch(program, reterr_error) : code;
 }
 
@@ -322,7 +373,7 @@ static int start(struct program *program, struct tandem_error *reterr_error)
 	struct tandem_qemu_guest_options *guest = &program->options.guest;
 
 	program->leash = TANDEM_QEMU_LEASH_NONE;
-	program->restored.fd = -1;
+	program->restored.fd = program->restored.feed_fd = -1;
 	program->keeper.base = event_base_new();
 	if (!program->keeper.base || !catch (program))
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "start", "no memory");

@@ -104,6 +104,14 @@ int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *b
 	return status;
 }
 
+void tandem_qemu_gates_forget(struct tandem_qemu_gates *gates)
+{
+	for (unsigned i = 0; i < gates->count; i++) {
+		if (gates->cards[i].gate)
+			tandem_qemu_gate_forget(gates->cards[i].gate);
+	}
+}
+
 int tandem_qemu_gates_check(const struct tandem_qemu_gates *gates,
                             struct tandem_error *reterr_error)
 {

@@ -57,6 +57,9 @@ int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *b
                            const char *run_directory, const char *pair,
                            struct tandem_error *reterr_error);
 
+/* What has come for the guest through gates of this program before is not given to it. */
+void tandem_qemu_gates_forget(struct tandem_qemu_gates *gates);
+
 /* Whether QEMU is connected to each gate of this program: that of a QEMU which runs already may
  * have been told another place. Errors: TANDEM_E_CONFIG. */
 int tandem_qemu_gates_check(const struct tandem_qemu_gates *gates,

@@ -447,6 +447,22 @@ int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, 
 	return code;
 }
 
+bool tandem_qemu_match_is_well(struct tandem_qemu_match *match)
+{
+	pthread_mutex_lock(&match->lock);
+	const bool is_well = match->is_known && !match->is_stale && match->trial == TRIAL_WELL;
+	pthread_mutex_unlock(&match->lock);
+	return is_well;
+}
+
+void tandem_qemu_match_doubt(struct tandem_qemu_match *match)
+{
+	pthread_mutex_lock(&match->lock);
+	match->trial = TRIAL_NONE;
+	match->is_trial_wanted = true;
+	pthread_mutex_unlock(&match->lock);
+}
+
 void tandem_qemu_match_forget_trial(struct tandem_qemu_match *match)
 {
 	pthread_mutex_lock(&match->lock);

@@ -40,6 +40,13 @@ TANDEM_MUST_CHECK int tandem_qemu_match_new(struct event_base *base,
 TANDEM_MUST_CHECK int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs,
                                               char *ret_reason, size_t reason_bytes);
 
+/* Whether its last trial went well, and nothing that it was of has changed. Any thread. */
+bool tandem_qemu_match_is_well(struct tandem_qemu_match *match);
+
+/* It has ended although it should wait: it is tried again, and this node counts as one that cannot
+ * until that went well. Any thread. */
+void tandem_qemu_match_doubt(struct tandem_qemu_match *match);
+
 /* A guest is about to run on this node: a trial that is under way is ended, and the next time that
  * this node is asked there is another one. Any thread. */
 void tandem_qemu_match_forget_trial(struct tandem_qemu_match *match);

@@ -31,6 +31,9 @@ static const char help[] =
         "                    would to take over, as a JSON object: it is started, and ended "
         "again;\n"
         "                    not where a guest of the pair runs\n"
+        "  --ahead FD        as tandemd starts it on a node that has a copy: QEMU is started, and "
+        "the\n"
+        "                    rest is done when that says so, at the other end of the descriptor\n"
         "  --gate user:TAP   what the guest sends leaves by the tap interface TAP, which exists,\n"
         "                    when its epoch is committed; what comes passes at once. QEMU's "
         "netdev\n"
@@ -120,15 +123,31 @@ static bool read_ms(const char *text, uint64_t *ret_ns)
 	return true;
 }
 
-static const struct option names[] = {
-        {"config", required_argument, NULL, 'c'},   {"node", required_argument, NULL, 'n'},
-        {"pair", required_argument, NULL, 'p'},     {"qmp", required_argument, NULL, 'q'},
-        {"run-dir", required_argument, NULL, 'r'},  {"ungated", no_argument, NULL, 'u'},
-        {"gate", required_argument, NULL, 'g'},     {"memory", required_argument, NULL, 'm'},
-        {"interval", required_argument, NULL, 'i'}, {"pause-limit", required_argument, NULL, 'l'},
-        {"allow-untested", no_argument, NULL, 'a'}, {"disks", required_argument, NULL, 'd'},
-        {"identity", no_argument, NULL, 'I'},       {"trial", no_argument, NULL, 'T'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+static int read_descriptor(const char *text)
+{
+	char *end;
+	const long value = strtol(text, &end, 10);
+
+	return *end == 0 && end != text && value > 2 && value <= INT_MAX ? (int)value : -1;
+}
+
+static const struct option names[] = {{"config", required_argument, NULL, 'c'},
+                                      {"node", required_argument, NULL, 'n'},
+                                      {"pair", required_argument, NULL, 'p'},
+                                      {"qmp", required_argument, NULL, 'q'},
+                                      {"run-dir", required_argument, NULL, 'r'},
+                                      {"ungated", no_argument, NULL, 'u'},
+                                      {"gate", required_argument, NULL, 'g'},
+                                      {"memory", required_argument, NULL, 'm'},
+                                      {"interval", required_argument, NULL, 'i'},
+                                      {"pause-limit", required_argument, NULL, 'l'},
+                                      {"allow-untested", no_argument, NULL, 'a'},
+                                      {"disks", required_argument, NULL, 'd'},
+                                      {"identity", no_argument, NULL, 'I'},
+                                      {"trial", no_argument, NULL, 'T'},
+                                      {"ahead", required_argument, NULL, 'A'},
+                                      {"help", no_argument, NULL, 'h'},
+                                      {NULL, 0, NULL, 0}};
 
 /* False: not an option, or a value that it does not take. */
 static bool take(int option, struct tandem_qemu_options *options, struct given *given)
@@ -167,6 +186,9 @@ static bool take(int option, struct tandem_qemu_options *options, struct given *
 	case 'I':
 		options->asks_identity = true;
 		return true;
+	case 'A':
+		options->ahead_fd = read_descriptor(optarg);
+		return options->ahead_fd >= 0;
 	case 'T':
 		options->is_on_trial = true;
 		return true;
@@ -250,7 +272,7 @@ static int read_configuration(const struct given *given, struct tandem_qemu_opti
 	options->other_words = split(pair->protect.command);
 	if (!options->other_words)
 		return 1 + refuse("protect.command has no words");
-	if (tandem_recovery_read(&recovery))
+	if (tandem_recovery_read(&recovery) || options->ahead_fd >= 0)
 		options->words = options->other_words;
 	return 0;
 }
@@ -278,8 +300,8 @@ static int check(const struct given *given, struct tandem_qemu_options *options)
 
 	if (given->config_path)
 		return read_configuration(given, options);
-	if (options->asks_identity || options->is_on_trial)
-		return 1 + refuse("--identity and --trial go with --config");
+	if (options->asks_identity || options->is_on_trial || options->ahead_fd >= 0)
+		return 1 + refuse("--identity, --trial and --ahead go with --config");
 	if (is_running == (options->words != NULL))
 		return 1 + refuse("--qmp, or QEMU's command line behind --, is needed");
 	if (given->is_ungated == (options->gates.count > 0))
@@ -304,7 +326,8 @@ int tandem_qemu_options_read(int argument_count, char **arguments,
 	int option;
 
 	*options =
-	        (struct tandem_qemu_options){.guest = {.interval_ns = 100 * TANDEM_NS_PER_MS,
+	        (struct tandem_qemu_options){.ahead_fd = -1,
+	                                     .guest = {.interval_ns = 100 * TANDEM_NS_PER_MS,
 	                                               .pause_timeout_ns = 10 * TANDEM_NS_PER_S}};
 	while ((option = getopt_long(argument_count, arguments, "+", names, NULL)) != -1) {
 		if (option == 'h') {

@@ -16,6 +16,7 @@ struct tandem_qemu_options {
 	 * known here. */
 	char *const *other_words;
 	bool asks_identity; /* of the QEMU that other_words start, and no more */
+	int ahead_fd;       /* where it is told to take over; -1: it need not be */
 	bool is_on_trial;   /* it is started and ended again, and no more */
 	char qmp_path[PATH_MAX];
 	char watch_path[PATH_MAX]; /* its second control socket */

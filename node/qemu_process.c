@@ -206,12 +206,12 @@ static bool belongs_to(pid_t parent)
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
 }
 
-int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
-                              struct tandem_qemu_restored *ret_restored,
-                              struct tandem_error *reterr_error)
+static struct image image;
+
+int tandem_qemu_restore_prepare(const struct tandem_recovery *recovery,
+                                struct tandem_qemu_restored *ret_restored,
+                                struct tandem_error *reterr_error)
 {
-	static struct image image;
-	const pid_t parent = getpid();
 	int ends[2];
 
 	image.recovery = recovery;
@@ -223,21 +223,52 @@ int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "restore",
 		                              "no pipe");
+	ret_restored->fd = ends[0];
+	ret_restored->feed_fd = ends[1];
+	return 0;
+}
+
+/* QEMU was started for what the image was then. */
+static int open_same_image(const struct tandem_recovery *recovery,
+                           const struct tandem_qemu_restored *restored,
+                           struct tandem_error *reterr_error)
+{
+	struct tandem_qemu_restored now = {.fd = -1};
+
+	image.recovery = recovery;
+	int status = open_image(&image, reterr_error);
+	if (status == 0)
+		status = name_shared(&image, &now, reterr_error);
+	if (status == 0 && (now.shared_count != restored->shared_count ||
+	                    memcmp(now.shared, restored->shared, sizeof(now.shared)) != 0))
+		status = tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "restore",
+		                          "the guest shares other RAM than QEMU was started for");
+	return status;
+}
+
+int tandem_qemu_restore_feed(const struct tandem_recovery *recovery,
+                             struct tandem_qemu_restored *restored,
+                             struct tandem_error *reterr_error)
+{
+	const pid_t parent = getpid();
+	const int status = open_same_image(recovery, restored, reterr_error);
+
+	if (status != 0)
+		return status;
 	const pid_t child = fork();
 	if (child == 0) {
-		close(ends[0]);
+		if (restored->fd >= 0)
+			close(restored->fd);
 		if (!belongs_to(parent))
 			_exit(EXIT_FAILURE);
-		write_all(&image, ends[1]);
+		write_all(&image, restored->feed_fd);
 	}
-	close(ends[1]);
-	if (child < 0) {
-		close(ends[0]);
+	close(restored->feed_fd);
+	restored->feed_fd = -1;
+	if (child < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "restore",
 		                              "no process");
-	}
-	ret_restored->fd = ends[0];
-	ret_restored->state_file = recovery->state_file;
+	restored->state_file = recovery->state_file;
 	return 0;
 }
 

@@ -22,7 +22,8 @@ void tandem_qemu_region_name(unsigned block, char ret_name[TANDEM_QEMU_REGION_BY
 /* What makes a guest of an image. */
 struct tandem_qemu_restored {
 	int fd;                 /* to read the guest from; -1: there is no image, QEMU boots */
-	const char *state_file; /* of the image */
+	int feed_fd;            /* its other end, until what feeds it was started */
+	const char *state_file; /* of the image, once that is known */
 	/* RAM that is not in there, because QEMU is to have the image's own files. */
 	unsigned shared_count;
 	struct tandem_qemu_restored_file {
@@ -31,12 +32,17 @@ struct tandem_qemu_restored {
 	} shared[TANDEM_QEMU_BACKENDS_MAX];
 };
 
-/* Starts a process that writes to a pipe what makes a guest of the image, whose texts it borrows.
- * To be called before there are threads. Errors: TANDEM_E_SYSTEM, TANDEM_E_PROTOCOL (the image is
- * none of a guest). */
-int tandem_qemu_restore_start(const struct tandem_recovery *recovery,
-                              struct tandem_qemu_restored *ret_restored,
-                              struct tandem_error *reterr_error);
+/* What QEMU needs to know of an image before it starts. Errors: TANDEM_E_SYSTEM, TANDEM_E_PROTOCOL
+ * (the image is none of a guest). */
+int tandem_qemu_restore_prepare(const struct tandem_recovery *recovery,
+                                struct tandem_qemu_restored *ret_restored,
+                                struct tandem_error *reterr_error);
+/* Starts a process that writes to the pipe what makes a guest of the image, whose texts it borrows.
+ * Before there are threads, and before QEMU was started, or behind that: then the image may be
+ * another one, of the same guest. Errors: as above. */
+int tandem_qemu_restore_feed(const struct tandem_recovery *recovery,
+                             struct tandem_qemu_restored *restored,
+                             struct tandem_error *reterr_error);
 /* The guest is about to run: to write to its disks, and to the shared files, which are no image of
  * an epoch then. They and the state lose their names, so that no guest is made of them again. QEMU
  * that only loads leaves them as they are. */

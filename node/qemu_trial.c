@@ -105,7 +105,7 @@ static int try_qemu(struct tandem_qemu_options *options, struct event_base *base
 		                              "it cannot be started on trial");
 	int code = start(&trial, options, base, reterr_error);
 	if (code == 0)
-		code = tandem_qemu_probe_waiting(trial.paths[0], timeout_ns, reterr_error);
+		code = tandem_qemu_probe_waiting(trial.paths[0], timeout_ns, true, reterr_error);
 	tandem_qemu_leash_close(&trial.leash);
 	close(trial.said_fds[1]);
 	if (code != 0)

@@ -16,6 +16,7 @@
 #include <tandem/memory.h>
 #include <tandem/standby.h>
 
+#include "ahead.h"
 #include "children.h"
 #include "configuration.h"
 #include "greeter.h"
@@ -47,12 +48,17 @@ static const char help[] =
  * tandem-qemu gives up earlier by itself. */
 #define LOOK_NS     (2 * TANDEM_NS_PER_S)
 #define PATIENCE_NS (180 * TANDEM_NS_PER_S)
+/* The same for the one that waits, and how long it does so without a word of the primary. */
+#define AHEAD_LOOK_NS (500 * TANDEM_NS_PER_MS)
+#define QUIET_NS      (60 * TANDEM_NS_PER_S)
 
 struct place {
 	const struct tandem_config_pair *pair;
 	struct tandem_key key; /* zeros: none */
 	struct tandem_standby *standby;
 	struct tandem_qemu_match *match; /* NULL: nothing is compared */
+	struct tandem_ahead *ahead;      /* NULL: nothing is started before it has to be */
+	uint64_t heard_ns;               /* when there was a session last */
 	struct tandemd *daemon;
 };
 
@@ -87,6 +93,20 @@ static struct tandem_places places_of(const struct place *place)
 	};
 }
 
+/* What has the files and the taps of a guest makes room, or is that guest. */
+static pid_t go(void *argument, const struct tandem_environment *environment)
+{
+	struct place *place = argument;
+	const pid_t process = place->ahead ? tandem_ahead_go(place->ahead, environment) : 0;
+
+	if (process != 0)
+		tandem_log(TANDEM_LOG_INFO, "pair %s: it has been started ahead",
+		           place->pair->name);
+	if (place->match)
+		tandem_qemu_match_forget_trial(place->match);
+	return process;
+}
+
 static int start_program(struct place *place, const struct tandem_activation *activation,
                          struct tandem_error *reterr_error)
 {
@@ -94,10 +114,10 @@ static int start_program(struct place *place, const struct tandem_activation *ac
 	        .places = places_of(place),
 	        .command = place->pair->promote.command,
 	        .retry_ns = place->pair->promote.timeout_ns,
+	        .go = go,
+	        .argument = place,
 	};
 
-	if (place->match)
-		tandem_qemu_match_forget_trial(place->match);
 	return tandem_children_start(&options, activation, place->standby, reterr_error);
 }
 
@@ -109,6 +129,10 @@ static int protect(void *argument, struct tandem_error *reterr_error)
 		return tandem_error_set(reterr_error, TANDEM_E_CONFIG, "protect",
 		                        "the pair has no group protect: its program is to be "
 		                        "started, and protects itself");
+	if (place->ahead)
+		tandem_ahead_drop_copy(place->ahead);
+	if (place->match)
+		tandem_qemu_match_forget_trial(place->match);
 	tandem_log(TANDEM_LOG_INFO, "pair %s: to be protected as it runs; starting: %s",
 	           place->pair->name, place->pair->promote.command);
 	return start_program(place, NULL, reterr_error);
@@ -124,6 +148,18 @@ static int activate(void *argument, const struct tandem_activation *activation,
 	           activation->pair, (unsigned long long)activation->epoch,
 	           (unsigned long long)activation->generation, place->pair->promote.command);
 	return start_program(place, activation, reterr_error);
+}
+
+/* A disk may be there for the node only that leads. */
+static bool is_tried(const struct tandem_config_pair *pair)
+{
+	return strcmp(pair->protect.disks, "refused") == 0;
+}
+
+/* A tap of the kernel's gate would hold frames for a QEMU that waits, and keep the oldest. */
+static bool is_started_ahead(const struct tandem_config_pair *pair)
+{
+	return is_tried(pair) && strstr(pair->protect.network, "plug:") == NULL;
 }
 
 static int judge(void *argument, const char *needs, char *ret_reason, size_t reason_bytes)
@@ -142,12 +178,64 @@ static void on_other_qemu(void *argument)
 		tandem_standby_review(place->standby);
 }
 
+static void take_copy(void *argument, const char *image_directory, const void *state,
+                      size_t state_bytes)
+{
+	const struct place *place = argument;
+
+	if (place->ahead)
+		tandem_ahead_take_copy(place->ahead, image_directory, state, state_bytes);
+}
+
+static void drop_copy(void *argument)
+{
+	const struct place *place = argument;
+
+	if (place->ahead)
+		tandem_ahead_drop_copy(place->ahead);
+}
+
+/* While the guest is protected, and in a take-over, which comes soon after the last word. */
+static bool is_ahead_wanted(void *argument)
+{
+	struct place *place = argument;
+	const uint64_t now_ns = tandem_clock_now_ns();
+
+	if (place->standby && tandem_standby_has_session(place->standby))
+		place->heard_ns = now_ns;
+	return place->heard_ns != 0 && now_ns < place->heard_ns + QUIET_NS &&
+	       tandem_qemu_match_is_well(place->match);
+}
+
+static void on_ahead_failure(void *argument)
+{
+	const struct place *place = argument;
+
+	tandem_qemu_match_doubt(place->match);
+}
+
+static int start_ahead(struct place *place, struct tandem_error *reterr_error)
+{
+	const struct tandem_ahead_options options = {
+	        .places = places_of(place),
+	        .look_ns = AHEAD_LOOK_NS,
+	        .is_wanted = is_ahead_wanted,
+	        .on_failure = on_ahead_failure,
+	        .argument = place,
+	};
+
+	return place->match && is_started_ahead(place->pair)
+	               ? tandem_ahead_new(place->daemon->base, &options, &place->ahead,
+	                                  reterr_error)
+	               : 0;
+}
+
 /* What promote.command starts for a pair without the group `protect` is not known here. */
 static int compare_qemu(struct place *place, struct tandem_error *reterr_error)
 {
 	const struct tandem_qemu_match_options options = {
 	        .places = places_of(place),
-	        .tries = strcmp(place->pair->protect.disks, "refused") == 0,
+	        .tries = is_tried(place->pair),
 	        .look_ns = LOOK_NS,
 	        .patience_ns = PATIENCE_NS,
 	        .on_change = on_other_qemu,
@@ -244,6 +332,8 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 		        .activate = activate,
 		        .protect = protect,
 		        .judge = judge,
+		        .take_copy = take_copy,
+		        .drop_copy = drop_copy,
 		        .say = say,
 		        .argument = place,
 		};
@@ -253,6 +343,8 @@ static int start_standbys(struct tandemd *daemon, struct tandem_greeter_options 
 			continue;
 		*place = (struct place){.pair = pair, .daemon = daemon};
 		code = compare_qemu(place, reterr_error);
+		if (code == 0)
+			code = start_ahead(place, reterr_error);
 		if (code == 0)
 			code = tandem_config_key(pair, &place->key, reterr_error);
 		if (code < 0)
@@ -303,8 +395,10 @@ static void end(struct tandemd *daemon)
 	tandem_greeter_free(daemon->greeter);
 	for (size_t index = 0; index < daemon->place_count; index++)
 		tandem_standby_free(daemon->places[index].standby);
-	for (size_t index = 0; index < TANDEM_CONFIG_PAIRS_MAX; index++)
+	for (size_t index = 0; index < TANDEM_CONFIG_PAIRS_MAX; index++) {
+		tandem_ahead_free(daemon->places[index].ahead);
 		tandem_qemu_match_free(daemon->places[index].match);
+	}
 	for (size_t index = 0; index < 3; index++) {
 		if (daemon->signals[index] != NULL)
 			event_free(daemon->signals[index]);

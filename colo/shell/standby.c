@@ -261,7 +261,9 @@ void tandem_standby_activate(struct tandem_standby *standby,
 		tandem_standby_publish(standby);
 		TANDEM_FAILPOINT("standby_activate");
 		code = standby->options.activate(standby->options.argument, &activation, &error);
-		/* Nobody writes there any more, so the program need not wait for its end. */
+		/* Nobody writes there any more, so the program need not wait for its end. It has
+		 * the files now. */
+		standby->is_copy_taken = false;
 		tandem_image_done(&standby->image, false);
 	}
 	if (code < 0)
@@ -347,7 +349,7 @@ static void end_life(struct tandem_standby *standby)
 	standby->leaving = tandem_session_free(standby->leaving);
 	keeps_images = standby->activated_incarnation != 0 ||
 	               (standby->core.copy_incarnation != 0 && standby->options.keeps_images);
-	tandem_image_done(&standby->image, !keeps_images);
+	tandem_standby_drop_image(standby, !keeps_images);
 	if (standby->has_inbox)
 		tandem_inbox_done(&standby->inbox, false);
 	standby->has_inbox = false;
@@ -597,6 +599,11 @@ void tandem_standby_renew(struct tandem_standby *standby)
 	standby->mail.has_renew = true;
 	pthread_mutex_unlock(&standby->lock);
 	wake(standby);
+}
+
+bool tandem_standby_has_session(const struct tandem_standby *standby)
+{
+	return atomic_load(&standby->session_incarnation) != 0;
 }
 
 void tandem_standby_review(struct tandem_standby *standby)

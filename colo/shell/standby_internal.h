@@ -69,6 +69,7 @@ struct tandem_standby {
 	bool has_inbox;
 	struct tandem_standby_room room;
 	bool is_fresh;                  /* nothing was applied to the image */
+	bool is_copy_taken;             /* options.take_copy() was called for it */
 	uint64_t activated_incarnation; /* of the program that was given the image, 0: none */
 	uint64_t fenced_generation;
 	struct tandem_session *session;
@@ -112,6 +113,8 @@ void tandem_standby_report_failure(struct tandem_standby *standby, enum tandem_c
 /* [L5] */
 void tandem_standby_report_fenced(struct tandem_standby *standby);
 void tandem_standby_answer_fence(struct tandem_standby *standby);
+/* Gives the image up, to nobody. */
+void tandem_standby_drop_image(struct tandem_standby *standby, bool is_unlinking);
 /* What other threads see of the core. */
 void tandem_standby_publish(struct tandem_standby *standby);
 void tandem_standby_set_session(struct tandem_standby *standby, struct tandem_session *session);

@@ -106,6 +106,10 @@ static void do_commit(struct tandem_standby *standby)
 	standby->is_fresh = false;
 	standby->state_bytes = epoch->state_bytes;
 	memcpy(standby->state, epoch->state, epoch->state_bytes);
+	if (!standby->is_copy_taken && standby->options.take_copy != NULL)
+		standby->options.take_copy(standby->options.argument, standby->image.directory,
+		                           standby->state, standby->state_bytes);
+	standby->is_copy_taken = true;
 	tandem_standby_publish(standby);
 	TANDEM_FAILPOINT("standby_committed");
 }
@@ -124,6 +128,14 @@ static void do_report_up(struct tandem_standby *standby, uint64_t incarnation)
 	        (unsigned long long)standby->core.session_generation,
 	        (unsigned long long)standby->core.committed);
 	tandem_standby_report(standby, &message);
+}
+
+void tandem_standby_drop_image(struct tandem_standby *standby, bool is_unlinking)
+{
+	if (standby->is_copy_taken && standby->options.drop_copy != NULL)
+		standby->options.drop_copy(standby->options.argument);
+	standby->is_copy_taken = false;
+	tandem_image_done(&standby->image, is_unlinking);
 }
 
 static void send_digests(struct tandem_standby *standby, const struct tandem_wire_message *blank)
@@ -152,7 +164,7 @@ static void execute(struct tandem_standby *standby, const struct tandem_secondar
 			tandem_session_yank(standby->session);
 		return;
 	case TANDEM_SECONDARY_DO_RENEW:
-		tandem_image_done(&standby->image, true);
+		tandem_standby_drop_image(standby, true);
 		return;
 	case TANDEM_SECONDARY_DO_PREPARE:
 		do_prepare(standby);

@@ -14,8 +14,9 @@
 
 #define RECORD_BYTES    (TANDEM_QEMU_FRAME_HEAD_BYTES + TANDEM_QEMU_FRAME_BYTES_MAX)
 #define INPUT_BYTES     (4 * (size_t)RECORD_BYTES)
-#define READS_AT_MARK   256 /* far more than a socket holds */
-#define FRAMES_AT_ONCE  256 /* before others have their turn */
+#define READS_AT_MARK   256    /* far more than a socket holds */
+#define FRAMES_AT_ONCE  256    /* before others have their turn */
+#define FORGOTTEN_MAX   65536u /* more than any tap holds */
 #define SEND_ROOM_BYTES (1 << 20)
 
 struct tandem_qemu_gate {
@@ -188,6 +189,18 @@ static void on_outside_readable(evutil_socket_t fd, short what, void *context)
 		gate->record_bytes = TANDEM_QEMU_FRAME_HEAD_BYTES + length;
 		gate->record_sent_bytes = 0;
 		goes_on = give_guest(gate);
+	}
+}
+
+/* Frames may go on coming. */
+void tandem_qemu_gate_forget(struct tandem_qemu_gate *gate)
+{
+	for (unsigned i = 0; i < FORGOTTEN_MAX; i++) {
+		if (tandem_qemu_outside_recv(&gate->outside,
+		                             gate->record + TANDEM_QEMU_FRAME_HEAD_BYTES,
+		                             TANDEM_QEMU_FRAME_BYTES_MAX) == 0)
+			return;
+		gate->counts.missed_count++;
 	}
 }
 

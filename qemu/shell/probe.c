@@ -36,6 +36,7 @@ struct probe {
 	struct tandem_qemu_numbers version;
 	char *text;
 	struct tandem_error error;
+	bool stays; /* when it has answered */
 	bool is_over;
 };
 
@@ -145,7 +146,10 @@ static void on_status(void *context, struct json_object *value, const struct tan
 		tandem_error_set(&probe->error, TANDEM_E_CONFIG, "query-status",
 		                 "it is \"%.60s\" instead of waiting for its guest",
 		                 tandem_qemu_control_text(value, "status"));
-	say_goodbye(probe);
+	if (probe->stays)
+		leave(probe);
+	else
+		say_goodbye(probe);
 }
 
 static void on_started(void *context, const struct tandem_qemu_numbers *version)
@@ -243,10 +247,10 @@ int tandem_qemu_probe(char *const *words, uint64_t timeout_ns,
 	return code;
 }
 
-int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns,
+int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns, bool ends,
                               struct tandem_error *reterr_error)
 {
-	struct probe probe = {.base = event_base_new(), .timeout_ns = timeout_ns};
+	struct probe probe = {.base = event_base_new(), .timeout_ns = timeout_ns, .stays = !ends};
 	const struct tandem_qmp_handler handler = {
 	        .on_ready = on_started, .on_event = on_event, .on_end = on_end, .context = &probe};
 

@@ -8,9 +8,12 @@ That guest shares its memory.
 Run as `SCRIPT STORY PROGRAMS`, PROGRAMS being where the programs are."""
 
 import json
+import os
 import re
 import shlex
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,7 +28,7 @@ from kill.pair import Pair  # noqa: E402
 from qemu.boot_sector import BootSector  # noqa: E402
 from qemu_guest_test import MEMORY_MIB  # noqa: E402
 
-from lab import private_qemu  # noqa: E402
+from lab import LabError, private_qemu  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
 
 PROTECT_S = 90
@@ -55,6 +58,9 @@ class Guest(BootSector):
         new.write_text(f"#!/bin/sh\n{'' if is_other else 'exec '}{self._words[0]} \"$@\"{change}\n")
         new.chmod(0o755)
         new.rename(path)
+
+    def words(self, name):
+        return [*self._words, *self._own(name)]
 
     def is_broken(self, name, is_broken):
         """The QEMU of a node starts without a machine, and not to take over, or it does."""
@@ -256,19 +262,67 @@ def check_trial(pair, guest):
     until(lambda: state(pair, "a") == "PRIMARY_PAIR", "with one that starts it is protected again", PROTECT_S)
 
 
+def check_untouched(guest):
+    """A QEMU that waits for its guest writes none of its RAM, which may be a copy that is kept."""
+    ram = guest.folder / "waits.ram"
+    content = bytes(range(256)) * (MEMORY_MIB * 2**12)
+    ram.write_bytes(content)
+    words = guest.words("waits")
+    with subprocess.Popen([*words, "-S", "-incoming", "defer"], stdin=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: state_of(guest.socket("waits")) == "inmigrate", "a QEMU waits for its guest")
+            expect(ram.read_bytes() == content, "and has written none of its RAM")
+        finally:
+            process.kill()
+
+
+def state_of(path):
+    """Of the guest of the QEMU that listens there; None: nobody does."""
+    try:
+        with Qmp(path) as qmp:
+            return qmp.execute("query-status")["status"]
+    except LabError:
+        return None
+
+
+def process_at(path):
+    """Who listens there."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(path))
+        return struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+
+
+def waiting(pair, guest):
+    """The QEMU that waits at the other node, and only waits."""
+    until(lambda: "the QEMU that would take over waits" in log_of(pair, "b"), "a QEMU is started ahead", SURE_S * 3)
+    expect(state_of(guest.socket("b")) == "inmigrate", "its guest does not run")
+    return process_at(guest.socket("b"))
+
+
 def play_trial(pair, guest):
+    check_untouched(guest)
     start(pair, guest)
     check_trial(pair, guest)
     left = [path.name for path in pair.layout.nodes["b"].run_directory.iterdir() if "trial" in path.name]
     expect(not left, "a trial leaves nothing", left)
+    qemu = waiting(pair, guest)
+    os.kill(qemu, signal.SIGKILL)
+    until(lambda: log_of(pair, "b").count("the QEMU that would take over waits") > 1, "there is always one", PROTECT_S)
+    until(lambda: state(pair, "a") == "PRIMARY_PAIR", "of a guest that is protected", PROTECT_S)
+    qemu = process_at(guest.socket("b"))
     before = guest.count("a")
     pair.a.kill()
     until(lambda: guest.process.poll() is not None, "QEMU ends with its host")
     guest.process = None
     until(lambda: guest.count("b") > before // 2, "the guest goes on at the other node", GOES_ON_S)
+    expect(process_at(guest.socket("b")) == qemu, "in the QEMU that waited for it")
     expect(b"*" not in guest.output("b"), "without having booted")
     restart(pair, "a")
     until(lambda: state(pair, "b") == "PRIMARY_PAIR", "the first node has a copy", PROTECT_S)
+    until(lambda: state_of(guest.socket("a")) == "inmigrate", "and a QEMU that waits", SURE_S * 3)
+    waits = process_at(guest.socket("a"))
+    pair.a.signal_program("tandemd", signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{waits}").exists(), "which ends with its node's tandemd")
 
 
 def check_wrong_qemu(pair, guest):

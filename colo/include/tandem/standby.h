@@ -37,6 +37,12 @@ struct tandem_standby_options {
 	 * it does not block. TANDEM_E_UNSUPPORTED: it has not; TANDEM_E_AGAIN: that is not known
 	 * yet. NULL: it has. */
 	int (*judge)(void *argument, const char *needs, char *ret_reason, size_t reason_bytes);
+	/* The first epoch of a copy was committed: its files are in `image_directory`, and change
+	 * as long as it is one. `state` is the epoch's blob. NULL: nobody wants to know. */
+	void (*take_copy)(void *argument, const char *image_directory, const void *state,
+	                  size_t state_bytes);
+	/* The files of that copy are about to be given up. On the standby's thread, both. */
+	void (*drop_copy)(void *argument);
 	/* Something an operator should know; a complete line. On the standby's threads. */
 	void (*say)(void *argument, bool is_error, const char *line);
 	void *argument;
@@ -66,6 +72,9 @@ void tandem_standby_refuse(struct tandem_session *session, const char *reason);
 /* The program that was activated has ended: the memory it ran on is no copy any more. The standby
  * attaches again under a new incarnation and holds nothing. Any thread. */
 void tandem_standby_renew(struct tandem_standby *standby);
+
+/* Whether the primary speaks to it. Any thread. */
+bool tandem_standby_has_session(const struct tandem_standby *standby);
 
 /* What this node has is something else now, or known again: the session that is up is judged again,
  * or the take-over that waits for it. Any thread. */

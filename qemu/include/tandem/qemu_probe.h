@@ -1,6 +1,7 @@
 #ifndef TANDEM_QEMU_PROBE_H
 #define TANDEM_QEMU_PROBE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <tandem/error.h>
@@ -21,10 +22,10 @@ void tandem_qemu_identity(const struct tandem_qemu_numbers *version, const char 
 int tandem_qemu_probe(char *const *words, uint64_t timeout_ns,
                       char ret_text[TANDEM_QEMU_IDENTITY_BYTES], struct tandem_error *reterr_error);
 
-/* Whether the QEMU whose control socket this is waits for its guest (-incoming defer), and tells it
- * to end. Waits, as above. Errors: TANDEM_E_CONFIG (it does something else), and what
+/* Whether the QEMU whose control socket this is waits for its guest (-incoming defer); `ends`: it
+ * is told to end. Waits, as above. Errors: TANDEM_E_CONFIG (it does something else), and what
  * tandem_qmp_connect() has: it has ended, or answers nothing for `timeout_ns`. */
-int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns,
+int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns, bool ends,
                               struct tandem_error *reterr_error);
 
 #endif

@@ -343,6 +343,23 @@ static void say(void *argument, bool is_error, const char *line)
 	atomic_fetch_add(&lab->error_line_count, 1);
 }
 
+static void take_copy(void *argument, const char *image_directory, const void *state,
+                      size_t state_bytes)
+{
+	struct lab *lab = argument;
+
+	(void)state;
+	if (image_directory[0] == '/' && state_bytes > 0)
+		atomic_fetch_add(&lab->taken_count, 1);
+}
+
+static void drop_copy(void *argument)
+{
+	struct lab *lab = argument;
+
+	atomic_fetch_add(&lab->dropped_count, 1);
+}
+
 bool lab_start_standby(struct lab *lab)
 {
 	struct tandem_standby_options options = {.pair = LAB_PAIR,
@@ -351,6 +368,8 @@ bool lab_start_standby(struct lab *lab)
 	                                         .keeps_images = true,
 	                                         .activate = activate,
 	                                         .judge = judge,
+	                                         .take_copy = take_copy,
+	                                         .drop_copy = drop_copy,
 	                                         .say = say,
 	                                         .argument = lab};
 	struct tandem_standby *standby;

@@ -39,7 +39,9 @@ struct lab {
 	char activation_state_file[192];
 	char last_error_line[512];
 	_Atomic unsigned error_line_count;
-	const char *needs;  /* of the program, before it is started; NULL: nothing */
+	const char *needs; /* of the program, before it is started; NULL: nothing */
+	/* Of a copy, to who would take over with it: told of, and of its end. */
+	_Atomic unsigned taken_count, dropped_count;
 	_Atomic int misfit; /* what the standby's node has: 0 that, or the judge's error */
 
 	struct tandem *program;

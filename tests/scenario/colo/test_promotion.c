@@ -181,3 +181,33 @@ Test(promotion, a_renewed_standby_is_a_new_incarnation)
 	cr_expect_eq(message.answers, TANDEM_CONTROL_FENCE);
 	lab_free(lab);
 }
+
+/* What is started ahead of a take-over has the files of the copy, and nobody has those of one that
+ * is gone. */
+Test(promotion, who_would_take_over_knows_of_a_copy_from_its_first_epoch_to_its_end)
+{
+	struct lab *lab = lab_new("auto", 16, 16);
+	struct tandem_control_message message;
+
+	cr_assert(lab_start_standby(lab));
+	cr_expect_eq(lab->taken_count, 0);
+	lab_free(lab);
+
+	lab = lab_new("auto", 16, 16);
+	cr_assert(lab_protect(lab) && lab_commit(lab, "one") && lab_commit(lab, "two"));
+	cr_expect_eq(lab->taken_count, 1);
+	cr_expect_eq(lab->dropped_count, 0);
+	lab_kill_standby(lab);
+	cr_expect_eq(lab->dropped_count, 1);
+	lab_free(lab);
+
+	lab = lab_new("auto", 16, 16);
+	cr_assert(lab_protect(lab) && lab_commit(lab, "one"));
+	lab_order(lab, TANDEM_CONTROL_FENCE, 0);
+	cr_assert(controller_wait(lab->standby_control, TANDEM_CONTROL_FENCED, &message));
+	lab_order(lab, TANDEM_CONTROL_ACTIVATE, message.epoch);
+	cr_assert(lab_wait_activated(lab));
+	lab_kill_standby(lab);
+	cr_expect_eq(lab->dropped_count, 0, "it has them");
+	lab_free(lab);
+}

@@ -269,6 +269,33 @@ Test(gate, what_comes_passes_at_once)
 	close_bed(&bed);
 }
 
+static void comes(struct bed *bed, const char *text)
+{
+	const struct sockaddr_un address = address_of(bed->outside_path);
+
+	cr_assert_eq(sendto(bed->network, text, strlen(text), 0, (const struct sockaddr *)&address,
+	                    sizeof(address)),
+	             (ssize_t)strlen(text));
+}
+
+/* A gate that was open long before its guest goes on. */
+Test(gate, what_came_for_nobody_is_forgotten)
+{
+	uint8_t expected[TEXT_BYTES], got[TEXT_BYTES];
+	struct bed bed;
+
+	open_bed(&bed);
+	comes(&bed, "old");
+	comes(&bed, "older");
+	tandem_qemu_gate_forget(bed.gate);
+	comes(&bed, "new");
+	turn(&bed);
+	const size_t length = put(expected, "new");
+	cr_assert_eq(recv(bed.qemu, got, sizeof(got), 0), (ssize_t)length);
+	cr_assert_arr_eq(got, expected, length);
+	close_bed(&bed);
+}
+
 /* QEMU does not read: the gate waits for it and loses nothing that it took. */
 Test(gate, what_comes_waits_for_a_qemu_that_is_slow)
 {

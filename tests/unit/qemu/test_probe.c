@@ -157,7 +157,7 @@ static int ask_waiting(const char *status)
 		_exit(0);
 	}
 	error = (struct tandem_error){.code = 0};
-	const int code = tandem_qemu_probe_waiting(qemu.qmp_path, LONG_NS, &error);
+	const int code = tandem_qemu_probe_waiting(qemu.qmp_path, LONG_NS, false, &error);
 	kill(process, SIGKILL);
 	waitpid(process, NULL, 0);
 	fake_qemu_close(&qemu);
@@ -171,5 +171,6 @@ Test(qemu_probe, one_that_waits_for_its_guest_is_told_from_one_that_does_not)
 	cr_expect_eq(ask_waiting("inmigrate"), 0, "%s", error.detail);
 	cr_expect_eq(ask_waiting("prelaunch"), TANDEM_E_CONFIG);
 	cr_expect_str_eq(error.detail, "it is \"prelaunch\" instead of waiting for its guest");
-	cr_expect_eq(tandem_qemu_probe_waiting("/nowhere/qmp", LONG_NS, &error), TANDEM_E_SYSTEM);
+	cr_expect_eq(tandem_qemu_probe_waiting("/nowhere/qmp", LONG_NS, true, &error),
+	             TANDEM_E_SYSTEM);
 }
