@@ -102,8 +102,8 @@ static void activate(struct cluster *cluster, struct standby *standby, const str
 		standby->activate = *word;
 		return;
 	}
-	/* Its copy is a program's already. */
-	if (standby->activated_incarnation != 0 || breaks(cluster, standby)) {
+	/* Its copy is a program's already, or was found void since FENCED, as FENCE came again. */
+	if (standby->activated_incarnation != 0 || !standby->has_copy || breaks(cluster, standby)) {
 		say_failed(cluster, standby, TANDEM_CONTROL_ACTIVATE);
 		return;
 	}
