@@ -2,13 +2,24 @@
 
 #include <string.h>
 
+static void free_carried(struct tandem_stripes *stripes)
+{
+	if (stripes->first_carried < stripes->end_carried)
+		memset(stripes->channels + stripes->first_carried, TANDEM_STRIPE_FREE,
+		       stripes->end_carried - stripes->first_carried);
+	stripes->first_carried = stripes->stripe_count;
+	stripes->end_carried = 0;
+	memset(stripes->carried_count, 0, sizeof stripes->carried_count);
+	stripes->posted_mask = 0;
+}
+
 void tandem_stripes_begin(struct tandem_stripes *stripes, uint32_t up_mask)
 {
-	memset(stripes->channels, TANDEM_STRIPE_FREE, stripes->stripe_count);
-	memset(stripes->carried_count, 0, sizeof stripes->carried_count);
+	stripes->first_carried = 0;
+	stripes->end_carried = stripes->stripe_count;
+	free_carried(stripes);
 	stripes->up_mask = up_mask;
 	stripes->waiting_mask = 0;
-	stripes->posted_mask = 0;
 }
 
 unsigned tandem_stripes_channel(const struct tandem_stripes *stripes, uint64_t page)
@@ -18,8 +29,14 @@ unsigned tandem_stripes_channel(const struct tandem_stripes *stripes, uint64_t p
 
 void tandem_stripes_carry(struct tandem_stripes *stripes, uint64_t page, unsigned channel)
 {
-	stripes->channels[page / stripes->stripe_pages] = (uint8_t)channel;
+	const uint64_t stripe = page / stripes->stripe_pages;
+
+	stripes->channels[stripe] = (uint8_t)channel;
 	stripes->carried_count[channel]++;
+	if (stripe < stripes->first_carried)
+		stripes->first_carried = stripe;
+	if (stripe >= stripes->end_carried)
+		stripes->end_carried = stripe + 1;
 }
 
 void tandem_stripes_note_post(struct tandem_stripes *stripes, unsigned channel)
@@ -44,9 +61,8 @@ static void use_restored(struct tandem_stripes *stripes)
 
 void tandem_stripes_commit(struct tandem_stripes *stripes)
 {
-	uint32_t up_mask = stripes->up_mask | stripes->waiting_mask;
-
-	tandem_stripes_begin(stripes, up_mask);
+	free_carried(stripes);
+	use_restored(stripes);
 }
 
 void tandem_stripes_lose(struct tandem_stripes *stripes, unsigned channel)

@@ -17,9 +17,11 @@ struct tandem_stripes {
 	unsigned stripe_pages;
 	uint8_t *channels;                           /* of each stripe, or TANDEM_STRIPE_FREE */
 	uint64_t carried_count[TANDEM_STRIPE_LANES]; /* stripes of each channel */
-	uint32_t up_mask;                            /* may be written to */
-	uint32_t waiting_mask; /* restored: written to when nothing is since the last commit */
-	uint32_t posted_mask;  /* written to since the last commit (3.2) */
+	uint64_t first_carried; /* all that are carried lie from this stripe on ... */
+	uint64_t end_carried;   /* ... and before this one */
+	uint32_t up_mask;       /* may be written to */
+	uint32_t waiting_mask;  /* restored: written to when nothing is since the last commit */
+	uint32_t posted_mask;   /* written to since the last commit (3.2) */
 };
 
 /* A new session with these channels: no stripe is carried. */

@@ -5,7 +5,7 @@
 
 #include "core/bitmap.h"
 
-#define BITS 500u
+#define BITS 1500u /* some long steps, and what is left behind them */
 
 static uint64_t words[TANDEM_BITMAP_WORDS(BITS)], other[TANDEM_BITMAP_WORDS(BITS)];
 static bool truth[BITS];

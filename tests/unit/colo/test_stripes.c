@@ -29,6 +29,22 @@ Test(stripes, a_channel_is_kept_until_the_commit)
 	cr_expect_eq(stripes.up_mask, 7);
 }
 
+Test(stripes, a_commit_frees_whatever_was_carried)
+{
+	static const uint64_t pages[][2] = {{0, 31}, {13, 13}, {28, 5}, {31, 31}};
+
+	begin();
+	for (unsigned epoch = 0; epoch < 4; epoch++) {
+		tandem_stripes_carry(&stripes, pages[epoch][0], 0);
+		tandem_stripes_fence(&stripes, epoch & 1);
+		tandem_stripes_carry(&stripes, pages[epoch][1], 1);
+		tandem_stripes_commit(&stripes);
+		for (unsigned stripe = 0; stripe < 8; stripe++)
+			cr_expect_eq(channels[stripe], TANDEM_STRIPE_FREE, "epoch %u, stripe %u",
+			             epoch, stripe);
+	}
+}
+
 Test(stripes, a_lost_channel_keeps_its_stripes_until_its_fence)
 {
 	begin();
