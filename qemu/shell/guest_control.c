@@ -8,6 +8,7 @@
 #define LATE_MAJOR                                                                                 \
 	10 /* from this version on QEMU takes a restored guest's disks in 'cont' anyway */
 #define START_INTERVAL_NS (200 * TANDEM_NS_PER_MS)
+#define UNDO_INTERVAL_NS  (20 * TANDEM_NS_PER_MS)
 
 static uint64_t release_limit_ns(const struct tandem_qemu_guest *guest)
 {
@@ -405,6 +406,21 @@ void tandem_qemu_control_release_order(struct tandem_qemu_guest *guest, const ch
 		tandem_qemu_control_finish(guest, false);
 }
 
+void tandem_qemu_control_undo_later(struct tandem_qemu_guest *guest)
+{
+	expect_within(guest, UNDO_INTERVAL_NS);
+}
+
+/* Once, however often it is told that the guest runs. */
+static void undo(struct tandem_qemu_guest *guest)
+{
+	if (guest->undo_deadline_ns != 0)
+		return;
+	guest->undo_deadline_ns = tandem_clock_now_ns() + release_limit_ns(guest);
+	event_del(guest->release_timer);
+	tandem_qemu_settings_undo(guest);
+}
+
 static void on_released_status(void *context, struct json_object *value,
                                const struct tandem_error *error)
 {
@@ -422,7 +438,7 @@ static void on_released_status(void *context, struct json_object *value,
 	if (!guest->has_settings)
 		tandem_qemu_control_finish(guest, true);
 	else
-		tandem_qemu_settings_undo(guest);
+		undo(guest);
 }
 
 /* QEMU refuses where it was not that far, or too far already: what counts is that the guest runs.
@@ -455,7 +471,9 @@ static void on_release_timeout(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (guest->phase != TANDEM_QEMU_GUEST_STARTING)
+	if (guest->phase == TANDEM_QEMU_GUEST_RELEASING && guest->undo_deadline_ns != 0)
+		tandem_qemu_settings_undo(guest);
+	else if (guest->phase != TANDEM_QEMU_GUEST_STARTING)
 		tandem_qemu_control_finish(guest, false);
 	else if (guest->is_starting)
 		start(guest);

@@ -46,6 +46,7 @@ struct tandem_qemu_guest {
 	uint32_t had_unread; /* a bit for each of the capabilities that are off meanwhile */
 	int64_t bandwidth_bytes;
 	int64_t downtime_ms;
+	uint64_t undo_deadline_ns;   /* 0: nobody sets them back yet */
 	struct event *release_timer; /* until it runs, at the begin and at the end */
 	struct tandem_error end_error;
 
@@ -88,6 +89,8 @@ void tandem_qemu_control_give_up(struct tandem_qemu_guest *guest, const struct t
 /* An order of a guest that is let go. */
 void tandem_qemu_control_release_order(struct tandem_qemu_guest *guest, const char *command,
                                        struct json_object *arguments, tandem_qmp_answer answer);
+/* tandem_qemu_settings_undo() is called again soon. */
+void tandem_qemu_control_undo_later(struct tandem_qemu_guest *guest);
 /* It is let go, or nothing more can be done for that. */
 void tandem_qemu_control_finish(struct tandem_qemu_guest *guest, bool is_running);
 
@@ -95,7 +98,7 @@ void tandem_qemu_control_finish(struct tandem_qemu_guest *guest, bool is_running
 void tandem_qemu_settings_add(struct json_object *list, const char *name, bool is_on);
 /* They are changed and QEMU is told to send; when it is known which RAM is left out. */
 void tandem_qemu_settings_migrate(struct tandem_qemu_guest *guest);
-/* As they were; then the guest is let go. */
+/* As they were, when QEMU has ended what it sends; then the guest is let go. */
 void tandem_qemu_settings_undo(struct tandem_qemu_guest *guest);
 
 /* guest_memory.c: looks whether RAM can be shared, asks the handler and goes on. */

@@ -200,10 +200,41 @@ static void on_capabilities_undone(void *context, struct json_object *value,
 	tandem_qemu_control_release_order(guest, "migrate-set-parameters", arguments, on_undone);
 }
 
+/* QEMU names what can be yanked, and a migration is that until it has put all of it away. */
+static bool has_migration(struct json_object *value)
+{
+	const size_t count =
+	        json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(tandem_qemu_control_text(json_object_array_get_idx(value, i), "type"),
+		           "migration") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* QEMU takes new settings while it still puts its last migration away, and does that by the new
+ * ones: given multifd back, QEMU 11.1 dies of channels that it never had. */
+static void on_yankable(void *context, struct json_object *value, const struct tandem_error *error)
+{
+	struct tandem_qemu_guest *guest = context;
+
+	if (guest->phase != TANDEM_QEMU_GUEST_RELEASING)
+		return;
+	if (!error && !has_migration(value))
+		tandem_qemu_control_release_order(guest, "migrate-set-capabilities",
+		                                  capabilities(guest, false),
+		                                  on_capabilities_undone);
+	else if (error || tandem_clock_now_ns() >= guest->undo_deadline_ns)
+		tandem_qemu_control_finish(guest, true);
+	else
+		tandem_qemu_control_undo_later(guest);
+}
+
 void tandem_qemu_settings_undo(struct tandem_qemu_guest *guest)
 {
-	tandem_qemu_control_release_order(guest, "migrate-set-capabilities",
-	                                  capabilities(guest, false), on_capabilities_undone);
+	tandem_qemu_control_release_order(guest, "query-yank", NULL, on_yankable);
 }
 
 static void on_hurried(void *context, struct json_object *value, const struct tandem_error *error)

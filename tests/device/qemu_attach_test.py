@@ -232,6 +232,7 @@ def play_leave(pair, guest):
     text = tool(pair, "a", "status").stdout
     expect("its epochs are kept" in text and "not copied: disk" in text, "also to people", text)
     order(pair, "a", "unprotect", PAIR)
+    expect(guest.process.poll() is None, "QEMU does not end with its protection", guest.process.poll())
     expect(guest.holder() == 0, "nobody holds QEMU any more")
     expect(migration(guest) == before, "it would migrate as before", migration(guest))
     until(counts_on(guest, "a"), "the guest goes on as before")

@@ -43,6 +43,10 @@ static const char *self(const struct fake_qemu *qemu, const char *command, const
 		return "[{\"id\": \"ram\", \"share\": true, \"size\": 4096}]";
 	if (strcmp(command, "query-cpus-fast") == 0)
 		return "[{\"qom-path\": \"/machine/unattached/device[0]\"}]";
+	if (strcmp(command, "query-yank") == 0)
+		return qemu->puts_away ? "[{\"type\": \"chardev\", \"id\": \"a\"}, "
+		                         "{\"type\": \"migration\"}]"
+		                       : "[{\"type\": \"chardev\", \"id\": \"a\"}]";
 	if (strcmp(command, "human-monitor-command") == 0)
 		return "\"\"";
 	if (strcmp(command, "query-block") == 0 || strcmp(command, "qom-list") == 0)

@@ -21,6 +21,7 @@ struct fake_qemu {
 	const char *status;      /* of the guest: "running", "inmigrate", "paused" */
 	const char *refused;     /* a command that gets an error; NULL: none */
 	bool has_guests;         /* its processors can run guests of their own */
+	bool puts_away;          /* it has a migration that it has not put away yet */
 	const char *on;          /* a capability that is set; NULL: none */
 	char capabilities[1024]; /* the last order that set some */
 	const void *stream;

@@ -338,6 +338,46 @@ Test(qemu_guest, a_way_to_migrate_that_is_not_read_is_off_for_as_long_as_it_is_p
 	}
 }
 
+/* QEMU 11.1 puts a migration away by the settings that it has then, and dies of multifd. */
+Test(qemu_guest, its_ways_to_migrate_come_back_when_qemu_has_put_its_migration_away)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	fake_qemu_open(&bed.qemu, bed.base);
+	bed.qemu.on = "multifd";
+	bed.qemu.puts_away = true;
+	begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LONG_NS,
+	                                               .command_timeout_ns = LONG_NS});
+	await_order(&bed, "migrate", 1);
+	tandem_qemu_guest_stop(bed.guest);
+	await_order(&bed, "query-yank", 3);
+	cr_assert(sets(&bed, "multifd", false), "%s", bed.qemu.capabilities);
+	bed.qemu.puts_away = false;
+	while (!bed.has_ended)
+		event_base_loop(bed.base, EVLOOP_ONCE);
+	cr_assert(bed.is_running);
+	cr_assert(sets(&bed, "multifd", true), "%s", bed.qemu.capabilities);
+	finish(&bed);
+}
+
+Test(qemu_guest, a_migration_that_is_never_put_away_keeps_its_settings_and_not_the_guest)
+{
+	struct bed bed = {.base = event_base_new()};
+
+	fake_qemu_open(&bed.qemu, bed.base);
+	bed.qemu.on = "multifd";
+	bed.qemu.puts_away = true;
+	begin(&bed, (struct tandem_qemu_guest_options){.start_timeout_ns = LONG_NS,
+	                                               .command_timeout_ns = LOOK_NS});
+	await_order(&bed, "migrate", 1);
+	tandem_qemu_guest_stop(bed.guest);
+	while (!bed.has_ended)
+		event_base_loop(bed.base, EVLOOP_ONCE);
+	cr_assert(bed.is_running);
+	cr_assert(sets(&bed, "multifd", false), "%s", bed.qemu.capabilities);
+	finish(&bed);
+}
+
 Test(qemu_guest, what_tells_its_operator_of_migrations_stays_as_it_is)
 {
 	struct bed bed = {.base = event_base_new()};
