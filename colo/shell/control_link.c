@@ -200,6 +200,17 @@ static void read_orders(struct tandem_control_link *link)
 		replace_fd(link, -1);
 }
 
+void tandem_control_link_look(struct tandem_control_link *link,
+                              void (*on_message)(void *argument,
+                                                 const struct tandem_control_message *message),
+                              void *argument)
+{
+	struct tandem_control_message message;
+
+	while (link->fd >= 0 && receive_on(link->fd, &message) == 1)
+		on_message(argument, &message);
+}
+
 static void *run_link(void *argument)
 {
 	struct tandem_control_link *link = argument;

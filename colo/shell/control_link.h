@@ -39,6 +39,11 @@ TANDEM_MUST_CHECK int tandem_control_link_start(struct tandem_control_link *link
                                                 const struct tandem_control_callbacks *callbacks,
                                                 uint64_t report_interval_ns,
                                                 struct tandem_error *reterr_error);
+/* Before the thread is started: tells what has come, without waiting. */
+void tandem_control_link_look(struct tandem_control_link *link,
+                              void (*on_message)(void *argument,
+                                                 const struct tandem_control_message *message),
+                              void *argument);
 /* Any thread. A message that cannot be delivered is lost with the controller: on_attached repeats
  * what matters. */
 void tandem_control_link_send(struct tandem_control_link *link,

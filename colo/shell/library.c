@@ -409,6 +409,12 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 	}
 }
 
+void tandem_library_look(struct tandem *tandem)
+{
+	if (!tandem->is_started)
+		tandem_control_link_look(tandem->engine.link, on_order, tandem);
+}
+
 static void on_report(void *argument, struct tandem_control_message *report)
 {
 	struct tandem *tandem = argument;

@@ -129,6 +129,7 @@ void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 		*ret_news = (struct tandem_news){0};
 		return;
 	}
+	tandem_library_look(tandem);
 	tandem_engine_ask(&tandem->engine, ret_news);
 }
 

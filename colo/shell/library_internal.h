@@ -31,6 +31,8 @@ struct tandem {
 
 /* Refuses a forked child. */
 int tandem_library_check(const struct tandem *tandem, struct tandem_error *reterr_error);
+/* What the controller has said to a program that has not started: nobody else reads it. */
+void tandem_library_look(struct tandem *tandem);
 /* Of a region that was added; regions.count when there is none. */
 unsigned tandem_library_region(const struct tandem *tandem, const char *name);
 uint64_t tandem_library_environment_number(const char *name);

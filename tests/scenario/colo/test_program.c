@@ -215,6 +215,32 @@ Test(program, a_range_that_ends_behind_all_memory_is_marked_to_the_end)
 	lab_free(lab);
 }
 
+static bool is_halted(const struct tandem_news *news, uint64_t value)
+{
+	(void)value;
+	return news->is_halted;
+}
+
+/* What it was promoted with may wait long before it can start. */
+Test(program, one_that_has_not_started_learns_that_it_is_halted)
+{
+	struct lab *lab = lab_new("auto", 16, 16);
+	struct tandem_options options = {.pair = LAB_PAIR,
+	                                 .run_directory = lab->run_primary,
+	                                 .start_timeout_ns = PATIENCE_NS};
+	struct tandem_control_message halt = {.type = TANDEM_CONTROL_HALT,
+	                                      .kind = TANDEM_CONTROL_KIND_PROGRAM,
+	                                      .text = "the other node leads"};
+	struct tandem_news news;
+
+	cr_assert_eq(tandem_open(&options, &lab->program, NULL), 0);
+	tandem_poll(lab->program, &news);
+	cr_expect_not(news.is_halted);
+	controller_send(lab->primary_control, &halt);
+	cr_expect(lab_wait_news(lab, is_halted, 0));
+	lab_free(lab);
+}
+
 /* It would end the program at its first checkpoint. */
 Test(program, memory_that_is_not_there_is_no_region)
 {
