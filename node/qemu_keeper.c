@@ -535,6 +535,16 @@ static void look_at_epoch(struct tandem_qemu_keeper *keeper, const struct tandem
 		keep(keeper);
 }
 
+/* True: the loop is left. */
+static bool follow_halt(struct tandem_qemu_keeper *keeper, const struct tandem_news *news)
+{
+	if (!news->is_halted)
+		return false;
+	tandem_log(TANDEM_LOG_ERROR, "another node leads: the guest is ended");
+	leave(keeper, TANDEM_E_NOT_LEADER);
+	return true;
+}
+
 static void look(struct tandem_qemu_keeper *keeper)
 {
 	struct tandem_news news;
@@ -542,11 +552,8 @@ static void look(struct tandem_qemu_keeper *keeper)
 	tandem_poll(keeper->tandem, &news);
 	if (keeper->is_started && tandem_checkpoint_test(keeper->tandem) == 0)
 		tandem_qemu_watch_free(keeper->watch);
-	if (news.is_halted) {
-		tandem_log(TANDEM_LOG_ERROR, "another node leads: the guest is ended");
-		leave(keeper, TANDEM_E_NOT_LEADER);
+	if (follow_halt(keeper, &news))
 		return;
-	}
 	open_gates(keeper, news.released_ticket);
 	look_at_misfit(keeper, &news);
 	if (follow_leaving(keeper))
@@ -561,13 +568,19 @@ static void look(struct tandem_qemu_keeper *keeper)
 		tandem_qemu_guest_hurry(keeper->guest);
 }
 
+/* Nothing of Tandem rings before it is started, and the guest may wait for its disks meanwhile. */
 static void on_renewal(evutil_socket_t fd, short what, void *context)
 {
 	struct tandem_qemu_keeper *keeper = context;
+	struct tandem_news news;
 
 	(void)fd;
 	(void)what;
 	tandem_qemu_note_renew(&keeper->note);
+	if (!keeper->tandem || keeper->is_started)
+		return;
+	tandem_poll(keeper->tandem, &news);
+	(void)follow_halt(keeper, &news);
 }
 
 int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,

@@ -25,7 +25,7 @@ struct tandem_qemu_keeper {
 	struct tandem_qemu_watch *watch; /* of the guest */
 	struct event *news;              /* of Tandem */
 	struct event *again;             /* a timer: the protection may begin anew */
-	struct event *renewal;           /* a timer: the note is written again */
+	struct event *renewal;           /* a timer: the note is written again, and Tandem asked */
 	const struct tandem_qemu_stream *stream;
 	const uint8_t *opening;
 	size_t opening_bytes;

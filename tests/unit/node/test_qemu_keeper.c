@@ -28,6 +28,7 @@ struct tandem {
 	char needs[TANDEM_QEMU_IDENTITY_BYTES];
 	bool is_pair;
 	bool is_misfit;
+	bool is_halted;
 	enum tandem_leaving leaving;
 };
 
@@ -105,8 +106,9 @@ bool tandem_checkpoint_abort(struct tandem *tandem)
 
 void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 {
-	*ret_news =
-	        (struct tandem_news){.released_ticket = tandem->ticket, .is_pair = tandem->is_pair};
+	*ret_news = (struct tandem_news){.released_ticket = tandem->ticket,
+	                                 .is_pair = tandem->is_pair,
+	                                 .is_halted = tandem->is_halted};
 }
 
 int tandem_event_fd(const struct tandem *tandem)
@@ -307,6 +309,19 @@ Test(qemu_keeper, a_guest_without_a_first_epoch_is_let_go)
 	cr_assert_eq(bed.left_count, 1);
 	stop();
 	cr_assert_eq(fake_qemu_count(&bed.qemu, "yank"), 1);
+	finish();
+}
+
+/* Tandem is not started yet, and rings for nobody. */
+Test(qemu_keeper, a_guest_that_does_not_run_yet_ends_when_another_node_leads)
+{
+	begin(false, 4096);
+	bed.qemu.status = "inmigrate";
+	bed.tandem.is_halted = true;
+	open_keeper();
+	event_base_dispatch(bed.base);
+	cr_assert_eq(bed.keeper.code, TANDEM_E_NOT_LEADER);
+	cr_assert_eq(fake_qemu_count(&bed.qemu, "migrate"), 0);
 	finish();
 }
 
