@@ -64,12 +64,11 @@ void tandem_primary_hold(struct tandem_primary *primary, uint64_t now_ns, bool i
 		tandem_pace_let_go(&primary->pace, now_ns);
 }
 
-/* The program waits for a moment that fits: here it is. */
-static void offer(struct tandem_primary *primary, uint64_t now_ns)
+void tandem_primary_offer(struct tandem_primary *primary, uint64_t now_ns)
 {
 	uint64_t until_ns = tandem_pace_misfit_ns(&primary->pace, now_ns);
 
-	if (!primary->is_asked || primary->is_slowing || !tandem_pace_fits(&primary->pace, now_ns))
+	if (!primary->is_asked || primary->is_slowing || !tandem_primary_has_room(primary, now_ns))
 		return;
 	primary->is_asked = false;
 	if (until_ns > now_ns + OFFER_NS)
@@ -154,7 +153,7 @@ static void end_pass(struct tandem_primary *primary, uint64_t now_ns, uint64_t p
 	if (primary->is_slowing && primary->is_slow_scanned && primary->pace.is_fitting)
 		tandem_primary_capture(primary, now_ns, actions);
 	else
-		offer(primary, now_ns);
+		tandem_primary_offer(primary, now_ns);
 }
 
 void tandem_primary_scanned_beside(struct tandem_primary *primary,
@@ -170,7 +169,7 @@ void tandem_primary_scanned_beside(struct tandem_primary *primary,
 	}
 	if (event->left_pages > 0 && primary->is_asked && primary->pace.is_fitting) {
 		primary->beside_at_ns = event->now_ns;
-		offer(primary, event->now_ns);
+		tandem_primary_offer(primary, event->now_ns);
 	} else if (event->left_pages > 0) {
 		slice(primary, actions);
 	} else {
@@ -195,5 +194,5 @@ void tandem_primary_sliced_beside(struct tandem_primary *primary,
 	if (event->is_done)
 		end_pass(primary, event->now_ns, event->pages, actions);
 	else
-		offer(primary, event->now_ns);
+		tandem_primary_offer(primary, event->now_ns);
 }

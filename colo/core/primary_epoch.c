@@ -240,6 +240,8 @@ void tandem_primary_on_applied(struct tandem_primary *primary,
 		seal(primary, actions);
 		tandem_primary_enter(primary, TANDEM_PRIMARY_SEALED,
 		                     event->now_ns + primary->options.commit_timeout_ns);
+	} else if (primary->phase == TANDEM_PRIMARY_OPEN) {
+		tandem_primary_offer(primary, event->now_ns);
 	}
 }
 

@@ -97,6 +97,8 @@ void tandem_primary_capture_or_slow(struct tandem_primary *primary, uint64_t now
                                     struct tandem_primary_actions *actions);
 /* As far as the budget goes. */
 bool tandem_primary_has_room(const struct tandem_primary *primary, uint64_t now_ns);
+/* The program waits for a moment that fits: if this is one, the push waits for the program. */
+void tandem_primary_offer(struct tandem_primary *primary, uint64_t now_ns);
 uint64_t tandem_primary_beside_deadline_ns(const struct tandem_primary *primary);
 void tandem_primary_tick_beside(struct tandem_primary *primary, uint64_t now_ns,
                                 struct tandem_primary_actions *actions);

@@ -265,7 +265,8 @@ Test(primary_beside, who_is_held_fits_once_its_pages_are_pushed)
 	          "it writes again");
 }
 
-Test(primary_beside, with_a_budget_no_pause_meets_the_apply_before)
+/* The next epoch is open, and the one before not applied. */
+static void commit_in_budget(void)
 {
 	begin_budget(false);
 	sliced(SECOND + 10 * MS, 1000, 0, true);
@@ -275,10 +276,33 @@ Test(primary_beside, with_a_budget_no_pause_meets_the_apply_before)
 	tell(TANDEM_PRIMARY_ON_SETTLED, SECOND + 10 * MS);
 	hear(TANDEM_WIRE_COMMITTED, 2, SECOND + 10 * MS);
 	cr_assert_eq(core.phase, TANDEM_PRIMARY_OPEN);
+}
+
+Test(primary_beside, with_a_budget_no_pause_meets_the_apply_before)
+{
+	commit_in_budget();
 	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND + 10 * MS));
 	cr_expect(tandem_primary_puts_off(&core, SECOND + 10 * MS));
 	hear(TANDEM_WIRE_APPLIED, 2, SECOND + 10 * MS);
 	cr_expect(tandem_primary_can_checkpoint(&core, SECOND + 10 * MS));
+}
+
+Test(primary_beside, who_has_asked_gets_the_moment_when_the_epoch_before_is_applied)
+{
+	uint64_t hold_ns;
+
+	commit_in_budget();
+	begin_pass(SECOND + 20 * MS, 100);
+	core.pace.written_per_ns = 0; /* nobody writes any more */
+	cr_expect(!tandem_primary_ask_checkpoint(&core, SECOND + 20 * MS, &hold_ns));
+	sliced(SECOND + 21 * MS, 50, 50, false);
+	tell(TANDEM_PRIMARY_ON_TICK, SECOND + 21 * MS);
+	cr_expect(does(TANDEM_PRIMARY_DO_SLICE), "it has no use for a moment yet");
+	sliced(SECOND + 22 * MS, 20, 30, false);
+	hear(TANDEM_WIRE_APPLIED, 2, SECOND + 22 * MS);
+	cr_expect(tandem_primary_can_checkpoint(&core, SECOND + 22 * MS));
+	tell(TANDEM_PRIMARY_ON_TICK, SECOND + 22 * MS);
+	cr_expect_eq(actions.count, 0, "nothing begins that it would wait for");
 }
 
 Test(primary_beside, an_overloaded_program_gets_a_long_pause_in_the_end)
