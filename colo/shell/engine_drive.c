@@ -364,7 +364,7 @@ static bool take_helm(struct tandem_engine *engine)
 }
 
 /* Nothing but APPLIED and the like is to come. Who takes the next checkpoint soon reads that
- * itself, and must not meet the own thread at it. */
+ * itself, and must not meet the own thread at it; with a budget it asks first, and is told no. */
 static bool is_answer_wanted(struct tandem_engine *engine)
 {
 	bool is_held;
@@ -373,6 +373,7 @@ static bool is_answer_wanted(struct tandem_engine *engine)
 	is_held = engine->core.gate.pending_count > 0;
 	pthread_mutex_unlock(&engine->lock);
 	return is_held || engine->core.phase != TANDEM_PRIMARY_OPEN ||
+	       (engine->settings.pause_budget_ns != 0 && !engine->core.is_applied) ||
 	       engine->sleeps_until_ns > engine->driven_ns + UNWATCHED_NS;
 }
 

@@ -36,6 +36,47 @@ static bool wait_test(struct lab *lab)
 	return code == 0;
 }
 
+/* ---- a budget ---- */
+
+static bool rings_for_a_checkpoint(struct lab *lab)
+{
+	struct pollfd descriptor = {.fd = tandem_event_fd(lab->program), .events = POLLIN};
+	struct tandem_news news;
+
+	do {
+		if (poll(&descriptor, 1, (int)(PATIENCE_NS / TANDEM_NS_PER_MS)) <= 0)
+			return false;
+		tandem_poll(lab->program, &news);
+	} while (!news.can_checkpoint);
+	return true;
+}
+
+/* Neither the next push nor an end of its patience says yes in time: only APPLIED does. */
+Test(program, who_asks_with_a_budget_is_told_when_the_epoch_before_is_applied, .timeout = 120)
+{
+	struct lab *lab = lab_new("mark", 8192, 16);
+	struct tandem_news news;
+	unsigned told_no_count = 0;
+
+	lab->settings.pause_budget_ns = TANDEM_NS_PER_S;
+	lab->settings.push_interval_ns = 10 * PATIENCE_NS;
+	lab->settings.overload_wait_ns = 10 * PATIENCE_NS;
+	controller_configure(lab->primary_control, &lab->settings);
+	cr_assert(lab_protect(lab));
+	for (unsigned epoch = 1; epoch < 200 && told_no_count < 3; epoch++) {
+		memset(lab->regions[0], (int)epoch, lab->region_bytes[0]);
+		tandem_mark_dirty(lab->program, lab->regions[0], lab->region_bytes[0]);
+		cr_assert(lab_commit(lab, NULL));
+		tandem_poll(lab->program, &news);
+		if (news.can_checkpoint)
+			continue;
+		told_no_count++;
+		cr_assert(rings_for_a_checkpoint(lab));
+	}
+	cr_expect_eq(told_no_count, 3);
+	lab_free(lab);
+}
+
 /* ---- begin, test, wait, abort ---- */
 
 Test(program, a_checkpoint_that_was_begun_is_an_epoch_like_any_other)
