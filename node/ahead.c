@@ -31,10 +31,10 @@ struct tandem_ahead {
 
 	pthread_mutex_t lock;
 	char image_directory[DIRECTORY_BYTES];
-	int state_fd;  /* of the copy; -1: there is none */
-	pid_t process; /* 0: none */
-	int link_fd;   /* to it; nobody has the other end when it and its QEMU have ended */
-	bool is_ready;
+	int state_fd;     /* of the copy; -1: there is none */
+	pid_t process;    /* 0: none */
+	int link_fd;      /* to it; nobody has the other end when it and its QEMU have ended */
+	bool is_killed;   /* by this one: its end is no failure */
 	uint64_t wait_ns; /* from a failure to the next start */
 	uint64_t start_at_ns;
 };
@@ -44,7 +44,7 @@ static void close_link(struct tandem_ahead *ahead)
 	close(ahead->link_fd);
 	ahead->link_fd = -1;
 	ahead->process = 0;
-	ahead->is_ready = false;
+	ahead->is_killed = false;
 }
 
 static void end_process(struct tandem_ahead *ahead)
@@ -137,7 +137,6 @@ static bool read_link(struct tandem_ahead *ahead)
 	const ssize_t length = recv(ahead->link_fd, &word, sizeof(word), MSG_DONTWAIT);
 
 	if (length > 0) {
-		ahead->is_ready = true;
 		ahead->wait_ns = ahead->options.look_ns;
 		tandem_log(TANDEM_LOG_INFO, "pair %s: the QEMU that would take over waits for it",
 		           ahead->options.places.pair);
@@ -145,19 +144,18 @@ static bool read_link(struct tandem_ahead *ahead)
 	return length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *context)
+void tandem_ahead_look(struct tandem_ahead *ahead)
 {
-	struct tandem_ahead *ahead = context;
 	const bool is_wanted = ahead->options.is_wanted(ahead->options.argument);
 	bool has_failed = false;
 
-	(void)fd;
-	(void)what;
 	pthread_mutex_lock(&ahead->lock);
 	if (ahead->process != 0 && !is_wanted) {
-		end_process(ahead);
-	} else if (ahead->process != 0 && read_link(ahead)) {
-		has_failed = true;
+		ahead->is_killed = true;
+		kill(ahead->process, SIGKILL);
+	}
+	if (ahead->process != 0 && read_link(ahead)) {
+		has_failed = !ahead->is_killed;
 		end_process(ahead);
 	} else if (ahead->process == 0 && ahead->state_fd >= 0 && is_wanted &&
 	           tandem_clock_now_ns() >= ahead->start_at_ns) {
@@ -171,6 +169,13 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	           "and it is started again",
 	           ahead->options.places.pair);
 	ahead->options.on_failure(ahead->options.argument);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	tandem_ahead_look(context);
 }
 
 int tandem_ahead_new(struct event_base *base, const struct tandem_ahead_options *options,
@@ -244,7 +249,8 @@ pid_t tandem_ahead_go(struct tandem_ahead *ahead, const struct tandem_environmen
 	pid_t process = 0;
 
 	pthread_mutex_lock(&ahead->lock);
-	if (ahead->process != 0 && send_variables(ahead->link_fd, environment)) {
+	if (ahead->process != 0 && !ahead->is_killed &&
+	    send_variables(ahead->link_fd, environment)) {
 		process = ahead->process;
 		close_link(ahead);
 	}

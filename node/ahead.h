@@ -37,6 +37,11 @@ void tandem_ahead_take_copy(struct tandem_ahead *ahead, const char *image_direct
 /* It is given up: when this returns nobody has its files, or a second has passed. Any thread. */
 void tandem_ahead_drop_copy(struct tandem_ahead *ahead);
 
+/* Is it still wanted? It is looked by itself, too; this is for a moment that may not be missed. One
+ * that is not is killed, and its end is not waited for: there is no other one before that. On the
+ * loop's thread. */
+void tandem_ahead_look(struct tandem_ahead *ahead);
+
 /* Tells it to take over, with these variables, also one that has just been started; from then on it
  * is a child like any other. 0: there is none. Any thread. */
 pid_t tandem_ahead_go(struct tandem_ahead *ahead, const struct tandem_environment *environment);

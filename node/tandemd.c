@@ -174,6 +174,8 @@ static void on_other_qemu(void *argument)
 {
 	const struct place *place = argument;
 
+	if (place->ahead)
+		tandem_ahead_look(place->ahead);
 	if (place->standby)
 		tandem_standby_review(place->standby);
 }

@@ -170,6 +170,26 @@ Test(ahead, it_is_told_what_to_take_over_with_and_is_a_child_then)
 	end();
 }
 
+/* As long as a QEMU of one that was killed has the files of a copy, nobody else gets them. */
+Test(ahead, there_is_no_second_one_before_the_first_has_ended_with_all_that_it_started)
+{
+	char path[PATH_BYTES];
+
+	begin("echo >>\"$here/waits\"; (while [ ! -e \"$here/end\" ]; do sleep 0.05; done) & wait");
+	tandem_ahead_take_copy(bed.ahead, "/image", "blob", 4);
+	wait_bytes("waits", 1);
+	bed.is_wanted = false;
+	run_for(5 * LOOK_NS);
+	bed.is_wanted = true;
+	run_for(1500 * TANDEM_NS_PER_MS);
+	cr_expect_eq(count_of("waits"), 1);
+	path_of("end", path);
+	FILE *file = fopen(path, "w");
+	cr_assert(file && fclose(file) == 0);
+	wait_bytes("waits", 2);
+	end();
+}
+
 Test(ahead, one_that_ends_is_told_and_started_again_ever_later)
 {
 	begin("echo >>\"$here/waits\"");
