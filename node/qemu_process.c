@@ -299,8 +299,8 @@ static int replace_paths(struct command_line *line, const struct tandem_qemu_res
 		while (at < line->count && !tandem_qemu_word_is_backend(line->words[at], file->id))
 			at++;
 		if (at == line->count ||
-		    !tandem_qemu_word_replace(line->words[at], "mem-path=", file->path,
-		                              line->backends[i], sizeof(line->backends[i])))
+		    !tandem_qemu_word_give_image(line->words[at], file->path, line->backends[i],
+		                                 sizeof(line->backends[i])))
 			return tandem_error_set(
 			        reterr_error, TANDEM_E_CONFIG, "QEMU",
 			        "the guest's RAM was shared with its QEMU: the command line needs "

@@ -47,6 +47,19 @@ bool tandem_qemu_word_replace(const char *word, const char *key, const char *val
 	                old + length) < (int)word_bytes;
 }
 
+bool tandem_qemu_word_give_image(const char *word, const char *path, char *ret_word,
+                                 size_t word_bytes)
+{
+	static const char last[] = ",prealloc=off,discard-data=off";
+
+	if (word_bytes < sizeof(last) ||
+	    !tandem_qemu_word_replace(word, "mem-path=", path, ret_word,
+	                              word_bytes - sizeof(last) + 1))
+		return false;
+	memcpy(ret_word + strlen(ret_word), last, sizeof(last));
+	return true;
+}
+
 static bool is_directory(const char *word)
 {
 	char name[PATH_MAX];

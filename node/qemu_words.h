@@ -15,6 +15,12 @@ bool tandem_qemu_word_is_backend(const char *word, const char *id);
 bool tandem_qemu_word_replace(const char *word, const char *key, const char *value, char *ret_word,
                               size_t word_bytes);
 
+/* The backend with the file of an image, which is a copy that is kept and that changes: QEMU is not
+ * to fill it (prealloc), which may put bytes back that were just written over, nor to empty it when
+ * it ends (discard-data). What comes last counts. False: as above. */
+bool tandem_qemu_word_give_image(const char *word, const char *path, char *ret_word,
+                                 size_t word_bytes);
+
 /* A command line whose QEMU only has to start: RAM in a file is in one without a name, in
  * `directory`, and no RAM is taken before it is used. Words that need no change are borrowed. NULL:
  * no memory. */

@@ -75,7 +75,7 @@ class Guest(BootSector):
     def _own(self, name):
         memory = ["-machine", "memory-backend=ram", "-object",
                   f"memory-backend-file,id=ram,size={MEMORY_MIB}M,share=on,"
-                  f"mem-path={self.folder}/{name}.ram"] if self._shares_memory else []
+                  f"discard-data=on,mem-path={self.folder}/{name}.ram"] if self._shares_memory else []
         return [*super()._own(name), *memory]
 
     def protect_group(self):
@@ -307,7 +307,7 @@ def play_trial(pair, guest):
     left = [path.name for path in pair.layout.nodes["b"].run_directory.iterdir() if "trial" in path.name]
     expect(not left, "a trial leaves nothing", left)
     qemu = waiting(pair, guest)
-    os.kill(qemu, signal.SIGKILL)
+    os.kill(qemu, signal.SIGTERM)
     until(lambda: log_of(pair, "b").count("the QEMU that would take over waits") > 1, "there is always one", PROTECT_S)
     until(lambda: state(pair, "a") == "PRIMARY_PAIR", "of a guest that is protected", PROTECT_S)
     qemu = process_at(guest.socket("b"))

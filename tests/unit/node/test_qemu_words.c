@@ -47,6 +47,21 @@ Test(qemu_words, a_value_is_replaced_and_nothing_else)
 	expect("x,mem-path=/a", "/a/path/that/is/longer/than/there/is/room/for", NULL);
 }
 
+Test(qemu_words, an_image_is_neither_filled_nor_thrown_away)
+{
+	static const char word[] =
+	        "memory-backend-file,id=a,mem-path=/a,prealloc=on,discard-data=on",
+	                  expected[] = "memory-backend-file,id=a,mem-path=/b,prealloc=on,"
+	                               "discard-data=on,prealloc=off,discard-data=off";
+	char found[sizeof(expected)];
+
+	cr_assert(tandem_qemu_word_give_image(word, "/b", found, sizeof(found)));
+	cr_expect_str_eq(found, expected);
+	cr_expect_not(tandem_qemu_word_give_image(word, "/b", found, sizeof(found) - 1));
+	cr_expect_not(tandem_qemu_word_give_image(word, "/b", found, 8));
+	cr_expect_not(tandem_qemu_word_give_image("x,id=a", "/b", found, sizeof(found)));
+}
+
 static void expect_on_trial(const char *word, const char *expected)
 {
 	const char *const words[] = {"qemu", "-object", word, NULL};
