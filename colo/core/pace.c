@@ -76,7 +76,6 @@ void tandem_pace_open(struct tandem_pace *pace, uint64_t now_ns, uint64_t captur
 	pace->opened_ns = now_ns;
 	pace->scanned_ns = captured_ns;
 	pace->left_pages = 0;
-	pace->is_overdue = false;
 	pace->is_standing = false;
 	pace->held_ns = 0;
 	tandem_pace_look(pace, now_ns, 0);
@@ -199,12 +198,16 @@ bool tandem_pace_fits(const struct tandem_pace *pace, uint64_t now_ns)
 	return expected_pages(pace, now_ns) <= tandem_pace_pages_max(pace);
 }
 
+bool tandem_pace_is_overdue(const struct tandem_pace *pace, uint64_t now_ns)
+{
+	return pace->options.budget_ns != 0 &&
+	       now_ns >= pace->opened_ns + pace->options.wait_max_ns;
+}
+
 void tandem_pace_look(struct tandem_pace *pace, uint64_t now_ns, uint64_t left_pages)
 {
 	pace->left_pages = left_pages;
 	pace->is_fitting = tandem_pace_fits(pace, now_ns);
-	if (pace->options.budget_ns != 0 && now_ns - pace->opened_ns >= pace->options.wait_max_ns)
-		pace->is_overdue = true;
 }
 
 uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace, uint64_t now_ns)

@@ -36,7 +36,6 @@ struct tandem_pace {
 	bool is_standing;     /* nothing is written */
 	uint64_t held_ns;     /* since when, because the program that asked is held; 0: it runs */
 	bool is_fitting;      /* as far as was known then */
-	bool is_overdue;      /* it has been put off for wait_max_ns */
 	bool has_held;        /* the program, so that it writes less */
 	uint64_t patience_ns; /* how long an epoch is open before that, by what the last ones
 	                         needed */
@@ -72,6 +71,8 @@ void tandem_pace_look(struct tandem_pace *pace, uint64_t now_ns, uint64_t left_p
 uint64_t tandem_pace_misfit_ns(const struct tandem_pace *pace, uint64_t now_ns);
 /* What is known to be left, and what is likely to have been written since, fits. */
 bool tandem_pace_fits(const struct tandem_pace *pace, uint64_t now_ns);
+/* The checkpoint has been put off for wait_max_ns. */
+bool tandem_pace_is_overdue(const struct tandem_pace *pace, uint64_t now_ns);
 /* To find the pages takes more than the budget, however few they are. */
 bool tandem_pace_is_hopeless(const struct tandem_pace *pace);
 /* How long a program that cannot make its checkpoint is held at a time, so that it writes less;

@@ -25,7 +25,7 @@ static bool is_busy(const struct tandem_primary *primary)
 
 bool tandem_primary_has_room(const struct tandem_primary *primary, uint64_t now_ns)
 {
-	if (primary->options.pace.budget_ns == 0 || primary->pace.is_overdue)
+	if (primary->options.pace.budget_ns == 0 || tandem_pace_is_overdue(&primary->pace, now_ns))
 		return true;
 	return !is_busy(primary) && primary->is_applied && tandem_pace_fits(&primary->pace, now_ns);
 }

@@ -120,7 +120,8 @@ static enum tandem_pace_state pace_state(const struct tandem_primary *core)
 		return TANDEM_PACE_FITS;
 	if (core->pace.has_held)
 		return TANDEM_PACE_SLOWING;
-	return core->pace.is_overdue ? TANDEM_PACE_OVERDUE : TANDEM_PACE_PUTTING_OFF;
+	return tandem_pace_is_overdue(&core->pace, tandem_clock_now_ns()) ? TANDEM_PACE_OVERDUE
+	                                                                  : TANDEM_PACE_PUTTING_OFF;
 }
 
 bool tandem_engine_awaits_apply(const struct tandem_engine *engine)

@@ -29,7 +29,7 @@ static void begin(enum tandem_capture capture, uint64_t budget_ns)
 
 static bool allows(uint64_t now_ns)
 {
-	return tandem_pace_fits(&pace, now_ns) || pace.is_overdue;
+	return tandem_pace_fits(&pace, now_ns) || tandem_pace_is_overdue(&pace, now_ns);
 }
 
 Test(pace, without_a_budget_everything_fits)

@@ -285,6 +285,10 @@ Test(primary_beside, with_a_budget_no_pause_meets_the_apply_before)
 	cr_expect(tandem_primary_puts_off(&core, SECOND + 10 * MS));
 	hear(TANDEM_WIRE_APPLIED, 2, SECOND + 10 * MS);
 	cr_expect(tandem_primary_can_checkpoint(&core, SECOND + 10 * MS));
+	commit_in_budget();
+	cr_expect(!tandem_primary_can_checkpoint(&core, SECOND + 509 * MS));
+	cr_expect(tandem_primary_can_checkpoint(&core, SECOND + 510 * MS),
+	          "whenever the next look is");
 }
 
 Test(primary_beside, who_has_asked_gets_the_moment_when_the_epoch_before_is_applied)
