@@ -358,12 +358,12 @@ static void end_life(struct tandem_standby *standby)
 	standby->state_bytes = 0;
 }
 
-/* [L11] A take-over that came to nothing has fenced it, and a later one leads. */
+/* [L11] A take-over that came to nothing has fenced it, and another node leads. */
 static bool must_renew(const struct tandem_standby *standby, const struct tandem_standby_mail *mail)
 {
 	return mail->has_renew || (mail->has_stand_by && standby->core.is_fenced &&
 	                           standby->activated_incarnation == 0 &&
-	                           mail->generation > standby->fenced_generation);
+	                           mail->generation >= standby->fenced_generation);
 }
 
 /* False when it failed: then this node takes no copy, for that would throw away what is to be kept.

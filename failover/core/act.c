@@ -306,7 +306,7 @@ static void stand_by(struct tandem_machine *machine)
 	TANDEM_ASSERT(message != NULL);
 	message->keeps_old = machine->config.pair.rejoin == TANDEM_REJOIN_KEEP_AND_RESYNC &&
 	                     tandem_machine_is_diverged(machine);
-	machine->standby.told_generation = machine->view.record.generation;
+	machine->standby.told_decision = machine->view.record.decision;
 }
 
 static void read_anew(struct tandem_machine *machine)

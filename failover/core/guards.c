@@ -125,10 +125,11 @@ GUARD(owner_may_lead_pair)
 	       program_can_lead(machine) && reading_is_fresh(machine) && !cas_is_out(machine);
 }
 
+/* Two records may be of one generation where each node keeps its own. */
 GUARD(standby_must_be_told)
 {
 	return machine->standby.connection != 0 && owner_is_peer(machine) &&
-	       machine->standby.told_generation != record_of(machine)->generation &&
+	       machine->standby.told_decision != record_of(machine)->decision &&
 	       !tandem_guard_resync_is_awaited(machine, now_ns);
 }
 

@@ -217,7 +217,7 @@ struct tandem_plane {
 	uint64_t session_peer_incarnation;
 	uint64_t copied_incarnation; /* holds a full copy in this session */
 	uint64_t epoch;
-	uint64_t told_generation; /* STAND_BY */
+	uint64_t told_decision; /* STAND_BY: of that record */
 	uint64_t dead_incarnation;
 };
 

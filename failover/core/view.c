@@ -21,7 +21,7 @@ bool tandem_machine_holds_output(const struct tandem_machine *machine)
 bool tandem_machine_is_diverged(const struct tandem_machine *machine)
 {
 	return machine->led_last != 0 && machine->led_last != machine->quiet_generation &&
-	       owner_is_peer(machine) && record_of(machine)->generation > machine->led_last;
+	       owner_is_peer(machine);
 }
 
 uint64_t tandem_machine_hand_over_end_ns(const struct tandem_machine *machine)

@@ -8,6 +8,7 @@ tandem_add_test(
   failover/test_leaving.c
   failover/test_misfit.c
   failover/test_protecting.c
+  failover/test_same_generation.c
   failover/test_stories.c
   failover/test_words.c
   LIBRARIES

@@ -147,7 +147,7 @@ static void stand_by(struct cluster *cluster, struct standby *standby, const str
 	standby->told_owner = word->peer_incarnation;
 	/* [L11] */
 	if (standby->is_fenced && standby->activated_incarnation == 0 &&
-	    word->generation > standby->fenced_generation)
+	    word->generation >= standby->fenced_generation)
 		standby->renew_ns = cluster->now_ns;
 	if (standby->process.session_peer != standby->told_owner)
 		sessions_drop(cluster, &standby->process);
