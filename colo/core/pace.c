@@ -9,7 +9,7 @@
 #define FEW_PAGES    256u
 #define SAMPLE_NS    UINT64_C(100000)
 /* What is expected must leave this part of the budget for what is not. */
-#define MARGIN_PART 8u
+#define MARGIN_PART 4u
 /* A program that writes too much is held in pieces after this part of the wait. */
 #define PATIENCE_PART 4u
 
