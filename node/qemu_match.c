@@ -61,7 +61,7 @@ struct tandem_qemu_match {
 	char error[TEXT_BYTES];    /* why */
 	bool is_trial_wanted;
 	enum trial trial;
-	char trial_error[TEXT_BYTES];
+	char trial_error[TEXT_BYTES]; /* also why there is none yet; "": it is under way, or well */
 };
 
 static void pause_longer(struct pause *pause)
@@ -87,6 +87,13 @@ static void look_whether_stale(struct tandem_qemu_match *match)
 	match->is_stale = match->is_stale || (match->is_known && !is_as_asked(match));
 }
 
+/* Under the lock. */
+static void forget_answer(struct tandem_qemu_match *match)
+{
+	match->trial = TRIAL_NONE;
+	match->trial_error[0] = 0;
+}
+
 /* True: it is another one than before. */
 static bool keep(struct tandem_qemu_match *match, const char *identity, const char *error,
                  bool *ret_was_stale)
@@ -97,7 +104,7 @@ static bool keep(struct tandem_qemu_match *match, const char *identity, const ch
 	match->is_known = true;
 	match->is_stale = false;
 	match->is_trial_wanted |= match->trial != TRIAL_NONE;
-	match->trial = TRIAL_NONE;
+	forget_answer(match);
 	match->trial_pause = (struct pause){.wait_ns = match->options.look_ns};
 	snprintf(match->identity, sizeof(match->identity), "%s", identity);
 	snprintf(match->error, sizeof(match->error), "%s", error);
@@ -138,6 +145,8 @@ static void tell_trial(struct tandem_qemu_match *match, enum trial trial, const 
 		snprintf(match->trial_error, sizeof(match->trial_error), "%s", error);
 	}
 	pthread_mutex_unlock(&match->lock);
+	if (trial != TRIAL_FAILED) /* a doubt that comes next is looked into at once */
+		match->trial_pause.wait_ns = match->options.look_ns;
 	pause_from_now(&match->trial_pause);
 	if (trial == TRIAL_FAILED)
 		pause_longer(&match->trial_pause);
@@ -160,7 +169,7 @@ static void take_trial(struct tandem_qemu_match *match, struct json_object *obje
 	if (strcmp(trial, "well") == 0)
 		tell_trial(match, TRIAL_WELL, "");
 	else if (strcmp(trial, "busy") == 0)
-		tell_trial(match, TRIAL_NONE, "");
+		tell_trial(match, TRIAL_NONE, "something listens at the pair's control socket");
 	else
 		tell_trial(match, TRIAL_FAILED,
 		           error[0] ? error : "tandem-qemu --trial has said nothing");
@@ -411,7 +420,8 @@ static int judge_trial(struct tandem_qemu_match *match, char *ret_reason, size_t
 	if (write(match->wish_fd, &one, sizeof(one)) < 0)
 		errno = 0; /* a full one is read as well */
 	if (match->trial == TRIAL_NONE) {
-		snprintf(ret_reason, reason_bytes, "its QEMU is started on trial");
+		snprintf(ret_reason, reason_bytes, "its QEMU is started on trial%s%.80s",
+		         match->trial_error[0] ? ", but not yet: " : "", match->trial_error);
 		return TANDEM_E_AGAIN;
 	}
 	snprintf(ret_reason, reason_bytes,
@@ -458,7 +468,7 @@ bool tandem_qemu_match_is_well(struct tandem_qemu_match *match)
 void tandem_qemu_match_doubt(struct tandem_qemu_match *match)
 {
 	pthread_mutex_lock(&match->lock);
-	match->trial = TRIAL_NONE;
+	forget_answer(match);
 	match->is_trial_wanted = true;
 	pthread_mutex_unlock(&match->lock);
 }
@@ -466,7 +476,7 @@ void tandem_qemu_match_doubt(struct tandem_qemu_match *match)
 void tandem_qemu_match_forget_trial(struct tandem_qemu_match *match)
 {
 	pthread_mutex_lock(&match->lock);
-	match->trial = TRIAL_NONE;
+	forget_answer(match);
 	match->is_trial_wanted = false;
 	if (match->process > 0 && match->is_of_trial)
 		kill(match->process, SIGKILL);

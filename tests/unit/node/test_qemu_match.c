@@ -318,6 +318,22 @@ Test(qemu_match, one_that_does_not_start_is_tried_again_ever_later)
 	end();
 }
 
+/* A take-over that comes meanwhile waits for it. */
+Test(qemu_match, one_that_went_well_is_tried_again_at_once_when_it_is_doubted)
+{
+	begin_with_trials("echo '{\"trial\":\"failed\",\"error\":\"no firmware\"}'");
+	wait_judged(TANDEM_E_UNSUPPORTED);
+	wait_tried(7);
+	answer_trial("echo '{\"trial\":\"well\"}'");
+	wait_judged(0);
+	const size_t count = count_lines(bed.tried);
+	tandem_qemu_match_doubt(bed.match);
+	run_for(20 * LOOK_NS);
+	cr_expect_gt(count_lines(bed.tried), count);
+	cr_expect_eq(judge(), 0);
+	end();
+}
+
 /* A copy that is held already is not held in vain. */
 Test(qemu_match, what_was_exchanged_is_tried_again_without_being_asked)
 {
@@ -346,6 +362,8 @@ Test(qemu_match, none_is_tried_beside_a_guest)
 	cr_expect_eq(judge(), TANDEM_E_AGAIN);
 	wait_tried(3);
 	cr_expect_eq(judge(), TANDEM_E_AGAIN, "the other one ends first");
+	cr_expect_str_eq(bed.reason, "its QEMU is started on trial, but not yet: something listens "
+	                             "at the pair's control socket");
 	answer_trial("echo '{\"trial\":\"well\"}'");
 	wait_judged(0);
 	end();
