@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <tandem/qemu_probe.h>
@@ -26,7 +27,7 @@ struct trial {
 	struct tandem_qemu_restored restored;
 	struct tandem_qemu_leash leash;
 	char paths[TANDEM_QEMU_SOCKETS][PATH_MAX];
-	int said_fds[2]; /* QEMU's standard error */
+	int said_fd; /* QEMU's standard error: a file, for nobody reads while it starts */
 };
 
 /* One that listens has a guest, or is about to. */
@@ -49,7 +50,7 @@ static void run(const void *argument)
 {
 	const struct trial *trial = argument;
 
-	if (dup2(trial->said_fds[1], STDERR_FILENO) >= 0)
+	if (dup2(trial->said_fd, STDERR_FILENO) >= 0)
 		tandem_qemu_process_run(&trial->process);
 	_exit(EXIT_FAILURE);
 }
@@ -69,11 +70,13 @@ static int start(struct trial *trial, struct tandem_qemu_options *options, struc
 	return code;
 }
 
-/* Nobody writes there any more. What QEMU has said goes on to the log, and its last line is why. */
+/* What QEMU has said at its end goes on to the log, and its last line is why. */
 static void read_words(int fd, struct tandem_error *error)
 {
 	char words[WORDS_BYTES_MAX + 1], *rest = NULL, *last = NULL;
-	const ssize_t length = read(fd, words, WORDS_BYTES_MAX);
+	const off_t end = lseek(fd, 0, SEEK_END);
+	const off_t begin = end > WORDS_BYTES_MAX ? end - WORDS_BYTES_MAX : 0;
+	const ssize_t length = pread(fd, words, WORDS_BYTES_MAX, begin);
 
 	if (length <= 0)
 		return;
@@ -100,16 +103,17 @@ static int try_qemu(struct tandem_qemu_options *options, struct event_base *base
 	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
 		snprintf(trial.paths[i], sizeof(trial.paths[i]), "%.4000s/%.60s.trial%u",
 		         options->run_directory, options->pair, i);
-	if (!trial.process.words || trial.restored.fd < 0 || pipe2(trial.said_fds, O_CLOEXEC) != 0)
+	trial.said_fd = memfd_create("tandem-trial", MFD_CLOEXEC);
+	if (!trial.process.words || trial.restored.fd < 0 || trial.said_fd < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "QEMU",
 		                              "it cannot be started on trial");
 	int code = start(&trial, options, base, reterr_error);
 	if (code == 0)
 		code = tandem_qemu_probe_waiting(trial.paths[0], timeout_ns, true, reterr_error);
 	tandem_qemu_leash_close(&trial.leash);
-	close(trial.said_fds[1]);
 	if (code != 0)
-		read_words(trial.said_fds[0], reterr_error);
+		read_words(trial.said_fd, reterr_error);
+	close(trial.said_fd);
 	tandem_qemu_gates_close(&options->gates);
 	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
 		(void)unlink(trial.paths[i]);

@@ -67,7 +67,8 @@ class Guest(BootSector):
         path = self.folder / f"qemu.{name}"
         new = path.with_suffix(".new")
         more = f"-chardev file,id=absent,path={self.folder}/absent/file" if is_broken else ""
-        new.write_text(f'#!/bin/sh\ncase "$*" in *-incoming*) set -- "$@" {more};; esac\n'
+        words = "seq 20000 >&2" if is_broken else ":"  # more than a pipe takes
+        new.write_text(f'#!/bin/sh\ncase "$*" in *-incoming*) {words}; set -- "$@" {more};; esac\n'
                        f'exec {self._words[0]} "$@"\n')
         new.chmod(0o755)
         new.rename(path)
