@@ -165,7 +165,8 @@ struct tandem_news {
 
 /* Tells how things are now; before tandem_start(), which nothing rings for, is_halted alone. Does
  * not block, except with pause_budget_us and on_overload = "slow": while more is written than can
- * be pushed it holds the caller, less than that budget at a time. Any thread. */
+ * be pushed it holds the caller, less than that budget at a time. Any thread, but not beside
+ * tandem_start(). */
 TANDEM_API void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news);
 
 /* Gives an eventfd that becomes readable when tandem_poll() has something new; tandem_poll() clears
