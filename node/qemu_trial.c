@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <tandem/memory.h>
 #include <tandem/qemu_probe.h>
 #include <tandem/unix_socket.h>
 #include <unistd.h>
@@ -92,10 +93,11 @@ static int try_qemu(struct tandem_qemu_options *options, struct event_base *base
                     uint64_t timeout_ns, struct tandem_error *reterr_error)
 {
 	static struct trial trial;
+	char **words = tandem_qemu_words_on_trial(options->other_words, options->run_directory);
 
 	trial.leash = TANDEM_QEMU_LEASH_NONE;
 	trial.process = (struct tandem_qemu_process){
-	        .words = tandem_qemu_words_on_trial(options->other_words, options->run_directory),
+	        .words = words,
 	        .gates = &options->gates,
 	        .restored = &trial.restored,
 	};
@@ -115,6 +117,7 @@ static int try_qemu(struct tandem_qemu_options *options, struct event_base *base
 		read_words(trial.said_fd, reterr_error);
 	close(trial.said_fd);
 	tandem_qemu_gates_close(&options->gates);
+	tandem_memory_free(words);
 	for (unsigned i = 0; i < TANDEM_QEMU_SOCKETS; i++)
 		(void)unlink(trial.paths[i]);
 	return code;

@@ -71,18 +71,22 @@ static bool is_directory(const char *word)
 	return stat(name, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
-/* The word itself where there is nothing to change; NULL: no memory. */
-static const char *on_trial(const char *word, const char *directory)
+/* For what a word becomes in two steps. */
+static size_t text_bytes(const char *word, const char *directory)
 {
-	const size_t word_bytes = strlen(word) + strlen(directory) + 2;
-	const bool is_file = strncmp(word, BACKEND, strlen(BACKEND)) == 0;
-	char *changed = tandem_memory_alloc(2 * word_bytes), *path = changed + word_bytes;
+	return 2 * (strlen(word) + strlen(directory) + 2);
+}
 
-	if (!changed)
-		return NULL;
-	if (!is_file || is_directory(word) ||
-	    !tandem_qemu_word_replace(word, "mem-path=", directory, path, word_bytes))
-		snprintf(path, word_bytes, "%s", word);
+/* In text, or the word itself where there is nothing to change. */
+static const char *on_trial(const char *word, const char *directory, char *text)
+{
+	const size_t word_bytes = text_bytes(word, directory) / 2;
+	char *changed = text + word_bytes;
+	const char *path = word;
+
+	if (strncmp(word, BACKEND, strlen(BACKEND)) == 0 && !is_directory(word) &&
+	    tandem_qemu_word_replace(word, "mem-path=", directory, text, word_bytes))
+		path = text;
 	return strncmp(word, "memory-backend-", 15) == 0 &&
 	                       tandem_qemu_word_replace(path, "prealloc=", "off", changed,
 	                                                word_bytes)
@@ -90,20 +94,22 @@ static const char *on_trial(const char *word, const char *directory)
 	               : path;
 }
 
-char *const *tandem_qemu_words_on_trial(char *const *words, const char *directory)
+char **tandem_qemu_words_on_trial(char *const *words, const char *directory)
 {
-	size_t count = 0, used = 0;
+	size_t count = 0, used = 0, bytes = sizeof(*words);
 
-	while (words[count])
-		count++;
-	const char **ret_words = tandem_memory_alloc_array(count + 1, sizeof(*ret_words));
-	for (size_t i = 0; ret_words && i < count; i++) {
+	for (; words[count]; count++)
+		bytes += sizeof(*words) + text_bytes(words[count], directory);
+	const char **ret_words = tandem_memory_alloc(bytes);
+	if (!ret_words)
+		return NULL;
+	char *text = (char *)(ret_words + count + 1);
+	for (size_t i = 0; i < count; i++) {
 		if (strcmp(words[i], "-mem-prealloc") == 0 ||
 		    strcmp(words[i], "--mem-prealloc") == 0)
 			continue;
-		ret_words[used] = on_trial(words[i], directory);
-		if (!ret_words[used++])
-			return NULL;
+		ret_words[used++] = on_trial(words[i], directory, text);
+		text += text_bytes(words[i], directory);
 	}
-	return (char *const *)(uintptr_t)ret_words;
+	return (char **)ret_words;
 }

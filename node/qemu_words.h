@@ -22,8 +22,8 @@ bool tandem_qemu_word_give_image(const char *word, const char *path, char *ret_w
                                  size_t word_bytes);
 
 /* A command line whose QEMU only has to start: RAM in a file is in one without a name, in
- * `directory`, and no RAM is taken before it is used. Words that need no change are borrowed. NULL:
- * no memory. */
-char *const *tandem_qemu_words_on_trial(char *const *words, const char *directory);
+ * `directory`, and no RAM is taken before it is used. Words that need no change are borrowed. The
+ * caller's, to be freed with tandem_memory_free(). NULL: no memory. */
+char **tandem_qemu_words_on_trial(char *const *words, const char *directory);
 
 #endif

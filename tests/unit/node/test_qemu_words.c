@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include <tandem/memory.h>
+
 #include "qemu_words.h"
 
 Test(qemu_words, a_backend_is_found_by_its_id)
@@ -65,11 +67,12 @@ Test(qemu_words, an_image_is_neither_filled_nor_thrown_away)
 static void expect_on_trial(const char *word, const char *expected)
 {
 	const char *const words[] = {"qemu", "-object", word, NULL};
-	char *const *found = tandem_qemu_words_on_trial((char *const *)(uintptr_t)words, "/run/b");
+	char **found = tandem_qemu_words_on_trial((char *const *)(uintptr_t)words, "/run/b");
 
 	cr_assert(found && found[2]);
 	cr_expect_str_eq(found[2], expected);
 	cr_expect_null(found[3]);
+	tandem_memory_free(found);
 }
 
 Test(qemu_words, a_trial_takes_no_ram_and_no_file_of_a_guest)
@@ -86,8 +89,9 @@ Test(qemu_words, a_trial_takes_no_ram_and_no_file_of_a_guest)
 	                "memory-backend-ram,id=ram,prealloc=off,share=on");
 	expect_on_trial("rng-random,id=r,filename=/dev/urandom",
 	                "rng-random,id=r,filename=/dev/urandom");
-	char *const *found = tandem_qemu_words_on_trial((char *const *)(uintptr_t)words, "/run/b");
+	char **found = tandem_qemu_words_on_trial((char *const *)(uintptr_t)words, "/run/b");
 	cr_assert_not_null(found);
 	cr_expect_str_eq(found[1], "-S");
 	cr_expect_null(found[2]);
+	tandem_memory_free(found);
 }
