@@ -53,6 +53,7 @@ def restore_unanswered(bed, times, connect_s):
     listener.ask("deaf 1", ("deaf",))
     since = time.monotonic()
     writer.ask("break 1", ("broken",))
+    writer.hear(("channel_lost",), since=since, channel=1)
     listener.hear(("fenced",), since=since, channel=1)
     fenced_at = time.monotonic()
     event = seen_within(writer, connect_s, ("channel_lost",), ("TIMEOUT",), fenced_at, 1)
