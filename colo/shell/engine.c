@@ -214,8 +214,7 @@ void tandem_engine_ask(struct tandem_engine *engine, struct tandem_news *ret_new
 	if (now_ns < end_ns)
 		tandem_primary_hold(&engine->core, now_ns, true);
 	while (now_ns < end_ns) {
-		const struct timespec end = {.tv_sec = (time_t)(end_ns / TANDEM_NS_PER_S),
-		                             .tv_nsec = (long)(end_ns % TANDEM_NS_PER_S)};
+		const struct timespec end = tandem_clock_timespec(end_ns);
 
 		(void)tandem_engine_await_change(engine, &end);
 		now_ns = tandem_clock_now_ns();

@@ -203,16 +203,10 @@ static void leave(struct tandem_engine *engine)
 
 /* ---- the engine's own thread ---- */
 
-static struct timespec timespec_of(uint64_t ns)
-{
-	return (struct timespec){.tv_sec = (time_t)(ns / TANDEM_NS_PER_S),
-	                         .tv_nsec = (long)(ns % TANDEM_NS_PER_S)};
-}
-
 /* Whoever had the helm when it was wanted says when it is left. */
 static void take_own_helm(struct tandem_engine *engine)
 {
-	const struct timespec until = timespec_of(tandem_clock_now_ns() + LEND_NS);
+	const struct timespec until = tandem_clock_timespec(tandem_clock_now_ns() + LEND_NS);
 	bool may_sleep = true;
 
 	atomic_store(&engine->is_helm_wanted, true);
@@ -308,7 +302,7 @@ static bool sleep_until(struct tandem_engine *engine, uint64_t deadline_ns)
 	                                {.fd = -1, .events = POLLIN}};
 	uint64_t now_ns = tandem_clock_now_ns();
 	uint64_t wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-	const struct timespec wait = timespec_of(wait_ns);
+	const struct timespec wait = tandem_clock_timespec(wait_ns);
 
 	if (engine->session != NULL)
 		descriptors[1].fd = tandem_session_fd(engine->session);
