@@ -3,11 +3,9 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,33 +73,19 @@ static void forget_copy(struct tandem_ahead *ahead)
 static int spawn(struct tandem_ahead *ahead, int link_fd)
 {
 	const struct tandem_places *places = &ahead->options.places;
-	char path[PATH_MAX], link_text[] = {'0' + LINK_FD, 0};
-	char *variables[TANDEM_ENVIRONMENT_MAX];
-	const char *words[] = {path,     "--config",   places->config_path, "--node",  places->node,
-	                       "--pair", places->pair, "--ahead",           link_text, NULL};
+	const char link_text[] = {'0' + LINK_FD, 0};
 	struct tandem_environment environment;
 	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none;
 
-	snprintf(path, sizeof(path), "%.4000s/tandem-qemu", places->bin_directory);
 	tandem_environment_init(&environment, places);
 	tandem_environment_add(&environment, "TANDEM_IMAGE_DIR=%s", ahead->image_directory);
 	tandem_environment_add(&environment, "TANDEM_STATE_FILE=/proc/self/fd/%d", STATE_FD);
-	tandem_environment_list(&environment, variables);
-	sigemptyset(&none);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, link_fd, LINK_FD);
 	posix_spawn_file_actions_adddup2(&actions, ahead->state_fd, STATE_FD);
-	const int failure = posix_spawn(&ahead->process, path, &actions, &attributes,
-	                                (char *const *)(uintptr_t)words, variables);
+	const int failure = tandem_environment_spawn_qemu(&environment, places, "--ahead",
+	                                                  link_text, &actions, &ahead->process);
 	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	if (failure != 0)
-		ahead->process = 0;
 	return failure;
 }
 
@@ -181,9 +165,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 int tandem_ahead_new(struct event_base *base, const struct tandem_ahead_options *options,
                      struct tandem_ahead **ret_ahead, struct tandem_error *reterr_error)
 {
-	const struct timeval interval = {
-	        .tv_sec = (time_t)(options->look_ns / TANDEM_NS_PER_S),
-	        .tv_usec = (suseconds_t)(options->look_ns % TANDEM_NS_PER_S / TANDEM_NS_PER_US)};
+	const struct timeval interval = tandem_clock_timeval(options->look_ns);
 	struct tandem_ahead *ahead = tandem_memory_alloc(sizeof(*ahead));
 
 	if (ahead) {

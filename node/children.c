@@ -1,8 +1,6 @@
 #include "children.h"
 
 #include <pthread.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -62,23 +60,10 @@ static void fill(struct child *child, const struct tandem_child_options *options
 
 static int spawn(struct child *child)
 {
-	char shell[] = "sh", option[] = "-c";
-	char *arguments[] = {shell, option, child->command, NULL};
-	char *variables[TANDEM_ENVIRONMENT_MAX];
-	posix_spawnattr_t attributes;
-	sigset_t none;
-	int failure;
+	const char *const words[] = {"sh", "-c", child->command, NULL};
 
-	tandem_environment_list(&child->environment, variables);
-	sigemptyset(&none);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	failure = posix_spawn(&child->process, "/bin/sh", NULL, &attributes, arguments, variables);
-	posix_spawnattr_destroy(&attributes);
-	if (failure != 0)
-		child->process = 0;
-	return failure;
+	return tandem_environment_spawn(&child->environment, "/bin/sh", words, NULL,
+	                                &child->process);
 }
 
 static struct child *free_place(void)

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -264,33 +263,18 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 static bool spawn(struct tandem_qemu_match *match, int answer_fd)
 {
 	const struct tandem_places *places = &match->options.places;
-	char path[PATH_MAX], *variables[TANDEM_ENVIRONMENT_MAX];
-	const char *question = match->is_of_trial ? "--trial" : "--identity";
-	const char *words[] = {path,         "--config",   places->config_path,
-	                       "--node",     places->node, "--pair",
-	                       places->pair, question,     NULL};
 	struct tandem_environment environment;
 	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none;
 
-	snprintf(path, sizeof(path), "%.4000s/tandem-qemu", places->bin_directory);
 	tandem_environment_init(&environment, places);
-	tandem_environment_list(&environment, variables);
-	sigemptyset(&none);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, answer_fd, STDOUT_FILENO);
 	pthread_mutex_lock(&match->lock);
-	const int failure = posix_spawn(&match->process, path, &actions, &attributes,
-	                                (char *const *)(uintptr_t)words, variables);
-	if (failure != 0)
-		match->process = 0;
+	const int failure = tandem_environment_spawn_qemu(
+	        &environment, places, match->is_of_trial ? "--trial" : "--identity", NULL, &actions,
+	        &match->process);
 	pthread_mutex_unlock(&match->lock);
 	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
 	return failure == 0;
 }
 

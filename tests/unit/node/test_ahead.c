@@ -88,8 +88,7 @@ static void end(void)
 
 static void run_for(uint64_t ns)
 {
-	const struct timeval interval = {.tv_sec = (time_t)(ns / TANDEM_NS_PER_S),
-	                                 .tv_usec = (suseconds_t)(ns % TANDEM_NS_PER_S / 1000)};
+	const struct timeval interval = tandem_clock_timeval(ns);
 
 	event_base_loopexit(bed.base, &interval);
 	event_base_dispatch(bed.base);
