@@ -174,7 +174,8 @@ Test(ahead, there_is_no_second_one_before_the_first_has_ended_with_all_that_it_s
 {
 	char path[PATH_BYTES];
 
-	begin("echo >>\"$here/waits\"; (while [ ! -e \"$here/end\" ]; do sleep 0.05; done) & wait");
+	begin("echo >>\"$here/waits\"; "
+	      "(for i in $(seq 1200); do [ -e \"$here/end\" ] && exit; sleep 0.05; done) & wait");
 	tandem_ahead_take_copy(bed.ahead, "/image", "blob", 4);
 	wait_bytes("waits", 1);
 	bed.is_wanted = false;
