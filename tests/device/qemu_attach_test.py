@@ -194,16 +194,21 @@ def check_other_qemu(pair, guest):
           "the other node has the right one")
 
 
-def check_upgrade(pair, guest):
-    """The package of the other node is exchanged while it holds a copy."""
-    guest.is_other("b", True)
-    until(lambda: ".99, machine" in " ".join(pair.alarms("a")), "an alarm says so", SURE_S * 3)
+def spoil(pair, guest, change, alarm, help_text):
+    """The other node's QEMU becomes one that could not go on with the guest, while it holds a copy."""
+    change("b", True)
+    until(lambda: alarm in " ".join(pair.alarms("a")), "an alarm says so", SURE_S * 3)
     text = tool(pair, "a", "status").stdout
-    expect("session down" in text and "install the same QEMU" in text, "and what helps", text)
+    expect("session down" in text and help_text in text, "and status what is wrong", text)
     expect(guest.holder() != 0, "the guest stays what it was")
-    guest.is_other("b", False)
+    change("b", False)
     until(lambda: state(pair, "a") == "PRIMARY_PAIR", "with the right one it is protected again",
           PROTECT_S)
+
+
+def check_upgrade(pair, guest):
+    """The package of the other node is exchanged while it holds a copy."""
+    spoil(pair, guest, guest.is_other, ".99, machine", "install the same QEMU")
 
 
 def migration(guest):
@@ -255,13 +260,7 @@ def check_trial(pair, guest):
     expect("absent/file" in log_of(pair, "b"), "and says itself why", log_of(pair, "b"))
     guest.is_broken("b", False)
     order(pair, "a", "protect", PAIR)
-    guest.is_broken("b", True)
-    until(lambda: "does not start" in " ".join(pair.alarms("a")), "also while it holds a copy", SURE_S * 3)
-    text = tool(pair, "a", "status").stdout
-    expect("session down" in text and "does not start" in text, "and status tells", text)
-    expect(guest.holder() != 0, "the guest stays what it was")
-    guest.is_broken("b", False)
-    until(lambda: state(pair, "a") == "PRIMARY_PAIR", "with one that starts it is protected again", PROTECT_S)
+    spoil(pair, guest, guest.is_broken, "does not start", "does not start")
 
 
 def check_untouched(guest):
