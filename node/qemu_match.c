@@ -37,7 +37,7 @@ struct tandem_qemu_match {
 	struct tandem_qemu_match_options options;
 	struct event_base *base;
 	struct event *timer;
-	struct event *wish; /* a trial is wanted, as an eventfd(2) tells */
+	struct event *wish; /* somebody waits for an answer, as an eventfd(2) tells */
 	int wish_fd;
 	/* of the question that is asked */
 	struct event *reading; /* NULL: none is */
@@ -336,11 +336,18 @@ static void try_when_due(struct tandem_qemu_match *match)
 
 static void on_wish(evutil_socket_t fd, short what, void *context)
 {
+	struct tandem_qemu_match *match = context;
 	uint64_t count;
 
 	(void)what;
-	if (read(fd, &count, sizeof(count)) > 0)
-		try_when_due(context);
+	if (read(fd, &count, sizeof(count)) <= 0)
+		return;
+	pthread_mutex_lock(&match->lock);
+	const bool is_stale = match->is_stale;
+	pthread_mutex_unlock(&match->lock);
+	if (is_stale && !match->reading && match->failure_count == 0)
+		ask_identity(match);
+	try_when_due(match);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
@@ -393,16 +400,21 @@ int tandem_qemu_match_new(struct event_base *base, const struct tandem_qemu_matc
 	return 0;
 }
 
-/* Under the lock. */
-static int judge_trial(struct tandem_qemu_match *match, char *ret_reason, size_t reason_bytes)
+static void wish(struct tandem_qemu_match *match)
 {
 	const uint64_t one = 1;
 
+	if (write(match->wish_fd, &one, sizeof(one)) < 0)
+		errno = 0; /* a full one is read as well */
+}
+
+/* Under the lock. */
+static int judge_trial(struct tandem_qemu_match *match, char *ret_reason, size_t reason_bytes)
+{
 	if (!match->options.tries || match->trial == TRIAL_WELL)
 		return 0;
 	match->is_trial_wanted = true;
-	if (write(match->wish_fd, &one, sizeof(one)) < 0)
-		errno = 0; /* a full one is read as well */
+	wish(match);
 	if (match->trial == TRIAL_NONE) {
 		snprintf(ret_reason, reason_bytes, "its QEMU is started on trial%s%.80s",
 		         match->trial_error[0] ? ", but not yet: " : "", match->trial_error);
@@ -423,6 +435,7 @@ int tandem_qemu_match_judge(struct tandem_qemu_match *match, const char *needs, 
 	look_whether_stale(match);
 	if (!match->is_known || match->is_stale) {
 		code = TANDEM_E_AGAIN;
+		wish(match);
 		snprintf(ret_reason, reason_bytes, "its QEMU is asked for its version");
 	} else if (strcmp(match->identity, needs) != 0) {
 		code = TANDEM_E_UNSUPPORTED;

@@ -32,6 +32,7 @@ struct tandem_control_link {
 	bool has_thread;
 	int wake_fd;
 	_Atomic bool is_ending;
+	_Atomic bool is_report_wanted;
 };
 
 static int connect_to(const char *path, struct tandem_error *reterr_error)
@@ -214,7 +215,7 @@ void tandem_control_link_look(struct tandem_control_link *link,
 static void *run_link(void *argument)
 {
 	struct tandem_control_link *link = argument;
-	uint64_t report_at_ns = 0, attach_at_ns = 0;
+	uint64_t report_at_ns = 0, attach_at_ns = 0, wake_count;
 
 	if (link->callbacks.life != NULL)
 		tandem_life_begin(link->callbacks.life);
@@ -225,13 +226,15 @@ static void *run_link(void *argument)
 			attach_at_ns = now_ns + REATTACH_INTERVAL_NS;
 			reattach(link);
 		}
-		if (now_ns >= report_at_ns) {
+		if (atomic_exchange(&link->is_report_wanted, false) || now_ns >= report_at_ns) {
 			report_at_ns = now_ns + link->report_interval_ns;
 			report(link);
 		}
 		struct pollfd descriptors[] = {{.fd = link->wake_fd, .events = POLLIN},
 		                               {.fd = link->fd, .events = POLLIN}};
 		poll(descriptors, 2, (int)((report_at_ns - now_ns) / TANDEM_NS_PER_MS) + 1);
+		if (descriptors[0].revents != 0)
+			(void)!read(link->wake_fd, &wake_count, sizeof wake_count);
 		if (link->fd >= 0)
 			read_orders(link);
 	}
@@ -260,17 +263,26 @@ int tandem_control_link_start(struct tandem_control_link *link,
 	return 0;
 }
 
+static bool wake(struct tandem_control_link *link)
+{
+	const uint64_t one = 1;
+
+	return write(link->wake_fd, &one, sizeof one) == (ssize_t)sizeof one;
+}
+
+void tandem_control_link_report(struct tandem_control_link *link)
+{
+	atomic_store(&link->is_report_wanted, true);
+	(void)wake(link);
+}
+
 struct tandem_control_link *tandem_control_link_free(struct tandem_control_link *link)
 {
-	uint64_t one = 1;
-
 	if (link == NULL)
 		return NULL;
 	atomic_store(&link->is_ending, true);
-	if (link->has_thread) {
-		if (write(link->wake_fd, &one, sizeof one) == (ssize_t)sizeof one)
-			pthread_join(link->thread, NULL);
-	}
+	if (link->has_thread && wake(link))
+		pthread_join(link->thread, NULL);
 	if (link->fd >= 0)
 		close(link->fd);
 	if (link->wake_fd >= 0)

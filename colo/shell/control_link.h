@@ -48,6 +48,8 @@ void tandem_control_link_look(struct tandem_control_link *link,
  * what matters. */
 void tandem_control_link_send(struct tandem_control_link *link,
                               const struct tandem_control_message *message);
+/* Any thread. The next report goes now. */
+void tandem_control_link_report(struct tandem_control_link *link);
 /* Ends the thread. Not from a callback. NULL is allowed. */
 struct tandem_control_link *tandem_control_link_free(struct tandem_control_link *link);
 

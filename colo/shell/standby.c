@@ -110,6 +110,21 @@ static void on_order(void *argument, const struct tandem_control_message *messag
 		do_protect(standby);
 }
 
+/* [L16] It is looked whether what was said of this node still holds: a hand-over may come next. */
+static void report_fit(struct tandem_standby *standby, struct tandem_control_message *message)
+{
+	char needs[TANDEM_NEEDS_BYTES], reason[TANDEM_REASON_BYTES];
+
+	pthread_mutex_lock(&standby->lock);
+	message->status = standby->misfit[0] != '\0' ? TANDEM_E_UNSUPPORTED : 0;
+	memcpy(message->text, standby->misfit, sizeof standby->misfit);
+	memcpy(needs, standby->needs, sizeof needs);
+	pthread_mutex_unlock(&standby->lock);
+	if (message->status == 0 && message->has_copy &&
+	    tandem_standby_compare(standby, needs, reason, sizeof reason) < 0)
+		message->status = TANDEM_E_AGAIN;
+}
+
 static void on_report(void *argument, struct tandem_control_message *message)
 {
 	struct tandem_standby *standby = argument;
@@ -120,10 +135,7 @@ static void on_report(void *argument, struct tandem_control_message *message)
 	message->epoch = atomic_load(&standby->committed);
 	message->generation = atomic_load(&standby->generation);
 	message->heard_age_ns = tandem_clock_now_ns() - atomic_load(&standby->heard_ns);
-	pthread_mutex_lock(&standby->lock);
-	message->status = standby->misfit[0] != '\0' ? TANDEM_E_UNSUPPORTED : 0;
-	memcpy(message->text, standby->misfit, sizeof standby->misfit);
-	pthread_mutex_unlock(&standby->lock);
+	report_fit(standby, message);
 	if (message->has_session)
 		tandem_beats_report(&standby->beats, tandem_clock_now_ns(), message);
 }

@@ -57,6 +57,7 @@ struct tandem_standby {
 	pthread_mutex_t lock;
 	struct tandem_standby_mail mail;
 	struct tandem_session *yankable;
+	char needs[TANDEM_NEEDS_BYTES];   /* of the session, and of the copy that came by it */
 	char misfit[TANDEM_REASON_BYTES]; /* why this node could not go on with the copy, "" */
 
 	/* the thread's */
@@ -79,10 +80,9 @@ struct tandem_standby {
 	uint64_t leaving_until_ns;
 	uint64_t committed_at_ns;
 	uint64_t beat_interval_ns;
-	uint64_t lease_ns;              /* of the pair, 0: output is gated */
-	uint64_t granted_ns;            /* when a ping was last answered */
-	uint64_t drain_ns;              /* of the session that ended last */
-	char needs[TANDEM_NEEDS_BYTES]; /* of the session, and of the copy that came by it */
+	uint64_t lease_ns;   /* of the pair, 0: output is gated */
+	uint64_t granted_ns; /* when a ping was last answered */
+	uint64_t drain_ns;   /* of the session that ended last */
 	/* The controller's FENCE, or its ACTIVATE, waits until this node has what is needed. */
 	bool awaits_fit, activate_awaits_fit;
 	struct tandem_control_message activate; /* that one */
@@ -159,7 +159,10 @@ void tandem_standby_activate(struct tandem_standby *standby,
 void tandem_standby_judge_again(struct tandem_standby *standby);
 /* Of the copy that is held or about to be. */
 void tandem_standby_set_needs(struct tandem_standby *standby, const char *needs);
-/* 0, or why this node could not go on with the copy; REPORT says so from now on. */
+/* [C35] 0, or why this node could not go on with what needs that. Any thread. */
+int tandem_standby_compare(const struct tandem_standby *standby, const char *needs,
+                           char *ret_reason, size_t reason_bytes);
+/* The same of the copy that is held; REPORT says so from now on. */
 int tandem_standby_judge(struct tandem_standby *standby, char *ret_reason, size_t reason_bytes);
 /* A session whose first message is `hello`: taken, or refused without touching the one that is up.
  */

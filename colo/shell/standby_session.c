@@ -356,9 +356,8 @@ void tandem_standby_say_refusal(struct tandem_standby *standby, struct tandem_se
 	                   tandem_session_peer_address(session), reason);
 }
 
-/* [C35] */
-static int judge(const struct tandem_standby *standby, const char *needs, char *ret_reason,
-                 size_t reason_bytes)
+int tandem_standby_compare(const struct tandem_standby *standby, const char *needs,
+                           char *ret_reason, size_t reason_bytes)
 {
 	if (needs[0] == '\0' || standby->options.judge == NULL)
 		return 0;
@@ -368,20 +367,24 @@ static int judge(const struct tandem_standby *standby, const char *needs, char *
 static void set_misfit(struct tandem_standby *standby, const char *reason)
 {
 	pthread_mutex_lock(&standby->lock);
+	const bool is_other = strcmp(standby->misfit, reason) != 0;
 	snprintf(standby->misfit, sizeof standby->misfit, "%s", reason);
 	pthread_mutex_unlock(&standby->lock);
+	if (is_other && standby->link != NULL)
+		tandem_control_link_report(standby->link);
 }
 
 void tandem_standby_set_needs(struct tandem_standby *standby, const char *needs)
 {
+	pthread_mutex_lock(&standby->lock);
 	snprintf(standby->needs, sizeof standby->needs, "%s", needs);
+	pthread_mutex_unlock(&standby->lock);
 	set_misfit(standby, "");
 }
 
-/* While it is not known what the node has, REPORT says what it said before. */
 int tandem_standby_judge(struct tandem_standby *standby, char *ret_reason, size_t reason_bytes)
 {
-	const int code = judge(standby, standby->needs, ret_reason, reason_bytes);
+	const int code = tandem_standby_compare(standby, standby->needs, ret_reason, reason_bytes);
 
 	if (code != TANDEM_E_AGAIN)
 		set_misfit(standby, code < 0 ? ret_reason : "");
@@ -405,7 +408,7 @@ static int judge_hello(struct tandem_standby *standby, const char *needs, char *
                        size_t reason_bytes)
 {
 	if (standby->session != NULL || atomic_load(&standby->has_copy))
-		return judge(standby, needs, ret_reason, reason_bytes);
+		return tandem_standby_compare(standby, needs, ret_reason, reason_bytes);
 	if (strcmp(standby->needs, needs) != 0)
 		tandem_standby_set_needs(standby, needs);
 	return tandem_standby_judge(standby, ret_reason, reason_bytes);

@@ -153,6 +153,7 @@ static void absorb_report(struct tandem_plane *plane, const struct tandem_event 
 	plane->epoch = message->epoch;
 	plane->has_copy = message->has_copy;
 	plane->is_misfit = message->status == TANDEM_E_UNSUPPORTED;
+	plane->is_unjudged = message->status == TANDEM_E_AGAIN;
 	plane->has_lease = message->has_lease;
 	plane->is_leaving = message->leaves;
 	plane->is_held = message->has_copy && message->generation == led_generation;

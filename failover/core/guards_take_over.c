@@ -93,6 +93,7 @@ static bool take_over_is_automatic(const struct tandem_machine *machine, uint64_
 static bool may_ask_to_take_over(const struct tandem_machine *machine, uint64_t now_ns)
 {
 	return tandem_guard_standby_holds_copy(machine, now_ns) && !machine->standby.is_misfit &&
+	       !machine->standby.is_unjudged &&
 	       tandem_machine_plane_reports(machine, &machine->standby, now_ns) &&
 	       tandem_machine_cas_is_idle(machine, now_ns);
 }

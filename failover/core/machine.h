@@ -202,8 +202,9 @@ struct tandem_plane {
 	bool has_session;
 	bool awaits_session; /* a session that was yanked is believed again when said anew */
 	bool has_copy;
-	bool is_misfit; /* standby: this node has not what its copy needs to go on [C35] */
-	bool is_held;   /* program: since a copy that it told in the generation it was led in */
+	bool is_misfit;   /* standby: this node has not what its copy needs to go on [C35] ... */
+	bool is_unjudged; /* ... or that is not known */
+	bool is_held;     /* program: since a copy that it told in the generation it was led in */
 	bool has_reported;
 	uint64_t behind_since_ns; /* program: its oldest output that waits for a commit, 0: none */
 	bool has_lease;           /* program, lease mode: it ends by itself in time */

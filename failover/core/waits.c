@@ -99,6 +99,13 @@ WHEN(standby_is_missing)
 	return machine->standby.connection == 0;
 }
 
+/* [L16] Nobody asks for what would start nothing. */
+WHEN(standby_is_unjudged)
+{
+	return machine->standby.is_unjudged && (tandem_machine_primary_is_lost(machine, now_ns) ||
+	                                        tandem_machine_is_offered(machine, now_ns));
+}
+
 WHEN(failed_as_misfit)
 {
 	return tandem_guard_standby_is_misfit(machine, now_ns) &&
@@ -216,6 +223,7 @@ const struct tandem_wait tandem_waits[] = {
 	{STATE(JOINING), tandem_guard_standby_is_misfit, "this node to have what the program needs to go on; until then it takes no copy: the alarm says what to install", ""},
 	{STATE(JOINING), NULL, "the primary to copy its memory to this node", ""},
 	{STATE(SECONDARY), tandem_guard_standby_is_misfit, "this node to have what the program needs to go on; until then it does not take over: the alarm says what to install", ""},
+	{STATE(SECONDARY), standby_is_unjudged, "this node to say whether it has what the program needs; then it takes over", ""},
 	{STATE(SECONDARY), primary_is_well, "nothing: the copy is in sync", ""},
 	{STATE(SECONDARY), fencing_is_under_way, "the fencing of the other node; when it is seen to be off:", "fence-ack"},
 	{STATE(SECONDARY), word_is_needed, "the operator's word that the lost primary is off", "promote"},

@@ -33,7 +33,7 @@ struct tandem_standby_options {
 	                struct tandem_error *reterr_error);
 	/* Starts the program that protects what runs on this node already; on the link's thread. */
 	int (*protect)(void *argument, struct tandem_error *reterr_error);
-	/* Whether this node has what the copy needs to go on [C35]; on the standby's thread, which
+	/* Whether this node has what the copy needs to go on [C35]; on the standby's threads, which
 	 * it does not block. TANDEM_E_UNSUPPORTED: it has not; TANDEM_E_AGAIN: that is not known
 	 * yet. NULL: it has. */
 	int (*judge)(void *argument, const char *needs, char *ret_reason, size_t reason_bytes);

@@ -295,29 +295,35 @@ static void hear_fit(struct node *where, const struct item *item)
 	bool is_attached = item->event == TANDEM_EVENT_ATTACHED &&
 	                   item->of.word.kind == TANDEM_CONTROL_KIND_STANDBY;
 	if (is_report || is_attached)
-		where->misfit_is_known = item->of.word.is_misfit;
+		where->is_told_unfit = item->of.word.is_misfit || item->of.word.is_unjudged;
+}
+
+static int fit_status(const struct word *word)
+{
+	if (word->is_misfit)
+		return TANDEM_E_UNSUPPORTED;
+	return word->is_unjudged ? TANDEM_E_AGAIN : 0;
 }
 
 static void hear_plane(struct cluster *cluster, const struct item *item)
 {
 	const struct word *word = &item->of.word;
-	struct tandem_event event = {
-	        .type = item->event,
-	        .connection = item->connection,
-	        .message = {.kind = word->kind,
-	                    .answers = word->answers,
-	                    .has_session = word->has_session,
-	                    .has_copy = word->has_copy,
-	                    .status = word->is_misfit ? TANDEM_E_UNSUPPORTED : 0,
-	                    .leaves = word->leaves,
-	                    .process_id = word->process_id,
-	                    .incarnation = word->incarnation,
-	                    .peer_incarnation = word->peer_incarnation,
-	                    .generation = word->generation,
-	                    .epoch = word->epoch,
-	                    .heard_age_ns = word->heard_age_ns,
-	                    .peer_beat = word->peer_beat,
-	                    .beat_age_ns = word->beat_age_ns}};
+	struct tandem_event event = {.type = item->event,
+	                             .connection = item->connection,
+	                             .message = {.kind = word->kind,
+	                                         .answers = word->answers,
+	                                         .has_session = word->has_session,
+	                                         .has_copy = word->has_copy,
+	                                         .status = fit_status(word),
+	                                         .leaves = word->leaves,
+	                                         .process_id = word->process_id,
+	                                         .incarnation = word->incarnation,
+	                                         .peer_incarnation = word->peer_incarnation,
+	                                         .generation = word->generation,
+	                                         .epoch = word->epoch,
+	                                         .heard_age_ns = word->heard_age_ns,
+	                                         .peer_beat = word->peer_beat,
+	                                         .beat_age_ns = word->beat_age_ns}};
 	hear_fit(&cluster->nodes[item->node], item);
 	cluster_feed(cluster, item->node, &event);
 }
@@ -342,7 +348,7 @@ void cluster_start_controller(struct cluster *cluster, unsigned node)
 	where->sequence = 0;
 	where->deaf_since_ns = where->deaf_ended_ns = 0;
 	where->waiting_count = 0;
-	where->misfit_is_known = false;
+	where->is_told_unfit = false;
 	where->filter = (struct tandem_heartbeat_filter){
 	        .local_instance = tandem_random_next(&cluster->random) | 1};
 	tandem_machine_init(&where->machine, &where->config, tandem_random_next(&cluster->random),
@@ -451,6 +457,11 @@ struct process *cluster_process(struct node *node, unsigned index)
 bool cluster_runs(const struct process *process)
 {
 	return process->is_alive && !process->is_stopped;
+}
+
+bool cluster_is_fit(const struct cluster *cluster, unsigned node)
+{
+	return !cluster->nodes[node].is_misfit && !cluster->nodes[node].is_unjudged;
 }
 
 /* ---- time ---- */

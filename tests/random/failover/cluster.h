@@ -49,7 +49,7 @@ enum bug {
 struct word {
 	enum tandem_control_type type, answers;
 	enum tandem_control_kind kind;
-	bool is_pair, has_session, has_copy, is_misfit, holds_output, leaves;
+	bool is_pair, has_session, has_copy, is_misfit, is_unjudged, holds_output, leaves;
 	uint32_t process_id;
 	uint64_t incarnation, peer_incarnation, generation, epoch, heard_age_ns;
 	enum tandem_peer_beat peer_beat;
@@ -123,8 +123,9 @@ struct node {
 	uint64_t deaf_since_ns; /* its heartbeats' thread does not get to run, 0: it does */
 	uint64_t deaf_ended_ns; /* how long it did not, until the machine is told */
 	bool arbiter_is_cut;
-	bool is_misfit;       /* it has not what a program needs to go on [C35] ... */
-	bool misfit_is_known; /* ... and its standby has said so */
+	bool is_misfit;     /* it has not what a program needs to go on [C35], ... */
+	bool is_unjudged;   /* ... or does not know what it has ... */
+	bool is_told_unfit; /* ... and its standby has said so */
 	uint64_t beat_ns;
 	uint64_t tick_ns;
 	uint64_t sequence;
@@ -288,6 +289,8 @@ void cluster_cut_beats(struct cluster *cluster, bool is_cut);
 const struct tandem_record *cluster_record(const struct cluster *cluster, unsigned node);
 struct process *cluster_process(struct node *node, unsigned index);
 bool cluster_runs(const struct process *process);
+/* [C35] It has what a program needs to go on, and knows so. */
+bool cluster_is_fit(const struct cluster *cluster, unsigned node);
 
 /* ---- between the files of the simulation ---- */
 

@@ -60,7 +60,7 @@ static bool misfit_takes_over(const struct tandem_machine *machine, enum guard g
                               uint64_t now_ns)
 {
 	struct tandem_machine fit = *machine;
-	fit.standby.is_misfit = false;
+	fit.standby.is_misfit = fit.standby.is_unjudged = false;
 	if (guard == GUARD_take_over_is_due)
 		return __real_tandem_guard_take_over_is_due(&fit, now_ns);
 	return truth;

@@ -64,11 +64,12 @@ static bool begins_anew(const struct cluster *cluster, const struct question *qu
 	       !(from->is_pair && copy_lives(cluster, from)) && !was_succeeded(cluster, from);
 }
 
-/* [C35] A node that was told that it could start nothing lets the other one go on. */
+/* [C35] A node that was told that it could start nothing, or may not be able to, lets the other one
+ * go on. */
 void judge_question(struct cluster *cluster, unsigned node)
 {
 	const struct node *where = &cluster->nodes[node];
-	if (where->machine.view.cas_kind == TANDEM_CAS_TAKE_OVER && where->misfit_is_known)
+	if (where->machine.view.cas_kind == TANDEM_CAS_TAKE_OVER && where->is_told_unfit)
 		cluster_fail(cluster, "node %s asks to take over and could start nothing",
 		             where->name);
 }

@@ -125,6 +125,12 @@ static void exchange_qemu(struct cluster *cluster, struct node *node)
 	node->is_misfit = true;
 }
 
+static void doubt_qemu(struct cluster *cluster, struct node *node)
+{
+	(void)cluster;
+	node->is_unjudged = true;
+}
+
 static void break_sessions(struct cluster *cluster, struct node *node)
 {
 	(void)node;
@@ -180,6 +186,7 @@ static const struct fault faults[] = {
         {"its heartbeats are lost", cut_beats_one_way},
         {"its arbiter cut", cut_arbiter},
         {"it has not what the program needs", exchange_qemu},
+        {"it does not know whether it has what the program needs", doubt_qemu},
 };
 
 /* While a decision is under way, what hurts most is what changes its grounds. */
@@ -240,7 +247,7 @@ static void resume(struct cluster *cluster, unsigned node)
 	cluster_stop_node(cluster, node, false);
 	cluster_deafen(cluster, node, false);
 	cluster->nodes[node].arbiter_is_cut = false;
-	cluster->nodes[node].is_misfit = false;
+	cluster->nodes[node].is_misfit = cluster->nodes[node].is_unjudged = false;
 	cluster_start_controller(cluster, node);
 	cluster_start_standby(cluster, node);
 }

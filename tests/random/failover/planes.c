@@ -100,12 +100,14 @@ static void report(struct cluster *cluster, struct process *process)
 	const struct program *program = (const struct program *)process;
 	const struct standby *standby = (const struct standby *)process;
 	bool is_program = process->kind == TANDEM_CONTROL_KIND_PROGRAM;
+	const struct node *where = &cluster->nodes[process->node];
 	if (sessions_is_heard(cluster, process))
 		process->heard_ns = cluster->now_ns;
 	struct word word = {.has_session = process->session != 0,
 	                    .peer_incarnation = process->session_peer,
 	                    .has_copy = is_program ? program->is_gated : standby->has_copy,
-	                    .is_misfit = !is_program && cluster->nodes[process->node].is_misfit,
+	                    .is_misfit = !is_program && where->is_misfit,
+	                    .is_unjudged = !is_program && where->is_unjudged,
 	                    .leaves = is_program && program->leaves,
 	                    .generation =
 	                            is_program ? program->led_generation : standby->told_generation,

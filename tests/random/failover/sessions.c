@@ -107,7 +107,7 @@ static void welcome(struct cluster *cluster, struct standby *standby, const stru
 	struct process *process = &standby->process;
 	if (!cluster_runs(process) || standby->is_fenced || standby->told_owner != hello->from ||
 	    standby->told_generation != hello->generation ||
-	    cluster->nodes[process->node].is_misfit)
+	    !cluster_is_fit(cluster, process->node))
 		return;
 	sessions_drop(cluster, process);
 	if (standby->copy_owner != hello->from) {

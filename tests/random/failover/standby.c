@@ -16,9 +16,10 @@ static void begin_life(struct cluster *cluster, struct standby *standby)
 /* [C35] What the node has is something else than when it was asked last. */
 static bool must_judge_again(const struct cluster *cluster, const struct standby *standby)
 {
-	if (cluster->nodes[standby->process.node].is_misfit)
+	const struct node *where = &cluster->nodes[standby->process.node];
+	if (where->is_misfit)
 		return standby->process.session != 0;
-	return standby->fence_awaits_fit || standby->activate_awaits_fit;
+	return !where->is_unjudged && (standby->fence_awaits_fit || standby->activate_awaits_fit);
 }
 
 uint64_t standby_due_ns(const struct cluster *cluster, const struct standby *standby)
@@ -67,7 +68,9 @@ static void fence(struct cluster *cluster, struct standby *standby, uint64_t gen
 	/* [L6]: asked again, the answer is the same. */
 	bool is_promotable = standby->has_copy || standby->activated_incarnation != 0;
 	standby->fence_awaits_fit =
-	        is_promotable && cluster->nodes[standby->process.node].is_misfit;
+	        is_promotable && !cluster_is_fit(cluster, standby->process.node);
+	if (standby->fence_awaits_fit && !cluster->nodes[standby->process.node].is_misfit)
+		return; /* it is not known yet */
 	if (!is_promotable || standby->fence_awaits_fit || breaks(cluster, standby))
 		say_failed(cluster, standby, TANDEM_CONTROL_FENCE);
 	else
@@ -97,7 +100,7 @@ static void activate(struct cluster *cluster, struct standby *standby, const str
 	                 cluster->bug == BUG_R3_EPOCH_READ_BEFORE_FENCE;
 	if (standby->activated_incarnation == word->incarnation)
 		return;
-	if (cluster->nodes[standby->process.node].is_misfit) {
+	if (!cluster_is_fit(cluster, standby->process.node)) {
 		standby->activate_awaits_fit = true;
 		standby->activate = *word;
 		return;

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <tandem/clock.h>
 
 #include "lab.h"
 
@@ -30,7 +31,8 @@ static bool fence(struct lab *lab, struct tandem_control_message *ret_message)
 
 static bool has_status(const struct tandem_control_message *report, uint64_t status)
 {
-	bool is_told = status == 0 || strstr(report->text, NEEDS " needed") != NULL;
+	bool is_told = report->status != TANDEM_E_UNSUPPORTED ||
+	               strstr(report->text, NEEDS " needed") != NULL;
 
 	return report->status == -(int32_t)status && report->has_copy && is_told;
 }
@@ -48,6 +50,35 @@ Test(needs, a_report_says_that_they_are_missing)
 	change(lab, TANDEM_E_AGAIN);
 	cr_expect(controller_wait_report(lab->standby_control, has_status, -TANDEM_E_UNSUPPORTED));
 	change(lab, 0);
+	cr_expect(controller_wait_report(lab->standby_control, has_status, 0));
+	lab_free(lab);
+}
+
+Test(needs, a_report_does_not_wait_for_its_time_to_say_so)
+{
+	struct lab *lab = begin();
+
+	lab->settings.report_interval_ns = 3600 * TANDEM_NS_PER_S;
+	controller_configure(lab->standby_control, &lab->settings);
+	cr_assert(lab_protect(lab) && lab_commit(lab, "acknowledged"));
+	change(lab, TANDEM_E_UNSUPPORTED);
+	cr_expect(controller_wait_report(lab->standby_control, has_status, -TANDEM_E_UNSUPPORTED));
+	lab_free(lab);
+}
+
+/* Nobody has told the standby that its node was changed. */
+Test(needs, a_report_says_that_they_are_not_known)
+{
+	struct lab *lab = begin();
+
+	cr_assert(lab_protect(lab) && lab_commit(lab, "acknowledged"));
+	cr_expect(controller_wait_report(lab->standby_control, has_status, 0));
+	atomic_store(&lab->misfit, TANDEM_E_AGAIN);
+	cr_expect(controller_wait_report(lab->standby_control, has_status, -TANDEM_E_AGAIN));
+	atomic_store(&lab->misfit, TANDEM_E_UNSUPPORTED);
+	cr_expect(lab_commit(lab, "goes on until it is reviewed"));
+	cr_expect(controller_wait_report(lab->standby_control, has_status, -TANDEM_E_AGAIN));
+	atomic_store(&lab->misfit, 0);
 	cr_expect(controller_wait_report(lab->standby_control, has_status, 0));
 	lab_free(lab);
 }

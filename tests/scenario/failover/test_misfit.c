@@ -42,6 +42,62 @@ Test(misfit, the_primary_goes_on_when_everything_between_the_nodes_is_cut)
 	expect_wait("until then it does not take over");
 }
 
+static void begin_unjudged(void)
+{
+	begin_paired();
+	story.nodes[1].is_unjudged = true;
+	cluster_run(&story, 30 * MS);
+}
+
+/* What the node has was exchanged just before the operator's word. */
+Test(misfit, a_hand_over_waits_until_it_is_known)
+{
+	begin_unjudged();
+	say(0, TANDEM_EVENT_SWITCHOVER, 0);
+	cluster_run(&story, 300 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY, "%s", story.trace);
+	expect_wait("to say whether it has what the program needs");
+	story.nodes[1].is_unjudged = false;
+	cluster_run(&story, 200 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
+Test(misfit, a_hand_over_to_what_has_it_not_is_withdrawn_and_the_primary_goes_on)
+{
+	begin_unjudged();
+	say(0, TANDEM_EVENT_SWITCHOVER, 0);
+	cluster_run(&story, 100 * MS);
+	story.nodes[1].is_misfit = true;
+	cluster_run(&story, 10000 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect_not_null(strstr(story.trace, "did not take over: going on here"), "%s",
+	                   story.trace);
+	cr_expect_eq(story.take_over_count, 0);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
+Test(misfit, a_hand_over_that_nobody_knows_an_answer_to_is_withdrawn)
+{
+	begin_unjudged();
+	say(0, TANDEM_EVENT_SWITCHOVER, 0);
+	cluster_run(&story, 10000 * MS);
+	cr_expect(state_of(0) == TANDEM_STATE_PRIMARY_PAIR, "%s", story.trace);
+	cr_expect_eq(story.take_over_count, 0);
+}
+
+Test(misfit, a_take_over_of_a_lost_primary_waits_until_it_is_known)
+{
+	begin_unjudged();
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY, "%s", story.trace);
+	expect_wait("to say whether it has what the program needs");
+	story.nodes[1].is_unjudged = false;
+	cluster_run(&story, 200 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+}
+
 /* As soon as it is there, the take-over comes by itself. */
 Test(misfit, a_lost_primary_is_taken_over_for_when_what_is_needed_is_there)
 {

@@ -25,6 +25,7 @@ static struct {
 	char program[PATH_BYTES], config[PATH_BYTES], qemu[PATH_BYTES], asked[PATH_BYTES];
 	char trial[PATH_BYTES], tried[PATH_BYTES];
 	bool tries;
+	uint64_t look_ns; /* 0: LOOK_NS */
 	struct event_base *base;
 	struct tandem_qemu_match *match;
 	unsigned change_count;
@@ -94,7 +95,7 @@ static void begin(uint64_t patience_ns)
 	                   .run_directory = "/run/b",
 	                   .bin_directory = bed.folder},
 	        .tries = bed.tries,
-	        .look_ns = LOOK_NS,
+	        .look_ns = bed.look_ns ? bed.look_ns : LOOK_NS,
 	        .patience_ns = patience_ns,
 	        .on_change = on_change,
 	};
@@ -187,6 +188,21 @@ Test(qemu_match, it_is_asked_again_when_a_file_is_another_one)
 	answer("identity", NEEDED);
 	put(bed.config, "other");
 	wait_judged(0);
+	end();
+}
+
+/* A hand-over waits for it. */
+Test(qemu_match, whoever_finds_a_file_exchanged_does_not_wait_for_the_next_look)
+{
+	make_folder();
+	bed.look_ns = 2 * SURE_NS;
+	answer("identity", NEEDED);
+	begin(SURE_NS);
+	wait_judged(0);
+	put(bed.qemu, "other");
+	answer("identity", OTHER);
+	cr_expect_eq(judge(), TANDEM_E_AGAIN);
+	wait_judged(TANDEM_E_UNSUPPORTED);
 	end();
 }
 
