@@ -1,6 +1,7 @@
 #include "bench_failover_options.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,17 @@ static const char *const fault_texts[] = {
 const char *tandem_bench_fault_text(enum tandem_bench_fault fault)
 {
 	return fault_texts[fault];
+}
+
+/* A map's pages are half full at worst, and half of what the filling leaves is for the pages that
+ * a transaction takes anew. */
+uint64_t tandem_bench_writer_slots(const struct tandem_bench_failover_options *options)
+{
+	const uint64_t left = options->size_bytes / 100 * (100 - options->fill_percent) / 2;
+	const uint64_t key = 2 * (options->value_bytes + TANDEM_BENCH_KEY_BYTES);
+	const uint64_t slots = left / (key * (options->connections + 1));
+
+	return slots < TANDEM_BENCH_WRITER_SLOTS_MAX ? slots : TANDEM_BENCH_WRITER_SLOTS_MAX;
 }
 
 static bool set_fault(const char *value, struct tandem_bench_failover_options *options)
@@ -113,6 +125,15 @@ enum tandem_bench_reading tandem_bench_failover_options_read(
 	}
 	if ((options.seconds > 0) != (options.fault == TANDEM_BENCH_FAULT_NONE)) {
 		fprintf(stderr, "tandem-bench: --seconds and --fault none need each other\n");
+		return TANDEM_BENCH_WRONG;
+	}
+	if (tandem_bench_writer_slots(&options) < TANDEM_BENCH_WRITER_SLOTS_MIN) {
+		fprintf(stderr,
+		        "tandem-bench: %u writers have room for %" PRIu64 " values of %" PRIu64
+		        " bytes each beside the filling, %d needed: a larger --size, or less of "
+		        "--connections, --value-bytes or --fill\n",
+		        options.connections + 1, tandem_bench_writer_slots(&options),
+		        options.value_bytes, TANDEM_BENCH_WRITER_SLOTS_MIN);
 		return TANDEM_BENCH_WRONG;
 	}
 	*ret_options = options;

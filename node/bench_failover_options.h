@@ -12,6 +12,11 @@
 #define TANDEM_BENCH_VALUE_BYTES_MAX  16384
 #define TANDEM_BENCH_FILL_PERCENT_MAX 70 /* the writers need room, too */
 
+/* Keys of each writer; the fewest are those that one fault can leave open. */
+#define TANDEM_BENCH_WRITER_SLOTS_MIN 4
+#define TANDEM_BENCH_WRITER_SLOTS_MAX 1024
+#define TANDEM_BENCH_KEY_BYTES        64
+
 enum tandem_bench_fault {
 	TANDEM_BENCH_FAULT_KILL, /* the program's process dies */
 	TANDEM_BENCH_FAULT_STOP, /* every process of the node stops, as when its host hangs */
@@ -45,6 +50,10 @@ struct tandem_bench_failover_options {
 /* `arguments` begins with the command; texts are borrowed from it. */
 enum tandem_bench_reading tandem_bench_failover_options_read(
         int argument_count, char **arguments, struct tandem_bench_failover_options *ret_options);
+
+/* How many keys of each writer the region has room for beside its filling, at most
+ * TANDEM_BENCH_WRITER_SLOTS_MAX. */
+uint64_t tandem_bench_writer_slots(const struct tandem_bench_failover_options *options);
 
 const char *tandem_bench_fault_text(enum tandem_bench_fault fault);
 

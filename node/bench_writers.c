@@ -8,8 +8,8 @@
 
 #include "bench_cluster.h"
 
-#define KEY_BYTES    64
-#define NUMBER_BYTES 20
+#define NUMBER_BYTES  20
+#define FILLING_BYTES (TANDEM_BENCH_VALUE_BYTES_MAX - 128) /* with LMDB's own, whole pages */
 
 static int say(struct tandem_error *reterr_error, int code,
                const struct tandem_bench_writer *writer, const char *what)
@@ -19,10 +19,11 @@ static int say(struct tandem_error *reterr_error, int code,
 	                        writer->index, writer->sent, writer->acknowledged, what);
 }
 
-static void spell_key(const struct tandem_bench_writer *writer, uint64_t number, char *key)
+static void spell_key(const struct tandem_bench_writers *writers,
+                      const struct tandem_bench_writer *writer, uint64_t number, char *key)
 {
-	snprintf(key, KEY_BYTES, "writer-%u-%" PRIu64, writer->index,
-	         number % TANDEM_BENCH_WRITER_SLOTS);
+	snprintf(key, TANDEM_BENCH_KEY_BYTES, "writer-%u-%" PRIu64, writer->index,
+	         number % writers->slots);
 }
 
 /* The number all over, so that no part of another write is taken for it. */
@@ -39,19 +40,20 @@ static void write_to(const struct tandem_bench_writers *writers,
                      const struct tandem_bench_writer *writer, uint64_t number,
                      struct tandem_bench_kv *kv)
 {
-	char key[KEY_BYTES], value[TANDEM_BENCH_VALUE_BYTES_MAX];
+	char key[TANDEM_BENCH_KEY_BYTES], value[TANDEM_BENCH_VALUE_BYTES_MAX];
 
-	spell_key(writer, number, key);
+	spell_key(writers, writer, number, key);
 	spell_value(writers, number, value);
 	tandem_bench_kv_set(kv, key, value, writers->value_bytes);
 }
 
-static void read_from(struct tandem_bench_writer *writer, struct tandem_bench_kv *kv)
+static void read_from(const struct tandem_bench_writers *writers,
+                      struct tandem_bench_writer *writer, struct tandem_bench_kv *kv)
 {
-	char key[KEY_BYTES];
+	char key[TANDEM_BENCH_KEY_BYTES];
 
 	writer->asked = writer->acknowledged;
-	spell_key(writer, writer->asked, key);
+	spell_key(writers, writer, writer->asked, key);
 	tandem_bench_kv_get(kv, key);
 }
 
@@ -102,6 +104,7 @@ void tandem_bench_writers_init(struct tandem_bench_writers *writers,
 	memset(writers, 0, sizeof *writers);
 	writers->value_bytes = options->value_bytes;
 	writers->count = options->connections + 1;
+	writers->slots = tandem_bench_writer_slots(options);
 	for (unsigned i = 0; i < writers->count; i++) {
 		writers->list[i].index = i;
 		writers->list[i].kv.fd = -1;
@@ -175,7 +178,7 @@ int tandem_bench_writers_join(struct tandem_bench_writers *writers,
 		if (!tandem_bench_kv_connect(&writer->kv, server))
 			return say(reterr_error, TANDEM_E_PEER_LOST, writer,
 			           "the server is not there");
-		read_from(writer, &writer->kv);
+		read_from(writers, writer, &writer->kv);
 	}
 	while (code == 0 && waiting_count(writers) > 0) {
 		wait_for_any(writers, deadline_ns);
@@ -236,8 +239,8 @@ int tandem_bench_writers_write(struct tandem_bench_writers *writers, uint64_t un
 
 static void write_filling(struct tandem_bench_writer *writer, uint64_t number)
 {
-	static char value[TANDEM_BENCH_VALUE_BYTES_MAX];
-	char key[KEY_BYTES];
+	static char value[FILLING_BYTES];
+	char key[TANDEM_BENCH_KEY_BYTES];
 
 	memset(value, 'f', sizeof value);
 	snprintf(key, sizeof key, "filling-%" PRIu64, number);
@@ -305,7 +308,7 @@ static void knock(struct tandem_bench_writers *writers, struct tandem_bench_kv *
 
 	if (kv->fd >= 0 || !tandem_bench_kv_connect(kv, server))
 		return;
-	read_from(writer, kv);
+	read_from(writers, writer, kv);
 	write_to(writers, writer, writer->sent + 1, kv);
 }
 

@@ -10,11 +10,10 @@
  * all calls: TANDEM_E_PROTOCOL (a write was lost, or the server answers otherwise than it should),
  * TANDEM_E_TIMEOUT, TANDEM_E_AGAIN (a signal asked the bench to end), TANDEM_E_PEER_LOST (a
  * connection ended that should not have). */
-#define TANDEM_BENCH_SERVERS      2
-#define TANDEM_BENCH_WRITERS_MAX  (TANDEM_BENCH_CONNECTIONS_MAX + 1)
-#define TANDEM_BENCH_RETRY_NS     UINT64_C(1000000)
-#define TANDEM_BENCH_REPLY_NS     UINT64_C(30000000000)
-#define TANDEM_BENCH_WRITER_SLOTS 1024 /* keys of each */
+#define TANDEM_BENCH_SERVERS     2
+#define TANDEM_BENCH_WRITERS_MAX (TANDEM_BENCH_CONNECTIONS_MAX + 1)
+#define TANDEM_BENCH_RETRY_NS    UINT64_C(1000000)
+#define TANDEM_BENCH_REPLY_NS    UINT64_C(30000000000)
 
 struct tandem_bench_writer {
 	unsigned index;
@@ -26,6 +25,7 @@ struct tandem_bench_writer {
 
 struct tandem_bench_writers {
 	size_t value_bytes;
+	uint64_t slots; /* keys of each writer: what it writes has room in the map */
 	unsigned count;
 	struct tandem_bench_writer list[TANDEM_BENCH_WRITERS_MAX];
 	/* of writer 0, after the fault: a connection to each server */
@@ -40,7 +40,7 @@ void tandem_bench_writers_close(struct tandem_bench_writers *writers);
 TANDEM_MUST_CHECK int tandem_bench_writers_join(struct tandem_bench_writers *writers,
                                                 const struct sockaddr_in *server,
                                                 struct tandem_error *reterr_error);
-/* Data that stays where it is: whole values of the largest size, at least so many bytes. */
+/* Data that stays where it is: long values that take at least so many bytes of the map. */
 TANDEM_MUST_CHECK int tandem_bench_writers_fill(struct tandem_bench_writers *writers,
                                                 uint64_t bytes, struct tandem_error *reterr_error);
 /* All write until then; writes are under way when it returns. */

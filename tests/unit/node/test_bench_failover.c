@@ -86,6 +86,7 @@ Test(bench_failover, wrong_options_are_refused)
 	        "--fill 71",
 	        "--value-bytes 31",
 	        "--value-bytes 17K",
+	        "--size 16M --fill 70 --connections 64 --value-bytes 16K",
 	        "--directory tmp",
 	        "--no-such-option 1",
 	        "argument",
@@ -96,6 +97,29 @@ Test(bench_failover, wrong_options_are_refused)
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		cr_expect_eq(read_words(lines[i], &options), TANDEM_BENCH_WRONG, "%s", lines[i]);
 	cr_expect_eq(read_words("--help", &options), TANDEM_BENCH_HELP);
+}
+
+Test(bench_failover, what_is_written_has_room_beside_the_filling)
+{
+	static const char *const lines[] = {
+	        "--size 16M",
+	        "--size 16M --fill 70",
+	        "--size 16M --connections 64",
+	        "--size 64M --fill 70 --connections 64 --value-bytes 16K",
+	        "--size 1G",
+	};
+	struct tandem_bench_failover_options options;
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		cr_assert_eq(read_words(lines[i], &options), TANDEM_BENCH_RUN, "%s", lines[i]);
+		const uint64_t slots = tandem_bench_writer_slots(&options);
+		const uint64_t bytes = slots * (options.connections + 1) *
+		                       (options.value_bytes + TANDEM_BENCH_KEY_BYTES);
+		const uint64_t left = options.size_bytes / 100 * (100 - options.fill_percent);
+		cr_expect(slots >= TANDEM_BENCH_WRITER_SLOTS_MIN && bytes <= left / 4, "%s: %llu",
+		          lines[i], (unsigned long long)slots);
+	}
+	cr_expect_eq(tandem_bench_writer_slots(&options), TANDEM_BENCH_WRITER_SLOTS_MAX);
 }
 
 /* ---- percentiles ---- */
