@@ -132,6 +132,7 @@ static int on_blocks(void *context, const struct tandem_qemu_stream *stream, con
 	struct tandem_qemu_keeper *keeper = context;
 	int status = 0;
 
+	tandem_qemu_note_unstarted(&keeper->note, "");
 	keeper->stream = stream;
 	keeper->opening = opening;
 	keeper->opening_bytes = opening_bytes;
@@ -404,10 +405,12 @@ static int on_loaded(void *context, struct tandem_error *reterr_error)
 
 static void on_unstarted(void *context, const struct tandem_error *error)
 {
-	(void)context;
-	tandem_log(TANDEM_LOG_WARNING,
+	struct tandem_qemu_keeper *keeper = context;
+
+	tandem_log(TANDEM_LOG_ERROR,
 	           "QEMU does not run the guest yet, and is told to again and again: %s",
 	           error->detail);
+	tandem_qemu_note_unstarted(&keeper->note, error->detail);
 }
 
 static int open_guest(struct tandem_qemu_keeper *keeper, struct tandem_error *reterr_error)

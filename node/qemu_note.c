@@ -28,6 +28,15 @@ void tandem_qemu_note_gap(struct tandem_qemu_note *note, const char *text)
 		snprintf(note->gaps[note->gap_count++], sizeof(note->gaps[0]), "%s", text);
 }
 
+void tandem_qemu_note_unstarted(struct tandem_qemu_note *note, const char *text)
+{
+	const bool is_news = strcmp(note->unstarted, text) != 0;
+
+	snprintf(note->unstarted, sizeof(note->unstarted), "%s", text);
+	if (is_news)
+		tandem_qemu_note_write(note, note->is_kept);
+}
+
 static void add_ms(struct json_object *object, const char *key, uint64_t time_ns)
 {
 	json_object_object_add(object, key,
@@ -75,6 +84,7 @@ static struct json_object *describe(const struct tandem_qemu_note *note, bool is
 	json_object_object_add(object, "kept", json_object_new_boolean(is_kept));
 	json_object_object_add(object, "memory", json_object_new_string(note->way));
 	json_object_object_add(object, "why", json_object_new_string(note->why));
+	json_object_object_add(object, "unstarted", json_object_new_string(note->unstarted));
 	json_object_object_add(object, "stood_ms", stood);
 	json_object_object_add(object, "gates", describe_gates(note->gates));
 	json_object_object_add(object, "not_copied", gaps);

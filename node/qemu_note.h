@@ -15,9 +15,10 @@ struct tandem_qemu_gates;
 struct tandem_qemu_note {
 	char path[PATH_MAX];
 	const struct tandem_qemu_gates *gates;
-	bool is_kept;    /* as it was written last */
-	const char *way; /* how its memory comes, "" until that is known; static */
-	char why[192];   /* not the other way */
+	bool is_kept;        /* as it was written last */
+	const char *way;     /* how its memory comes, "" until that is known; static */
+	char why[192];       /* not the other way */
+	char unstarted[256]; /* why QEMU does not run it yet; "": it does */
 	unsigned gap_count;
 	char gaps[TANDEM_QEMU_GAPS_MAX][256]; /* what is not copied */
 	struct tandem_histogram stood;        /* ns that it stood still for a checkpoint */
@@ -28,6 +29,8 @@ struct tandem_qemu_note {
 void tandem_qemu_note_open(struct tandem_qemu_note *note, const struct tandem_qemu_gates *gates,
                            const char *run_directory, const char *pair);
 void tandem_qemu_note_gap(struct tandem_qemu_note *note, const char *text);
+/* Why QEMU does not run it; "": it runs. */
+void tandem_qemu_note_unstarted(struct tandem_qemu_note *note, const char *text);
 void tandem_qemu_note_stood(struct tandem_qemu_note *note, uint64_t stood_ns);
 /* `is_kept`: epochs of it are. A file that cannot be written is none. */
 void tandem_qemu_note_write(struct tandem_qemu_note *note, bool is_kept);

@@ -236,9 +236,15 @@ static void show_guest(struct json_object *pair)
 {
 	struct json_object *guest = get(pair, "guest"), *stood = get(guest, "stood_ms");
 	char median[32], late[32], longest[32];
-	const char *why = tandem_json_text(guest, "why", "");
+	const char *why = tandem_json_text(guest, "why", ""),
+	           *unstarted = tandem_json_text(guest, "unstarted", "");
 	if (!guest)
 		return;
+	if (unstarted[0]) {
+		printf("  guest:       DOES NOT RUN YET, QEMU is told to again and again: %s\n",
+		       unstarted);
+		return;
+	}
 	printf("  guest:       %s, memory %s%s%s\n",
 	       flag_of(guest, "kept") ? "its epochs are kept"
 	                              : "not protected yet, or not any more",

@@ -226,6 +226,16 @@ static void await(struct tandem_qemu_guest *guest)
 		look_at_status(guest);
 }
 
+static void tell_unstarted(struct tandem_qemu_guest *guest, const struct tandem_error *error)
+{
+	const bool is_news = guest->unstarted.code != error->code ||
+	                     strcmp(guest->unstarted.detail, error->detail) != 0;
+
+	guest->unstarted = *error;
+	if (is_news && guest->handler.on_unstarted)
+		guest->handler.on_unstarted(guest->handler.context, error);
+}
+
 /* QEMU takes the guest's disks for it, which may last, or which another one has yet. What counts is
  * whether the guest runs. */
 static void on_continued(void *context, struct json_object *value, const struct tandem_error *error)
@@ -237,10 +247,8 @@ static void on_continued(void *context, struct json_object *value, const struct 
 	(void)value;
 	if (!tandem_qemu_control_is_starting(guest, is_unstarted ? NULL : error))
 		return;
-	if (is_unstarted && guest->unstarted.code == 0 && guest->handler.on_unstarted)
-		guest->handler.on_unstarted(guest->handler.context, error);
 	if (is_unstarted)
-		guest->unstarted = *error;
+		tell_unstarted(guest, error);
 	look_at_status(guest);
 }
 
@@ -269,17 +277,7 @@ static void go_on(struct tandem_qemu_guest *guest)
 	}
 	guest->is_restoring = false;
 	guest->is_starting = true;
-	guest->start_deadline_ns = tandem_clock_now_ns() + guest->options.start_timeout_ns;
 	start(guest);
-}
-
-/* True: it is told to run again soon. */
-static bool is_started_again(struct tandem_qemu_guest *guest)
-{
-	if (guest->unstarted.code == 0 || tandem_clock_now_ns() >= guest->start_deadline_ns)
-		return false;
-	expect_within(guest, START_INTERVAL_NS);
-	return true;
 }
 
 /* QEMU starts a guest that it protects, whether it ran before or not. */
@@ -302,13 +300,14 @@ static void on_status(void *context, struct json_object *value, const struct tan
 		go_on(guest);
 		return;
 	}
+	if (!is_running && guest->unstarted.code != 0) {
+		expect_within(guest, START_INTERVAL_NS); /* there is no other one to go on with */
+		return;
+	}
 	if (!is_running) {
-		if (is_started_again(guest))
-			return;
 		tandem_error_set(&why, TANDEM_E_CONFIG, "query-status",
 		                 "the guest does not run, and COLO would start it: 'cont' first");
-		tandem_qemu_control_give_up(guest,
-		                            guest->unstarted.code != 0 ? &guest->unstarted : &why);
+		tandem_qemu_control_give_up(guest, &why);
 		return;
 	}
 	guest->is_starting = false;

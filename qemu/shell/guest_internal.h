@@ -32,7 +32,6 @@ struct tandem_qemu_guest {
 	struct tandem_qemu_rule rule;
 	bool is_restoring;             /* it is being restored, and is not to run yet */
 	bool is_starting;              /* it is restored, and QEMU is to run it */
-	uint64_t start_deadline_ns;    /* for that */
 	struct tandem_error unstarted; /* why it does not run yet; code 0: it was not refused */
 	bool is_hurrying;
 	uint64_t stopped_ns; /* when a checkpoint stopped it; 0: it runs */

@@ -4,12 +4,14 @@ killed is in tests/qemu.
 Ended by its signal, tandem-qemu ends its QEMU and says that all is well.
 
 A QEMU that takes over and cannot start, or cannot load the devices' state, leaves the image as it was: the guest goes on in
-it, its memory sent or shared, as soon as one can.
+it, its memory sent or shared, as soon as one can. One that cannot have the guest's disk yet waits for it.
 
 Run as `SCRIPT STORY PROGRAMS`, PROGRAMS being where tandem-qemu and tandemd are."""
 
+import contextlib
 import shlex
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -60,6 +62,21 @@ class Late(BootSector):
         new.write_text(shlex.join(words))
         new.rename(self.more)
 
+    @contextlib.contextmanager
+    def holds_disk(self):
+        """Another QEMU has it, to write to."""
+        path = self.folder / "holder.qmp"
+        with subprocess.Popen([self._words[0], "-machine", "pc", "-m", "8", "-nodefaults", "-display", "none", "-S",
+                               "-drive", f"file={self.folder}/disk,format=raw,if=ide",
+                               "-qmp", f"unix:{path},server=on,wait=off"], stdin=subprocess.DEVNULL) as process:
+            try:
+                until(path.exists, "another QEMU has the disk")
+                with Qmp(path) as qmp:
+                    expect(qmp.execute("query-status")["status"] == "prelaunch", "and waits")
+                yield
+            finally:
+                process.kill()
+
     def tries(self):
         """Of each the RAM blocks by name, as it found them."""
         return [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in self.folder.glob("try-*")]
@@ -102,6 +119,12 @@ def failures(pair):
     return pair.layout.log_path("b").read_text(errors="replace").count("starting it again")
 
 
+def unstarted(pair):
+    """Why the guest does not run yet at the node that took over; None: nothing is told of it."""
+    pairs = (pair.status("b") or {}).get("pairs") or [{}]
+    return (pairs[0].get("guest") or {}).get("unstarted")
+
+
 def play_late(pair, guest):
     guest.give("-chardev", f"file,id=absent,path={guest.folder}/absent/file")
     protect(pair)
@@ -113,8 +136,13 @@ def play_late(pair, guest):
     guest.give()
     seen = failures(pair)
     until(lambda: failures(pair) > seen + 1, "one that lacks a device cannot load", TAKE_OVER_S)
-    guest.give("-device", DEVICE)
+    with guest.holds_disk():
+        guest.give("-device", DEVICE)
+        told = until(lambda: unstarted(pair), "one that has all, but for the disk, waits for that", TAKE_OVER_S)
+        expect("lock" in told, "and its status says so", told)
+        expect(not guest.output("b"), "while nothing runs")
     until(lambda: guest.output("b"), "one that has all goes on", TAKE_OVER_S)
+    until(lambda: unstarted(pair) == "", "and its status says no more of it")
     expect(b"*" not in guest.output("b"), "without having booted")
     first, *others = guest.tries()
     expect(len(others) > 1 and all(other == first for other in others), "each had the same image")

@@ -71,8 +71,9 @@ struct tandem_qemu_guest_handler {
 	/* The guest is restored, and runs as soon as this returns 0. TANDEM_E_AGAIN: it is called
 	 * again soon. Not 0 else: it ends, because of the error, and the guest has not run. */
 	int (*on_loaded)(void *context, struct tandem_error *reterr_error);
-	/* After that, once: QEMU refuses to run it, says the error, and is told to again and again:
-	 * somebody else may have its disks yet. May be NULL. */
+	/* After that: QEMU refuses to run it, says the error, which is another one than before, and
+	 * is told to again and again without an end: somebody else may have its disks yet. May be
+	 * NULL. */
 	void (*on_unstarted)(void *context, const struct tandem_error *error);
 	/* All RAM blocks are known, and pages follow. `opening` begins a stream to restore from.
 	 * Both are borrowed until the guest is closed. Not 0: it ends, because of the error. */
