@@ -55,7 +55,7 @@ void tandem_page_map_merge_under(struct tandem_page_map *map, const struct tande
 }
 
 void tandem_page_map_take_back(struct tandem_page_map *map, const struct tandem_stripes *stripes,
-                               uint32_t channel_mask, uint64_t *to_push)
+                               uint32_t channel_mask, struct tandem_page_set *to_push)
 {
 	for (uint64_t page = next(map, map->first_page); page < map->end_page;
 	     page = next(map, page + 1)) {
@@ -63,7 +63,7 @@ void tandem_page_map_take_back(struct tandem_page_map *map, const struct tandem_
 
 		if (channel == TANDEM_STRIPE_FREE || (channel_mask & 1u << channel) == 0)
 			continue;
-		tandem_bitmap_set(to_push, page);
+		tandem_page_set_add(to_push, page);
 		tandem_bitmap_clear(map->recorded, page);
 		tandem_bitmap_clear(map->zero, page);
 	}

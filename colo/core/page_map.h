@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "layout.h"
+#include "page_set.h"
 #include "stripes.h"
 #include "wire.h"
 
@@ -27,7 +28,7 @@ void tandem_page_map_clear(struct tandem_page_map *map);
 void tandem_page_map_merge_under(struct tandem_page_map *map, const struct tandem_page_map *older);
 /* What these channels carried is not recorded any more, and is to push. */
 void tandem_page_map_take_back(struct tandem_page_map *map, const struct tandem_stripes *stripes,
-                               uint32_t channel_mask, uint64_t *to_push);
+                               uint32_t channel_mask, struct tandem_page_set *to_push);
 
 /* [C12]. Runs of one channel, ascending, at most one a page. */
 struct tandem_run_list {

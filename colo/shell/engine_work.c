@@ -5,8 +5,6 @@
 #include <tandem/clock.h>
 #include <tandem/failpoint.h>
 
-#include "../core/bitmap.h"
-
 /* Pages pushed beside the running program before the world is looked at again: 4 MiB. */
 #define SLICE_PAGES 1024u
 /* What a slice costs whatever it holds is a part of it only: smaller ones cannot keep up with a
@@ -22,20 +20,21 @@ static int scan(struct tandem_engine *engine, struct tandem_error *reterr_error)
 	uint64_t start_ns = tandem_clock_now_ns();
 	int code = 0;
 
+	tandem_page_set_tighten(&engine->push.to_push);
 	for (unsigned region = 0; code == 0 && region < layout->regions.count; region++) {
 		code = TANDEM_FAILPOINT_FIRES("tracker")
 		               ? tandem_error_set(reterr_error, TANDEM_E_UNSUPPORTED, "tracker",
 		                                  "the failpoint says that it has failed")
-		               : tandem_tracker_scan(engine->trackers[region], engine->push.to_push,
+		               : tandem_tracker_scan(engine->trackers[region],
+		                                     &engine->push.to_push,
 		                                     layout->first_page[region], reterr_error);
 		if (code < 0)
 			tandem_error_wrap(reterr_error, code, "region %s",
 			                  layout->regions.entries[region].name);
 	}
 	if (TANDEM_FAILPOINT_FIRES("rearm"))
-		tandem_bitmap_clear(
-		        engine->push.to_push,
-		        tandem_bitmap_next(engine->push.to_push, layout->page_count, 0));
+		tandem_page_set_remove(&engine->push.to_push,
+		                       tandem_page_set_next(&engine->push.to_push, 0));
 	tandem_push_learn(&engine->push);
 	tandem_histogram_add(&engine->stats->scan_ns, tandem_clock_now_ns() - start_ns);
 	return code;

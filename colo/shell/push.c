@@ -70,15 +70,16 @@ int tandem_push_init(struct tandem_push *push, struct tandem_error *reterr_error
 
 	push->slots_bytes = tandem_layout_slots_bytes(&push->layout);
 	push->slots = tandem_memory_map(push->slots_bytes);
-	push->to_push = tandem_memory_alloc_array(TANDEM_BITMAP_WORDS(page_count) + 1,
-	                                          sizeof *push->to_push);
+	push->to_push.page_count = page_count;
+	push->to_push.words = tandem_memory_alloc_array(TANDEM_BITMAP_WORDS(page_count) + 1,
+	                                                sizeof *push->to_push.words);
 	push->digests_bytes = page_count * TANDEM_DIGEST_BYTES;
 	push->digests = tandem_memory_map(push->digests_bytes);
 	push->loads = tandem_memory_alloc_array(push->layout.channel_count, sizeof *push->loads);
 	push->lanes = tandem_memory_alloc_array(push->layout.channel_count, sizeof *push->lanes);
 	if (init_stripes(push) == 0 && push->loads != NULL && push->lanes != NULL &&
 	    init_map(&push->open, page_count) == 0 && init_map(&push->last, page_count) == 0 &&
-	    push->slots != NULL && push->to_push != NULL && push->digests != NULL &&
+	    push->slots != NULL && push->to_push.words != NULL && push->digests != NULL &&
 	    tandem_stage_init(push) == 0 && init_heat(push) == 0)
 		return 0;
 	tandem_push_done(push);
@@ -99,8 +100,8 @@ void tandem_push_done(struct tandem_push *push)
 	push->stripes.channels = NULL;
 	push->loads = NULL;
 	push->lanes = NULL;
-	tandem_memory_free(push->to_push);
-	push->to_push = NULL;
+	tandem_memory_free(push->to_push.words);
+	memset(&push->to_push, 0, sizeof push->to_push);
 	tandem_memory_unmap(push->digests, push->digests_bytes);
 	push->digests = NULL;
 	if (push->slots != NULL)
@@ -141,16 +142,16 @@ int tandem_push_begin(struct tandem_push *push, struct tandem_session *session,
 void tandem_push_mark_all(struct tandem_push *push, bool is_fresh)
 {
 	for (unsigned region = 0; region < push->layout.regions.count; region++)
-		tandem_bitmap_set_range(push->to_push, push->layout.first_page[region],
-		                        push->layout.regions.entries[region].page_count);
+		tandem_page_set_add_range(&push->to_push, push->layout.first_page[region],
+		                          push->layout.regions.entries[region].page_count);
 	push->skips_zeros = is_fresh;
 	tandem_push_forget_digests(push);
 }
 
 void tandem_push_merge(struct tandem_push *push)
 {
-	tandem_bitmap_or(push->to_push, push->open.recorded, push->open.page_count);
-	tandem_bitmap_or(push->to_push, push->last.recorded, push->last.page_count);
+	tandem_page_set_add_words(&push->to_push, 0, push->open.recorded, push->open.page_count);
+	tandem_page_set_add_words(&push->to_push, 0, push->last.recorded, push->last.page_count);
 	tandem_push_unstage(push);
 	tandem_page_map_clear(&push->open);
 	tandem_page_map_clear(&push->last);
@@ -175,7 +176,7 @@ void tandem_push_commit(struct tandem_push *push)
 void tandem_push_learn(struct tandem_push *push)
 {
 	if (push->pushes_beside)
-		tandem_heat_note_scan(&push->heat, push->to_push);
+		tandem_heat_note_scan(&push->heat, push->to_push.words);
 }
 
 void tandem_push_abort(struct tandem_push *push)
@@ -193,7 +194,7 @@ bool tandem_push_lose(struct tandem_push *push, unsigned channel)
 
 void tandem_push_repush(struct tandem_push *push, uint32_t channel_mask)
 {
-	tandem_page_map_take_back(&push->open, &push->stripes, channel_mask, push->to_push);
+	tandem_page_map_take_back(&push->open, &push->stripes, channel_mask, &push->to_push);
 	tandem_stripes_fence(&push->stripes, channel_mask);
 }
 
@@ -205,7 +206,7 @@ void tandem_push_restore(struct tandem_push *push, unsigned channel)
 
 uint64_t tandem_push_left(const struct tandem_push *push)
 {
-	return tandem_bitmap_population(push->to_push, push->layout.page_count);
+	return tandem_page_set_count(&push->to_push);
 }
 
 bool tandem_push_is_unused(const struct tandem_push *push, unsigned region, uint64_t page)

@@ -12,6 +12,7 @@
 #include "../core/heat.h"
 #include "../core/layout.h"
 #include "../core/page_map.h"
+#include "../core/page_set.h"
 #include "../core/stripes.h"
 
 /* The primary's memory work: what is to push, what was recorded, and the writes that carry it. One
@@ -25,9 +26,9 @@ struct tandem_lane;
 struct tandem_stage {
 	uint8_t *memory; /* NULL: none */
 	size_t bytes;
-	uint64_t *left;         /* staged, not pushed */
-	uint64_t *held;         /* has a slot; what else is left was zeros */
-	uint32_t *slots_before; /* slots of all pages before each word of `held` */
+	struct tandem_page_set left; /* staged, not pushed */
+	uint64_t *held;              /* has a slot; what else is left was zeros */
+	uint32_t *slots_before;      /* slots of all pages before each word of `held` */
 };
 
 struct tandem_push {
@@ -38,8 +39,8 @@ struct tandem_push {
 	/* Pages at a region's end that are free: whatever they hold, they travel as zeros. Any
 	 * thread; who changes it marks the pages between the two after that. */
 	_Atomic uint64_t unused_pages[TANDEM_REGIONS_MAX];
-	uint64_t *to_push;    /* pages that the cache does not have */
-	size_t staging_bytes; /* of a capture at most; 0: it has no staging memory */
+	struct tandem_page_set to_push; /* pages that the cache does not have */
+	size_t staging_bytes;           /* of a capture at most; 0: it has no staging memory */
 	struct tandem_stage stage;
 	bool pushes_beside;          /* an open epoch: what is pushed in vain is learned */
 	struct tandem_heat heat;     /* then */
@@ -57,9 +58,9 @@ struct tandem_push {
 	struct tandem_lane *lanes;     /* of each channel: writes that it has not taken yet */
 	/* A pass that was cut short goes on where it stopped: from its beginning it would look at
 	 * all that is left again, for each channel. */
-	const uint64_t *cut_short; /* what it takes pages of; NULL: none was */
-	uint64_t cut_page;         /* where it stopped looking for stripes of no channel */
-	uint8_t *slots;            /* mirror of the peer's slot memory */
+	const struct tandem_page_set *cut_short; /* what it takes pages of; NULL: none was */
+	uint64_t cut_page; /* where it stopped looking for stripes of no channel */
+	uint8_t *slots;    /* mirror of the peer's slot memory */
 	size_t slots_bytes;
 	uint32_t state_bytes; /* blob of the captured epoch, in its slot of the mirror */
 	uint64_t data_pages;  /* counters of this incarnation */

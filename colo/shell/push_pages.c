@@ -7,7 +7,7 @@
 #include "zero.h"
 
 struct pass {
-	uint64_t *wanted; /* the pages: to push, or staged */
+	struct tandem_page_set *wanted; /* the pages: to push, or staged */
 	bool is_staged;
 	bool is_beside; /* an open epoch */
 	bool leaves_hot;
@@ -78,7 +78,7 @@ static void take_page(struct tandem_push *push, struct pass *pass, unsigned chan
 	unsigned region = tandem_layout_region(&push->layout, page);
 	const uint8_t *source;
 
-	tandem_bitmap_clear(pass->wanted, page);
+	tandem_page_set_remove(pass->wanted, page);
 	if (pass->is_beside)
 		tandem_bitmap_set(push->heat.pushed, page);
 	pass->pages_left--;
@@ -101,11 +101,6 @@ bool tandem_push_must_wait(const struct tandem_push *push, uint64_t page)
 	return push->is_last_kept && tandem_bitmap_get(push->last.recorded, page);
 }
 
-static uint64_t next_wanted(const struct tandem_push *push, const struct pass *pass, uint64_t from)
-{
-	return tandem_bitmap_next(pass->wanted, push->layout.page_count, from);
-}
-
 static uint64_t end_of_stripe(const struct tandem_push *push, uint64_t page)
 {
 	return page - page % push->layout.stripe_pages + push->layout.stripe_pages;
@@ -117,7 +112,7 @@ static uint64_t take_stripe(struct tandem_push *push, struct pass *pass, unsigne
 {
 	uint64_t end = end_of_stripe(push, page);
 
-	for (; page < end; page = next_wanted(push, pass, page + 1)) {
+	for (; page < end; page = tandem_page_set_next(pass->wanted, page + 1)) {
 		if (pass->leaves_hot && tandem_bitmap_get(push->heat.hot, page))
 			continue;
 		if (tandem_push_must_wait(push, page))
@@ -153,7 +148,7 @@ static void gather_carried(struct tandem_push *push, struct pass *pass, unsigned
 
 	while (lane->next_page < push->layout.page_count && has_room(lane) &&
 	       has_pages_left(push, pass)) {
-		uint64_t page = next_wanted(push, pass, lane->next_page);
+		uint64_t page = tandem_page_set_next(pass->wanted, lane->next_page);
 
 		lane->next_page = page;
 		if (page >= push->layout.page_count)
@@ -187,7 +182,7 @@ static void gather_free(struct tandem_push *push, struct pass *pass)
 {
 	while (pass->next_page < push->layout.page_count && has_pages_left(push, pass)) {
 		unsigned channel = least_loaded(push);
-		uint64_t page = next_wanted(push, pass, pass->next_page);
+		uint64_t page = tandem_page_set_next(pass->wanted, pass->next_page);
 
 		pass->next_page = page;
 		if (page >= push->layout.page_count || channel == push->layout.channel_count)
@@ -278,10 +273,10 @@ static void put_back(struct tandem_push *push, const struct pass *pass)
 		for (; lane->taken < lane->filled; lane->taken++) {
 			const struct tandem_write *write = &lane->writes[lane->taken];
 
-			tandem_bitmap_set_range(pass->wanted,
-			                        push->layout.first_page[write->memory_id] +
-			                                write->offset / TANDEM_PAGE_BYTES,
-			                        write->length / TANDEM_PAGE_BYTES);
+			tandem_page_set_add_range(pass->wanted,
+			                          push->layout.first_page[write->memory_id] +
+			                                  write->offset / TANDEM_PAGE_BYTES,
+			                          write->length / TANDEM_PAGE_BYTES);
 		}
 	}
 }
@@ -362,7 +357,7 @@ static int push_wanted(struct tandem_push *push, struct pass *pass, bool *ret_is
 int tandem_push_pages(struct tandem_push *push, uint64_t pages_max, bool *ret_is_done,
                       bool *ret_is_blocked)
 {
-	struct pass pass = {.wanted = push->to_push, .pages_left = pages_max};
+	struct pass pass = {.wanted = &push->to_push, .pages_left = pages_max};
 
 	return push_wanted(push, &pass, ret_is_done, ret_is_blocked);
 }
@@ -372,14 +367,15 @@ static uint64_t hot_left(const struct tandem_push *push)
 	uint64_t pages = 0;
 
 	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(push->layout.page_count); word++)
-		pages += (unsigned)__builtin_popcountll(push->to_push[word] & push->heat.hot[word]);
+		pages += (unsigned)__builtin_popcountll(push->to_push.words[word] &
+		                                        push->heat.hot[word]);
 	return pages;
 }
 
 int tandem_push_beside(struct tandem_push *push, uint64_t pages_max, uint64_t hot_max,
                        bool *ret_is_done)
 {
-	struct pass pass = {.wanted = push->to_push,
+	struct pass pass = {.wanted = &push->to_push,
 	                    .is_beside = true,
 	                    .leaves_hot = hot_left(push) <= hot_max,
 	                    .pages_left = pages_max};
@@ -391,7 +387,8 @@ int tandem_push_beside(struct tandem_push *push, uint64_t pages_max, uint64_t ho
 int tandem_push_staged(struct tandem_push *push, uint64_t pages_max, bool *ret_is_done,
                        bool *ret_is_blocked)
 {
-	struct pass pass = {.wanted = push->stage.left, .is_staged = true, .pages_left = pages_max};
+	struct pass pass = {
+	        .wanted = &push->stage.left, .is_staged = true, .pages_left = pages_max};
 
 	return push_wanted(push, &pass, ret_is_done, ret_is_blocked);
 }

@@ -41,10 +41,11 @@ int tandem_stage_init(struct tandem_push *push)
 		return 0;
 	stage->bytes = pages * TANDEM_PAGE_BYTES;
 	stage->memory = make_memory(stage->bytes);
-	stage->left = tandem_memory_alloc_array(words, sizeof *stage->left);
+	stage->left.page_count = push->layout.page_count;
+	stage->left.words = tandem_memory_alloc_array(words, sizeof *stage->left.words);
 	stage->held = tandem_memory_alloc_array(words, sizeof *stage->held);
 	stage->slots_before = tandem_memory_alloc_array(words, sizeof *stage->slots_before);
-	return stage->memory == NULL || stage->left == NULL || stage->held == NULL ||
+	return stage->memory == NULL || stage->left.words == NULL || stage->held == NULL ||
 	                       stage->slots_before == NULL
 	               ? TANDEM_E_MEMORY
 	               : 0;
@@ -56,7 +57,7 @@ void tandem_stage_done(struct tandem_push *push)
 
 	if (stage->memory != NULL)
 		tandem_memory_unmap(stage->memory, stage->bytes);
-	tandem_memory_free(stage->left);
+	tandem_memory_free(stage->left.words);
 	tandem_memory_free(stage->held);
 	tandem_memory_free(stage->slots_before);
 	memset(stage, 0, sizeof *stage);
@@ -88,7 +89,7 @@ static struct filling plan(const struct tandem_push *push)
 
 	for (uint64_t word = 0;
 	     push->is_last_kept && word < TANDEM_BITMAP_WORDS(push->layout.page_count); word++)
-		waiting += (unsigned)__builtin_popcountll(push->to_push[word] &
+		waiting += (unsigned)__builtin_popcountll(push->to_push.words[word] &
 		                                          push->last.recorded[word]);
 	filling.ready_max = waiting < filling.all_max ? filling.all_max - waiting : 0;
 	return filling;
@@ -111,8 +112,8 @@ static bool stage_page(struct tandem_push *push, struct filling *filling, uint64
 		filling->used++;
 		filling->used_ready += is_ready;
 	}
-	tandem_bitmap_set(stage->left, page);
-	tandem_bitmap_clear(push->to_push, page);
+	tandem_page_set_add(&stage->left, page);
+	tandem_page_set_remove(&push->to_push, page);
 	return true;
 }
 
@@ -122,10 +123,10 @@ bool tandem_push_stage(struct tandem_push *push)
 	struct filling filling = plan(push);
 	bool is_all = true;
 
+	tandem_page_set_empty(&stage->left);
 	for (uint64_t word = 0; word < TANDEM_BITMAP_WORDS(push->layout.page_count); word++) {
-		uint64_t bits = push->to_push[word];
+		uint64_t bits = push->to_push.words[word];
 
-		stage->left[word] = 0;
 		stage->held[word] = 0;
 		stage->slots_before[word] = (uint32_t)filling.used;
 		for (; bits != 0; bits &= bits - 1)
@@ -140,6 +141,7 @@ void tandem_push_unstage(struct tandem_push *push)
 {
 	if (push->stage.memory == NULL)
 		return;
-	tandem_bitmap_or(push->to_push, push->stage.left, push->layout.page_count);
-	tandem_bitmap_zero(push->stage.left, push->layout.page_count);
+	tandem_page_set_add_words(&push->to_push, 0, push->stage.left.words,
+	                          push->layout.page_count);
+	tandem_page_set_empty(&push->stage.left);
 }

@@ -341,14 +341,16 @@ static void conclude_word(struct tandem_region_tracker *tracker, uint64_t word)
 		tracker->told[word] |= tracker->written[word];
 }
 
-static void conclude(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page)
+static void conclude(struct tandem_region_tracker *tracker, struct tandem_page_set *dirty,
+                     uint64_t first_page)
 {
 	FOR_EACH_CHUNK(tracker, chunk)
 	{
 		for (uint64_t word = chunk.first; word < chunk.end; word++)
 			conclude_word(tracker, word);
-		tandem_bitmap_or_at(dirty, first_page + chunk.first * 64,
-		                    tracker->written + chunk.first, (chunk.end - chunk.first) * 64);
+		tandem_page_set_add_words(dirty, first_page + chunk.first * 64,
+		                          tracker->written + chunk.first,
+		                          (chunk.end - chunk.first) * 64);
 	}
 }
 
@@ -359,8 +361,8 @@ static void widen(struct tandem_region_tracker *tracker)
 		tandem_bitmap_fill(tracker->chunks, TANDEM_BITMAP_WORDS(tracker->page_count));
 }
 
-int tandem_tracker_scan(struct tandem_region_tracker *tracker, uint64_t *dirty, uint64_t first_page,
-                        struct tandem_error *reterr_error)
+int tandem_tracker_scan(struct tandem_region_tracker *tracker, struct tandem_page_set *dirty,
+                        uint64_t first_page, struct tandem_error *reterr_error)
 {
 	int code;
 

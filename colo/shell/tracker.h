@@ -9,6 +9,8 @@
 #include <tandem/foreign.h>
 #include <tandem/tandem.h>
 
+#include "../core/page_set.h"
+
 /* Finds the pages of one region that were written since the last scan, and those that are free:
  * whatever is there stands for zeros. Every region also has the program's own words, which are
  * unioned with what its tracker finds. docs/dirty-tracking.md says what each kind misses. */
@@ -34,11 +36,12 @@ const char *tandem_tracker_text(const struct tandem_region_tracker *tracker);
  */
 bool tandem_tracker_needs_quiescence(const struct tandem_region_tracker *tracker);
 
-/* Re-arms, then sets bit first_page + i of `dirty` for each page i that was written, or became
+/* Re-arms, then adds page first_page + i to `dirty` for each page i that was written, or became
  * free, since the scan before. One thread. A region that was mapped anew from the same memory is
  * all dirty. Errors: TANDEM_E_UNSUPPORTED (the region cannot be tracked any more; why). */
-TANDEM_MUST_CHECK int tandem_tracker_scan(struct tandem_region_tracker *tracker, uint64_t *dirty,
-                                          uint64_t first_page, struct tandem_error *reterr_error);
+TANDEM_MUST_CHECK int tandem_tracker_scan(struct tandem_region_tracker *tracker,
+                                          struct tandem_page_set *dirty, uint64_t first_page,
+                                          struct tandem_error *reterr_error);
 /* Bit i: page i was free at the last scan. Its copy is zeros, and its memory need not be read. One
  * that was written since is dirty at the next scan, and not free. Borrowed; the scanning thread's.
  */

@@ -141,9 +141,9 @@ static void take_dirty(struct world *world)
 
 	for (unsigned page = 0; page < PAGES; page++) {
 		if ((world->program.dirty >> page & 1) != 0)
-			tandem_bitmap_set(push->to_push,
-			                  push->layout.first_page[page_region(page)] +
-			                          page_index(page));
+			tandem_page_set_add(&push->to_push,
+			                    push->layout.first_page[page_region(page)] +
+			                            page_index(page));
 	}
 	world->program.dirty = 0;
 }
@@ -157,7 +157,7 @@ static void compare_too_early(struct world *world)
 		uint64_t number = push->layout.first_page[page_region(page)] + page_index(page);
 
 		if (tandem_push_is_in_image(push, number, page_live(page)))
-			tandem_bitmap_clear(push->to_push, number);
+			tandem_page_set_remove(&push->to_push, number);
 	}
 	for (unsigned step = 0; step < 40 && !world->has_failed; step++)
 		world_outside(world);
@@ -301,7 +301,7 @@ static void stage_again(struct world *world)
 
 	for (unsigned page = 0; page < PAGES; page++) {
 		uint64_t number = push->layout.first_page[page_region(page)] + page_index(page);
-		const uint8_t *staged = tandem_bitmap_get(push->stage.left, number)
+		const uint8_t *staged = tandem_page_set_has(&push->stage.left, number)
 		                                ? tandem_stage_page(&push->stage, number)
 		                                : NULL;
 
@@ -404,7 +404,7 @@ static void merge(struct world *world)
 		tandem_page_map_clear(&push->last);
 	}
 	if (world->bug == BUG_STAGED_NOT_MERGED && push->stage.memory != NULL)
-		tandem_bitmap_zero(push->stage.left, push->layout.page_count);
+		tandem_page_set_empty(&push->stage.left);
 	tandem_push_merge(push);
 }
 
@@ -517,10 +517,10 @@ static void unstage(struct world *world)
 
 	if (push->stage.memory == NULL)
 		return;
-	if (!tandem_bitmap_is_empty(push->stage.left, push->layout.page_count))
+	if (tandem_page_set_count(&push->stage.left) > 0)
 		world_met(world, MET_GIVEN_UP_IN_DRAIN);
 	if (world->bug == BUG_STAGED_NOT_TAKEN_BACK)
-		tandem_bitmap_zero(push->stage.left, push->layout.page_count);
+		tandem_page_set_empty(&push->stage.left);
 	tandem_push_unstage(push);
 }
 

@@ -170,7 +170,8 @@ Test(page_map, what_was_aborted_is_merged_under)
 
 Test(page_map, only_what_lost_channels_carried_is_taken_back)
 {
-	uint64_t recorded[1] = {0}, zero[1] = {0}, to_push[1] = {0};
+	uint64_t recorded[1] = {0}, zero[1] = {0}, words[1] = {0};
+	struct tandem_page_set to_push = {.words = words, .page_count = 48};
 	struct tandem_page_map map = {.recorded = recorded, .zero = zero, .page_count = 48};
 	struct tandem_stripes three = {.stripe_count = 3, .stripe_pages = 16, .channels = carriers};
 
@@ -180,8 +181,8 @@ Test(page_map, only_what_lost_channels_carried_is_taken_back)
 	tandem_page_map_record(&map, 5, TANDEM_RUN_DATA);
 	tandem_page_map_record(&map, 6, TANDEM_RUN_ZERO);
 	tandem_page_map_record(&map, 17, TANDEM_RUN_ZERO);
-	tandem_page_map_take_back(&map, &three, 1u << 2, to_push);
-	cr_expect_eq(to_push[0], UINT64_C(3) << 5);
+	tandem_page_map_take_back(&map, &three, 1u << 2, &to_push);
+	cr_expect_eq(words[0], UINT64_C(3) << 5);
 	cr_expect_eq(recorded[0], UINT64_C(1) << 17);
 	cr_expect_eq(zero[0], UINT64_C(1) << 17);
 }

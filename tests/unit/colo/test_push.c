@@ -122,8 +122,8 @@ static void scribble(uint64_t *seed, unsigned stores)
 		uint8_t *memory = is_heap ? heap + page * 4096 : notes + (page - HEAP_PAGES) * 4096;
 
 		memset(memory, (random >> 20) % 3 == 0 ? 0 : (int)(random >> 30), 4096);
-		tandem_bitmap_set(push.to_push,
-		                  is_heap ? page : push.layout.first_page[1] + page - HEAP_PAGES);
+		tandem_page_set_add(&push.to_push,
+		                    is_heap ? page : push.layout.first_page[1] + page - HEAP_PAGES);
 	}
 }
 
@@ -234,7 +234,7 @@ Test(push, zero_pages_cost_no_data_and_a_fresh_copy_no_record)
 	seal(1);
 	commit_and_apply();
 	memset(heap + 7 * 4096, 0, 4096);
-	tandem_bitmap_set(push.to_push, 7);
+	tandem_page_set_add(&push.to_push, 7);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	cr_expect_eq(push.data_pages, 1);
 	cr_expect_eq(push.zero_pages, 1);
@@ -254,7 +254,7 @@ Test(push, a_pushed_page_that_becomes_zero_is_recorded)
 	tandem_push_mark_all(&push, true);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	memset(heap, 0, 4096);
-	tandem_bitmap_set(push.to_push, 0);
+	tandem_page_set_add(&push.to_push, 0);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	seal(1);
 	commit_and_apply();
@@ -333,7 +333,7 @@ Test(push, a_page_that_comes_back_to_the_images_content_travels)
 	memset(heap, 1, 4096);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	memset(heap, 0, 4096);
-	tandem_bitmap_set(push.to_push, 0);
+	tandem_page_set_add(&push.to_push, 0);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	seal(1);
 	commit_and_apply();
@@ -354,7 +354,7 @@ Test(push, digests_count_until_the_next_seal_or_copy)
 	seal(1);
 	commit_and_apply();
 	memset(heap, 0, 4096);
-	tandem_bitmap_set(push.to_push, 0);
+	tandem_page_set_add(&push.to_push, 0);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	seal(2);
 	commit_and_apply();
@@ -375,17 +375,17 @@ Test(push, pages_of_an_unapplied_epoch_wait)
 
 	begin();
 	memset(heap, 1, 2 * 4096);
-	tandem_bitmap_set(push.to_push, 0);
-	tandem_bitmap_set(push.to_push, 1);
+	tandem_page_set_add(&push.to_push, 0);
+	tandem_page_set_add(&push.to_push, 1);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	seal(1);
 	heap[0] = 2;
 	heap[5 * 4096] = 3;
-	tandem_bitmap_set(push.to_push, 0);
-	tandem_bitmap_set(push.to_push, 5);
+	tandem_page_set_add(&push.to_push, 0);
+	tandem_page_set_add(&push.to_push, 5);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	cr_expect(is_blocked);
-	cr_expect(tandem_bitmap_get(push.to_push, 0) && !tandem_bitmap_get(push.to_push, 5));
+	cr_expect(tandem_page_set_has(&push.to_push, 0) && !tandem_page_set_has(&push.to_push, 5));
 	commit_and_apply();
 	cr_expect_eq(images[0][0], 1, "the image is epoch 1");
 	cr_expect_eq(images[0][5 * 4096], 0);
@@ -448,16 +448,17 @@ Test(push, staging_has_room_for_pages_that_must_wait)
 	begin_staging(2 * 4096);
 	memset(heap, 1, 4096);
 	memset(heap + 50 * 4096, 1, 4096);
-	tandem_bitmap_set(push.to_push, 50);
+	tandem_page_set_add(&push.to_push, 50);
 	cr_assert_eq(push_all(&is_blocked), 0);
 	seal(1);
 	commit();
 	memset(heap, 2, sizeof heap);
-	tandem_bitmap_set_range(push.to_push, 0, 3);
-	tandem_bitmap_set(push.to_push, 50);
+	tandem_page_set_add_range(&push.to_push, 0, 3);
+	tandem_page_set_add(&push.to_push, 50);
 	cr_expect(!tandem_push_stage(&push));
 	cr_expect_eq(tandem_push_left(&push), 2);
-	cr_expect(!tandem_bitmap_get(push.to_push, 0) && !tandem_bitmap_get(push.to_push, 50));
+	cr_expect(!tandem_page_set_has(&push.to_push, 0) &&
+	          !tandem_page_set_has(&push.to_push, 50));
 	cr_assert_eq(push_all(&is_blocked), 0);
 	cr_expect(!is_blocked);
 	cr_expect(!drain(100));
@@ -477,8 +478,8 @@ Test(push, neighbours_in_staging_memory_are_not_merged_over_regions)
 	begin_staging(sizeof heap);
 	memset(heap, 1, 4096);
 	memset(notes + 4096, 2, 4096);
-	tandem_bitmap_set(push.to_push, 0);
-	tandem_bitmap_set(push.to_push, push.layout.first_page[1] + 1);
+	tandem_page_set_add(&push.to_push, 0);
+	tandem_page_set_add(&push.to_push, push.layout.first_page[1] + 1);
 	cr_assert(tandem_push_stage(&push));
 	cr_assert(drain(100));
 	seal(1);
@@ -505,10 +506,10 @@ Test(push, what_is_given_up_is_pushed_from_live_memory)
 	commit_and_apply();
 	expect_equal("pushed after all");
 	cr_assert(tandem_push_stage(&push), "nothing");
-	tandem_bitmap_set(push.to_push, 4);
+	tandem_page_set_add(&push.to_push, 4);
 	cr_assert(tandem_push_stage(&push));
 	tandem_push_merge(&push);
-	cr_expect(tandem_bitmap_get(push.to_push, 4), "a lost session forgets nothing");
+	cr_expect(tandem_page_set_has(&push.to_push, 4), "a lost session forgets nothing");
 	end();
 }
 
@@ -551,11 +552,11 @@ Test(push, a_slice_that_goes_on_finds_what_came_behind_it)
 
 	begin();
 	memset(heap, 5, sizeof heap);
-	tandem_bitmap_set_range(push.to_push, 32, HEAP_PAGES - 32);
+	tandem_page_set_add_range(&push.to_push, 32, HEAP_PAGES - 32);
 	cr_assert_eq(tandem_push_pages(&push, 40, &is_done, &is_blocked), 0);
 	cr_assert(!is_done);
 	memset(heap, 6, sizeof heap);
-	tandem_bitmap_set_range(push.to_push, 0, 40);
+	tandem_page_set_add_range(&push.to_push, 0, 40);
 	for (unsigned slices = 0; !is_done; slices++) {
 		cr_assert_lt(slices, 20);
 		cr_assert_eq(tandem_push_pages(&push, 40, &is_done, &is_blocked), 0);

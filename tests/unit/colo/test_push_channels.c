@@ -83,7 +83,7 @@ Test(push_channels, a_stripe_stays_with_its_channel_until_the_commit)
 	}
 	fake.inflight[0] = 0; /* it would get everything now */
 	for (uint64_t page = 1; page < PAGES; page += STRIPE)
-		tandem_bitmap_set(push.to_push, page);
+		tandem_page_set_add(&push.to_push, page);
 	cr_assert_eq(push_all(), 0);
 	for (unsigned channel = 0; channel < FAKE_CHANNELS; channel++) {
 		taken_pages(channel, after);
@@ -128,7 +128,7 @@ Test(push_channels, a_refused_write_loses_no_page)
 			taken_pages(channel, bits);
 			tandem_bitmap_or(all, bits, PAGES);
 		}
-		tandem_bitmap_or(all, push.to_push, PAGES);
+		tandem_bitmap_or(all, push.to_push.words, PAGES);
 		cr_expect_eq(tandem_bitmap_population(all, PAGES), PAGES);
 		cr_assert_eq(push_all(), 0);
 		cr_expect_eq(taken_count(lost), 0);
@@ -148,7 +148,7 @@ Test(push_channels, only_what_the_lost_channel_carried_travels_again)
 	fake.lost_mask = 4;
 	cr_expect(tandem_push_lose(&push, 2));
 	tandem_push_repush(&push, 4);
-	cr_expect_eq(memcmp(push.to_push, carried, sizeof carried), 0);
+	cr_expect_eq(memcmp(push.to_push.words, carried, sizeof carried), 0);
 	cr_expect_eq(push.stripes.posted_mask, 3);
 	cr_assert_eq(push_all(), 0);
 	cr_assert_eq(tandem_push_seal(&push, 1, 0, 1), 0);
@@ -169,7 +169,7 @@ Test(push_channels, the_blob_lies_on_the_lowest_channel_that_is_up)
 {
 	begin(64);
 	tandem_push_state(&push, 1, "blob", 4);
-	tandem_bitmap_set(push.to_push, 5);
+	tandem_page_set_add(&push.to_push, 5);
 	cr_assert_eq(push_all(), 0);
 	cr_assert_eq(tandem_push_seal(&push, 1, 0, 1), 0);
 	cr_expect((push.stripes.posted_mask & 1) != 0);
@@ -217,7 +217,7 @@ Test(push_channels, a_seal_that_is_refused_keeps_the_map)
 Test(push_channels, an_unused_channel_is_told_apart)
 {
 	begin(64);
-	tandem_bitmap_set(push.to_push, 0);
+	tandem_page_set_add(&push.to_push, 0);
 	cr_assert_eq(push_all(), 0);
 	cr_expect(tandem_push_lose(&push, 0));
 	cr_expect(!tandem_push_lose(&push, 2));

@@ -416,12 +416,12 @@ Test(tracker, marks_far_apart_are_found_and_nothing_else_is)
 			tandem_tracker_mark(tracker, page * BED_PAGE, count * BED_PAGE);
 			tandem_bitmap_set_range(expected, page, count);
 		}
-		cr_assert_eq(tandem_tracker_scan(tracker, found, 0, &error), 0);
+		cr_assert_eq(bed_scan_words(tracker, found, &error), 0);
 		cr_expect_eq(memcmp(found, expected, sizeof found), 0, "round %u", round);
 	}
 	memset(found, 0, sizeof found);
 	tandem_tracker_mark_free(tracker, 9000 * BED_PAGE, 10 * BED_PAGE);
-	cr_assert_eq(tandem_tracker_scan(tracker, found, 0, &error), 0);
+	cr_assert_eq(bed_scan_words(tracker, found, &error), 0);
 	cr_expect_eq(tandem_bitmap_population(found, PAGES), 10);
 	cr_expect(tandem_bitmap_get(tandem_tracker_free_pages(tracker), 9009));
 	tandem_tracker_free(tracker);

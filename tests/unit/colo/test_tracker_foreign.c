@@ -198,7 +198,7 @@ Test(tracker_foreign, its_end_is_an_error)
 	tell('s', 3);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	cr_assert_eq(tandem_tracker_scan(bed_tracker, dirty, 0, &error), TANDEM_E_UNSUPPORTED);
+	cr_assert_eq(bed_scan_words(bed_tracker, dirty, &error), TANDEM_E_UNSUPPORTED);
 	cr_expect_not_null(strstr(error.detail, "has ended"), "%s", error.detail);
 	end();
 }
@@ -210,7 +210,7 @@ Test(tracker_foreign, something_else_in_the_place_is_an_error)
 
 	begin(false);
 	tell('m', 9);
-	cr_assert_eq(tandem_tracker_scan(bed_tracker, dirty, 0, &error), TANDEM_E_UNSUPPORTED);
+	cr_assert_eq(bed_scan_words(bed_tracker, dirty, &error), TANDEM_E_UNSUPPORTED);
 	cr_expect_not_null(strstr(error.detail, "something else"), "%s", error.detail);
 	end();
 }

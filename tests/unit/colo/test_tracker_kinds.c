@@ -70,13 +70,13 @@ Test(tracker_kinds, a_region_may_be_a_part_of_its_mapping)
 	if (tandem_tracker_new(TANDEM_TRACKER_PAGEMAP, bed_base + 16 * BED_PAGE, 32 * BED_PAGE,
 	                       &bed_tracker, NULL) < 0)
 		cr_skip("no PAGEMAP_SCAN in this kernel");
-	cr_assert_eq(tandem_tracker_scan(bed_tracker, dirty, 0, NULL), 0);
+	cr_assert_eq(bed_scan_words(bed_tracker, dirty, NULL), 0);
 	cr_expect_eq(tandem_bitmap_population(tandem_tracker_free_pages(bed_tracker), 32), 32);
 	memset(dirty, 0, sizeof dirty);
 	bed_store(15);
 	bed_store(17);
 	bed_store(48);
-	cr_assert_eq(tandem_tracker_scan(bed_tracker, dirty, 0, NULL), 0);
+	cr_assert_eq(bed_scan_words(bed_tracker, dirty, NULL), 0);
 	cr_expect_eq(dirty[0], 2, "page 1 of the region, %#lx", dirty[0]);
 	bed_untrack();
 }
@@ -119,9 +119,9 @@ static void ends_with(const char *what)
 	static uint64_t dirty[TANDEM_BITMAP_WORDS(BED_PAGES) + 1];
 	struct tandem_error error = {.code = 0};
 
-	cr_expect_eq(tandem_tracker_scan(bed_tracker, dirty, 0, &error), TANDEM_E_UNSUPPORTED);
+	cr_expect_eq(bed_scan_words(bed_tracker, dirty, &error), TANDEM_E_UNSUPPORTED);
 	cr_expect_not_null(strstr(error.detail, what), "%s", error.detail);
-	cr_expect_eq(tandem_tracker_scan(bed_tracker, dirty, 0, &error), TANDEM_E_UNSUPPORTED,
+	cr_expect_eq(bed_scan_words(bed_tracker, dirty, &error), TANDEM_E_UNSUPPORTED,
 	             "and it stays so");
 }
 
@@ -169,7 +169,7 @@ static uint64_t scan_huge(void)
 	struct tandem_error error;
 
 	memset(words, 0, sizeof words);
-	cr_assert_eq(tandem_tracker_scan(bed_tracker, words, 0, &error), 0, "%s", error.detail);
+	cr_assert_eq(bed_scan_words(bed_tracker, words, &error), 0, "%s", error.detail);
 	return tandem_bitmap_population(words, HUGE_BYTES / BED_PAGE);
 }
 

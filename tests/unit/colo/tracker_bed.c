@@ -52,12 +52,21 @@ void bed_untrack(void)
 	bed_file = -1;
 }
 
+int bed_scan_words(struct tandem_region_tracker *tracker, uint64_t *words,
+                   struct tandem_error *reterr_error)
+{
+	struct tandem_page_set found = {.words = words, .page_count = UINT64_MAX};
+
+	return tandem_tracker_scan(tracker, &found, 0, reterr_error);
+}
+
 void bed_scan(void)
 {
+	struct tandem_page_set found = {.words = dirty, .page_count = BED_FIRST + BED_PAGES};
 	struct tandem_error error;
 
 	memset(dirty, 0, sizeof dirty);
-	cr_assert_eq(tandem_tracker_scan(bed_tracker, dirty, BED_FIRST, &error), 0, "%s",
+	cr_assert_eq(tandem_tracker_scan(bed_tracker, &found, BED_FIRST, &error), 0, "%s",
 	             error.detail);
 	cr_assert_eq(dirty[0] & ((1u << BED_FIRST) - 1), 0,
 	             "bits before the region are left alone");

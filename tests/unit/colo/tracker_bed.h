@@ -26,6 +26,9 @@ bool bed_track(enum tandem_tracker kind, enum bed_memory memory);
 void bed_untrack(void);
 
 void bed_scan(void);
+/* Of any tracker, its first page is bit 0 of `words`. */
+int bed_scan_words(struct tandem_region_tracker *tracker, uint64_t *words,
+                   struct tandem_error *reterr_error);
 bool bed_is_dirty(unsigned page); /* at the last scan */
 bool bed_is_free(unsigned page);
 uint64_t bed_dirty_count(void);
