@@ -42,11 +42,13 @@ void tandem_engine_set_phase(struct tandem_engine *engine, enum tandem_phase pha
 
 /* ---- the program ---- */
 
-/* Under the lock. */
+/* Under the lock. A program that drives has what it waits for; a bell that nobody listens to would
+ * be most of the cost. */
 static void ring(struct tandem_engine *engine)
 {
 	engine->is_rung = true;
-	tandem_engine_wake(engine->news_fd);
+	if (engine->is_bell_out)
+		tandem_engine_wake(engine->news_fd);
 }
 
 /* Under the lock. A program that polls and polls pays for the call only after a ring. */
@@ -58,10 +60,12 @@ static void hush(struct tandem_engine *engine)
 
 	if (!engine->is_rung)
 		return;
+	engine->is_rung = false;
+	if (!engine->is_bell_out)
+		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	got = read(engine->news_fd, &count, sizeof count);
 	(void)got; /* somebody else may have taken it */
-	engine->is_rung = false;
 	pthread_setcancelstate(cancel_state, NULL);
 }
 
@@ -187,10 +191,11 @@ static void tell(struct tandem_engine *engine)
 	pthread_mutex_unlock(&engine->lock);
 	show_pace(engine);
 	time_apply(engine);
-	atomic_store(&engine->stats->generation, news.generation);
-	atomic_store(&engine->stats->is_pair, news.is_pair);
-	atomic_store(&engine->stats->held_since_ns, held_since_ns);
-	atomic_store(&engine->stats->behind_since_ns, behind_since_ns);
+	atomic_store_explicit(&engine->stats->generation, news.generation, memory_order_release);
+	atomic_store_explicit(&engine->stats->is_pair, news.is_pair, memory_order_release);
+	atomic_store_explicit(&engine->stats->held_since_ns, held_since_ns, memory_order_release);
+	atomic_store_explicit(&engine->stats->behind_since_ns, behind_since_ns,
+	                      memory_order_release);
 }
 
 static uint64_t ask(struct tandem_engine *engine, uint64_t now_ns, struct tandem_news *ret_news)
@@ -589,6 +594,16 @@ void tandem_engine_ring(struct tandem_engine *engine)
 	pthread_mutex_lock(&engine->lock);
 	ring(engine);
 	pthread_mutex_unlock(&engine->lock);
+}
+
+int tandem_engine_bell(struct tandem_engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	if (!engine->is_bell_out && engine->is_rung)
+		tandem_engine_wake(engine->news_fd);
+	engine->is_bell_out = true;
+	pthread_mutex_unlock(&engine->lock);
+	return engine->news_fd;
 }
 
 void tandem_engine_take_key(struct tandem_engine *engine,

@@ -70,7 +70,8 @@ struct tandem_engine {
 	struct tandem_primary core; /* stepped by who has the helm; tickets by the program's */
 	bool is_program_free;       /* no checkpoint reads its memory */
 	bool is_program_watching;   /* the one under way was begun: news_fd tells its end */
-	bool is_rung;               /* news_fd, since the program asked */
+	bool is_rung;               /* since the program asked; news_fd, too, ... */
+	bool is_bell_out;           /* ... if it has that */
 	bool is_withdrawing;        /* the engine is asked to take it back ... */
 	bool is_withdrawn;          /* ... and did */
 	char misfit[TANDEM_REASON_BYTES]; /* why the standby cannot go on with what is here */
@@ -154,6 +155,8 @@ void tandem_engine_report(struct tandem_engine *engine, struct tandem_control_me
 /* What the controller must hear again after it was restarted. */
 void tandem_engine_repeat(struct tandem_engine *engine);
 
+/* From any thread: news_fd, which is rung from now on. */
+int tandem_engine_bell(struct tandem_engine *engine);
 /* From any thread; tandem_engine_ask() takes the ring off news_fd again. */
 void tandem_engine_ring(struct tandem_engine *engine);
 /* From any thread; takes the ring off news_fd. Where the policy says so it is held, less than the

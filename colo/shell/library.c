@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <tandem/clock.h>
@@ -15,9 +16,14 @@
 
 #define RUN_DIRECTORY_DEFAULT "/run/tandem"
 
+static bool is_forked(const struct tandem *tandem)
+{
+	return tandem->unforked != NULL ? *tandem->unforked == 0 : tandem->process != getpid();
+}
+
 int tandem_library_check(const struct tandem *tandem, struct tandem_error *reterr_error)
 {
-	if (tandem->process != getpid())
+	if (is_forked(tandem))
 		return tandem_error_set(reterr_error, TANDEM_E_USAGE, "libtandem",
 		                        "this is a forked child of the protected program; only the "
 		                        "parent may use it");
@@ -142,6 +148,20 @@ static int init_engine(struct tandem *tandem, struct tandem_error *reterr_error)
 	return 0;
 }
 
+static void mark_process(struct tandem *tandem)
+{
+	const size_t bytes = TANDEM_PAGE_BYTES;
+	uint8_t *memory = tandem_memory_map(bytes);
+
+	tandem->process = getpid();
+	if (memory != NULL && madvise(memory, bytes, MADV_WIPEONFORK) == 0) {
+		*memory = 1;
+		tandem->unforked = memory;
+	} else {
+		tandem_memory_unmap(memory, bytes);
+	}
+}
+
 int tandem_open(const struct tandem_options *options, struct tandem **ret_tandem,
                 struct tandem_error *reterr_error)
 {
@@ -150,7 +170,7 @@ int tandem_open(const struct tandem_options *options, struct tandem **ret_tandem
 
 	if (tandem == NULL)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "tandem_open", "no memory");
-	tandem->process = getpid();
+	mark_process(tandem);
 	code = init_engine(tandem, reterr_error);
 	if (code == 0)
 		code = take_options(tandem, options, reterr_error);
@@ -630,7 +650,7 @@ struct tandem *tandem_close(struct tandem *tandem)
 {
 	struct tandem_engine *engine;
 
-	if (tandem == NULL || tandem->process != getpid())
+	if (tandem == NULL || is_forked(tandem))
 		return NULL;
 	engine = &tandem->engine;
 	if (tandem->is_started)
@@ -650,6 +670,7 @@ struct tandem *tandem_close(struct tandem *tandem)
 	pthread_mutex_destroy(&engine->helm);
 	sem_destroy(&engine->helm_left);
 	pthread_mutex_destroy(&engine->lock);
+	tandem_memory_unmap((void *)(uintptr_t)tandem->unforked, TANDEM_PAGE_BYTES);
 	tandem_memory_free(tandem);
 	return NULL;
 }

@@ -133,9 +133,11 @@ void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 	tandem_engine_ask(&tandem->engine, ret_news);
 }
 
-int tandem_event_fd(const struct tandem *tandem)
+int tandem_event_fd(struct tandem *tandem)
 {
-	return tandem->engine.news_fd;
+	/* A thread of the parent may have held the lock when a child was forked. */
+	return tandem_library_check(tandem, NULL) < 0 ? tandem->engine.news_fd
+	                                              : tandem_engine_bell(&tandem->engine);
 }
 
 int tandem_wait_released(struct tandem *tandem, uint64_t ticket, uint64_t timeout_ns)

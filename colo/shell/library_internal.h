@@ -16,6 +16,9 @@ struct tandem {
 	struct tandem_engine engine;
 	struct tandem_region_table regions;
 	pid_t process; /* a forked child is refused */
+	/* 1 where the kernel makes it 0 in a forked child, which is cheaper to ask than it is;
+	 * NULL: this kernel cannot. */
+	volatile uint8_t *unforked;
 	bool is_started;
 	uint64_t incarnation;
 	uint64_t first_epoch;

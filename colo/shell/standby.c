@@ -63,11 +63,12 @@ void tandem_standby_report_failure(struct tandem_standby *standby, enum tandem_c
 void tandem_standby_publish(struct tandem_standby *standby)
 {
 	const struct tandem_secondary *core = &standby->core;
+	const bool has_copy = core->copy_incarnation != 0 && !core->is_void &&
+	                      standby->activated_incarnation == 0;
 
-	atomic_store(&standby->committed, core->committed);
-	atomic_store(&standby->generation, core->generation);
-	atomic_store(&standby->has_copy, core->copy_incarnation != 0 && !core->is_void &&
-	                                         standby->activated_incarnation == 0);
+	atomic_store_explicit(&standby->committed, core->committed, memory_order_release);
+	atomic_store_explicit(&standby->generation, core->generation, memory_order_release);
+	atomic_store_explicit(&standby->has_copy, has_copy, memory_order_release);
 }
 
 /* ---- the controller's orders ---- */

@@ -171,7 +171,7 @@ TANDEM_API void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 
 /* Gives an eventfd that becomes readable when tandem_poll() has something new; tandem_poll() clears
  * it. The library's until tandem_close(). Any thread. */
-TANDEM_API int tandem_event_fd(const struct tandem *tandem);
+TANDEM_API int tandem_event_fd(struct tandem *tandem);
 
 /* Waits until `ticket` is released, at most `timeout_ns` and what it does of the engine's work
  * meanwhile. Then the output may leave; while tandem_news.is_pair holds it also means that the

@@ -177,7 +177,7 @@ void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 	pthread_mutex_unlock(&tandem->lock);
 }
 
-int tandem_event_fd(const struct tandem *tandem)
+int tandem_event_fd(struct tandem *tandem)
 {
 	return tandem->event;
 }

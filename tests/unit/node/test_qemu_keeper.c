@@ -111,7 +111,7 @@ void tandem_poll(struct tandem *tandem, struct tandem_news *ret_news)
 	                                 .is_halted = tandem->is_halted};
 }
 
-int tandem_event_fd(const struct tandem *tandem)
+int tandem_event_fd(struct tandem *tandem)
 {
 	return tandem->news_fd;
 }
