@@ -23,13 +23,14 @@
 #define FAILURES     3 /* one after the other, before they count: a package may just be unpacked */
 #define ANSWER_BYTES (PATH_MAX + 1024)
 #define TEXT_BYTES   200
-#define WAIT_NS_MAX  (60 * TANDEM_NS_PER_S)
+
+#define QUESTION_WAIT_NS_MAX (60 * TANDEM_NS_PER_S)
 
 enum trial { TRIAL_NONE, TRIAL_WELL, TRIAL_FAILED };
 
-/* From a failure to the next question. */
+/* From a failure to the next question: as long as the last one, and again. */
 struct pause {
-	uint64_t wait_ns;
+	uint64_t wait_ns, wait_ns_max;
 	uint64_t until_ns;
 };
 
@@ -65,7 +66,8 @@ struct tandem_qemu_match {
 
 static void pause_longer(struct pause *pause)
 {
-	pause->wait_ns = pause->wait_ns < WAIT_NS_MAX / 2 ? 2 * pause->wait_ns : WAIT_NS_MAX;
+	pause->wait_ns =
+	        pause->wait_ns < pause->wait_ns_max / 2 ? 2 * pause->wait_ns : pause->wait_ns_max;
 }
 
 static void pause_from_now(struct pause *pause)
@@ -104,7 +106,8 @@ static bool keep(struct tandem_qemu_match *match, const char *identity, const ch
 	match->is_stale = false;
 	match->is_trial_wanted |= match->trial != TRIAL_NONE;
 	forget_answer(match);
-	match->trial_pause = (struct pause){.wait_ns = match->options.look_ns};
+	match->trial_pause.until_ns = 0;
+	match->trial_pause.wait_ns = match->options.look_ns;
 	snprintf(match->identity, sizeof(match->identity), "%s", identity);
 	snprintf(match->error, sizeof(match->error), "%s", error);
 	pthread_mutex_unlock(&match->lock);
@@ -387,7 +390,10 @@ int tandem_qemu_match_new(struct event_base *base, const struct tandem_qemu_matc
 		match->base = base;
 		match->options = *options;
 		match->wish_fd = -1;
-		match->pause.wait_ns = match->trial_pause.wait_ns = options->look_ns;
+		match->pause = (struct pause){.wait_ns = options->look_ns,
+		                              .wait_ns_max = QUESTION_WAIT_NS_MAX};
+		match->trial_pause = (struct pause){.wait_ns = options->look_ns,
+		                                    .wait_ns_max = options->trial_wait_ns_max};
 		match->timer = event_new(base, -1, EV_PERSIST, on_timer, match);
 	}
 	if (!match || !match->timer || event_add(match->timer, &interval) != 0 ||
@@ -421,8 +427,9 @@ static int judge_trial(struct tandem_qemu_match *match, char *ret_reason, size_t
 		return TANDEM_E_AGAIN;
 	}
 	snprintf(ret_reason, reason_bytes,
-	         "its QEMU does not start: %.80s; needed: protect.command as it is",
-	         match->trial_error);
+	         "its QEMU does not start: %.80s; mend that: it is tried again within %llu s",
+	         match->trial_error,
+	         (unsigned long long)(match->options.trial_wait_ns_max / TANDEM_NS_PER_S));
 	return TANDEM_E_UNSUPPORTED;
 }
 

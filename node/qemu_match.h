@@ -21,8 +21,9 @@ struct tandem_qemu_match;
 struct tandem_qemu_match_options {
 	struct tandem_places places;
 	bool tries;
-	uint64_t look_ns;     /* from one look at the files to the next */
-	uint64_t patience_ns; /* with one question */
+	uint64_t look_ns;           /* from one look at the files to the next */
+	uint64_t patience_ns;       /* with one question */
+	uint64_t trial_wait_ns_max; /* from one that failed to the next */
 	/* This node's QEMU is another one now, or known again; on the loop's thread. */
 	void (*on_change)(void *argument);
 	void *argument;

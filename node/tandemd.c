@@ -48,6 +48,8 @@ static const char help[] =
  * tandem-qemu gives up earlier by itself. */
 #define LOOK_NS     (2 * TANDEM_NS_PER_S)
 #define PATIENCE_NS (180 * TANDEM_NS_PER_S)
+/* What a trial lacked may be there any moment, and none takes long. */
+#define TRIAL_WAIT_NS_MAX (10 * TANDEM_NS_PER_S)
 /* The same for the one that waits, and how long it does so without a word of the primary. */
 #define AHEAD_LOOK_NS (500 * TANDEM_NS_PER_MS)
 #define QUIET_NS      (60 * TANDEM_NS_PER_S)
@@ -240,6 +242,7 @@ static int compare_qemu(struct place *place, struct tandem_error *reterr_error)
 	        .tries = is_tried(place->pair),
 	        .look_ns = LOOK_NS,
 	        .patience_ns = PATIENCE_NS,
+	        .trial_wait_ns_max = TRIAL_WAIT_NS_MAX,
 	        .on_change = on_other_qemu,
 	        .argument = place,
 	};
