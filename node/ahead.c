@@ -33,6 +33,7 @@ struct tandem_ahead {
 	pid_t process;    /* 0: none */
 	int link_fd;      /* to it; nobody has the other end when it and its QEMU have ended */
 	bool is_killed;   /* by this one: its end is no failure */
+	uint64_t over_ns; /* when it was seen that it has ended, 0: it has not */
 	uint64_t wait_ns; /* from a failure to the next start */
 	uint64_t start_at_ns;
 };
@@ -43,6 +44,7 @@ static void close_link(struct tandem_ahead *ahead)
 	ahead->link_fd = -1;
 	ahead->process = 0;
 	ahead->is_killed = false;
+	ahead->over_ns = 0;
 }
 
 static void end_process(struct tandem_ahead *ahead)
@@ -128,6 +130,33 @@ static bool read_link(struct tandem_ahead *ahead)
 	return length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+/* True: something that it started has the link for longer than a QEMU takes to end. */
+static bool lingers(struct tandem_ahead *ahead)
+{
+	const uint64_t now_ns = tandem_clock_now_ns();
+	siginfo_t end = {.si_pid = 0};
+
+	if (waitid(P_PID, (id_t)ahead->process, &end, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+	    end.si_pid == 0)
+		return false;
+	if (ahead->over_ns == 0)
+		ahead->over_ns = now_ns;
+	if (now_ns < ahead->over_ns + ahead->options.linger_ns)
+		return false;
+	tandem_log(TANDEM_LOG_WARNING,
+	           "pair %s: what was started ahead has ended, but not all that protect.command "
+	           "started; it is not waited for any more",
+	           ahead->options.places.pair);
+	return true;
+}
+
+/* What is left of it makes no difference any more. */
+static void give_up(struct tandem_ahead *ahead)
+{
+	waitpid(ahead->process, NULL, 0);
+	close_link(ahead);
+}
+
 void tandem_ahead_look(struct tandem_ahead *ahead)
 {
 	const bool is_wanted = ahead->options.is_wanted(ahead->options.argument);
@@ -141,6 +170,9 @@ void tandem_ahead_look(struct tandem_ahead *ahead)
 	if (ahead->process != 0 && read_link(ahead)) {
 		has_failed = !ahead->is_killed;
 		end_process(ahead);
+	} else if (ahead->process != 0 && lingers(ahead)) {
+		has_failed = !ahead->is_killed;
+		give_up(ahead);
 	} else if (ahead->process == 0 && ahead->state_fd >= 0 && is_wanted &&
 	           tandem_clock_now_ns() >= ahead->start_at_ns) {
 		start(ahead);

@@ -18,7 +18,8 @@ struct tandem_ahead;
 
 struct tandem_ahead_options {
 	struct tandem_places places;
-	uint64_t look_ns; /* from one look whether it is wanted to the next */
+	uint64_t look_ns;   /* from one look whether it is wanted to the next */
+	uint64_t linger_ns; /* from its end to that of all that it started, at most */
 	bool (*is_wanted)(void *argument);
 	/* It has ended by itself, and is started again ever later. Both on the loop's thread. */
 	void (*on_failure)(void *argument);
@@ -38,7 +39,8 @@ void tandem_ahead_take_copy(struct tandem_ahead *ahead, const char *image_direct
 void tandem_ahead_drop_copy(struct tandem_ahead *ahead);
 
 /* Is it still wanted? It is looked by itself, too; this is for a moment that may not be missed. One
- * that is not is killed, and its end is not waited for: there is no other one before that. On the
+ * that is not is killed, and its end is not waited for: there is no other one before that, or
+ * before linger_ns have passed. On the
  * loop's thread. */
 void tandem_ahead_look(struct tandem_ahead *ahead);
 

@@ -8,6 +8,7 @@
 #include <tandem/failpoint.h>
 #include <tandem/log.h>
 #include <tandem/qemu_probe.h>
+#include <tandem/unix_socket.h>
 #include <unistd.h>
 
 #include "qemu_ahead.h"
@@ -39,6 +40,7 @@ struct program {
 	struct tandem_qemu_watch watch;
 	uint64_t attach_deadline_ns; /* 0: it has not failed yet */
 	pid_t found;                 /* one that runs already */
+	bool has_sockets; /* those at qmp_path and watch_path are of the QEMU that it starts */
 	bool is_ending;
 	int status;
 };
@@ -192,6 +194,7 @@ static int start_qemu(struct program *program, struct tandem_error *reterr_error
 
 	if (code == 0)
 		code = tandem_qemu_process_prepare(&process, paths, reterr_error);
+	program->has_sockets = code == 0;
 	if (code == 0)
 		code = tandem_qemu_leash_open(&program->leash, tandem_qemu_process_run, &process,
 		                              reterr_error);
@@ -288,13 +291,20 @@ static void release(void *argument)
 	program->qemu = 0;
 }
 
+static void unlink_sockets(const struct program *program)
+{
+	if (!program->has_sockets)
+		return;
+	(void)unlink(program->options.qmp_path);
+	(void)unlink(program->options.watch_path);
+}
+
 /* Nothing has come of it. If it has just been told to take over, another one does. */
 static _Noreturn void end_ahead(struct program *program)
 {
 	tandem_qemu_leash_close(&program->leash);
 	tandem_qemu_gates_close(&program->options.gates);
-	(void)unlink(program->options.qmp_path);
-	(void)unlink(program->options.watch_path);
+	unlink_sockets(program);
 	exit(EXIT_FAILURE);
 }
 
@@ -304,16 +314,23 @@ static int start_ahead(struct program *program, struct tandem_recovery *ret_reco
 {
 	const struct tandem_recovery held = {.image_directory = getenv("TANDEM_IMAGE_DIR"),
 	                                     .state_file = getenv("TANDEM_STATE_FILE")};
-	int code = held.image_directory && held.state_file
-	                   ? tandem_qemu_restore_prepare(&held, &program->restored, reterr_error)
-	                   : tandem_error_set(reterr_error, TANDEM_E_USAGE, "--ahead",
-	                                      "TANDEM_IMAGE_DIR and TANDEM_STATE_FILE are not set");
+	const char *qmp_path = program->options.qmp_path;
+	int code;
 
+	if (!held.image_directory || !held.state_file)
+		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, "--ahead",
+		                        "TANDEM_IMAGE_DIR and TANDEM_STATE_FILE are not set");
+	else if (tandem_unix_is_listened_at(qmp_path))
+		code = tandem_error_set(reterr_error, TANDEM_E_AGAIN, "--ahead",
+		                        "something listens at %s: none is started beside it",
+		                        qmp_path);
+	else
+		code = tandem_qemu_restore_prepare(&held, &program->restored, reterr_error);
 	if (code == 0)
 		code = start_qemu(program, reterr_error);
 	if (code == 0)
-		code = tandem_qemu_probe_waiting(program->options.qmp_path, START_TIMEOUT_NS, false,
-		                                 reterr_error);
+		code = tandem_qemu_probe_waiting(qmp_path, START_TIMEOUT_NS, false,
+		                                 program->options.ahead_fd, reterr_error);
 	if (code == 0 && !tandem_qemu_ahead_wait(program->options.ahead_fd, program->leash.fd))
 		end_ahead(program);
 	tandem_qemu_gates_forget(&program->options.gates);
@@ -407,10 +424,8 @@ static void end(struct program *program)
 		event_free(program->end_timer);
 	if (program->keeper.base)
 		event_base_free(program->keeper.base);
-	if (is_started_here(program) && !program->keeper.has_left) {
-		(void)unlink(program->options.qmp_path);
-		(void)unlink(program->options.watch_path);
-	}
+	if (!program->keeper.has_left)
+		unlink_sockets(program);
 }
 
 /* One that is not held yet goes on as if nothing had been. */

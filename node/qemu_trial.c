@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <tandem/memory.h>
 #include <tandem/qemu_probe.h>
 #include <tandem/unix_socket.h>
@@ -30,21 +29,6 @@ struct trial {
 	char paths[TANDEM_QEMU_SOCKETS][PATH_MAX];
 	int said_fd; /* QEMU's standard error: a file, for nobody reads while it starts */
 };
-
-/* One that listens has a guest, or is about to. */
-static bool is_busy(const char *qmp_path)
-{
-	struct sockaddr_un address;
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool is_there = false;
-
-	if (fd >= 0 && tandem_unix_address(qmp_path, &address, NULL) == 0)
-		is_there = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
-		           errno == EAGAIN;
-	if (fd >= 0)
-		close(fd);
-	return is_there;
-}
 
 /* In the process that becomes QEMU. */
 static void run(const void *argument)
@@ -111,7 +95,8 @@ static int try_qemu(struct tandem_qemu_options *options, struct event_base *base
 		                              "it cannot be started on trial");
 	int code = start(&trial, options, base, reterr_error);
 	if (code == 0)
-		code = tandem_qemu_probe_waiting(trial.paths[0], timeout_ns, true, reterr_error);
+		code = tandem_qemu_probe_waiting(trial.paths[0], timeout_ns, true, -1,
+		                                 reterr_error);
 	tandem_qemu_leash_close(&trial.leash);
 	if (code != 0)
 		read_words(trial.said_fd, reterr_error);
@@ -128,7 +113,8 @@ int tandem_qemu_trial_say(struct tandem_qemu_options *options, uint64_t timeout_
 	struct json_object *object = json_object_new_object();
 	struct tandem_error error = {.code = 0};
 	struct event_base *base = event_base_new();
-	const bool has_other = is_busy(options->qmp_path);
+	/* One that listens has a guest, or is about to. */
+	const bool has_other = tandem_unix_is_listened_at(options->qmp_path);
 
 	/* A take-over that comes meanwhile needs what this one has. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);

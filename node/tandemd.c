@@ -53,6 +53,8 @@ static const char help[] =
 /* The same for the one that waits, and how long it does so without a word of the primary. */
 #define AHEAD_LOOK_NS (500 * TANDEM_NS_PER_MS)
 #define QUIET_NS      (60 * TANDEM_NS_PER_S)
+/* The memory of a large guest is given back meanwhile. */
+#define AHEAD_LINGER_NS (30 * TANDEM_NS_PER_S)
 
 struct place {
 	const struct tandem_config_pair *pair;
@@ -223,6 +225,7 @@ static int start_ahead(struct place *place, struct tandem_error *reterr_error)
 	const struct tandem_ahead_options options = {
 	        .places = places_of(place),
 	        .look_ns = AHEAD_LOOK_NS,
+	        .linger_ns = AHEAD_LINGER_NS,
 	        .is_wanted = is_ahead_wanted,
 	        .on_failure = on_ahead_failure,
 	        .argument = place,

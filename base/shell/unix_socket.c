@@ -68,3 +68,17 @@ int tandem_unix_listen(const char *path, int type, int backlog, int *ret_fd,
 		close(fd);
 	return status;
 }
+
+bool tandem_unix_is_listened_at(const char *path)
+{
+	struct sockaddr_un address;
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool is_there = false;
+
+	if (fd >= 0 && tandem_unix_address(path, &address, NULL) == 0)
+		is_there = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
+		           errno == EAGAIN; /* its backlog is full */
+	if (fd >= 0)
+		close(fd);
+	return is_there;
+}

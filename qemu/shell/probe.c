@@ -31,6 +31,7 @@ void tandem_qemu_identity(const struct tandem_qemu_numbers *version, const char 
 struct probe {
 	struct event_base *base;
 	struct tandem_qmp *qmp;
+	struct event *owner; /* who wants to know has something to say, or has ended */
 	uint64_t timeout_ns;
 	const char *machine; /* as the command line names it, "" where it does not */
 	struct tandem_qemu_numbers version;
@@ -247,23 +248,51 @@ int tandem_qemu_probe(char *const *words, uint64_t timeout_ns,
 	return code;
 }
 
-int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns, bool ends,
+/* What the owner has said is read by others, later. */
+static void on_owner(evutil_socket_t fd, short what, void *context)
+{
+	struct probe *probe = context;
+	struct tandem_error error;
+	char byte;
+
+	(void)what;
+	event_del(probe->owner);
+	if (recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0)
+		return;
+	tandem_error_set(&error, TANDEM_E_PEER_LOST, "QEMU", "who started it has ended");
+	fail(probe, &error);
+}
+
+static bool watch_owner(struct probe *probe, int owner_fd)
+{
+	if (owner_fd < 0)
+		return true;
+	probe->owner = event_new(probe->base, owner_fd, EV_READ, on_owner, probe);
+	return probe->owner && event_add(probe->owner, NULL) == 0;
+}
+
+int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns, bool ends, int owner_fd,
                               struct tandem_error *reterr_error)
 {
 	struct probe probe = {.base = event_base_new(), .timeout_ns = timeout_ns, .stays = !ends};
 	const struct tandem_qmp_handler handler = {
 	        .on_ready = on_started, .on_event = on_event, .on_end = on_end, .context = &probe};
+	int code;
 
-	if (!probe.base)
-		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "QEMU", "no memory");
-	int code = tandem_qmp_connect(probe.base, qmp_path, timeout_ns, &handler, &probe.qmp,
-	                              reterr_error);
+	if (!probe.base || !watch_owner(&probe, owner_fd))
+		code = tandem_error_set(reterr_error, TANDEM_E_MEMORY, "QEMU", "no memory");
+	else
+		code = tandem_qmp_connect(probe.base, qmp_path, timeout_ns, &handler, &probe.qmp,
+		                          reterr_error);
 	if (code == 0) {
 		event_base_dispatch(probe.base);
 		tandem_qmp_close(probe.qmp);
 		*reterr_error = probe.error;
 		code = probe.error.code;
 	}
-	event_base_free(probe.base);
+	if (probe.owner)
+		event_free(probe.owner);
+	if (probe.base)
+		event_base_free(probe.base);
 	return code;
 }

@@ -1,6 +1,7 @@
 #ifndef TANDEM_UNIX_SOCKET_H
 #define TANDEM_UNIX_SOCKET_H
 
+#include <stdbool.h>
 #include <sys/un.h>
 
 #include <tandem/error.h>
@@ -19,5 +20,8 @@ int tandem_unix_address(const char *path, struct sockaddr_un *ret_address,
  * (the path is too long), TANDEM_E_SYSTEM. */
 int tandem_unix_listen(const char *path, int type, int backlog, int *ret_fd,
                        struct tandem_error *reterr_error);
+
+/* Whether some process listens at the stream socket of that path. */
+bool tandem_unix_is_listened_at(const char *path);
 
 #endif

@@ -23,9 +23,11 @@ int tandem_qemu_probe(char *const *words, uint64_t timeout_ns,
                       char ret_text[TANDEM_QEMU_IDENTITY_BYTES], struct tandem_error *reterr_error);
 
 /* Whether the QEMU whose control socket this is waits for its guest (-incoming defer); `ends`: it
- * is told to end. Waits, as above. Errors: TANDEM_E_CONFIG (it does something else), and what
- * tandem_qmp_connect() has: it has ended, or answers nothing for `timeout_ns`. */
-int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns, bool ends,
+ * is told to end. `owner_fd` is a socket to who wants to know, -1: none. Waits, as above. Errors:
+ * TANDEM_E_CONFIG (it does something else), TANDEM_E_PEER_LOST (the owner has closed its end, with
+ * nothing said), and what tandem_qmp_connect() has: it has ended, or answers nothing for
+ * `timeout_ns`. */
+int tandem_qemu_probe_waiting(const char *qmp_path, uint64_t timeout_ns, bool ends, int owner_fd,
                               struct tandem_error *reterr_error);
 
 #endif

@@ -28,6 +28,7 @@ static struct {
 	struct tandem_ahead *ahead;
 	bool is_wanted;
 	unsigned failure_count;
+	uint64_t linger_ns; /* 0: SURE_NS */
 } bed;
 
 static bool is_wanted(void *argument)
@@ -56,6 +57,7 @@ static void begin(const char *command)
 	                   .run_directory = "/run/b",
 	                   .bin_directory = bed.folder},
 	        .look_ns = LOOK_NS,
+	        .linger_ns = bed.linger_ns ? bed.linger_ns : SURE_NS,
 	        .is_wanted = is_wanted,
 	        .on_failure = on_failure,
 	};
@@ -187,6 +189,22 @@ Test(ahead, there_is_no_second_one_before_the_first_has_ended_with_all_that_it_s
 	FILE *file = fopen(path, "w");
 	cr_assert(file && fclose(file) == 0);
 	wait_bytes("waits", 2);
+	end();
+}
+
+/* Such as a helper that goes on behind QEMU, with all that it was given. */
+Test(ahead, what_it_started_does_not_keep_others_away_for_ever)
+{
+	bed.linger_ns = 20 * LOOK_NS;
+	begin("echo >>\"$here/waits\"; "
+	      "(for i in $(seq 1200); do [ -e \"$here/waits\" ] || exit; sleep 0.05; done) & exit "
+	      "1");
+	tandem_ahead_take_copy(bed.ahead, "/image", "blob", 4);
+	wait_bytes("waits", 1);
+	run_for(10 * LOOK_NS);
+	cr_expect_eq(count_of("waits"), 1);
+	wait_bytes("waits", 3);
+	cr_expect_geq(bed.failure_count, 2);
 	end();
 }
 

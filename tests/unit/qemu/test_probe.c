@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <tandem/clock.h>
@@ -157,12 +158,36 @@ static int ask_waiting(const char *status)
 		_exit(0);
 	}
 	error = (struct tandem_error){.code = 0};
-	const int code = tandem_qemu_probe_waiting(qemu.qmp_path, LONG_NS, false, &error);
+	const int code = tandem_qemu_probe_waiting(qemu.qmp_path, LONG_NS, false, -1, &error);
 	kill(process, SIGKILL);
 	waitpid(process, NULL, 0);
 	fake_qemu_close(&qemu);
 	event_base_free(base);
 	return code;
+}
+
+/* A QEMU that hangs at its start, and who started it is killed or says something. */
+Test(qemu_probe, a_hanging_one_is_waited_for_only_while_somebody_wants_it)
+{
+	static struct fake_qemu qemu;
+	struct event_base *base = event_base_new();
+	int ends[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	fake_qemu_open(&qemu, base); /* nobody runs its loop */
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	cr_assert_eq(write(ends[1], "x", 1), 1);
+	cr_expect_eq(tandem_qemu_probe_waiting(qemu.qmp_path, 100 * TANDEM_NS_PER_MS, false,
+	                                       ends[0], &error),
+	             TANDEM_E_TIMEOUT);
+	char byte;
+	cr_expect_eq(read(ends[0], &byte, 1), 1, "what was said is others' to read");
+	close(ends[1]);
+	cr_expect_eq(tandem_qemu_probe_waiting(qemu.qmp_path, LONG_NS, false, ends[0], &error),
+	             TANDEM_E_PEER_LOST);
+	close(ends[0]);
+	fake_qemu_close(&qemu);
+	event_base_free(base);
 }
 
 Test(qemu_probe, one_that_waits_for_its_guest_is_told_from_one_that_does_not)
@@ -171,6 +196,6 @@ Test(qemu_probe, one_that_waits_for_its_guest_is_told_from_one_that_does_not)
 	cr_expect_eq(ask_waiting("inmigrate"), 0, "%s", error.detail);
 	cr_expect_eq(ask_waiting("prelaunch"), TANDEM_E_CONFIG);
 	cr_expect_str_eq(error.detail, "it is \"prelaunch\" instead of waiting for its guest");
-	cr_expect_eq(tandem_qemu_probe_waiting("/nowhere/qmp", LONG_NS, true, &error),
+	cr_expect_eq(tandem_qemu_probe_waiting("/nowhere/qmp", LONG_NS, true, -1, &error),
 	             TANDEM_E_SYSTEM);
 }
