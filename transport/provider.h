@@ -7,6 +7,7 @@
 #include <tandem/transport.h>
 
 struct tandem_session_ops {
+	bool lands_in_calls; /* see tandem_session_lands_in_calls() */
 	unsigned (*channel_count)(const struct tandem_session *session);
 	const char *(*peer_address)(const struct tandem_session *session);
 	int (*fd)(const struct tandem_session *session);

@@ -136,9 +136,10 @@ static void take_regions(struct tandem_secondary *secondary,
 	act(actions, TANDEM_SECONDARY_DO_RENEW);
 }
 
-static void on_hello(struct tandem_secondary *secondary, const struct tandem_wire_message *hello,
+static void on_hello(struct tandem_secondary *secondary, const struct tandem_secondary_event *event,
                      struct tandem_secondary_actions *actions)
 {
+	const struct tandem_wire_message *hello = event->message;
 	struct tandem_layout layout;
 	int code;
 
@@ -151,6 +152,7 @@ static void on_hello(struct tandem_secondary *secondary, const struct tandem_wir
 	secondary->has_session = true;
 	secondary->is_greeted = false;
 	secondary->is_dropped = false;
+	secondary->lands_in_calls = event->lands_in_calls;
 	secondary->session_generation = hello->generation;
 	secondary->session_incarnation = hello->primary_incarnation;
 	secondary->sealed_mask = 0;
@@ -216,8 +218,20 @@ static const char *seal_fault(const struct tandem_secondary *secondary, unsigned
 	return NULL;
 }
 
-/* [C15]; when fenced it is committed without a word [C21]. Of an epoch of few pages APPLIED says
- * both. */
+/* [C15]; when fenced without a word [C21]. Where nothing lands before it is applied, APPLIED of few
+ * pages is as true before as behind. */
+static void say_committed(struct tandem_secondary *secondary,
+                          struct tandem_secondary_actions *actions)
+{
+	secondary->is_said_once = secondary->listed_pages <= TANDEM_SECONDARY_FEW_PAGES;
+	secondary->is_said_first =
+	        secondary->is_said_once && secondary->lands_in_calls && !secondary->is_fenced;
+	if (secondary->is_said_first)
+		send(secondary, actions, TANDEM_WIRE_APPLIED)->number = secondary->apply_ns;
+	else if (!secondary->is_said_once && !secondary->is_fenced)
+		send(secondary, actions, TANDEM_WIRE_COMMITTED);
+}
+
 static void commit_if_complete(struct tandem_secondary *secondary,
                                struct tandem_secondary_actions *actions)
 {
@@ -229,11 +243,9 @@ static void commit_if_complete(struct tandem_secondary *secondary,
 	secondary->sealed_mask = 0;
 	secondary->has_committed = true;
 	secondary->is_applied = false;
-	secondary->is_said_once = secondary->listed_pages <= TANDEM_SECONDARY_FEW_PAGES;
 	act(actions, TANDEM_SECONDARY_DO_COMMIT)->epoch = secondary->committed;
-	if (!secondary->is_fenced && !secondary->is_said_once)
-		send(secondary, actions, TANDEM_WIRE_COMMITTED);
-	act(actions, TANDEM_SECONDARY_DO_APPLY);
+	say_committed(secondary, actions);
+	act(actions, TANDEM_SECONDARY_DO_APPLY)->is_at_once = secondary->is_said_first;
 }
 
 static void on_seal(struct tandem_secondary *secondary, const struct tandem_secondary_event *event,
@@ -269,7 +281,8 @@ static void on_applied(struct tandem_secondary *secondary,
 	}
 	secondary->is_applied = true;
 	secondary->is_fresh = false;
-	if (secondary->is_greeted && !secondary->is_fenced)
+	secondary->apply_ns = event->elapsed_ns;
+	if (secondary->is_greeted && !secondary->is_fenced && !secondary->is_said_first)
 		send(secondary, actions, TANDEM_WIRE_APPLIED)->number = event->elapsed_ns;
 	commit_if_complete(secondary, actions);
 }
@@ -371,7 +384,7 @@ void tandem_secondary_step(struct tandem_secondary *secondary,
 		on_stand_by(secondary, event, ret_actions);
 		return;
 	case TANDEM_SECONDARY_ON_HELLO:
-		on_hello(secondary, event->message, ret_actions);
+		on_hello(secondary, event, ret_actions);
 		return;
 	case TANDEM_SECONDARY_ON_PREPARED:
 		on_prepared(secondary, event, ret_actions);

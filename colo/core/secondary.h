@@ -29,6 +29,7 @@ struct tandem_secondary_event {
 	uint64_t generation;
 	uint64_t incarnation;
 	bool is_done;
+	bool lands_in_calls; /* HELLO: nothing of the peer lands while this side applies */
 	uint64_t elapsed_ns; /* APPLIED: since COMMIT, for the primary's statistics */
 	bool is_fresh;
 	unsigned channel;
@@ -37,8 +38,8 @@ struct tandem_secondary_event {
 	const struct tandem_wire_message *message;
 };
 
-/* An epoch of at most so many pages is applied before anything is said of it [C15]. To apply it
- * takes a few microseconds, about as long as a message does at each end. */
+/* Of an epoch of at most so many pages one word says all [C15]. To apply it takes a few
+ * microseconds, about as long as a message does at each end. */
 #define TANDEM_SECONDARY_FEW_PAGES 32u
 
 enum tandem_secondary_action_type {
@@ -49,7 +50,8 @@ enum tandem_secondary_action_type {
 	TANDEM_SECONDARY_DO_RENEW,   /* before PREPARE: there are other regions */
 	TANDEM_SECONDARY_DO_COMMIT, /* the collected lists and blob become the committed ones: epoch
 	                             */
-	TANDEM_SECONDARY_DO_APPLY,  /* a bounded slice: APPLIED */
+	TANDEM_SECONDARY_DO_APPLY,  /* a bounded slice: APPLIED; is_at_once: all of it, before
+	                               anything  else is done */
 	TANDEM_SECONDARY_DO_FENCE_CHANNELS, /* channel_mask; read what had arrived:
 	                                       CHANNELS_FENCED */
 	TANDEM_SECONDARY_DO_DISCARD,        /* collected lists and blob are nothing */
@@ -64,6 +66,7 @@ struct tandem_secondary_action {
 	uint64_t incarnation;
 	uint32_t channel_mask;
 	int code;
+	bool is_at_once;
 	const char *reason;                 /* a literal */
 	struct tandem_wire_message message; /* last: see TANDEM_WIRE_HEAD_BYTES */
 };
@@ -88,11 +91,14 @@ struct tandem_secondary {
 	uint64_t copy_incarnation; /* whose memory the copy is, 0 for none */
 	uint64_t committed;        /* K */
 	bool is_applied;
-	bool is_said_once; /* of K: APPLIED says COMMITTED, too */
-	bool is_fresh;     /* nothing was ever applied */
+	bool is_said_once;  /* of K: APPLIED says COMMITTED, too ... */
+	bool is_said_first; /* ... and has been said */
+	uint64_t apply_ns;  /* of the last apply that has ended */
+	bool is_fresh;      /* nothing was ever applied */
 	/* the session */
 	bool has_session;
-	bool is_greeted;    /* WELCOME sent */
+	bool is_greeted; /* WELCOME sent */
+	bool lands_in_calls;
 	bool has_committed; /* in this session */
 	bool is_dropped;    /* it broke the protocol: what still comes in is not believed */
 	uint64_t session_generation;

@@ -78,7 +78,7 @@ struct tandem_standby {
 	uint32_t lost_channel_mask;     /* told as lost, not yet as joined again */
 	struct tandem_session *leaving; /* refused, exposes nothing */
 	uint64_t leaving_until_ns;
-	uint64_t committed_at_ns;
+	uint64_t applies_since_ns;
 	uint64_t beat_interval_ns;
 	uint64_t lease_ns;   /* of the pair, 0: output is gated */
 	uint64_t granted_ns; /* when a ping was last answered */

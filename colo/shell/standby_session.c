@@ -213,7 +213,7 @@ void tandem_standby_apply_slice(struct tandem_standby *standby)
 		if (run == NULL) {
 			TANDEM_FAILPOINT("standby_applied");
 			event.is_done = true;
-			event.elapsed_ns = tandem_clock_now_ns() - standby->committed_at_ns;
+			event.elapsed_ns = tandem_clock_now_ns() - standby->applies_since_ns;
 			break;
 		}
 		if (!is_skipped)
@@ -418,8 +418,11 @@ void tandem_standby_greet(struct tandem_standby *standby, struct tandem_session 
                           const uint8_t *hello, size_t hello_bytes)
 {
 	struct tandem_wire_message message;
-	struct tandem_secondary_event event = {.type = TANDEM_SECONDARY_ON_HELLO,
-	                                       .message = &message};
+	struct tandem_secondary_event event = {
+	        .type = TANDEM_SECONDARY_ON_HELLO,
+	        .message = &message,
+	        .lands_in_calls = tandem_session_lands_in_calls(session),
+	};
 	char misfit[TANDEM_REASON_BYTES];
 	const char *reason;
 	int code;

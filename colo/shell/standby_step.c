@@ -102,7 +102,7 @@ static void do_commit(struct tandem_standby *standby)
 
 	TANDEM_FAILPOINT("standby_commit");
 	tandem_inbox_commit(&standby->inbox);
-	standby->committed_at_ns = tandem_clock_now_ns();
+	standby->applies_since_ns = tandem_clock_now_ns();
 	standby->is_fresh = false;
 	standby->state_bytes = epoch->state_bytes;
 	memcpy(standby->state, epoch->state, epoch->state_bytes);
@@ -112,6 +112,15 @@ static void do_commit(struct tandem_standby *standby)
 	standby->is_copy_taken = true;
 	tandem_standby_publish(standby);
 	TANDEM_FAILPOINT("standby_committed");
+}
+
+/* The loop applies slice after slice while the core says that it is not applied. */
+static void do_apply(struct tandem_standby *standby, bool is_at_once)
+{
+	if (!is_at_once)
+		return;
+	standby->applies_since_ns = tandem_clock_now_ns(); /* the word was sent in between */
+	tandem_standby_finish_apply(standby);
 }
 
 static void do_report_up(struct tandem_standby *standby, uint64_t incarnation)
@@ -183,8 +192,8 @@ static void execute(struct tandem_standby *standby, const struct tandem_secondar
 		send_digests(standby, &action->message);
 		return;
 	case TANDEM_SECONDARY_DO_APPLY:
-		return; /* the loop applies slice after slice while the core says that it is not
-		           applied */
+		do_apply(standby, action->is_at_once);
+		return;
 	case TANDEM_SECONDARY_DO_REPORT_UP:
 		do_report_up(standby, action->incarnation);
 		return;

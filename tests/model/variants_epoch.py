@@ -73,6 +73,7 @@ VARIANTS = {
     "without-rearm-first": _without("REARM_FIRST", 1, 2),
     "without-private-copy": _without("PRIVATE_COPY", 2, 1),
     "without-apply-before-commit": _without("APPLY_BEFORE_COMMIT", 2, 1),
+    "without-landing-in-calls": _without("LANDING_IN_CALLS", 2, 2),
     "without-channel-fence": _without("CHANNEL_FENCE", 2, 1, channels=1),
     "without-bar": _without("BAR", 2, 2, channels=1),
     "without-new-number": _without("NEW_NUMBER", 2, 1, "MUST_END", channels=1),

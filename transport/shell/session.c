@@ -17,6 +17,11 @@ int tandem_session_fd(const struct tandem_session *session)
 	return session->ops->fd(session);
 }
 
+bool tandem_session_lands_in_calls(const struct tandem_session *session)
+{
+	return session->ops->lands_in_calls;
+}
+
 uint64_t tandem_session_deadline_ns(const struct tandem_session *session)
 {
 	return session->ops->deadline_ns(session);

@@ -404,6 +404,7 @@ static unsigned key_index(const struct tandem_session *head)
 }
 
 static const struct tandem_session_ops ops = {
+        .lands_in_calls = true,
         .channel_count = channel_count,
         .peer_address = peer_address,
         .fd = fd,

@@ -71,11 +71,15 @@ inline end_apply()
 #endif
 	judge_applied();
 	forget_truth();
-	say(APPLIED, found)
+	if
+	:: is_said_first -> is_said_first = 0
+	:: else -> say(APPLIED, found)
+	fi
 }
 
 /* [C15]. Without a page there is nothing to apply. What says nothing of an epoch of few pages says
- * APPLIED of it. */
+ * APPLIED of it, or has said so first. */
+#define SAYS_FIRST 2
 inline commit(says)
 {
 	found = sealing_epoch;
@@ -87,7 +91,8 @@ inline commit(says)
 #endif
 	forget_seals();
 	if
-	:: says -> say(COMMITTED, found)
+	:: says == 1 -> say(COMMITTED, found)
+	:: says == SAYS_FIRST -> is_said_first = 1; say(APPLIED, found)
 	:: else
 	fi;
 	if
@@ -163,6 +168,13 @@ inline fence_channel(channel, says)
 	answers!FENCED, found
 }
 
+#ifdef WITHOUT_LANDING_IN_CALLS
+/* [C15]: only where nothing lands while it applies. */
+#define apply_at_once()
+#else
+#define apply_at_once() finish_apply()
+#endif
+
 #define IS_ANSWERED (answers??[FENCED, 0] || answers??[FENCED, 1] || answers??[FENCED, 2] || \
 		     answers??[FENCED, 3] || answers??[FENCED, 4])
 
@@ -204,6 +216,7 @@ inline begin_life()
 	life++;
 	found = 0;
 	has_copy = 0;
+	is_said_first = 0;
 	to_copy = 0;
 	to_clear = 0;
 	bar = 0;
@@ -234,6 +247,11 @@ proctype Secondary()
 	do
 	:: d_step { IS_COMPLETE && MAY_COMMIT && !is_dropped -> commit(1) }
 	:: d_step { IS_COMPLETE && MAY_COMMIT && !is_dropped -> commit(0) }
+	:: d_step {
+		IS_COMPLETE && MAY_COMMIT && !is_dropped ->
+		commit(SAYS_FIRST);
+		apply_at_once()
+	}
 	apply(0)
 	apply(1)
 	fence(0, 1)

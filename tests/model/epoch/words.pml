@@ -105,6 +105,7 @@ byte image[PAGES];
 byte blob;
 byte found; /* the last committed epoch */
 bit has_copy = 1;
+bit is_said_first; /* APPLIED of the last committed epoch was said before it is */
 byte life = 1;
 byte to_copy; /* of the committed epoch, not applied yet */
 byte to_clear;

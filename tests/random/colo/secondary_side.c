@@ -262,6 +262,16 @@ static void fence_channels(struct world *world, uint32_t channel_mask)
 	step(world, &event);
 }
 
+/* [C15] */
+static void apply_at_once(struct world *world)
+{
+	if (world->bug == BUG_SAID_FIRST_BESIDE)
+		return;
+	world_met(world, MET_SAID_FIRST);
+	while (has_to_apply(&world->secondary) && !world->has_failed)
+		apply_slice(world);
+}
+
 static void execute(struct world *world, const struct tandem_secondary_action *action)
 {
 	struct secondary_side *secondary = &world->secondary;
@@ -295,6 +305,9 @@ static void execute(struct world *world, const struct tandem_secondary_action *a
 		send_digests(world, &action->message);
 		return;
 	case TANDEM_SECONDARY_DO_APPLY:
+		if (action->is_at_once)
+			apply_at_once(world);
+		return;
 	case TANDEM_SECONDARY_DO_REPORT_UP:
 		return;
 	}
@@ -340,6 +353,7 @@ static void greet(struct world *world, struct wire *wire)
 	}
 	end_session(world);
 	secondary->session = wire;
+	event.lands_in_calls = world_chance(world, 2);
 	step(world, &event);
 }
 

@@ -57,6 +57,7 @@
 	X(COMMIT_ON_FIRST_SEAL)    /* 3.3: one channel's seal stands for all */                    \
 	X(NO_FENCE)                /* 3.5: writes of the old session land later */                 \
 	X(ACK_WHEN_FENCED)         /* R2: a fenced standby goes on acknowledging */                \
+	X(SAID_FIRST_BESIDE) /* C15: APPLIED leaves first though writes land beside the apply */   \
 	X(APPLY_HALF_AT_PROMOTION) /* 4.10: a promoted program meets a half-applied epoch */       \
 	X(NO_RENEW)                /* 4.15: another copy's image is taken for fresh zeros */       \
 	X(ZERO_RUNS_FORGOTTEN)     /* 4.10: zero runs are not applied */                           \
@@ -95,6 +96,7 @@ enum bug {
 	X(LANDED)                                                                                  \
 	X(CUT)                                                                                     \
 	X(LOST_IN_PUSH)                                                                            \
+	X(SAID_FIRST)                                                                              \
 	X(SAID_ONCE)                                                                               \
 	X(DOUBT_COMMITTED)                                                                         \
 	X(DOUBT_ABORTED)                                                                           \

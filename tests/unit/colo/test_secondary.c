@@ -138,6 +138,40 @@ Test(secondary, of_a_few_pages_applied_says_both)
 	}
 }
 
+static bool applies_at_once(void)
+{
+	for (unsigned index = 0; index < actions.count; index++) {
+		if (actions.items[index].type == TANDEM_SECONDARY_DO_APPLY)
+			return actions.items[index].is_at_once;
+	}
+	return false;
+}
+
+/* [C15]: the word, then all of the apply, and not a second word. */
+Test(secondary, where_nothing_lands_meanwhile_a_few_pages_are_said_first)
+{
+	for (uint64_t over = 0; over < 2; over++) {
+		struct tandem_trailer trailer = trailer_of(0, 1, 0);
+
+		begin();
+		core.lands_in_calls = true;
+		core.apply_ns = 700;
+		seal_pages(0, &trailer, 1 + over);
+		trailer.channel = 1;
+		seal_pages(1, &trailer, TANDEM_SECONDARY_FEW_PAGES - 1);
+		cr_assert_eq(actions.count, 3);
+		cr_expect_eq(actions.items[0].type, TANDEM_SECONDARY_DO_COMMIT);
+		cr_expect_eq(actions.items[1].message.type,
+		             over == 1 ? TANDEM_WIRE_COMMITTED : TANDEM_WIRE_APPLIED);
+		cr_expect_eq(applies_at_once(), over == 0);
+		if (over == 0)
+			cr_expect_eq(actions.items[1].message.number, 700);
+		tell(TANDEM_SECONDARY_ON_APPLIED, true);
+		cr_expect(core.is_applied);
+		cr_expect_eq(sent(TANDEM_WIRE_APPLIED) != NULL, over == 1);
+	}
+}
+
 /* [C21] */
 Test(secondary, fenced_it_says_nothing_of_a_few_pages)
 {

@@ -189,6 +189,9 @@ const char *tandem_session_peer_address(const struct tandem_session *session);
 int tandem_session_fd(const struct tandem_session *session);
 /* Call progress then at the latest; UINT64_MAX for never. */
 uint64_t tandem_session_deadline_ns(const struct tandem_session *session);
+/* Whether what the peer writes lands in calls of this session only: between two of them exposed
+ * memory is as it was. */
+bool tandem_session_lands_in_calls(const struct tandem_session *session);
 /* Moves bytes, reaps completions, checks deadlines. Never blocks, but may ask again for
  * poll_ns while an answer is due. What happened comes out of next_event. */
 void tandem_session_progress(struct tandem_session *session);
