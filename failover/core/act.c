@@ -202,6 +202,7 @@ static void begin_take_over(struct tandem_machine *machine)
 static void resume_take_over(struct tandem_machine *machine)
 {
 	const struct tandem_event *event = machine->event;
+	machine->failed_decision = 0;
 	machine->take_over = (struct tandem_take_over){.decision = machine->view.record.decision,
 	                                               .connection = machine->standby.connection,
 	                                               .is_begun = true,
@@ -369,6 +370,8 @@ static void end_take_over(struct tandem_machine *machine, enum tandem_verb verb)
 {
 	if (verb != TANDEM_VERB_END_TAKE_OVER) {
 		machine->take_over.has_failed = verb == TANDEM_VERB_FAIL_TAKE_OVER;
+		machine->failed_decision =
+		        machine->take_over.has_failed ? machine->take_over.decision : 0;
 		return;
 	}
 	machine->times.activated_ns = machine->event->now_ns;

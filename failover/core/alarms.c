@@ -97,9 +97,9 @@ static bool is_on(const struct tandem_machine *machine, enum tandem_alarm alarm,
 		return machine->state == TANDEM_STATE_PRIMARY_SOLO &&
 		       now_ns >= machine->state_ns + machine->config.pair.unprotected_after_ns;
 	case TANDEM_ALARM_TAKE_OVER_FAILED:
-		return machine->take_over.has_failed &&
+		return machine->failed_decision != 0 &&
 		       machine->state != TANDEM_STATE_PRIMARY_SOLO &&
-		       machine->take_over.decision == machine->view.record.decision;
+		       machine->failed_decision == machine->view.record.decision;
 	case TANDEM_ALARM_STANDBY_MISFIT:
 		return tandem_guard_standby_is_misfit(machine, now_ns);
 	case TANDEM_ALARM_DATA_PLANE_SILENT:

@@ -309,6 +309,7 @@ struct tandem_machine {
 	struct tandem_plane standby;
 	struct tandem_register_view view;
 	struct tandem_take_over take_over;
+	uint64_t failed_decision; /* of the last take-over, if it failed; 0: it has not */
 	struct tandem_failover_times times;
 	struct tandem_hand_over hand_over;
 	bool may_answer_alone; /* mode strict: the operator's word, until the next PAIR */

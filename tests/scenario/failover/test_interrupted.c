@@ -186,6 +186,26 @@ Test(interrupted, a_take_over_that_failed_does_not_go_on_before_the_register_was
 	cr_expect(story.violation[0] == 0, "%s", story.violation);
 }
 
+/* ... and the alarm stays while nothing has come of the operator's word. */
+Test(interrupted, a_take_over_that_failed_is_told_until_another_record_is_there)
+{
+	static const char over[] = "alarm over: the register was won but no program lead";
+	struct node *node = &story.nodes[1];
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	node->is_misfit = true;
+	run_until(1, TANDEM_STATE_HALTED);
+	node->arbiter_is_cut = true;
+	say(1, TANDEM_EVENT_FORCE, 0);
+	cluster_run(&story, 1000 * MS);
+	cr_expect_null(strstr(story.trace, over), "%s", story.trace);
+	node->is_misfit = node->arbiter_is_cut = false;
+	run_until(1, TANDEM_STATE_PRIMARY_SOLO);
+	cr_expect_not_null(strstr(story.trace, over), "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
 /* ... and where the operator does nothing but to install it, it goes on. */
 Test(interrupted, a_take_over_that_failed_for_want_of_a_program_goes_on_when_it_is_there)
 {
