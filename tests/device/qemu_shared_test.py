@@ -75,11 +75,15 @@ class Guest:
         words = " ".join(shlex.quote(word) for word in self.words)
         options = " ".join(self._options('"$TANDEM_RUN_DIR"'))
         return (f'cp "$TANDEM_IMAGE_DIR"/block-0 {self.epoch("$TANDEM_NODE")}; '
+                f'echo "$TANDEM_EPOCH" > {self.folder}/"$TANDEM_NODE".number; '
                 f'exec "$TANDEM_BIN_DIR/tandem-qemu" {options} {words} '
                 + " ".join(self._own("$TANDEM_NODE")))
 
     def epoch(self, name):
         return self.folder / f"{name}.epoch"
+
+    def epoch_number(self, name):
+        return int((self.folder / f"{name}.number").read_text())
 
     def serial(self, name):
         return self.folder / f"{name}.serial"
@@ -98,6 +102,12 @@ class Guest:
         return (self.told(name, "tick") or [None])[-1]
 
 
+def see_epochs(pair, name, count):
+    """The first one more may have been under way, the second has what was before."""
+    enough = pair.stats(name).epochs_committed + count
+    until(lambda: pair.stats(name).epochs_committed >= enough, f"{count} more epochs are committed")
+
+
 def give_and_take(guest, pair):
     """The balloon leaves the guest less of its memory, then all of it, epoch by epoch."""
     with Qmp(guest.socket("a")) as qmp:
@@ -105,9 +115,7 @@ def give_and_take(guest, pair):
             qmp.execute("balloon", value=mib * 2**20)
             until(lambda mib=mib: qmp.execute("query-balloon")["actual"] == mib * 2**20,
                   f"the balloon leaves {mib} MiB")
-            epochs = pair.stats().epochs_committed
-            until(lambda epochs=epochs: pair.stats().epochs_committed >= epochs + 3,
-                  "and epochs are committed")
+            see_epochs(pair, "a", 3)
 
 
 def check_image(bed, guest, name):
@@ -120,19 +128,23 @@ def check_image(bed, guest, name):
 
 def check_take_over(bed, guest, pair, dead, heir):
     log = pair.layout.log_path(heir)
+    told_count = log.read_text().count(SHARED)
     before = guest.tick(dead)
+    see_epochs(pair, dead, 2)
     guest.serial(heir).unlink(missing_ok=True)  # of an earlier life
     {"a": pair.a, "b": pair.b}[dead].signal_all(signal.SIGKILL)
     first = until(lambda: guest.tick(heir), f"the guest goes on at node {heir}", 60)
     expect(first["boot"] == before["boot"], "without having booted", first)
     step = check_image(bed, guest, heir)
-    expect(first["step"] >= step >= before["step"], "from the image, which is of the last epoch",
+    expect(first["step"] >= step >= before["step"], "from the image, which has what was before its epoch",
            (before, step, first))
+    epochs = guest.epoch_number(heir), pair.stats(dead).epoch_committed
+    expect(epochs[0] >= epochs[1], "which is the last one that was committed", epochs)
     until(lambda: guest.tick(heir)["checked"] > first["checked"] + 2 * PAGES,
           "it has checked all its memory")
     expect(not guest.told(heir, "wrong") and guest.tick(heir)["wrong_count"] == 0,
            "and nothing is wrong", guest.told(heir, "wrong"))
-    until(lambda: SHARED in log.read_text(), "its memory is shared, and its stores are seen")
+    until(lambda: log.read_text().count(SHARED) > told_count, "its memory is shared, and its stores are seen")
 
 
 def check_reboots(guest, name):
@@ -147,8 +159,7 @@ def play(bed, guest, pair, layout):
     pair.start()
     pair.wait_pair()
     until(lambda: guest.tick("a"), "the guest runs", 60)
-    epochs = pair.stats().epochs_committed
-    until(lambda: pair.stats().epochs_committed >= epochs + EPOCHS, f"{EPOCHS} epochs are committed")
+    see_epochs(pair, "a", EPOCHS)
     expect(SHARED in layout.log_path("a").read_text(),
            "its memory is shared, and its stores are seen")
     give_and_take(guest, pair)
