@@ -17,9 +17,11 @@ from qemu_guest_test import Machine, assemble
 TAP, BRIDGE = "guest0", "bridge0"
 KIND = 0x88B5  # of frames that are an experiment
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+SO_RCVBUFFORCE = 33
 EVERYBODY, CARD = b"\xff" * 6, bytes.fromhex("525400780003")
 SILENT_S, SEEN_S = 0.3, 10
 ROOM_BYTES = 65536
+GUEST_ROOM_BYTES = 2**26  # more than any guest sends in GUEST_S, at either end
 STEP = 8  # from one count of the guest to the next
 FRAMES = 3
 GUEST_S = 60  # emulation in emulation
@@ -49,6 +51,7 @@ class Outside:
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(KIND))
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, GUEST_ROOM_BYTES)
         self.socket.bind((BRIDGE, KIND))
 
     def _next(self, timeout_s):
@@ -298,7 +301,7 @@ def main():
     check_left(outside)
     print("--- held by the kernel, sent by a guest", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        check_guest(Gate(program, "plug", TAP, ROOM_BYTES), outside, Path(folder))
+        check_guest(Gate(program, "plug", TAP, GUEST_ROOM_BYTES), outside, Path(folder))
     check_left(outside)
 
 
