@@ -14,7 +14,7 @@ import unittest
 
 import redis
 
-from kv_server import DEADLINE_SECONDS, Server
+from kv_server import DEADLINE_SECONDS, Server, until
 
 PROGRAM = sys.argv.pop()
 
@@ -174,8 +174,9 @@ class GateTest(unittest.TestCase):
             self.assertTrue(client.is_silent())
             client.send("incr n\r\n")
             other.send("incr m\r\n")
-            self.assertTrue(client.is_silent())
-            self.assertEqual(self.tell("h")[0], 2, "the other one was run, the held one not")
+            until(lambda: self.tell("h")[0] == 2, "the other one is run")
+            self.assertTrue(client.has_nothing())
+            self.assertEqual(self.tell("h")[0], 2, "the held one is not")
             self.tell("r")
             self.assertEqual(client.read(8), b":1\r\n:2\r\n")
             self.assertEqual(other.read(4), b":1\r\n")

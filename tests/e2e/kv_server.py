@@ -9,6 +9,7 @@ import subprocess
 import time
 
 DEADLINE_SECONDS = 20
+CONNECTED_OR_LISTENING = ("01", "0A")
 
 
 class Server:
@@ -49,13 +50,23 @@ class Server:
         return self.end()
 
     def connect(self):
-        return Client(self.port)
+        return Client(self.port, self.is_idle)
+
+    def is_idle(self):
+        """It has read all that was sent to it, and run it: its one thread waits for more."""
+        with open("/proc/net/tcp", encoding="ascii") as table:
+            rows = [line.split() for line in list(table)[1:]]
+        unread = [row for row in rows if int(row[1].rpartition(":")[2], 16) == self.port
+                  and row[3] in CONNECTED_OR_LISTENING and not row[4].endswith(":00000000")]
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
+            return not unread and stat.read().rpartition(")")[2].split()[0] == "S"
 
 
 class Client:
     """A raw connection."""
 
-    def __init__(self, port):
+    def __init__(self, port, is_server_idle=lambda: True):
+        self._is_server_idle = is_server_idle
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
 
     def __enter__(self):
@@ -83,8 +94,13 @@ class Client:
         assert got == answer.encode(), (text, got)
 
     def is_silent(self, seconds=0.15):
-        """True when nothing arrives, not even the end. A false True costs the test its bite, never
-        its truth, so the wait may be short."""
+        """True when nothing arrives, not even the end, after the server has run all that it was sent."""
+        until(self._is_server_idle, "the server has run all that it was sent")
+        return self.has_nothing(seconds)
+
+    def has_nothing(self, seconds=0.15):
+        """The same where some of it is not to be run. A false True costs the test its bite, never its
+        truth, so the wait may be short."""
         return not select.select([self.socket], [], [], seconds)[0]
 
     def read_to_end(self):
