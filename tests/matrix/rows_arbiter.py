@@ -24,7 +24,6 @@ def etcd_away(name, take_away, bring_back):
         story.strike()
         story.stays_paired(1.5, 2)
         story.end_node("a")
-        story.is_silent()
         story.waits_for_arbiter("b")
         bring_back(story.pair)
         story.goes_on("b")

@@ -158,7 +158,6 @@ def partition(without_arbiter):
         _partition(story, without_arbiter)
         if without_arbiter == "ab":
             story.pass_time(0.7)
-            story.is_silent()
             story.waits_for_arbiter("ab")
         else:
             winner = _one_goes_on(story)

@@ -171,12 +171,24 @@ class Story:
             wait.passed(0.02)
         raise wait.Timeout(f"output of node {name}, or an advice what to type")
 
+    def hears(self, names, *words):
+        """The log of one of the nodes has one of the words, or is about to."""
+        def is_told():
+            logs = [self.pair.layout.log_path(name).read_text(errors="replace") for name in names]
+            return any(word in log for word in words for log in logs)
+
+        wait.until(is_told, 10 * self.pair.pace, f"'{words[0]}' in the log of {' or '.join(names)}", 0.02)
+
     def waits_for_arbiter(self, names):
-        for name in names:
+        """And nothing new is let out while they do."""
+        def says_so(name):
             words = self.pair.says(name)
-            told = f"{words.get('waiting_for')} {words.get('unblock')} {words.get('alarms')}"
-            self.check("arbiter" in told, f"node {name} does not say that it waits for the"
-                       f" arbiter: {words.get('state')}, {told}")
+            return "arbiter" in f"{words.get('waiting_for')} {words.get('unblock')} {words.get('alarms')}"
+
+        for name in names:
+            wait.until(lambda name=name: says_so(name), 10 * self.pair.pace,
+                       f"node {name} to say that it waits for the arbiter", 0.02)
+        self.is_silent()
 
     def note(self, name, value):
         """Of something measured, for the results."""
