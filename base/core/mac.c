@@ -7,16 +7,38 @@
 
 _Static_assert(TANDEM_MAC_BYTES == crypto_auth_hmacsha256_BYTES, "HMAC-SHA-256");
 
-void tandem_mac(const void *key, size_t key_bytes, const struct tandem_mac_part *parts,
-                unsigned part_count, uint8_t ret_mac[TANDEM_MAC_BYTES])
+_Static_assert(TANDEM_MAC_KEY_BYTES >= sizeof(crypto_auth_hmacsha256_state),
+               "the library's state has its place");
+
+/* None of the library's calls can fail; their results are 0. */
+
+void tandem_mac_key_init(struct tandem_mac_key *key, const void *bytes, size_t length)
 {
 	crypto_auth_hmacsha256_state state;
 
-	/* None of these can fail; their results are 0. */
-	crypto_auth_hmacsha256_init(&state, key, key_bytes);
+	crypto_auth_hmacsha256_init(&state, bytes, length);
+	memset(key, 0, sizeof(*key));
+	memcpy(key->state, &state, sizeof(state));
+}
+
+void tandem_mac_keyed(const struct tandem_mac_key *key, const struct tandem_mac_part *parts,
+                      unsigned part_count, uint8_t ret_mac[TANDEM_MAC_BYTES])
+{
+	crypto_auth_hmacsha256_state state;
+
+	memcpy(&state, key->state, sizeof(state));
 	for (unsigned i = 0; i < part_count; i++)
 		crypto_auth_hmacsha256_update(&state, parts[i].bytes, parts[i].length);
 	crypto_auth_hmacsha256_final(&state, ret_mac);
+}
+
+void tandem_mac(const void *key, size_t key_bytes, const struct tandem_mac_part *parts,
+                unsigned part_count, uint8_t ret_mac[TANDEM_MAC_BYTES])
+{
+	struct tandem_mac_key once;
+
+	tandem_mac_key_init(&once, key, key_bytes);
+	tandem_mac_keyed(&once, parts, part_count, ret_mac);
 }
 
 bool tandem_mac_equal(const void *one, const void *other, size_t length)

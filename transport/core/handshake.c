@@ -18,6 +18,15 @@ static void derive(const void *key, size_t key_bytes, const char *purpose, const
 	memcpy(ret_value, mac, value_bytes);
 }
 
+static void derive_key(const uint8_t root[TANDEM_MAC_BYTES], const char *purpose,
+                       struct tandem_mac_key *ret_key)
+{
+	uint8_t bytes[TANDEM_MAC_BYTES];
+
+	derive(root, TANDEM_MAC_BYTES, purpose, NULL, 0, bytes, sizeof(bytes));
+	tandem_mac_key_init(ret_key, bytes, sizeof(bytes));
+}
+
 static void write_transcript(const struct tandem_transcript *transcript,
                              uint8_t ret_bytes[TRANSCRIPT_BYTES])
 {
@@ -43,10 +52,10 @@ void tandem_secrets_derive(const struct tandem_key *key, const struct tandem_tra
 	derive(root, sizeof(root), purpose, NULL, 0, ret_secrets->field, sizeof(ret_secrets->field))
 	DERIVE(connecting_proof, "proof of the connecting side");
 	DERIVE(listening_proof, "proof of the listening side");
-	DERIVE(connecting_key, "messages of the connecting side");
-	DERIVE(listening_key, "messages of the listening side");
 	DERIVE(channel_key, "data channels");
 #undef DERIVE
+	derive_key(root, "messages of the connecting side", &ret_secrets->connecting_key);
+	derive_key(root, "messages of the listening side", &ret_secrets->listening_key);
 }
 
 void tandem_key_id(const struct tandem_key *key, uint8_t ret_id[TANDEM_KEY_ID_BYTES])
@@ -92,8 +101,8 @@ void tandem_message_tag(const struct tandem_secrets *secrets, bool is_from_liste
                         const void *payload, size_t payload_bytes,
                         uint8_t ret_tag[TANDEM_TAG_BYTES])
 {
-	const uint8_t *key =
-	        is_from_listening_side ? secrets->listening_key : secrets->connecting_key;
+	const struct tandem_mac_key *key =
+	        is_from_listening_side ? &secrets->listening_key : &secrets->connecting_key;
 	uint8_t number[8];
 	struct tandem_writer writer = tandem_writer_over(number, sizeof(number));
 	const struct tandem_mac_part parts[] = {
@@ -101,6 +110,6 @@ void tandem_message_tag(const struct tandem_secrets *secrets, bool is_from_liste
 	uint8_t mac[TANDEM_MAC_BYTES];
 
 	tandem_write_u64(&writer, sequence);
-	tandem_mac(key, TANDEM_MAC_BYTES, parts, 3, mac);
+	tandem_mac_keyed(key, parts, 3, mac);
 	memcpy(ret_tag, mac, TANDEM_TAG_BYTES);
 }

@@ -29,8 +29,8 @@ struct tandem_transcript {
 struct tandem_secrets {
 	uint8_t connecting_proof[TANDEM_PROOF_BYTES];
 	uint8_t listening_proof[TANDEM_PROOF_BYTES];
-	uint8_t connecting_key[TANDEM_MAC_BYTES]; /* of its control messages */
-	uint8_t listening_key[TANDEM_MAC_BYTES];
+	struct tandem_mac_key connecting_key; /* of its control messages */
+	struct tandem_mac_key listening_key;
 	uint8_t channel_key[TANDEM_MAC_BYTES];
 };
 

@@ -20,6 +20,18 @@ struct tandem_mac_part {
 	size_t length;
 };
 
+/* A key for many messages: what is made of it alone is made once. A copy is as good. */
+#define TANDEM_MAC_KEY_BYTES 208
+struct tandem_mac_key {
+	_Alignas(16) uint8_t state[TANDEM_MAC_KEY_BYTES];
+};
+
+/* 1 byte or more. */
+void tandem_mac_key_init(struct tandem_mac_key *key, const void *bytes, size_t length);
+/* As tandem_mac() with the bytes that the key was made of. */
+void tandem_mac_keyed(const struct tandem_mac_key *key, const struct tandem_mac_part *parts,
+                      unsigned part_count, uint8_t ret_mac[TANDEM_MAC_BYTES]);
+
 /* Of all parts, one after the other: say lengths in them where two splits must differ. A key is 1
  * byte or more. */
 void tandem_mac(const void *key, size_t key_bytes, const struct tandem_mac_part *parts,

@@ -26,6 +26,21 @@ Test(mac, rfc_4231_examples)
 	cr_assert_arr_eq(mac, second, sizeof(mac));
 }
 
+Test(mac, a_key_that_was_made_once_serves_again_and_again)
+{
+	const struct tandem_mac_part parts[] = {{"what do ya want ", 16}, {"for nothing?", 12}};
+	uint8_t expected[TANDEM_MAC_BYTES], mac[TANDEM_MAC_BYTES];
+	struct tandem_mac_key key;
+
+	tandem_mac("Jefe", 4, parts, 2, expected);
+	tandem_mac_key_init(&key, "Jefe", 4);
+	for (unsigned round = 0; round < 3; round++) {
+		memset(mac, 0, sizeof(mac));
+		tandem_mac_keyed(&key, parts, 2, mac);
+		cr_assert_arr_eq(mac, expected, TANDEM_MAC_BYTES);
+	}
+}
+
 Test(mac, equal_is_equal_in_every_byte)
 {
 	uint8_t one[16] = {0}, other[16] = {0};

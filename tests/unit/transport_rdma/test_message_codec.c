@@ -8,7 +8,8 @@
 static uint8_t slot[TANDEM_RDMA_SLOT_BYTES];
 static uint8_t *const payload = slot + TANDEM_RDMA_HEADER_BYTES;
 
-static const struct tandem_secrets secrets = {.connecting_key = {1, 2}, .listening_key = {3, 4}};
+static const struct tandem_secrets secrets = {.connecting_key = {{1, 2}},
+                                              .listening_key = {{3, 4}}};
 static const struct tandem_rdma_sealer sealer = {&secrets, false};
 
 static size_t seal(enum tandem_rdma_message_kind kind, uint64_t sequence, uint32_t payload_bytes)
@@ -69,7 +70,8 @@ Test(rdma_message, refuses_a_repeat_a_gap_and_an_unknown_kind)
 
 Test(rdma_message, refuses_what_another_key_or_the_other_side_sealed)
 {
-	const struct tandem_secrets others = {.connecting_key = {1, 3}, .listening_key = {3, 4}};
+	const struct tandem_secrets others = {.connecting_key = {{1, 3}},
+	                                      .listening_key = {{3, 4}}};
 	const struct tandem_rdma_sealer other_key = {&others, false};
 	const struct tandem_rdma_sealer other_side = {&secrets, true};
 	struct tandem_rdma_header header;
