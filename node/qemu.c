@@ -24,6 +24,7 @@
 
 #define START_TIMEOUT_NS   (60 * TANDEM_NS_PER_S) /* a large guest's memory may be made meanwhile */
 #define COMMAND_TIMEOUT_NS (5 * TANDEM_NS_PER_S)
+#define CONNECT_NS         (2 * TANDEM_NS_PER_S) /* QEMU tries every 100 ms */
 #define END_TIMEOUT_S      10
 #define STATUS_NOT_LEADER  3
 
@@ -381,6 +382,8 @@ static int start_guest(struct program *program, struct tandem_error *reterr_erro
 	if (code == 0 && !is_restored)
 		code = is_started_here(program) ? start_qemu(program, reterr_error)
 		                                : open_gates(program, reterr_error);
+	if (code == 0 && !is_started_here(program))
+		tandem_qemu_gates_await(&program->options.gates, CONNECT_NS);
 	return code == 0 ? start_watch(program, reterr_error) : code;
 }
 

@@ -112,6 +112,16 @@ void tandem_qemu_gates_forget(struct tandem_qemu_gates *gates)
 	}
 }
 
+void tandem_qemu_gates_await(const struct tandem_qemu_gates *gates, uint64_t patience_ns)
+{
+	const uint64_t deadline_ns = tandem_clock_now_ns() + patience_ns;
+
+	for (unsigned i = 0; i < gates->count; i++) {
+		if (gates->cards[i].gate)
+			tandem_qemu_gate_await(gates->cards[i].gate, deadline_ns);
+	}
+}
+
 int tandem_qemu_gates_check(const struct tandem_qemu_gates *gates,
                             struct tandem_error *reterr_error)
 {

@@ -60,6 +60,9 @@ int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *b
 /* What has come for the guest through gates of this program before is not given to it. */
 void tandem_qemu_gates_forget(struct tandem_qemu_gates *gates);
 
+/* Gives a QEMU that runs already the time to connect to each gate of this program. Blocks. */
+void tandem_qemu_gates_await(const struct tandem_qemu_gates *gates, uint64_t patience_ns);
+
 /* Whether QEMU is connected to each gate of this program: that of a QEMU which runs already may
  * have been told another place. Errors: TANDEM_E_CONFIG. */
 int tandem_qemu_gates_check(const struct tandem_qemu_gates *gates,

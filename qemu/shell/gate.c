@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <tandem/clock.h>
 #include <tandem/memory.h>
 #include <unistd.h>
 
@@ -246,6 +248,19 @@ void tandem_qemu_gate_count(const struct tandem_qemu_gate *gate,
 bool tandem_qemu_gate_is_connected(const struct tandem_qemu_gate *gate)
 {
 	return gate->fd >= 0;
+}
+
+void tandem_qemu_gate_await(const struct tandem_qemu_gate *gate, uint64_t deadline_ns)
+{
+	struct pollfd door = {.fd = evconnlistener_get_fd(gate->listener), .events = POLLIN};
+	bool is_over = gate->fd >= 0;
+
+	while (!is_over) {
+		const uint64_t now_ns = tandem_clock_now_ns();
+		const uint64_t left_ns = now_ns < deadline_ns ? deadline_ns - now_ns : 0;
+
+		is_over = poll(&door, 1, (int)(left_ns / TANDEM_NS_PER_MS)) >= 0 || errno != EINTR;
+	}
 }
 
 static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,

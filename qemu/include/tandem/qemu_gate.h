@@ -39,6 +39,9 @@ int tandem_qemu_gate_open(struct event_base *base, const struct tandem_qemu_gate
                           struct tandem_qemu_gate **ret_gate, struct tandem_error *reterr_error);
 /* Whether QEMU is connected to it. */
 bool tandem_qemu_gate_is_connected(const struct tandem_qemu_gate *gate);
+/* Until it is, or its connection waits for the loop; at the latest until deadline_ns of the
+ * monotonic clock. Blocks. */
+void tandem_qemu_gate_await(const struct tandem_qemu_gate *gate, uint64_t deadline_ns);
 /* What has come for the guest until now is not given to it: it is as old as this gate. */
 void tandem_qemu_gate_forget(struct tandem_qemu_gate *gate);
 /* No epoch was begun yet and the program leads: until the first mark everything leaves. */

@@ -1,11 +1,15 @@
 #include <criterion/criterion.h>
 
 #include <event2/event.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <tandem/clock.h>
 #include <unistd.h>
 
 #include "qemu_gates.h"
@@ -71,6 +75,39 @@ Test(qemu_gates, a_card_that_goes_elsewhere_is_seen)
 	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), 0, "%s", error.detail);
 	close(first);
 	close(second);
+	tandem_qemu_gates_close(&gates);
+	event_base_free(base);
+	cr_assert_eq(rmdir(folder), 0);
+}
+
+static void connect_later(const char *folder, const char *name)
+{
+	poll(NULL, 0, 50);
+	connect_to(folder, name);
+	poll(NULL, 0, -1);
+}
+
+Test(qemu_gates, a_card_that_comes_later_is_waited_for)
+{
+	static struct tandem_qemu_gates gates;
+	char folder[] = "/tmp/tandem-gates-XXXXXX", network[64];
+	struct event_base *base = event_base_new();
+	struct tandem_error error = {.code = 0};
+
+	cr_assert_not_null(mkdtemp(folder));
+	snprintf(network, sizeof(network), "user:%s/network", folder);
+	cr_assert(tandem_qemu_gates_add(&gates, network));
+	cr_assert_eq(tandem_qemu_gates_open(&gates, base, folder, "vm1", &error), 0, "%s",
+	             error.detail);
+	tandem_qemu_gates_await(&gates, TANDEM_NS_PER_MS); /* nobody comes, and it returns */
+	const pid_t child = fork();
+	if (child == 0)
+		connect_later(folder, "vm1.card0");
+	tandem_qemu_gates_await(&gates, 60 * TANDEM_NS_PER_S);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), 0, "%s", error.detail);
+	cr_assert_eq(kill(child, SIGKILL), 0);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
 	tandem_qemu_gates_close(&gates);
 	event_base_free(base);
 	cr_assert_eq(rmdir(folder), 0);
