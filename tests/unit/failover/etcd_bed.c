@@ -78,14 +78,14 @@ static void run_server(const struct etcd_cluster *cluster, size_t node, const ch
                        const char *peer, const char *const *extra)
 {
 	char name[16], data[DIRECTORY_BYTES + 32], log[DIRECTORY_BYTES + 32];
-	const char *arguments[40] = {"etcd", "--name", name, "--data-dir", data,
-	                             "--listen-client-urls", cluster->urls[node],
-	                             "--advertise-client-urls", cluster->urls[node],
-	                             "--listen-peer-urls", peer, "--initial-advertise-peer-urls",
-	                             peer, "--initial-cluster", peers, "--log-level", "error",
-	                             /* tests compete for the disk and the processors */
-	                             "--heartbeat-interval", "50", "--election-timeout", "500"};
-	size_t count = 21;
+	const char *arguments[40] = {
+	        "etcd", "--name", name, "--data-dir", data, "--listen-client-urls",
+	        cluster->urls[node], "--advertise-client-urls", cluster->urls[node],
+	        "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+	        "--initial-cluster", peers, "--log-level", "error",
+	        /* tests compete for the disk and the processors */
+	        "--heartbeat-interval", "50", "--election-timeout", "500", "--unsafe-no-fsync"};
+	size_t count = 22;
 	for (; extra && *extra; extra++)
 		arguments[count++] = *extra;
 	snprintf(name, sizeof(name), "n%zu", node);
