@@ -11,7 +11,7 @@ from kill.pair import Pair
 MAP_MIB = 256
 LARGE_MAP_MIB = 2048
 PIPELINED = ("-P", "16", "-n", "600000")
-UNPIPELINED = ("-P", "1", "-n", "200000")
+UNPIPELINED = ("-P", "1", "-n", "600000")
 QUICK = ("-n", "4000")
 OPTIONS = {"channels": "4", "heartbeat_profile": '"vm"'}
 
