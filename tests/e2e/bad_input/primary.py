@@ -163,7 +163,8 @@ class Primary(Joined):
         return runs or {0: []}
 
     def commit(self, epoch, pages, state=b""):
-        """A right epoch, until it is applied."""
+        """A right epoch, until it is applied: of few pages that may be said before it is so [C15],
+        and then nothing else is answered."""
         runs = self.push(epoch, pages, state)
         mask = sum(1 << channel for channel in runs)
         for channel in runs:
@@ -171,6 +172,7 @@ class Primary(Joined):
         for kind in (colo.COMMITTED, colo.APPLIED)[len(pages) <= colo.FEW_PAGES:]:
             message = self.read_message(kind)
             assert message.fields[0] == epoch, message
+        self.ping(epoch)
         self.committed = epoch
 
     def ping(self, number):
