@@ -51,7 +51,7 @@ enum tandem_secondary_action_type {
 	TANDEM_SECONDARY_DO_COMMIT, /* the collected lists and blob become the committed ones: epoch
 	                             */
 	TANDEM_SECONDARY_DO_APPLY,  /* a bounded slice: APPLIED; is_at_once: all of it, before
-	                               anything  else is done */
+	                               anything else is done */
 	TANDEM_SECONDARY_DO_FENCE_CHANNELS, /* channel_mask; read what had arrived:
 	                                       CHANNELS_FENCED */
 	TANDEM_SECONDARY_DO_DISCARD,        /* collected lists and blob are nothing */

@@ -161,15 +161,21 @@ Test(interrupted, a_take_over_that_failed_for_good_is_over_when_another_leads)
 	cr_expect(story.violation[0] == 0, "%s", story.violation);
 }
 
+/* Node b has won the register, and cannot start the program. */
+static void fail_a_take_over(void)
+{
+	begin_paired();
+	cluster_kill_node(&story, 0);
+	run_until(1, TANDEM_STATE_TAKING_OVER);
+	story.nodes[1].is_misfit = true;
+	run_until(1, TANDEM_STATE_HALTED);
+}
+
 /* ... or node b does not even read that, and can start the program again by then. */
 Test(interrupted, a_take_over_that_failed_does_not_go_on_before_the_register_was_asked)
 {
 	struct node *node = &story.nodes[1];
-	begin_paired();
-	cluster_kill_node(&story, 0);
-	run_until(1, TANDEM_STATE_TAKING_OVER);
-	node->is_misfit = true;
-	run_until(1, TANDEM_STATE_HALTED);
+	fail_a_take_over();
 	node->arbiter_is_cut = true;
 	cluster_cut_beats(&story, true);
 	cluster_start_controller(&story, 0);
@@ -191,11 +197,7 @@ Test(interrupted, a_take_over_that_failed_is_told_until_another_record_is_there)
 {
 	static const char over[] = "alarm over: the register was won but no program lead";
 	struct node *node = &story.nodes[1];
-	begin_paired();
-	cluster_kill_node(&story, 0);
-	run_until(1, TANDEM_STATE_TAKING_OVER);
-	node->is_misfit = true;
-	run_until(1, TANDEM_STATE_HALTED);
+	fail_a_take_over();
 	node->arbiter_is_cut = true;
 	say(1, TANDEM_EVENT_FORCE, 0);
 	cluster_run(&story, 1000 * MS);
@@ -209,11 +211,7 @@ Test(interrupted, a_take_over_that_failed_is_told_until_another_record_is_there)
 /* ... and where the operator does nothing but to install it, it goes on. */
 Test(interrupted, a_take_over_that_failed_for_want_of_a_program_goes_on_when_it_is_there)
 {
-	begin_paired();
-	cluster_kill_node(&story, 0);
-	run_until(1, TANDEM_STATE_TAKING_OVER);
-	story.nodes[1].is_misfit = true;
-	run_until(1, TANDEM_STATE_HALTED);
+	fail_a_take_over();
 	cluster_run(&story, 1000 * MS);
 	cr_expect(state_of(1) == TANDEM_STATE_HALTED, "%s", story.trace);
 	cr_expect_not_null(strstr(tandem_machine_waiting_for(&story.nodes[1].machine, story.now_ns),

@@ -10,6 +10,19 @@ static void expect_wait(const char *text)
 	cr_expect_not_null(strstr(waiting_for, text), "%s", waiting_for);
 }
 
+/* The lost primary is not taken over for as long as that is so, and then within `patience_ns`. */
+static void expect_take_over_behind(bool *hindrance, const char *wait, uint64_t patience_ns)
+{
+	cluster_kill_node(&story, 0);
+	cluster_run(&story, 1000 * MS);
+	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY, "%s", story.trace);
+	expect_wait(wait);
+	*hindrance = false;
+	cluster_run(&story, patience_ns);
+	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	cr_expect(story.violation[0] == 0, "%s", story.violation);
+}
+
 static void begin_misfit(void)
 {
 	begin_paired();
@@ -89,13 +102,8 @@ Test(misfit, a_hand_over_that_nobody_knows_an_answer_to_is_withdrawn)
 Test(misfit, a_take_over_of_a_lost_primary_waits_until_it_is_known)
 {
 	begin_unjudged();
-	cluster_kill_node(&story, 0);
-	cluster_run(&story, 1000 * MS);
-	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY, "%s", story.trace);
-	expect_wait("to say whether it has what the program needs");
-	story.nodes[1].is_unjudged = false;
-	cluster_run(&story, 200 * MS);
-	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
+	expect_take_over_behind(&story.nodes[1].is_unjudged,
+	                        "to say whether it has what the program needs", 200 * MS);
 }
 
 /* As soon as it is there, the take-over comes by itself. */
@@ -103,14 +111,8 @@ Test(misfit, a_lost_primary_is_taken_over_for_when_what_is_needed_is_there)
 {
 	begin_misfit();
 	cluster_run(&story, 30 * MS);
-	cluster_kill_node(&story, 0);
-	cluster_run(&story, 1000 * MS);
-	cr_expect(state_of(1) == TANDEM_STATE_SECONDARY, "%s", story.trace);
-	expect_wait("until then it does not take over");
-	story.nodes[1].is_misfit = false;
-	cluster_run(&story, 100 * MS);
-	cr_expect(state_of(1) == TANDEM_STATE_PRIMARY_SOLO, "%s", story.trace);
-	cr_expect(story.violation[0] == 0, "%s", story.violation);
+	expect_take_over_behind(&story.nodes[1].is_misfit, "until then it does not take over",
+	                        100 * MS);
 }
 
 Test(misfit, no_word_lets_it_ask)

@@ -42,7 +42,10 @@ Test(qemu_gates, what_is_none_is_refused)
 	cr_assert_not(tandem_qemu_gates_add(&gates, "user:vm1"), "there is room for eight");
 }
 
-static int connect_to(const char *folder, const char *name)
+static struct tandem_qemu_gates gates;
+static char folder[] = "/tmp/tandem-gates-XXXXXX";
+
+static int connect_to(const char *name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -52,65 +55,68 @@ static int connect_to(const char *folder, const char *name)
 	return fd;
 }
 
-Test(qemu_gates, a_card_that_goes_elsewhere_is_seen)
+static void open_gates(struct event_base *base, unsigned card_count)
 {
-	static struct tandem_qemu_gates gates;
-	char folder[] = "/tmp/tandem-gates-XXXXXX", network[64];
-	struct event_base *base = event_base_new();
 	struct tandem_error error = {.code = 0};
+	char network[64];
 
 	cr_assert_not_null(mkdtemp(folder));
 	snprintf(network, sizeof(network), "user:%s/network", folder);
-	cr_assert(tandem_qemu_gates_add(&gates, network));
-	cr_assert(tandem_qemu_gates_add(&gates, network));
+	for (unsigned i = 0; i < card_count; i++)
+		cr_assert(tandem_qemu_gates_add(&gates, network));
 	cr_assert_eq(tandem_qemu_gates_open(&gates, base, folder, "vm1", &error), 0, "%s",
 	             error.detail);
-	const int first = connect_to(folder, "vm1.card0");
-	event_base_loop(base, EVLOOP_NONBLOCK);
-	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), TANDEM_E_CONFIG);
-	cr_assert_not_null(strstr(error.detail, "tandem1 is not connected"), "%s", error.detail);
-	cr_assert_not_null(strstr(error.detail, "vm1.card1,reconnect-ms=100"), "%s", error.detail);
-	const int second = connect_to(folder, "vm1.card1");
-	event_base_loop(base, EVLOOP_NONBLOCK);
-	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), 0, "%s", error.detail);
-	close(first);
-	close(second);
+}
+
+static void close_gates(struct event_base *base)
+{
 	tandem_qemu_gates_close(&gates);
 	event_base_free(base);
 	cr_assert_eq(rmdir(folder), 0);
 }
 
-static void connect_later(const char *folder, const char *name)
+Test(qemu_gates, a_card_that_goes_elsewhere_is_seen)
+{
+	struct event_base *base = event_base_new();
+	struct tandem_error error = {.code = 0};
+
+	open_gates(base, 2);
+	const int first = connect_to("vm1.card0");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), TANDEM_E_CONFIG);
+	cr_assert_not_null(strstr(error.detail, "tandem1 is not connected"), "%s", error.detail);
+	cr_assert_not_null(strstr(error.detail, "vm1.card1,reconnect-ms=100"), "%s", error.detail);
+	const int second = connect_to("vm1.card1");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), 0, "%s", error.detail);
+	close(first);
+	close(second);
+	close_gates(base);
+}
+
+static void connect_later(const char *name)
 {
 	poll(NULL, 0, 50);
-	connect_to(folder, name);
+	connect_to(name);
 	poll(NULL, 0, -1);
 }
 
 Test(qemu_gates, a_card_that_comes_later_is_waited_for)
 {
-	static struct tandem_qemu_gates gates;
-	char folder[] = "/tmp/tandem-gates-XXXXXX", network[64];
 	struct event_base *base = event_base_new();
 	struct tandem_error error = {.code = 0};
 
-	cr_assert_not_null(mkdtemp(folder));
-	snprintf(network, sizeof(network), "user:%s/network", folder);
-	cr_assert(tandem_qemu_gates_add(&gates, network));
-	cr_assert_eq(tandem_qemu_gates_open(&gates, base, folder, "vm1", &error), 0, "%s",
-	             error.detail);
+	open_gates(base, 1);
 	tandem_qemu_gates_await(&gates, TANDEM_NS_PER_MS); /* nobody comes, and it returns */
 	const pid_t child = fork();
 	if (child == 0)
-		connect_later(folder, "vm1.card0");
+		connect_later("vm1.card0");
 	tandem_qemu_gates_await(&gates, 60 * TANDEM_NS_PER_S);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), 0, "%s", error.detail);
 	cr_assert_eq(kill(child, SIGKILL), 0);
 	cr_assert_eq(waitpid(child, NULL, 0), child);
-	tandem_qemu_gates_close(&gates);
-	event_base_free(base);
-	cr_assert_eq(rmdir(folder), 0);
+	close_gates(base);
 }
 
 static void send_frame(int fd, size_t length)
@@ -125,8 +131,7 @@ static void send_frame(int fd, size_t length)
 
 Test(qemu_gates, what_is_held_and_what_was_dropped_is_told)
 {
-	static struct tandem_qemu_gates gates;
-	char folder[] = "/tmp/tandem-gates-XXXXXX", network[64];
+	char network[64];
 	struct event_base *base = event_base_new();
 	struct tandem_qemu_gate_state state;
 	struct tandem_error error = {.code = 0};
@@ -138,7 +143,7 @@ Test(qemu_gates, what_is_held_and_what_was_dropped_is_told)
 	cr_assert_eq(state.held_bytes, 0);
 	cr_assert_eq(tandem_qemu_gates_open(&gates, base, folder, "vm1", &error), 0, "%s",
 	             error.detail);
-	const int card = connect_to(folder, "vm1.card0");
+	const int card = connect_to("vm1.card0");
 	for (size_t sent_bytes = 0; sent_bytes <= state.room_bytes; sent_bytes += 65536) {
 		send_frame(card, 65536);
 		event_base_loop(base, EVLOOP_NONBLOCK);
@@ -151,7 +156,5 @@ Test(qemu_gates, what_is_held_and_what_was_dropped_is_told)
 	cr_expect_leq(state.held_bytes, state.room_bytes);
 	cr_expect_gt(state.dropped_count, 0);
 	close(card);
-	tandem_qemu_gates_close(&gates);
-	event_base_free(base);
-	cr_assert_eq(rmdir(folder), 0);
+	close_gates(base);
 }
