@@ -46,21 +46,23 @@ static int start(struct pair *pair, struct pair_side *side)
 	return 0;
 }
 
-static bool have_read(const struct pair *pair, uint64_t argument)
+static bool has_listening_read(const struct pair *pair, uint64_t argument)
 {
-	return pair->listening.reading_count + pair->connecting.reading_count >= argument;
+	return pair->listening.reading_count >= argument;
 }
 
-static unsigned readings(const struct pair *pair)
+static bool has_connecting_read(const struct pair *pair, uint64_t argument)
 {
-	return pair->listening.reading_count + pair->connecting.reading_count;
+	return pair->connecting.reading_count >= argument;
 }
 
+/* Of readings that have begun before, this side's has ended when its own begins; the other side's
+ * may end meanwhile. */
 static int read_word(struct pair *pair, struct pair_side *side, uint64_t *ret_word)
 {
-	unsigned before = readings(pair);
+	pair_test has_read = side == &pair->listening ? has_listening_read : has_connecting_read;
 	TANDEM_CONTRACT_CHECK(start(pair, side) == 0);
-	TANDEM_CONTRACT_CHECK(pair_wait(pair, have_read, before + 1) == 0);
+	TANDEM_CONTRACT_CHECK(pair_wait(pair, has_read, side->reading_count + 1) == 0);
 	TANDEM_CONTRACT_CHECK(side->empty_reading_count == 0);
 	*ret_word = side->beat;
 	return 0;
@@ -125,6 +127,10 @@ static int stir_all(struct pair *pair)
 	TANDEM_CONTRACT_CHECK(pair->connecting.message_count > 0);
 	TANDEM_CONTRACT_CHECK(pair->listening.empty_reading_count == 0);
 	TANDEM_CONTRACT_CHECK(pair->connecting.empty_reading_count == 0);
+	/* What both have begun to read is older than the beat that follows. */
+	TANDEM_CONTRACT_CHECK(stir(&pair->listening) == 0);
+	TANDEM_CONTRACT_CHECK(stir(&pair->connecting) == 0);
+	tandem_session_beat(pair->listening.session);
 	return watch_both(pair);
 }
 
@@ -142,11 +148,11 @@ static int read_twice(struct pair *pair)
 	TANDEM_CONTRACT_CHECK(start(pair, side) == 0);
 	TANDEM_CONTRACT_CHECK(tandem_session_read_beat(side->session, PAIR_WAIT_NS) ==
 	                      TANDEM_E_AGAIN);
-	TANDEM_CONTRACT_CHECK(pair_wait(pair, have_read, 1) == 0);
+	TANDEM_CONTRACT_CHECK(pair_wait(pair, has_listening_read, 1) == 0);
 	TANDEM_CONTRACT_CHECK(read_word(pair, side, &word) == 0);
 	/* With no time at all it ends, with or without a word, and the next one begins. */
 	TANDEM_CONTRACT_CHECK(tandem_session_read_beat(side->session, 0) == 0);
-	TANDEM_CONTRACT_CHECK(pair_wait(pair, have_read, 3) == 0);
+	TANDEM_CONTRACT_CHECK(pair_wait(pair, has_listening_read, 3) == 0);
 	side->empty_reading_count = 0;
 	return read_word(pair, side, &word);
 }
