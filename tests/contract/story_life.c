@@ -231,10 +231,12 @@ static bool is_taken(const struct pair *pair, uint64_t channel)
 }
 
 /* An attempt that a fence met on its way is refused, and so is one before the word of the fence has
- * come, which takes a slow device many short turns. */
+ * come. */
 static int bring_back(struct pair *pair, unsigned channel)
 {
-	for (unsigned i = 0; i < 200 && pair->connecting.lost_count == 0; i++) {
+	uint64_t end_ns = tandem_clock_now_ns() + PAIR_WAIT_NS;
+	struct tandem_error error = {0};
+	while (pair->connecting.lost_count == 0 && tandem_clock_now_ns() < end_ns) {
 		TANDEM_CONTRACT_CHECK(pair_wait(pair, is_settled, channel) == 0);
 		if (state_of(&pair->connecting, channel) == TANDEM_CHANNEL_UP &&
 		    state_of(&pair->listening, channel) == TANDEM_CHANNEL_UP)
@@ -242,7 +244,7 @@ static int bring_back(struct pair *pair, unsigned channel)
 		TANDEM_CONTRACT_CHECK(channels_fence(pair, channel) == 0);
 		TANDEM_CONTRACT_CHECK(pair_wait(pair, is_down, channel) == 0);
 		pair_take(pair);
-		int status = tandem_session_restore(pair->connecting.session, channel, NULL);
+		int status = tandem_session_restore(pair->connecting.session, channel, &error);
 		if (status != 0)
 			pair_turn(pair);
 		else
@@ -250,7 +252,11 @@ static int bring_back(struct pair *pair, unsigned channel)
 		if (state_of(&pair->connecting, channel) == TANDEM_CHANNEL_UP)
 			TANDEM_CONTRACT_CHECK(pair_wait(pair, is_taken, channel) == 0);
 	}
-	return pair->connecting.lost_count > 0 ? 0 : -1;
+	if (pair->connecting.lost_count > 0)
+		return 0;
+	fprintf(stderr, "channel %u does not come back; refused at last: '%s'\n", channel,
+	        error.detail);
+	return -1;
 }
 
 /* Whatever happened, either the session is lost on both sides or all of it can be made whole. */
