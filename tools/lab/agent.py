@@ -5,14 +5,19 @@ One JSON object a line. From the host: {"run": id, "command", "env", "directory"
 {"exit": id, "status"}. Bytes travel as latin-1, which keeps each of them.
 """
 
+import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
+import sys
+import termios
 import threading
 from pathlib import Path
 
 PORT_NAME = "tandem.lab"
+PIPE_BYTES = 65536
 
 
 def find_port():
@@ -50,19 +55,37 @@ class Agent:
         threading.Thread(target=self.follow, args=(number, process), daemon=True).start()
 
     def follow(self, number, process):
-        """Output ends with the command, not with a background process that still holds the pipe."""
-        arguments = (number, process.stdout)
-        copier = threading.Thread(target=self.copy_output, args=arguments, daemon=True)
-        copier.start()
+        """Output ends with the command, not with a background process that still holds the pipe: that
+        one's is read and thrown away."""
+        pipe = process.stdout.fileno()
+        self.copy_output(number, process, pipe)
         status = process.wait()
-        copier.join(timeout=1)
         with self.processes_lock:
             del self.processes[number]
         self.tell(exit=number, status=status if status >= 0 else 128 - status)
+        while os.read(pipe, PIPE_BYTES):
+            pass
 
-    def copy_output(self, number, pipe):
-        while data := os.read(pipe.fileno(), 65536):
+    def copy_output(self, number, process, pipe):
+        """Until the command has ended, and all that it had written."""
+        end = os.pidfd_open(process.pid)
+        watched = [pipe, end]
+        while end not in select.select(watched, [], [])[0]:
+            if not self.copy_some(number, pipe):
+                watched.remove(pipe)
+        os.close(end)
+        left = bytearray(4)
+        fcntl.ioctl(pipe, termios.FIONREAD, left)
+        left = int.from_bytes(left, sys.byteorder)
+        while left > 0 and (length := self.copy_some(number, pipe)):
+            left -= length
+
+    def copy_some(self, number, pipe):
+        """Its length; 0 at the end."""
+        data = os.read(pipe, PIPE_BYTES)
+        if data:
             self.tell(output=number, data=data.decode("latin-1"))
+        return len(data)
 
     def send_signal(self, number, which):
         with self.processes_lock:

@@ -84,6 +84,7 @@ class Machine:
         self._lock = threading.Lock()
         self._send_lock = threading.Lock()
         self._socket = None
+        self._reader = None
         self._ready = threading.Event()
         self._gone = threading.Event()
         self._started_at = None
@@ -94,6 +95,7 @@ class Machine:
         """Boots, also after kill() or power_off(). The calling thread must outlive the machine."""
         if self.is_running():
             raise LabError(f"machine {self.name} runs already")
+        self.kill()  # also one that ended by itself: its reader must have told so before it is another
         self.state.mkdir(exist_ok=True)
         for name in ("agent", "qmp"):
             (self.state / name).unlink(missing_ok=True)
@@ -112,7 +114,8 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 pass_fds=[wire.fileno()] if wire else [], start_new_session=True)
         self._socket = self._connect()
-        threading.Thread(target=self._read, args=(self._socket,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._socket,), daemon=True)
+        self._reader.start()
 
     def wait_ready(self, timeout_s=BOOT_TIMEOUT_S):
         """Until the agent answers; `boot_s` and `facts` are set then."""
@@ -148,8 +151,10 @@ class Machine:
         if self.qemu is not None:
             self.qemu.kill()
             self.qemu.wait()
+        if self._reader is not None:
+            self._reader.join()
+            self._reader = None
         if self._socket is not None:
-            self._gone.wait(5)
             self._socket.close()
             self._socket = None
 
