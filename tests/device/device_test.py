@@ -8,7 +8,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tools"))
 
-from lab import LabUnavailable  # noqa: E402 (the path above comes first)
+from lab import LabError, LabUnavailable  # noqa: E402 (the path above comes first)
+from lab.qmp import Qmp  # noqa: E402
 
 STATUS_SKIPPED = 77
 
@@ -29,6 +30,15 @@ def until(condition, what, timeout_s=30):
         time.sleep(0.1)
     print(f"ok: {what}", flush=True)
     return answer
+
+
+def status_at(path):
+    """Of the guest of the QEMU that listens there; None: nobody does, whether there is a file or not."""
+    try:
+        with Qmp(path) as qmp:
+            return qmp.execute("query-status")["status"]
+    except LabError:
+        return None
 
 
 def main(stories):

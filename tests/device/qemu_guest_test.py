@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from device_test import expect, main, until
+from device_test import expect, main, status_at, until
 
-from lab import LabError, LabUnavailable
+from lab import LabUnavailable
 from lab.qmp import Qmp
 
 MEMORY_MIB = 8
@@ -56,15 +56,15 @@ class Machine:
              "-drive", f"file={disk},format=raw,if=ide,snapshot=on",
              "-qmp", f"unix:{self.control},server=on,wait=off",
              "-qmp", f"unix:{self.socket},server=on,wait=off", *arguments])
-        until(self.socket.exists, f"QEMU {name} listens")
+        until(self.status, f"QEMU {name} listens")
 
     def output(self):
         """A star for each boot, a dot for each 64 rounds."""
         return self.serial.read_bytes() if self.serial.exists() else b""
 
     def status(self):
-        with Qmp(self.socket) as qmp:
-            return qmp.execute("query-status")["status"]
+        """None: it does not say."""
+        return status_at(self.socket)
 
     def execute(self, command, **arguments):
         with Qmp(self.socket) as qmp:
@@ -153,15 +153,9 @@ def story_restore():
         count = check_consistent(ram)
         with machine(folder, "second", disk, "-S", "-incoming",
                      f"exec:cat {driver.folder / 'restore'}") as second:
-            until(lambda: second.status() not in ("inmigrate", "prelaunch"), "a new QEMU has it")
+            until(lambda: second.status() not in (None, "inmigrate", "prelaunch"), "a new QEMU has it")
             check_memory(second, ram)
             check_goes_on(second, count)
-
-
-def is_running(protected):
-    with contextlib.suppress(LabError):
-        return protected.status() == "running"
-    return False
 
 
 def story_held():
@@ -176,7 +170,7 @@ def story_held():
             took_s = time.monotonic() - begin
             expect(" running 1 " in end and "stood still for too long" in end, "it is let go", end)
             expect(took_s < PAUSE_LIMIT_S + 20, f"soon after its {PAUSE_LIMIT_S} s: {took_s:.2f} s")
-            expect(is_running(first), "the guest runs as before")
+            expect(first.status() == "running", "the guest runs as before")
             written = first.output()
             until(lambda: first.output() != written, "and writes on")
 

@@ -8,10 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from device_test import expect, main
+from device_test import expect, main, status_at, until
 
 from lab import LabUnavailable
 from lab.qmp import Qmp
@@ -20,14 +19,6 @@ MEMORY_MIB = 32
 PAGE_BYTES = 4096
 WAIT_S = 60
 FIRMWARE = Path("/usr/share/seabios/bios-256k.bin")
-
-
-def wait_for(condition, what):
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"FAILED: {what}, not within {WAIT_S} s")
-        time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -44,7 +35,7 @@ def machine(folder):
              "pc,memory-backend=ram", "-m", str(MEMORY_MIB), "-object", memory, "-nodefaults",
              "-display", "none", "-S", "-qmp", f"unix:{socket},server=on,wait=off"]) as process:
         try:
-            wait_for(socket.exists, "QEMU listens")
+            until(lambda: status_at(socket), "QEMU listens", WAIT_S)
             yield socket
         finally:
             process.kill()
@@ -55,7 +46,7 @@ def send(socket, path, ignores_shared):
         qmp.execute("migrate-set-capabilities", capabilities=[
             {"capability": "x-ignore-shared", "state": ignores_shared}])
         qmp.execute("migrate", uri=f"exec:cat > {path}")
-        wait_for(lambda: qmp.execute("query-migrate")["status"] == "completed", "QEMU has sent")
+        until(lambda: qmp.execute("query-migrate")["status"] == "completed", "QEMU has sent", WAIT_S)
 
 
 def decode(path, folder):

@@ -102,7 +102,8 @@ class LabNode:
         self._spawn("tandem-failoverd", self._where, environment)
         self._machine.check(
             f"timeout {_START_SECONDS} sh -c"
-            f" 'until test -S {self.layout.run_directory}/failoverd.sock; do sleep 0.05; done'"
+            f" 'until grep -q \"00010000 .* {self.layout.run_directory}/failoverd.sock\" /proc/net/unix;"
+            " do sleep 0.05; done'"
         )
 
     def start_data_plane(self, environment=None):

@@ -209,7 +209,6 @@ class Rotation(Ground):
                 lambda program=program: not node.is_running(program), DEADLINE_SECONDS,
                 f"the end of {program}",
             )
-        (node.layout.run_directory / "failoverd.sock").unlink(missing_ok=True)
         node.start_controller()
         node.start_data_plane()
 

@@ -6,7 +6,7 @@ import subprocess
 
 from kill import wait
 
-START_SECONDS = 15
+START_SECONDS = 60
 _FAULTS = ("Sanitizer:", "runtime error:", "assertion")
 
 
@@ -42,8 +42,9 @@ class Node:
     def start_controller(self, environment=None):
         self._spawn("tandem-failoverd", self._where(), environment)
         socket_path = self.layout.run_directory / "failoverd.sock"
+        process = self._processes["tandem-failoverd"].pid
         wait.until(
-            lambda: socket_path.exists() or not self.is_running("tandem-failoverd"),
+            lambda: wait.listens(socket_path, process) or not self.is_running("tandem-failoverd"),
             START_SECONDS,
             f"controller of node {self.name}",
         )
