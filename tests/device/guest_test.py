@@ -14,18 +14,13 @@ from device_test import CHECKOUT, expect, main, until
 sys.path.insert(0, str(CHECKOUT / "tests"))
 
 from guest import Bed  # noqa: E402 (the path above comes first)
+from kill.layout import free_ports  # noqa: E402
 from lab import private_qemu  # noqa: E402
 
 MEMORY_MIB, HOT_MIB = 16, 8
 PAGES = MEMORY_MIB * 256
 COLD_PAGE = PAGES - 1
 SETTINGS = {"memory_mib": MEMORY_MIB, "hot_mib": HOT_MIB, "rate": 2000, "random": 1}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start(bed, version, port):
@@ -90,8 +85,8 @@ def check_network(bed, vm, version, port):
         datagrams.sendto(b"echo over udp", ("127.0.0.1", port))
         expect(json.loads(datagrams.recv(1000)) == {"echo": "over udp"},
                f"{vm.name}: answers over UDP")
-    frames = Path(bed.folder / f"frames-{version}").read_bytes()
-    expect(b'{"tick": ' in frames, f"{vm.name}: its ticks are on the network, too")
+    frames = Path(bed.folder / f"frames-{version}")
+    until(lambda: b'{"tick": ' in frames.read_bytes(), f"{vm.name}: its ticks are on the network, too")
 
 
 def check_reboot(bed, vm):
@@ -124,7 +119,7 @@ def play(bed, version, port, failures):
 def story_all():
     failures = []
     with Bed(sys.argv[2]) as bed:
-        players = [threading.Thread(target=play, args=(bed, version, free_port(), failures))
+        players = [threading.Thread(target=play, args=(bed, version, free_ports(), failures))
                    for version in bed.programs]
         for player in players:
             player.start()

@@ -2,8 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -11,6 +11,10 @@ import urllib.request
 from device_test import CHECKOUT, expect, main, until
 
 from lab import Lab, LabError, LabTimeout, LabUnavailable, qemu
+
+sys.path.insert(0, str(CHECKOUT / "tests"))
+
+from kill.layout import free_ports  # noqa: E402 (the path above comes first)
 
 TOOL = CHECKOUT / "tools/softroce-lab"
 PING_COUNT = 5
@@ -85,12 +89,6 @@ def story_end():
     expect(not any_runs(machines), "and leaves no machine")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def read_page(port):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/name", timeout=5) as page:
@@ -123,7 +121,7 @@ def check_host_access(lab, ports, share):
 
 def check_command_timeout(a):
     try:
-        a.run("echo begun; exec sleep 300", 2)
+        a.run("echo begun; exec sleep 300", 8)
         expect(False, "a command past its time raises")
     except LabTimeout as error:
         expect(error.output == b"begun\n", "a command past its time raises", error.output)
@@ -133,7 +131,7 @@ def check_command_timeout(a):
 
 
 def check_link(a, b):
-    expect(b.run(REACH_A).status == 0, "b reaches a")
+    until(lambda: b.run(REACH_A).status == 0, "b reaches a")
     a.set_link(False)
     until(lambda: "PORT_DOWN" in a.check(DEVICE_INFO), "a pulled cable takes the port down")
     expect("PORT_ACTIVE" in b.check(DEVICE_INFO), "at that end only")
@@ -201,7 +199,8 @@ class BrokenFirstBoot:
 
 
 def story_two():
-    ports = {"a": free_port(), "b": free_port()}
+    first_port = free_ports()
+    ports = {"a": first_port, "b": first_port + 1}
     forwards = [(name, port, 8000) for name, port in ports.items()]
     with tempfile.TemporaryDirectory() as share, \
             Lab(machine_count=2, forwards=forwards, share=share, say=BrokenFirstBoot()) as lab:

@@ -5,6 +5,11 @@ import json
 import subprocess
 import sys
 import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from kill.layout import free_ports  # noqa: E402 (the path comes first)
 
 MIB = 1 << 20
 LATENCY_KEYS = {"count", "p50", "p99", "p999", "max"}
@@ -64,7 +69,7 @@ class Report(Case):
             self.assertIn(word, text)
 
     def test_two_processes(self):
-        port = "27480"
+        port = str(free_ports())
         with subprocess.Popen([PROGRAM, "transport", "--provider", "tcp", "--listen", "--port", port],
                               stderr=subprocess.PIPE, text=True) as receiver:
             self.assertIn(port, receiver.stderr.readline())

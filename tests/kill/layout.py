@@ -110,8 +110,7 @@ class Layout:
     def remove(self, keep_files=False):
         for node in self.nodes.values():
             for port in (node.port, node.serve_port):
-                if holder := _held.pop(port, None):
-                    holder.close()
+                release_ports(port)
         shutil.rmtree(self.images, ignore_errors=True)
         if not keep_files:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -175,8 +174,8 @@ def new_directories():
 
 
 def free_ports():
-    """The first of PORTS_PER_PAIR ports that nobody uses now; no other test gets them until the
-    layout that they are for is removed."""
+    """The first of PORTS_PER_PAIR ports that nobody uses now; no other test gets them until they
+    are released, as by the layout that they are for, or this process ends."""
     for _ in range(_PORT_ATTEMPTS):
         first_port = _PORT_FIRST + secrets.randbelow(_PORT_PAIRS) * PORTS_PER_PAIR
         holder = _hold(first_port)
@@ -187,6 +186,11 @@ def free_ports():
             return first_port
         holder.close()
     raise OSError("no free ports for a pair of nodes")
+
+
+def release_ports(first_port):
+    if holder := _held.pop(first_port, None):
+        holder.close()
 
 
 def _hold(first_port):

@@ -8,6 +8,7 @@ import threading
 import time
 
 from kill import wait
+from kill.layout import free_ports, release_ports
 
 _START_SECONDS = 20
 _CHUNK = 1 << 16
@@ -20,7 +21,8 @@ class Etcd:
         self._directory = directory
         self._log = log
         self._process = None
-        self.port, self._peer_port = _free_ports(2)
+        self.port = free_ports()
+        self._peer_port = self.port + 1
 
     def start(self):
         here, peers = (f"http://127.0.0.1:{port}" for port in (self.port, self._peer_port))
@@ -48,6 +50,10 @@ class Etcd:
         if self._process:
             self._process.kill()
             self._process.wait()
+
+    def close(self):
+        self.kill()
+        release_ports(self.port)
 
 
 class Relay(threading.Thread):
@@ -112,13 +118,3 @@ def _read_all(connection):
     while chunk := connection.recv(_CHUNK):
         data += chunk
     return data
-
-
-def _free_ports(count):
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

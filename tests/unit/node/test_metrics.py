@@ -17,23 +17,21 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 CONTROLLER, TOOL, SOURCE = sys.argv[1:4]
+sys.path.insert(0, f"{SOURCE}/tests")
+
+from kill.layout import free_ports, release_ports  # noqa: E402 (the path comes first)
+
 DEADLINE_SECONDS = 30
 CROWD = 600
 
 
-def free_port(kind):
-    with socket.socket(socket.AF_INET, kind) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def configuration(directory, port):
+def configuration(directory, metrics_port, first_port):
     nodes = ",\n".join(
-        f'{{ name = "{name}"; address = "127.0.0.1"; port = {free_port(socket.SOCK_STREAM)};'
-        f' metrics_port = {port if name == "a" else 0};'
-        f' heartbeat = ( {{ address = "127.0.0.1"; port = {free_port(socket.SOCK_DGRAM)}; }} );'
+        f'{{ name = "{name}"; address = "127.0.0.1"; port = {first_port + 2 * i};'
+        f' metrics_port = {metrics_port if name == "a" else 0};'
+        f' heartbeat = ( {{ address = "127.0.0.1"; port = {first_port + 2 * i + 1}; }} );'
         f' run_directory = "{directory}/{name}"; image_directory = "{directory}/{name}/i"; }}'
-        for name in "ab"
+        for i, name in enumerate("ab")
     )
     pairs = ",\n".join(
         f'{{ name = "{name}"; nodes = ["a", "b"]; promote = {{ command = "true"; }};'
@@ -47,9 +45,11 @@ class Metrics(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory()
         self.addCleanup(self.directory.cleanup)
-        self.port = free_port(socket.SOCK_STREAM)
+        first_port = free_ports()
+        self.addCleanup(release_ports, first_port)
+        self.port = first_port + 4
         self.path = Path(self.directory.name) / "tandem.conf"
-        self.path.write_text(configuration(self.directory.name, self.port))
+        self.path.write_text(configuration(self.directory.name, self.port, first_port))
         self.controller = subprocess.Popen(
             [CONTROLLER, "--config", self.path, "--node", "a"], stderr=subprocess.DEVNULL
         )
@@ -114,7 +114,7 @@ class Metrics(unittest.TestCase):
 
     def test_values(self):
         def arbiter_was_read():
-            return self.status()["pairs"][0]["state"] == "JOINING"
+            return {pair["state"] for pair in self.status()["pairs"]} == {"JOINING"}
 
         self.until(arbiter_was_read)
         families = self.scrape()
@@ -193,7 +193,7 @@ class Start(unittest.TestCase):
             one.listen()
             port = one.getsockname()[1]
             path = Path(directory) / "tandem.conf"
-            path.write_text(configuration(directory, port))
+            path.write_text(configuration(directory, port, free_ports()))
             ended = subprocess.run(
                 [CONTROLLER, "--config", path, "--node", "a"],
                 capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,

@@ -17,6 +17,10 @@ import unittest
 from pathlib import Path
 
 PROGRAM, CONTROLLER, SOURCE = sys.argv[1:4]
+sys.path.insert(0, f"{SOURCE}/tests")
+
+from kill.layout import free_ports  # noqa: E402 (the path comes first)
+
 NAMES = ("status", "events", "yank", "promote", "switchover", "force-primary", "maintenance",
          "check", "config", "doctor", "keygen", "resync", "fence-ack")
 
@@ -25,21 +29,11 @@ def run(*words):
     return subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=30)
 
 
-def free_ports(count):
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 def configuration(directory):
-    ports = free_ports(4)
+    first_port = free_ports()
     nodes = ",\n".join(
-        f'{{ name = "{name}"; address = "127.0.0.1"; port = {ports[2 * i]};'
-        f' heartbeat = ( {{ address = "127.0.0.1"; port = {ports[2 * i + 1]}; }} );'
+        f'{{ name = "{name}"; address = "127.0.0.1"; port = {first_port + 2 * i};'
+        f' heartbeat = ( {{ address = "127.0.0.1"; port = {first_port + 2 * i + 1}; }} );'
         f' run_directory = "{directory}/{name}"; image_directory = "{directory}/{name}/i"; }}'
         for i, name in enumerate("ab")
     )
@@ -278,7 +272,7 @@ class Check(unittest.TestCase):
     def test_live_etcd_and_agents(self):
         text = self.path.read_text()
         arbiter = re.search(r"arbiter = \{[^}]*\};", text).group()
-        port = free_ports(1)[0]
+        port = free_ports()
         self.path.write_text(text.replace(
             arbiter, f'arbiter = {{ type = "etcd"; endpoints = ["http://127.0.0.1:{port}"]; }};'
         ))
@@ -732,6 +726,10 @@ class Live(unittest.TestCase):
         return run("--config", self.path, "--node", "a", *words)
 
     def test_status_and_events(self):
+        # What it says first, until it has read the register, is another headline.
+        watch = self.watch()
+        while " no node has led yet" not in self.line_of(watch):
+            pass
         answer = json.loads(self.ask("status", "--json").stdout)
         self.assertTrue(answer["ok"])
         self.assertEqual(answer["node"], "a")
