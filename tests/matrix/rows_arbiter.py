@@ -5,7 +5,7 @@ import time
 
 from kill import wait
 from matrix.bed import PEER
-from matrix.rows_network import TWO_LINKS, winner_of
+from matrix.rows_network import TWO_LINKS, winner_alone
 from matrix.story import Case
 
 ETCD = {"arbiter": "etcd"}
@@ -99,7 +99,7 @@ def fencing_works(story):
     _fence_works(story)
     story.work()
     _cut(story)
-    winner, loser = winner_of(story)
+    winner, loser = winner_alone(story)
     story.check(story.pair.nodes[loser].has_ended(), f"{winner} leads and {loser} was not fenced")
     story.pair.network.heal()
     story.strike()

@@ -3,7 +3,7 @@
 import signal
 
 from kill import wait
-from matrix.rows_network import TWO_LINKS, winner_of
+from matrix.rows_network import TWO_LINKS, winner_alone
 from matrix.story import Case
 
 
@@ -106,7 +106,7 @@ def both_controllers_and_link(story):
     story.strike()
     for name in "ab":
         story.pair.restart(name)
-    winner = winner_of(story)[0]
+    winner = winner_alone(story)[0]
     story.pair.network.heal()
     story.prove(winner)
 

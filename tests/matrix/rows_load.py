@@ -42,6 +42,8 @@ def controller_is_late(name):
         story.start()
         story.work()
         node = story.pair.nodes[name]
+        log = story.pair.layout.log_path(name)
+        seen = log.stat().st_size
         for _ in range(3):
             node.signal_program("tandem-failoverd", signal.SIGSTOP)
             story.pass_time(0.5 + story.random.random())
@@ -49,8 +51,8 @@ def controller_is_late(name):
             story.pass_time(story.random.random() * 0.2)
         story.strike()
         story.stays_paired(1.0, 2)
-        log = story.pair.layout.log_path(name).read_text(errors="replace")
-        story.check("not scheduled" in log, f"controller of {name} does not say that it was late")
+        wait.until(lambda: b"not scheduled" in log.read_bytes()[seen:], 10,
+                   f"controller of {name} to say that it was late", 0.02)
         story.prove("a")
 
     return Case(f"controller of {name} not scheduled for a second", play)

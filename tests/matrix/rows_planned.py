@@ -4,7 +4,7 @@ import signal
 
 from kill import wait
 from matrix.bed import PEER
-from matrix.rows_network import TWO_LINKS, winner_of
+from matrix.rows_network import TWO_LINKS, leader_of
 from matrix.story import Case
 
 TURNS = 4
@@ -12,7 +12,8 @@ NEW_STEPS = ("cas", "cas_asked", "cas_won", "fence", "fence_sent", "fenced", "ac
              "activate_sent", "lead", "lead_sent")
 TAKER_STEPS = ("standby_fence", "standby_fenced", "standby_activate")
 PAUSE_MS_MAX = 5000
-NOBODY_SECONDS = 8  # longer than anything that goes on by itself
+DECIDED_SECONDS = 40
+ADVICE_LOOKS = 60  # in a row, some seconds: longer than anything that goes on by itself
 
 
 def _hand_over(story, name):
@@ -43,9 +44,16 @@ def _one_leads_again(story):
     """Whoever it is: it goes on and is paired again; or every copy is gone, with advice."""
     for name in "ab":
         story.pair.restart(name)
-    try:
-        leader = winner_of(story, NOBODY_SECONDS)[0]
-    except wait.Timeout:
+    advised = 0
+
+    def leader_or_advice():
+        """An advice that is given in passing is none to wait with."""
+        nonlocal advised
+        advised = advised + 1 if story.advisers() else 0
+        return leader_of(story) or (advised >= ADVICE_LOOKS and "advice")
+
+    leader = wait.until(leader_or_advice, DECIDED_SECONDS, "one who goes on, or an advice", 0.05)
+    if leader == "advice":
         story.is_stuck_with_advice()
     else:
         story.prove(leader)
