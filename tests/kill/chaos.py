@@ -13,11 +13,11 @@ from kill.scenario import Scenario
 from kill.separated import SeparatedPair
 from oracle.client import Client
 
-HEAL_SECONDS = 20
-DEATH_SECONDS = 5
+HEAL_SECONDS = 40
+DEATH_SECONDS = 20
 TRIGGER_SECONDS = 3
 SILENCE_SECONDS = 3  # nobody answers that long when no copy is left
-REFUSED_SECONDS = 12  # until a server that may not lead has ended
+REFUSED_SECONDS = 30  # until a server that may not lead has ended
 CONNECTIONS_EACH = 3
 HALTED_STATUS = 3
 
@@ -147,6 +147,7 @@ class Chaos(Scenario):
         self._later = []  # (when, what) that ends a strike
         self._seen = self.watch.record.generation
         self._seen_server = {name: self._server(name) for name in self.nodes}
+        self._said_before = {name: self._log_path(name).stat().st_size for name in self.nodes}
         for strike in disturbance.strikes:
             if not self._await(strike):
                 continue
@@ -187,11 +188,19 @@ class Chaos(Scenario):
         return True
 
     def _has_session(self, name):
-        """The log says so before the controller may be able to."""
-        lines = self.pair.layout.log_path(name).read_text(errors="replace").splitlines()
+        """A new one since the disturbance began. The log says so before the controller may be able
+        to."""
+        lines = self._said(name, self._said_before[name])
         last = [line for line in lines if "session with" in line or "session lost" in line
                 or "standing by" in line][-1:]
         return bool(last) and "session with" in last[0]
+
+    def _log_path(self, name):
+        return self.pair.layout.log_path(name)
+
+    def _said(self, name, begin=0):
+        """Lines of a node's log behind so many bytes."""
+        return self._log_path(name).read_bytes()[begin:].decode(errors="replace").splitlines()
 
     def _strike(self, strike):
         if strike.action == "away":
@@ -270,7 +279,7 @@ class Chaos(Scenario):
         if not record or not record.is_pair or not self._leads_alive(record):
             return False
         stats = self.pair.stats(record.owner)
-        is_led = stats.is_pair and stats.generation == record.generation
+        is_led = stats is not None and stats.is_pair and stats.generation == record.generation
         answered_at = self.client.tally.last_reply_at
         if not is_led or time.monotonic_ns() - answered_at > 200_000_000:
             return False
@@ -296,8 +305,7 @@ class Chaos(Scenario):
     def _incarnation_is_gone(self, incarnation):
         """No data plane says that it stands by with that incarnation now."""
         for name in self.nodes:
-            lines = self.pair.layout.log_path(name).read_text(errors="replace").splitlines()
-            last = [line for line in lines if "standing by, incarnation" in line][-1:]
+            last = [line for line in self._said(name) if "standing by, incarnation" in line][-1:]
             if last and f"{incarnation:016x}" in last[0]:
                 return False
         return True
@@ -313,8 +321,12 @@ class Chaos(Scenario):
             return
         self.is_lost = True
         self.tell(f"every copy is dead: {words}")
-        owner = states[self.watch.record.owner]
-        self.check("force-primary" in owner.get("unblock", ""), "status names the way out")
+        owner = self.watch.record.owner
+        try:
+            wait.until(lambda: "force-primary" in (self._says(owner).get("unblock") or ""),
+                       HEAL_SECONDS, "the way out in the owner's status", 0.05)
+        except wait.Timeout as late:
+            self.check(False, str(late))
         before = self.client.tally.replies
         wait.passed(SILENCE_SECONDS)
         self.check(self.client.tally.replies == before, "nobody answers")
@@ -327,13 +339,11 @@ class Chaos(Scenario):
             return
         name = "b" if self.watch.record.owner == "a" else "a"
         node = self.nodes[name]
-        log = self.pair.layout.log_path(name)
-        begin = log.stat().st_size
+        begin = self._log_path(name).stat().st_size
         node.start_server()
         wait.until(lambda: not node.is_running("tandem-kv"), REFUSED_SECONDS,
                    f"the end of node {name}'s server, which may not lead")
-        said = log.read_text(errors="replace")[begin:]
-        lines = [line for line in said.splitlines() if "tandem-kv" in line]
+        lines = [line for line in self._said(name, begin) if "tandem-kv" in line]
         self.check(bool(lines) and node.exit_status("tandem-kv") == HALTED_STATUS,
                    f"node {name}'s server ended: {lines[-1:]}")
 
