@@ -77,7 +77,7 @@ EXACT_PLACES = ("scanned", "stage", "drain", "seal", "settle", "wait", "session_
 
 
 def story_exact():
-    """The checker of tests/exact is killed, staged and not, and what is promoted compared."""
+    """The checker of tests/exact is killed, and what is promoted compared."""
     rounds, *names = sys.argv[3:]
     places = " ".join(f"--place {name}" for name in names or EXACT_PLACES)
     with Lab() as lab:

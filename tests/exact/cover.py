@@ -31,8 +31,10 @@ def pairwise(factors=None):
 
 
 def over_rdma():
-    """What differs most there: whether a device reads the program's memory or staging memory."""
-    return [{**DEFAULT, "provider": "rdma", "capture": capture} for capture in FACTORS["capture"]]
+    """As few as there are, with each value of each other setting in one of them."""
+    factors = {**FACTORS, "provider": ("rdma",)}
+    return [{factor: values[number % len(values)] for factor, values in factors.items()}
+            for number in range(max(map(len, factors.values())))]
 
 
 def text(combination):

@@ -15,6 +15,12 @@ class TestCover(unittest.TestCase):
             met = {(each[one], each[other]) for each in chosen}
             self.assertEqual(met, set(itertools.product(cover.FACTORS[one], cover.FACTORS[other])))
 
+    def test_every_value_is_met_over_rdma(self):
+        chosen = cover.over_rdma()
+        self.assertEqual({each["provider"] for each in chosen}, {"rdma"})
+        for factor in set(cover.FACTORS) - {"provider"}:
+            self.assertEqual({each[factor] for each in chosen}, set(cover.FACTORS[factor]))
+
     def test_it_is_fewer_than_all_and_begins_with_the_default(self):
         factors = {name: ("0", "1", "2") for name in "abcd"}
         chosen = cover.pairwise(factors)
