@@ -73,8 +73,23 @@ void tandem_qemu_frames_open(struct tandem_qemu_frames *frames)
 	frames->free_at = frames->end_at;
 }
 
+void tandem_qemu_frames_leave(struct tandem_qemu_frames *frames)
+{
+	frames->has_mark = false;
+	frames->ticket = 0;
+	tandem_qemu_frames_open(frames);
+}
+
+/* One that lets everything go is nearly always empty, and has no use for most of its room. */
+static void rewind_empty(struct tandem_qemu_frames *frames)
+{
+	if (frames->is_open && frames->sent_at == frames->end_at)
+		frames->sent_at = frames->free_at = frames->marked_at = frames->end_at = 0;
+}
+
 void tandem_qemu_frames_add(struct tandem_qemu_frames *frames, const uint8_t *bytes, size_t length)
 {
+	rewind_empty(frames);
 	const size_t room_bytes = frames->room_bytes - tandem_qemu_frames_held_bytes(frames);
 	uint8_t head[TANDEM_QEMU_FRAME_HEAD_BYTES];
 

@@ -24,7 +24,7 @@ enum tandem_qemu_frame_word tandem_qemu_frame_take(const uint8_t *bytes, size_t 
 void tandem_qemu_frame_head(size_t length, uint8_t ret_head[TANDEM_QEMU_FRAME_HEAD_BYTES]);
 
 /* Frames in the order in which they came, in a ring of the caller's. Positions count bytes from the
- * beginning of time: sent_at <= free_at <= marked_at <= end_at. */
+ * last time when it was open and empty: sent_at <= free_at <= marked_at <= end_at. */
 struct tandem_qemu_frames {
 	uint8_t *room;
 	size_t room_bytes;
@@ -43,6 +43,8 @@ struct tandem_qemu_frames {
 void tandem_qemu_frames_init(struct tandem_qemu_frames *frames, uint8_t *room, size_t room_bytes);
 /* All that is there may leave, and what comes may until the first mark; no effect after that. */
 void tandem_qemu_frames_open(struct tandem_qemu_frames *frames);
+/* Nobody else goes on with the guest any more: as above, whatever was marked. */
+void tandem_qemu_frames_leave(struct tandem_qemu_frames *frames);
 /* Adds a frame behind all others; the newest are dropped when there is no room. */
 void tandem_qemu_frames_add(struct tandem_qemu_frames *frames, const uint8_t *bytes, size_t length);
 /* An epoch ends here: all that is there may leave when the ticket is released that is promised

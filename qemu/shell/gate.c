@@ -5,45 +5,19 @@
 #include <event2/listener.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <tandem/clock.h>
 #include <tandem/memory.h>
 #include <unistd.h>
 
-#include "core/frames.h"
-#include "shell/gate_outside.h"
+#include "shell/gate_internal.h"
 
-#define RECORD_BYTES    (TANDEM_QEMU_FRAME_HEAD_BYTES + TANDEM_QEMU_FRAME_BYTES_MAX)
-#define INPUT_BYTES     (4 * (size_t)RECORD_BYTES)
 #define READS_AT_MARK   256    /* far more than a socket holds */
 #define FRAMES_AT_ONCE  256    /* before others have their turn */
 #define FORGOTTEN_MAX   65536u /* more than any tap holds */
 #define SEND_ROOM_BYTES (1 << 20)
-
-struct tandem_qemu_gate {
-	struct event_base *base;
-	char socket_path[TANDEM_UNIX_PATH_BYTES];
-	struct tandem_qemu_outside outside;
-	struct tandem_qemu_frames frames;
-	struct tandem_qemu_gate_counts counts;
-	uint8_t *room;
-	size_t room_bytes;
-	uint8_t *frame; /* on its way out */
-	struct event *outside_readable;
-	struct event *outside_writable;
-
-	/* QEMU's connection. */
-	struct evconnlistener *listener;
-	struct event *readable;
-	struct event *writable;
-	int fd;
-	uint8_t *input; /* not decoded yet */
-	size_t input_bytes;
-	uint8_t *record; /* for the guest: a frame behind its head */
-	size_t record_bytes;
-	size_t record_sent_bytes; /* less than record_bytes: QEMU has to make room first */
-};
 
 /* ---- out ---- */
 
@@ -92,7 +66,7 @@ static void disconnect(struct tandem_qemu_gate *gate)
 	event_add(gate->outside_readable, NULL);
 }
 
-static void decode(struct tandem_qemu_gate *gate)
+void tandem_qemu_gate_decode(struct tandem_qemu_gate *gate)
 {
 	enum tandem_qemu_frame_word word;
 	size_t used = 0, length;
@@ -115,11 +89,11 @@ static void decode(struct tandem_qemu_gate *gate)
 static bool read_guest(struct tandem_qemu_gate *gate)
 {
 	const ssize_t got = recv(gate->fd, gate->input + gate->input_bytes,
-	                         INPUT_BYTES - gate->input_bytes, MSG_DONTWAIT);
+	                         TANDEM_QEMU_GATE_INPUT_BYTES - gate->input_bytes, MSG_DONTWAIT);
 
 	if (got > 0) {
 		gate->input_bytes += (size_t)got;
-		decode(gate);
+		tandem_qemu_gate_decode(gate);
 	} else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
 		disconnect(gate);
 	}
@@ -214,6 +188,12 @@ void tandem_qemu_gate_let(struct tandem_qemu_gate *gate)
 	send_out(gate);
 }
 
+void tandem_qemu_gate_leave(struct tandem_qemu_gate *gate)
+{
+	tandem_qemu_frames_leave(&gate->frames);
+	send_out(gate);
+}
+
 /* QEMU sent before it stopped its guest and handed over its state, so all of it is in the socket.
  */
 void tandem_qemu_gate_mark(struct tandem_qemu_gate *gate)
@@ -240,6 +220,7 @@ void tandem_qemu_gate_count(const struct tandem_qemu_gate *gate,
 	*ret_counts = gate->counts;
 	ret_counts->taken_count = gate->frames.taken_count + gate->frames.dropped_count;
 	ret_counts->dropped_count = gate->frames.dropped_count;
+	ret_counts->is_open = gate->frames.is_open;
 	ret_counts->held_bytes = tandem_qemu_frames_held_bytes(&gate->frames);
 }
 
@@ -263,42 +244,30 @@ void tandem_qemu_gate_await(const struct tandem_qemu_gate *gate, uint64_t deadli
 	}
 }
 
-static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
-                       int from_length, void *context)
+bool tandem_qemu_gate_connect(struct tandem_qemu_gate *gate, int fd)
 {
-	struct tandem_qemu_gate *gate = context;
 	const int room_bytes = SEND_ROOM_BYTES;
 
-	(void)listener;
-	(void)from;
-	(void)from_length;
 	if (gate->fd >= 0 ||
 	    event_assign(gate->readable, gate->base, fd, EV_READ | EV_PERSIST, on_readable, gate) !=
 	            0 ||
 	    event_assign(gate->writable, gate->base, fd, EV_WRITE, on_writable, gate) != 0) {
 		close(fd);
-		return;
+		return false;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room_bytes, sizeof(room_bytes));
 	gate->fd = fd;
 	event_add(gate->readable, NULL);
+	return true;
 }
 
-static int listen_for_qemu(struct tandem_qemu_gate *gate, const char *path,
-                           struct tandem_error *reterr_error)
+static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
+                       int from_length, void *context)
 {
-	int fd;
-	int status = tandem_unix_listen(path, SOCK_STREAM | SOCK_NONBLOCK, 1, &fd, reterr_error);
-
-	if (status != 0)
-		return status;
-	memcpy(gate->socket_path, path, strlen(path) + 1);
-	gate->listener = evconnlistener_new(gate->base, on_connect, gate,
-	                                    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (gate->listener)
-		return 0;
-	close(fd);
-	return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "gate", "no memory");
+	(void)listener;
+	(void)from;
+	(void)from_length;
+	(void)tandem_qemu_gate_connect(context, fd);
 }
 
 static int make_events(struct tandem_qemu_gate *gate, struct tandem_error *reterr_error)
@@ -307,8 +276,8 @@ static int make_events(struct tandem_qemu_gate *gate, struct tandem_error *reter
 
 	gate->room = tandem_memory_map(gate->room_bytes);
 	gate->frame = tandem_memory_alloc(TANDEM_QEMU_FRAME_BYTES_MAX);
-	gate->record = tandem_memory_alloc(RECORD_BYTES);
-	gate->input = tandem_memory_alloc(INPUT_BYTES);
+	gate->record = tandem_memory_alloc(TANDEM_QEMU_GATE_RECORD_BYTES);
+	gate->input = tandem_memory_alloc(TANDEM_QEMU_GATE_INPUT_BYTES);
 	gate->readable = event_new(gate->base, -1, 0, on_readable, gate);
 	gate->writable = event_new(gate->base, -1, 0, on_writable, gate);
 	gate->outside_writable =
@@ -325,23 +294,55 @@ static int make_events(struct tandem_qemu_gate *gate, struct tandem_error *reter
 	return 0;
 }
 
-int tandem_qemu_gate_open(struct event_base *base, const struct tandem_qemu_gate_options *options,
-                          struct tandem_qemu_gate **ret_gate, struct tandem_error *reterr_error)
+int tandem_qemu_gate_begin(struct tandem_qemu_gate *gate, const char *path, int fd,
+                           struct tandem_error *reterr_error)
+{
+	const int status = make_events(gate, reterr_error);
+
+	if (status == 0)
+		gate->listener =
+		        evconnlistener_new(gate->base, on_connect, gate,
+		                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (gate->listener) {
+		memcpy(gate->socket_path, path, strlen(path) + 1);
+		return 0;
+	}
+	close(fd);
+	return status != 0 ? status
+	                   : tandem_error_set(reterr_error, TANDEM_E_MEMORY, "gate", "no memory");
+}
+
+int tandem_qemu_gate_new(struct event_base *base, const struct tandem_qemu_gate_options *options,
+                         struct tandem_qemu_gate **ret_gate, struct tandem_error *reterr_error)
 {
 	struct tandem_qemu_gate *gate = tandem_memory_alloc(sizeof(*gate));
-	int status;
 
 	if (!gate)
 		return tandem_error_set(reterr_error, TANDEM_E_MEMORY, "gate", "no memory");
 	gate->base = base;
 	gate->fd = -1;
+	gate->outside.fd = -1;
 	gate->room_bytes = options->room_bytes;
-	status = tandem_qemu_outside_open(&gate->outside, options->outside, options->outside_path,
-	                                  reterr_error);
+	snprintf(gate->outside_name, sizeof(gate->outside_name), "%s", options->outside);
+	*ret_gate = gate;
+	return 0;
+}
+
+int tandem_qemu_gate_open(struct event_base *base, const struct tandem_qemu_gate_options *options,
+                          struct tandem_qemu_gate **ret_gate, struct tandem_error *reterr_error)
+{
+	struct tandem_qemu_gate *gate = NULL;
+	int fd;
+	int status = tandem_qemu_gate_new(base, options, &gate, reterr_error);
+
 	if (status == 0)
-		status = make_events(gate, reterr_error);
+		status = tandem_qemu_outside_open(&gate->outside, options->outside,
+		                                  options->outside_path, reterr_error);
 	if (status == 0)
-		status = listen_for_qemu(gate, options->socket_path, reterr_error);
+		status = tandem_unix_listen(options->socket_path, SOCK_STREAM | SOCK_NONBLOCK, 1,
+		                            &fd, reterr_error);
+	if (status == 0)
+		status = tandem_qemu_gate_begin(gate, options->socket_path, fd, reterr_error);
 	if (status == 0)
 		*ret_gate = gate;
 	else
@@ -355,15 +356,22 @@ static void free_event(struct event *event)
 		event_free(event);
 }
 
+void tandem_qemu_gate_yield(struct tandem_qemu_gate *gate)
+{
+	gate->socket_path[0] = 0;
+	gate->outside.path[0] = 0;
+	tandem_qemu_gate_close(gate);
+}
+
 void tandem_qemu_gate_close(struct tandem_qemu_gate *gate)
 {
 	if (!gate)
 		return;
 	disconnect(gate);
-	if (gate->listener) {
+	if (gate->listener)
 		evconnlistener_free(gate->listener);
+	if (gate->socket_path[0] != 0)
 		(void)unlink(gate->socket_path);
-	}
 	free_event(gate->readable);
 	free_event(gate->writable);
 	free_event(gate->outside_readable);

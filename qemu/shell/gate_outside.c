@@ -85,6 +85,16 @@ int tandem_qemu_outside_open(struct tandem_qemu_outside *outside, const char *na
 	return open_tap(outside, name, reterr_error);
 }
 
+int tandem_qemu_outside_adopt(struct tandem_qemu_outside *outside, const char *name,
+                              const char *path, int fd, struct tandem_error *reterr_error)
+{
+	*outside = (struct tandem_qemu_outside){.fd = fd};
+	if (!strchr(name, '/'))
+		return 0;
+	memcpy(outside->path, path, strlen(path) + 1);
+	return tandem_unix_address(name, &outside->peer, reterr_error);
+}
+
 static int send_once(const struct tandem_qemu_outside *outside, const uint8_t *bytes, size_t length)
 {
 	const ssize_t sent = outside->peer.sun_family == 0

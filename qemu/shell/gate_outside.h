@@ -16,6 +16,9 @@ struct tandem_qemu_outside {
 /* See struct tandem_qemu_gate_options for `name` and `path`. What failed can be closed. */
 int tandem_qemu_outside_open(struct tandem_qemu_outside *outside, const char *name,
                              const char *path, struct tandem_error *reterr_error);
+/* The same from a descriptor that another process had opened for it, which is taken. */
+int tandem_qemu_outside_adopt(struct tandem_qemu_outside *outside, const char *name,
+                              const char *path, int fd, struct tandem_error *reterr_error);
 /* 0, EAGAIN (it has no room now), or another errno: the frame is lost. */
 int tandem_qemu_outside_send(struct tandem_qemu_outside *outside, const uint8_t *bytes,
                              size_t length);

@@ -31,6 +31,7 @@ struct tandem_qemu_gate_counts {
 	uint64_t missed_count;  /* frames for the guest that it could not be given */
 	uint64_t fault_count;   /* connections that brought what is no frame, and were ended */
 	size_t held_bytes;
+	bool is_open; /* nothing is held back */
 };
 
 /* Nothing leaves yet. Copies the options. Errors: TANDEM_E_CONFIG (no such interface, a path that
@@ -46,6 +47,8 @@ void tandem_qemu_gate_await(const struct tandem_qemu_gate *gate, uint64_t deadli
 void tandem_qemu_gate_forget(struct tandem_qemu_gate *gate);
 /* No epoch was begun yet and the program leads: until the first mark everything leaves. */
 void tandem_qemu_gate_let(struct tandem_qemu_gate *gate);
+/* Nobody else goes on with the guest any more: until the next mark everything leaves. */
+void tandem_qemu_gate_leave(struct tandem_qemu_gate *gate);
 /* The guest stands still: all that it has sent is of the epoch that ends. */
 void tandem_qemu_gate_mark(struct tandem_qemu_gate *gate);
 /* After a mark: the guest stood still all that time, and `ticket` is that of the checkpoint of its
@@ -58,5 +61,22 @@ void tandem_qemu_gate_count(const struct tandem_qemu_gate *gate,
                             struct tandem_qemu_gate_counts *ret_counts);
 /* What is held never leaves. NULL is allowed. */
 void tandem_qemu_gate_close(struct tandem_qemu_gate *gate);
+
+/* A gate goes from one process to another, with QEMU's connection and the bytes that are under way,
+ * so that neither the guest nor the network notices: one packet over `link`, a SOCK_SEQPACKET whose
+ * both ends are of this program. Who gives it leaves it alone until the other one is known to have
+ * it, and yields it then; until then, or where the other one has not taken it, it is as it was.
+ * Errors: TANDEM_E_SYSTEM, TANDEM_E_MEMORY. */
+int tandem_qemu_gate_give(const struct tandem_qemu_gate *gate, int link,
+                          struct tandem_error *reterr_error);
+/* What is held here is another process's to let go. */
+void tandem_qemu_gate_yield(struct tandem_qemu_gate *gate);
+/* Takes the gate that the other end gives, if it leads to options->outside; everything leaves until
+ * the first mark. Waits for it, as long as a receive timeout of `link` allows. Copies the options.
+ * Errors: TANDEM_E_CONFIG (it leads elsewhere), TANDEM_E_PROTOCOL, TANDEM_E_SYSTEM,
+ * TANDEM_E_MEMORY. */
+int tandem_qemu_gate_take(struct event_base *base, const struct tandem_qemu_gate_options *options,
+                          int link, struct tandem_qemu_gate **ret_gate,
+                          struct tandem_error *reterr_error);
 
 #endif

@@ -148,6 +148,44 @@ Test(frames, open_until_the_first_mark_and_never_again)
 	cr_assert_str_eq(drain(bed), "");
 }
 
+Test(frames, who_leaves_holds_nothing_back_until_the_next_mark)
+{
+	struct bed *bed = make();
+
+	add(bed, 'a', 3);
+	mark(bed, 1);
+	add(bed, 'b', 3);
+	tandem_qemu_frames_leave(&bed->frames);
+	cr_assert_str_eq(drain(bed), "ab", "what was marked, and what was not");
+	add(bed, 'c', 3);
+	tandem_qemu_frames_release(&bed->frames, 1);
+	cr_assert_str_eq(drain(bed), "c");
+	mark(bed, 2);
+	add(bed, 'd', 3);
+	cr_assert_str_eq(drain(bed), "", "protected again");
+	tandem_qemu_frames_release(&bed->frames, 2);
+	cr_assert_str_eq(drain(bed), "", "the epoch after it is held");
+	mark(bed, 3);
+	tandem_qemu_frames_release(&bed->frames, 3);
+	cr_assert_str_eq(drain(bed), "d");
+}
+
+Test(frames, an_open_one_needs_little_of_its_room)
+{
+	struct bed *bed = make();
+
+	tandem_qemu_frames_open(&bed->frames);
+	memset(bed->room, 0xee, sizeof(bed->room));
+	for (char name = 'a'; name <= 'z'; name++) {
+		add(bed, name, 3);
+		cr_assert_eq(drain(bed)[0], name);
+	}
+	cr_assert_eq(bed->room[16], 0xee, "the rest is not written");
+	mark(bed, 1);
+	add(bed, 'h', 3);
+	cr_assert_str_eq(drain(bed), "", "what comes behind a mark is held");
+}
+
 Test(frames, the_newest_are_dropped_when_there_is_no_room)
 {
 	struct bed *bed = make();

@@ -323,6 +323,140 @@ Test(gate, what_comes_waits_for_a_qemu_that_is_slow)
 	close_bed(&bed);
 }
 
+/* ---- from one process to another ---- */
+
+static int take(struct bed *bed, const char *outside, int link, struct tandem_qemu_gate **ret_gate,
+                struct tandem_error *reterr_error)
+{
+	const struct tandem_qemu_gate_options options = {.socket_path = bed->card_path,
+	                                                 .outside = outside,
+	                                                 .outside_path = bed->outside_path,
+	                                                 .room_bytes = ROOM_BYTES};
+
+	return tandem_qemu_gate_take(bed->base, &options, link, ret_gate, reterr_error);
+}
+
+static void hand_over(struct bed *bed)
+{
+	struct tandem_qemu_gate *gate = NULL;
+	struct tandem_error error = {.code = 0};
+	int ends[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	cr_assert_eq(tandem_qemu_gate_give(bed->gate, ends[0], &error), 0, "%s", error.detail);
+	cr_assert_eq(take(bed, bed->network_path, ends[1], &gate, &error), 0, "%s", error.detail);
+	tandem_qemu_gate_yield(bed->gate);
+	bed->gate = gate;
+	close(ends[0]);
+	close(ends[1]);
+}
+
+Test(gate, one_that_is_handed_over_loses_nothing_that_the_guest_sends)
+{
+	uint8_t record[TEXT_BYTES];
+	struct bed bed;
+
+	open_bed(&bed);
+	guest_sends(&bed, "a");
+	mark(&bed, 1);
+	const size_t length = put(record, "bcd");
+	cr_assert_eq(send(bed.qemu, record, length - 2, 0), (ssize_t)length - 2);
+	turn(&bed); /* the middle of a frame */
+	hand_over(&bed);
+	cr_assert_eq(send(bed.qemu, record + length - 2, 2, 0), 2);
+	guest_sends(&bed, "e");
+	cr_assert_str_eq(network_gets(&bed), "abcde", "in order, and held back no more");
+	mark(&bed, 1);
+	guest_sends(&bed, "f");
+	cr_assert_str_eq(network_gets(&bed), "", "but behind a mark");
+	close_bed(&bed);
+}
+
+/* QEMU has some of a frame, and gets the rest by the other gate. */
+Test(gate, one_that_is_handed_over_loses_nothing_that_comes)
+{
+	static uint8_t frame[32768], got[1 << 20];
+	struct sockaddr_un address;
+	size_t sent_count = 0, got_bytes = 0;
+	struct bed bed;
+	ssize_t length;
+
+	open_bed(&bed);
+	address = address_of(bed.outside_path);
+	for (unsigned i = 0; i < 200; i++) {
+		if (sendto(bed.network, frame, sizeof(frame), 0, (const struct sockaddr *)&address,
+		           sizeof(address)) == (ssize_t)sizeof(frame))
+			sent_count++;
+		turn(&bed);
+	}
+	hand_over(&bed);
+	do {
+		turn(&bed);
+		length = recv(bed.qemu, got, sizeof(got), 0);
+		got_bytes += length > 0 ? (size_t)length : 0;
+	} while (length > 0);
+	cr_assert_eq(got_bytes, sent_count * (sizeof(frame) + TANDEM_QEMU_FRAME_HEAD_BYTES));
+	close_bed(&bed);
+}
+
+Test(gate, a_qemu_that_comes_later_connects_to_who_has_it_now)
+{
+	struct bed bed;
+
+	open_bed(&bed);
+	close(bed.qemu);
+	turn(&bed);
+	hand_over(&bed);
+	cr_assert_not(tandem_qemu_gate_is_connected(bed.gate));
+	bed.qemu = connect_to(bed.card_path);
+	turn(&bed);
+	guest_sends(&bed, "a");
+	cr_assert_str_eq(network_gets(&bed), "a");
+	close_bed(&bed);
+}
+
+Test(gate, one_that_leads_elsewhere_stays_whose_it_is)
+{
+	struct tandem_qemu_gate *gate = NULL;
+	struct tandem_error error = {.code = 0};
+	struct bed bed;
+	int ends[2];
+
+	open_bed(&bed);
+	tandem_qemu_gate_let(bed.gate);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	cr_assert_eq(tandem_qemu_gate_give(bed.gate, ends[0], &error), 0, "%s", error.detail);
+	cr_assert_eq(take(&bed, "vm1", ends[1], &gate, &error), TANDEM_E_CONFIG);
+	cr_assert_not_null(strstr(error.detail, "vm1 is wanted"), "%s", error.detail);
+	cr_assert_null(gate);
+	guest_sends(&bed, "a");
+	cr_assert_str_eq(network_gets(&bed), "a");
+	close(ends[0]);
+	close(ends[1]);
+	close_bed(&bed);
+}
+
+Test(gate, what_is_no_gate_is_not_taken)
+{
+	static const uint8_t bytes[4096];
+	struct tandem_qemu_gate *gate = NULL;
+	struct tandem_error error = {.code = 0};
+	struct bed bed;
+	int ends[2];
+
+	open_bed(&bed);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	for (size_t length = 1; length < 300; length++) {
+		cr_assert_eq(send(ends[0], bytes, length, 0), (ssize_t)length);
+		cr_assert_eq(take(&bed, bed.network_path, ends[1], &gate, &error),
+		             TANDEM_E_PROTOCOL, "%zu bytes", length);
+	}
+	close(ends[0]);
+	cr_assert_eq(take(&bed, bed.network_path, ends[1], &gate, &error), TANDEM_E_SYSTEM);
+	close(ends[1]);
+	close_bed(&bed);
+}
+
 Test(gate, what_is_no_frame_ends_the_connection_and_another_may_come)
 {
 	const uint8_t bytes[] = {0xff, 0xff, 0xff, 0xff, 1, 2, 3};
