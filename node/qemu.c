@@ -13,6 +13,7 @@
 
 #include "qemu_ahead.h"
 #include "qemu_command.h"
+#include "qemu_forward.h"
 #include "qemu_gates.h"
 #include "qemu_identity.h"
 #include "qemu_keeper.h"
@@ -179,8 +180,13 @@ static int open_gates(struct program *program, struct tandem_error *reterr_error
 
 	program->options.guest.network_ends = gates->ends;
 	program->options.guest.network_end_count = gates->count;
-	return tandem_qemu_gates_open(gates, program->keeper.base, program->options.run_directory,
-	                              program->options.pair, reterr_error);
+	const int code =
+	        tandem_qemu_forward_take(&program->options, program->keeper.base, program->found,
+	                                 &program->keeper.has_network, reterr_error);
+	return code == 0 ? tandem_qemu_gates_open(gates, program->keeper.base,
+	                                          program->options.run_directory,
+	                                          program->options.pair, reterr_error)
+	                 : code;
 }
 
 static int start_qemu(struct program *program, struct tandem_error *reterr_error)
@@ -441,6 +447,22 @@ static void let_go(struct program *program)
 		event_base_dispatch(program->keeper.base);
 }
 
+/* Its network goes on, too. */
+static void forward(struct program *program)
+{
+	const pid_t qemu = is_started_here(program) ? program->keeper.process : program->found;
+	struct tandem_error error;
+
+	if (!tandem_qemu_keeper_lets_go(&program->keeper) ||
+	    !tandem_qemu_gates_are_used(&program->options.gates))
+		return;
+	tandem_qemu_note_close(&program->keeper.note);
+	if (tandem_qemu_forward_start(&program->options, qemu, &error) != 0)
+		tandem_log(TANDEM_LOG_ERROR,
+		           "the guest has no network until it is protected again: %s",
+		           error.detail);
+}
+
 static int run(struct program *program)
 {
 	struct tandem_error error = {.code = 0};
@@ -462,6 +484,8 @@ static int run(struct program *program)
 		let_go(program);
 	if (program->qemu > 0)
 		end_qemu(program);
+	else
+		forward(program);
 	end(program);
 	if (code != 0)
 		return code == TANDEM_E_NOT_LEADER ? STATUS_NOT_LEADER : EXIT_FAILURE;
@@ -481,6 +505,8 @@ int main(int argument_count, char **arguments)
 		return tandem_qemu_identity_say(program.options.other_words, START_TIMEOUT_NS);
 	if (program.options.is_on_trial)
 		return tandem_qemu_trial_say(&program.options, START_TIMEOUT_NS);
+	if (program.options.forward_fd >= 0)
+		return tandem_qemu_forward_run(&program.options);
 	tandem_failpoint_load();
 	return run(&program);
 }

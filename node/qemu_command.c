@@ -16,8 +16,6 @@ int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
                              struct tandem_error *reterr_error)
 {
 	struct sockaddr_un address;
-	struct ucred peer = {.pid = 0};
-	socklen_t peer_bytes = sizeof(peer);
 	int code = tandem_unix_address(qmp_path, &address, reterr_error);
 
 	if (code != 0)
@@ -35,8 +33,8 @@ int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
 		                        : "nobody listens at %.120s: start QEMU with -qmp "
 		                          "unix:PATH,server=on,wait=off",
 		        qmp_path);
-	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) == 0)
-		*ret_process = peer.pid;
+	else
+		*ret_process = tandem_unix_peer(fd);
 	if (fd >= 0)
 		close(fd);
 	return code;

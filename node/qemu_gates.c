@@ -50,8 +50,9 @@ static void add_escaped(char *option, const char *text)
 	*to = 0;
 }
 
+/* `link`: where another process gives it; -1: it is made. */
 static int open_user(struct tandem_qemu_card *card, unsigned number, struct event_base *base,
-                     const char *at, struct tandem_error *reterr_error)
+                     const char *at, int link, struct tandem_error *reterr_error)
 {
 	char socket_path[PATH_MAX], outside_path[PATH_MAX];
 	const struct tandem_qemu_gate_options options = {
@@ -66,7 +67,8 @@ static int open_user(struct tandem_qemu_card *card, unsigned number, struct even
 	snprintf(card->netdev, sizeof(card->netdev),
 	         "stream,id=tandem%u,server=off,addr.type=unix,addr.path=", number);
 	add_escaped(card->netdev, socket_path);
-	return tandem_qemu_gate_open(base, &options, &card->gate, reterr_error);
+	return link < 0 ? tandem_qemu_gate_open(base, &options, &card->gate, reterr_error)
+	                : tandem_qemu_gate_take(base, &options, link, &card->gate, reterr_error);
 }
 
 static int open_plug(struct tandem_qemu_card *card, unsigned number,
@@ -97,11 +99,59 @@ int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *b
 	for (unsigned i = 0; status == 0 && i < gates->count; i++) {
 		struct tandem_qemu_card *card = &gates->cards[i];
 
-		status = card->kind == TANDEM_QEMU_GATE_PLUG
-		                 ? open_plug(card, i, reterr_error)
-		                 : open_user(card, i, base, at, reterr_error);
+		if (card->kind == TANDEM_QEMU_GATE_PLUG)
+			status = open_plug(card, i, reterr_error);
+		else if (!card->gate)
+			status = open_user(card, i, base, at, -1, reterr_error);
 	}
 	return status;
+}
+
+unsigned tandem_qemu_gates_user_count(const struct tandem_qemu_gates *gates)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < gates->count; i++)
+		count += gates->cards[i].kind == TANDEM_QEMU_GATE_USER;
+	return count;
+}
+
+int tandem_qemu_gates_give(const struct tandem_qemu_gates *gates, int link,
+                           struct tandem_error *reterr_error)
+{
+	int status = 0;
+
+	for (unsigned i = 0; status == 0 && i < gates->count; i++) {
+		if (gates->cards[i].gate)
+			status = tandem_qemu_gate_give(gates->cards[i].gate, link, reterr_error);
+	}
+	return status;
+}
+
+int tandem_qemu_gates_take(struct tandem_qemu_gates *gates, struct event_base *base,
+                           const char *run_directory, const char *pair, int link,
+                           struct tandem_error *reterr_error)
+{
+	char at[PATH_MAX];
+	int status = 0;
+
+	snprintf(at, sizeof(at), "%s/%s", run_directory, pair);
+	for (unsigned i = 0; status == 0 && i < gates->count; i++) {
+		if (gates->cards[i].kind == TANDEM_QEMU_GATE_USER)
+			status = open_user(&gates->cards[i], i, base, at, link, reterr_error);
+	}
+	if (status != 0)
+		tandem_qemu_gates_yield(gates);
+	return status;
+}
+
+void tandem_qemu_gates_yield(struct tandem_qemu_gates *gates)
+{
+	for (unsigned i = 0; i < gates->count; i++) {
+		if (gates->cards[i].gate)
+			tandem_qemu_gate_yield(gates->cards[i].gate);
+		gates->cards[i].gate = NULL;
+	}
 }
 
 void tandem_qemu_gates_forget(struct tandem_qemu_gates *gates)
@@ -187,6 +237,7 @@ void tandem_qemu_gates_look(const struct tandem_qemu_gates *gates, unsigned numb
 	*ret_state = (struct tandem_qemu_gate_state){
 	        .way = card->kind == TANDEM_QEMU_GATE_PLUG ? "plug" : "user",
 	        .outside = card->outside,
+	        .is_open = counts.is_open,
 	        .held_bytes = counts.held_bytes + of_plug.held_bytes,
 	        .room_bytes = ROOM_BYTES,
 	        .dropped_count = counts.dropped_count + of_plug.dropped_count,
@@ -256,13 +307,22 @@ void tandem_qemu_gates_release(struct tandem_qemu_gates *gates, uint64_t release
 	}
 }
 
-bool tandem_qemu_gates_can_leave(const struct tandem_qemu_gates *gates)
+bool tandem_qemu_gates_are_open(const struct tandem_qemu_gates *gates)
 {
 	for (unsigned i = 0; i < gates->count; i++) {
-		if (gates->cards[i].kind == TANDEM_QEMU_GATE_USER)
-			return false;
+		if (gates->cards[i].gate)
+			return true;
 	}
-	return true;
+	return false;
+}
+
+bool tandem_qemu_gates_are_used(const struct tandem_qemu_gates *gates)
+{
+	for (unsigned i = 0; i < gates->count; i++) {
+		if (gates->cards[i].gate && tandem_qemu_gate_is_connected(gates->cards[i].gate))
+			return true;
+	}
+	return false;
 }
 
 void tandem_qemu_gates_leave(struct tandem_qemu_gates *gates)
@@ -270,6 +330,8 @@ void tandem_qemu_gates_leave(struct tandem_qemu_gates *gates)
 	struct tandem_error error;
 
 	for (unsigned i = 0; i < gates->count; i++) {
+		if (gates->cards[i].gate)
+			tandem_qemu_gate_leave(gates->cards[i].gate);
 		if (gates->cards[i].plug &&
 		    tandem_qemu_plug_leave(gates->cards[i].plug, &error) != 0)
 			tandem_log(TANDEM_LOG_ERROR, "gate to %.60s: %s", gates->cards[i].outside,

@@ -42,6 +42,7 @@ bool tandem_qemu_gates_add(struct tandem_qemu_gates *gates, const char *text);
 struct tandem_qemu_gate_state {
 	const char *way; /* "user" or "plug" */
 	const char *outside;
+	bool is_open;        /* one of this program, and nothing is held back */
 	uint64_t held_bytes; /* of room_bytes */
 	uint64_t room_bytes;
 	uint64_t dropped_count; /* frames of the guest, because there was no room */
@@ -51,11 +52,23 @@ struct tandem_qemu_gate_state {
 /* How the gate of card `number` is; zeros while it is not open. */
 void tandem_qemu_gates_look(const struct tandem_qemu_gates *gates, unsigned number,
                             struct tandem_qemu_gate_state *ret_state);
-/* Makes what they need, sockets below `run_directory`, and QEMU's options. Errors: what
+/* Makes what they need, sockets below `run_directory`, and QEMU's options, but for those that were
+ * taken. Errors: what
  * tandem_qemu_gate_open() and tandem_qemu_plug_open() have. */
 int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *base,
                            const char *run_directory, const char *pair,
                            struct tandem_error *reterr_error);
+
+/* Those of this program go from one process to another: see tandem_qemu_gate_give(),
+ * tandem_qemu_gate_take() and tandem_qemu_gate_yield(). What was not taken is the other one's yet.
+ */
+unsigned tandem_qemu_gates_user_count(const struct tandem_qemu_gates *gates);
+int tandem_qemu_gates_give(const struct tandem_qemu_gates *gates, int link,
+                           struct tandem_error *reterr_error);
+int tandem_qemu_gates_take(struct tandem_qemu_gates *gates, struct event_base *base,
+                           const char *run_directory, const char *pair, int link,
+                           struct tandem_error *reterr_error);
+void tandem_qemu_gates_yield(struct tandem_qemu_gates *gates);
 
 /* What has come for the guest through gates of this program before is not given to it. */
 void tandem_qemu_gates_forget(struct tandem_qemu_gates *gates);
@@ -74,9 +87,12 @@ int tandem_qemu_gates_mark(struct tandem_qemu_gates *gates, struct tandem_error 
 void tandem_qemu_gates_promise(struct tandem_qemu_gates *gates, uint64_t ticket);
 /* Logs what was lost, too. */
 void tandem_qemu_gates_release(struct tandem_qemu_gates *gates, uint64_t released_ticket);
-/* Whether the guest keeps its network without this program. */
-bool tandem_qemu_gates_can_leave(const struct tandem_qemu_gates *gates);
-/* No other node goes on with the guest any more: everything leaves, by the kernel's gates. */
+/* Whether there is one of this program. */
+bool tandem_qemu_gates_are_open(const struct tandem_qemu_gates *gates);
+/* Whether QEMU is connected to one of this program, which its guest needs for its network. */
+bool tandem_qemu_gates_are_used(const struct tandem_qemu_gates *gates);
+/* No other node goes on with the guest any more: everything leaves, by the kernel's gates even
+ * without this program. */
 void tandem_qemu_gates_leave(struct tandem_qemu_gates *gates);
 /* Nothing leaves any more. */
 void tandem_qemu_gates_shut(struct tandem_qemu_gates *gates);

@@ -17,10 +17,17 @@
 #define BLOB_BYTES_MAX ((size_t)64 << 20) /* the largest that a configuration allows */
 #define WAIT_S_MAX     32                 /* a power of two */
 
+bool tandem_qemu_keeper_lets_go(const struct tandem_qemu_keeper *keeper)
+{
+	return keeper->code != TANDEM_E_NOT_LEADER &&
+	       (keeper->has_left || (keeper->hold && keeper->has_network));
+}
+
 static void leave(struct tandem_qemu_keeper *keeper, int code)
 {
 	keeper->code = code;
-	tandem_qemu_gates_shut(keeper->gates);
+	if (!tandem_qemu_keeper_lets_go(keeper))
+		tandem_qemu_gates_shut(keeper->gates);
 	event_base_loopbreak(keeper->base);
 }
 
@@ -613,15 +620,6 @@ void tandem_qemu_keeper_leave(struct tandem_qemu_keeper *keeper)
 {
 	struct tandem_error error;
 
-	if (!tandem_qemu_gates_can_leave(keeper->gates)) {
-		if (!keeper->was_refused)
-			tandem_log(TANDEM_LOG_ERROR,
-			           "it cannot leave: the guest's network goes through a gate of "
-			           "this program and would end; shut the guest down, and use "
-			           "plug:TAP for one that is to be let go");
-		keeper->was_refused = true;
-		return;
-	}
 	if (tandem_leave(keeper->tandem, &error) != 0)
 		tandem_log(TANDEM_LOG_ERROR, "cannot leave: %s", error.detail);
 }

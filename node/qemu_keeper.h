@@ -49,8 +49,8 @@ struct tandem_qemu_keeper {
 	bool begins_anew;     /* as soon as no checkpoint reads the regions any more */
 	int wait_s;           /* for that: next time, if no epoch is kept before */
 	bool is_over;         /* the guest is let go, or it is not known whether it is */
-	bool was_refused;     /* to leave */
 	bool awaits_copy;     /* a QEMU that ran already, of which no node has had a copy yet */
+	bool has_network;     /* its guest had one before, by gates that were taken over */
 	bool has_left;        /* the guest goes on unprotected, and nobody else goes on with it */
 	struct tandem_qemu_guest_options options;
 	/* May be NULL; see struct tandem_qemu_guest_handler. */
@@ -79,6 +79,10 @@ int tandem_qemu_keeper_open(struct tandem_qemu_keeper *keeper,
 /* Leaves in order: the guest is protected until no other node can go on with it, then it is let go
  * and the loop is left. */
 void tandem_qemu_keeper_leave(struct tandem_qemu_keeper *keeper);
+/* Whether the guest goes on with its network and without protection: it has left, or had a network
+ * before and no node has had an epoch of it since. Then its gates are not shut at the end, and are
+ * the caller's. */
+bool tandem_qemu_keeper_lets_go(const struct tandem_qemu_keeper *keeper);
 /* Ends the protection; the guest runs on. */
 void tandem_qemu_keeper_stop(struct tandem_qemu_keeper *keeper);
 void tandem_qemu_keeper_close(struct tandem_qemu_keeper *keeper);

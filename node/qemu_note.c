@@ -59,6 +59,9 @@ static struct json_object *describe_gates(const struct tandem_qemu_gates *gates)
 		tandem_qemu_gates_look(gates, i, &state);
 		json_object_object_add(object, "way", json_object_new_string(state.way));
 		json_object_object_add(object, "outside", json_object_new_string(state.outside));
+		if (strcmp(state.way, "user") == 0)
+			json_object_object_add(object, "open",
+			                       json_object_new_boolean(state.is_open));
 		add_count(object, "held_bytes", state.held_bytes);
 		add_count(object, "room_bytes", state.room_bytes);
 		add_count(object, "dropped_count", state.dropped_count);
@@ -81,6 +84,9 @@ static struct json_object *describe(const struct tandem_qemu_note *note, bool is
 	add_ms(stood, "p99", tandem_histogram_at(&note->stood, 990));
 	add_ms(stood, "max", note->stood.max);
 	json_object_object_add(object, "process_id", json_object_new_int(getpid()));
+	if (note->forwards_for != 0)
+		json_object_object_add(object, "forwards_for",
+		                       json_object_new_int(note->forwards_for));
 	json_object_object_add(object, "kept", json_object_new_boolean(is_kept));
 	json_object_object_add(object, "memory", json_object_new_string(note->way));
 	json_object_object_add(object, "why", json_object_new_string(note->why));
@@ -127,4 +133,5 @@ void tandem_qemu_note_close(struct tandem_qemu_note *note)
 {
 	if (note->path[0])
 		(void)unlink(note->path);
+	note->path[0] = 0;
 }

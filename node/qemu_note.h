@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <tandem/histogram.h>
 
 struct tandem_qemu_gates;
@@ -15,6 +16,7 @@ struct tandem_qemu_gates;
 struct tandem_qemu_note {
 	char path[PATH_MAX];
 	const struct tandem_qemu_gates *gates;
+	pid_t forwards_for;  /* QEMU's process, of a guest that is not protected; 0: it is */
 	bool is_kept;        /* as it was written last */
 	const char *way;     /* how its memory comes, "" until that is known; static */
 	char why[192];       /* not the other way */

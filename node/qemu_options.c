@@ -34,6 +34,10 @@ static const char help[] =
         "  --ahead FD        as tandemd starts it on a node that has a copy: QEMU is started, and "
         "the\n"
         "                    rest is done when that says so, at the other end of the descriptor\n"
+        "  --forward FD      as this program starts it for a guest that was let go: it takes the "
+        "gates "
+        "at\n"
+        "                    the descriptor, holds nothing back, and ends with QEMU\n"
         "  --gate user:TAP   what the guest sends leaves by the tap interface TAP, which exists,\n"
         "                    when its epoch is committed; what comes passes at once. QEMU's "
         "netdev\n"
@@ -49,7 +53,10 @@ static const char help[] =
         "                    -netdev tap,id=tandem0,ifname=TAP,script=no,downscript=no (plug) or\n"
         "                    -netdev "
         "stream,id=tandem0,server=off,addr.type=unix,reconnect-ms=100,\n"
-        "                    addr.path=RUN_DIR/PAIR.card0 (user: no network without this program)\n"
+        "                    addr.path=RUN_DIR/PAIR.card0 (user: a process of this program has "
+        "the\n"
+        "                    network on, tandem-gate, until QEMU ends, also when the guest is let\n"
+        "                    go)\n"
         "  --run-dir DIR     where the controller's socket is (default /run/tandem)\n"
         "  --memory WAY      shared: the guest's RAM is read where QEMU has it, which takes\n"
         "                    -object memory-backend-file,id=ID,size=...,share=on with a mem-path\n"
@@ -131,23 +138,16 @@ static int read_descriptor(const char *text)
 	return *end == 0 && end != text && value > 2 && value <= INT_MAX ? (int)value : -1;
 }
 
-static const struct option names[] = {{"config", required_argument, NULL, 'c'},
-                                      {"node", required_argument, NULL, 'n'},
-                                      {"pair", required_argument, NULL, 'p'},
-                                      {"qmp", required_argument, NULL, 'q'},
-                                      {"run-dir", required_argument, NULL, 'r'},
-                                      {"ungated", no_argument, NULL, 'u'},
-                                      {"gate", required_argument, NULL, 'g'},
-                                      {"memory", required_argument, NULL, 'm'},
-                                      {"interval", required_argument, NULL, 'i'},
-                                      {"pause-limit", required_argument, NULL, 'l'},
-                                      {"allow-untested", no_argument, NULL, 'a'},
-                                      {"disks", required_argument, NULL, 'd'},
-                                      {"identity", no_argument, NULL, 'I'},
-                                      {"trial", no_argument, NULL, 'T'},
-                                      {"ahead", required_argument, NULL, 'A'},
-                                      {"help", no_argument, NULL, 'h'},
-                                      {NULL, 0, NULL, 0}};
+static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'},   {"node", required_argument, NULL, 'n'},
+        {"pair", required_argument, NULL, 'p'},     {"qmp", required_argument, NULL, 'q'},
+        {"run-dir", required_argument, NULL, 'r'},  {"ungated", no_argument, NULL, 'u'},
+        {"gate", required_argument, NULL, 'g'},     {"memory", required_argument, NULL, 'm'},
+        {"interval", required_argument, NULL, 'i'}, {"pause-limit", required_argument, NULL, 'l'},
+        {"allow-untested", no_argument, NULL, 'a'}, {"disks", required_argument, NULL, 'd'},
+        {"identity", no_argument, NULL, 'I'},       {"trial", no_argument, NULL, 'T'},
+        {"ahead", required_argument, NULL, 'A'},    {"forward", required_argument, NULL, 'F'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
 
 /* False: not an option, or a value that it does not take. */
 static bool take(int option, struct tandem_qemu_options *options, struct given *given)
@@ -189,6 +189,9 @@ static bool take(int option, struct tandem_qemu_options *options, struct given *
 	case 'A':
 		options->ahead_fd = read_descriptor(optarg);
 		return options->ahead_fd >= 0;
+	case 'F':
+		options->forward_fd = read_descriptor(optarg);
+		return options->forward_fd >= 0;
 	case 'T':
 		options->is_on_trial = true;
 		return true;
@@ -302,12 +305,12 @@ static int check(const struct given *given, struct tandem_qemu_options *options)
 		return read_configuration(given, options);
 	if (options->asks_identity || options->is_on_trial || options->ahead_fd >= 0)
 		return 1 + refuse("--identity, --trial and --ahead go with --config");
-	if (is_running == (options->words != NULL))
+	if (options->forward_fd < 0 && is_running == (options->words != NULL))
 		return 1 + refuse("--qmp, or QEMU's command line behind --, is needed");
 	if (given->is_ungated == (options->gates.count > 0))
 		return 1 + refuse("say what the guest's network is: --gate for each of its cards, "
 		                  "or --ungated if what it sends may leave at once");
-	if (!is_running && !given->is_ungated && has_network(options->words))
+	if (options->words && !given->is_ungated && has_network(options->words))
 		return 1 + refuse("with --gate QEMU's own -netdev, -nic and -net are refused: what "
 		                  "they send passes no gate. A card is -device ...,netdev=tandem0");
 	options->run_directory = given->run_directory ? given->run_directory : "/run/tandem";
@@ -327,6 +330,7 @@ int tandem_qemu_options_read(int argument_count, char **arguments,
 
 	*options =
 	        (struct tandem_qemu_options){.ahead_fd = -1,
+	                                     .forward_fd = -1,
 	                                     .guest = {.interval_ns = 100 * TANDEM_NS_PER_MS,
 	                                               .pause_timeout_ns = 10 * TANDEM_NS_PER_S}};
 	while ((option = getopt_long(argument_count, arguments, "+", names, NULL)) != -1) {

@@ -17,7 +17,8 @@ struct tandem_qemu_options {
 	char *const *other_words;
 	bool asks_identity; /* of the QEMU that other_words start, and no more */
 	int ahead_fd;       /* where it is told to take over; -1: it need not be */
-	bool is_on_trial;   /* it is started and ended again, and no more */
+	int forward_fd; /* where it takes the network of a guest that was let go; -1: it need not */
+	bool is_on_trial; /* it is started and ended again, and no more */
 	char qmp_path[PATH_MAX];
 	char watch_path[PATH_MAX]; /* its second control socket */
 	char stream_path[PATH_MAX];

@@ -216,20 +216,35 @@ static void show_channels(struct json_object *pair)
 		show_channel(element(pair, "channels", i));
 }
 
+static void show_held(struct json_object *gate)
+{
+	uint64_t room_bytes = count_of(gate, "room_bytes");
+	char held[TANDEM_QUANTITY_BYTES], room[TANDEM_QUANTITY_BYTES];
+	printf(" holds %s, %" PRIu64 " %% of %s", amount(gate, "held_bytes", held),
+	       room_bytes > 0 ? count_of(gate, "held_bytes") * 100 / room_bytes : 0,
+	       amount(gate, "room_bytes", room));
+}
+
 static void show_gate(struct json_object *gate)
 {
-	uint64_t room_bytes = count_of(gate, "room_bytes"),
-	         lost_count = count_of(gate, "lost_count");
-	char held[TANDEM_QUANTITY_BYTES], room[TANDEM_QUANTITY_BYTES];
-	printf("               gate %s:%s holds %s, %" PRIu64 " %% of %s; %" PRIu64
-	       " frames were dropped because it was full",
-	       tandem_json_text(gate, "way", "?"), tandem_json_text(gate, "outside", "?"),
-	       amount(gate, "held_bytes", held),
-	       room_bytes > 0 ? count_of(gate, "held_bytes") * 100 / room_bytes : 0,
-	       amount(gate, "room_bytes", room), count_of(gate, "dropped_count"));
+	uint64_t lost_count = count_of(gate, "lost_count");
+	printf("               gate %s:%s", tandem_json_text(gate, "way", "?"),
+	       tandem_json_text(gate, "outside", "?"));
+	if (flag_of(gate, "open"))
+		printf(" is open and holds nothing back");
+	else
+		show_held(gate);
+	printf("; %" PRIu64 " frames were dropped because it was full",
+	       count_of(gate, "dropped_count"));
 	if (lost_count > 0)
 		printf(", and the network did not take %" PRIu64, lost_count);
 	putchar('\n');
+}
+
+static void show_gates(struct json_object *guest)
+{
+	for (size_t i = 0; i < length_of(guest, "gates"); i++)
+		show_gate(element(guest, "gates", i));
 }
 
 static void show_guest(struct json_object *pair)
@@ -245,6 +260,13 @@ static void show_guest(struct json_object *pair)
 		       unstarted);
 		return;
 	}
+	if (get(guest, "forwards_for")) {
+		printf("  guest:       NOT PROTECTED: QEMU, process %" PRIu64
+		       "; its network goes through process %" PRIu64 ", which ends with it\n",
+		       count_of(guest, "forwards_for"), count_of(guest, "process_id"));
+		show_gates(guest);
+		return;
+	}
 	printf("  guest:       %s, memory %s%s%s\n",
 	       flag_of(guest, "kept") ? "its epochs are kept"
 	                              : "not protected yet, or not any more",
@@ -253,8 +275,7 @@ static void show_guest(struct json_object *pair)
 	       " checkpoints: p50 %s, p99 %s, longest %s\n",
 	       count_of(stood, "count"), span(stood, "p50", median), span(stood, "p99", late),
 	       span(stood, "max", longest));
-	for (size_t i = 0; i < length_of(guest, "gates"); i++)
-		show_gate(element(guest, "gates", i));
+	show_gates(guest);
 	for (size_t i = 0; i < length_of(guest, "not_copied"); i++)
 		printf("               not copied: %s\n",
 		       json_object_get_string(element(guest, "not_copied", i)));

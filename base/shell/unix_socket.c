@@ -69,6 +69,14 @@ int tandem_unix_listen(const char *path, int type, int backlog, int *ret_fd,
 	return status;
 }
 
+pid_t tandem_unix_peer(int fd)
+{
+	struct ucred peer = {.pid = 0};
+	socklen_t peer_bytes = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) == 0 ? peer.pid : 0;
+}
+
 bool tandem_unix_is_listened_at(const char *path)
 {
 	struct sockaddr_un address;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <tandem/clock.h>
+#include <tandem/process.h>
 #include <time.h>
 
 #include "core/rules.h"
@@ -266,21 +267,29 @@ static struct json_object *describe_failover(const struct tandem_failover_times 
 	return object;
 }
 
-/* Of a program that protects one, if it is the one that is attached: a killed one left its words.
- */
+/* The program that is attached, or one that has the network of a guest that was let go. */
+static bool is_alive(const struct tandem_plane *program, struct json_object *guest)
+{
+	const int64_t process = json_object_get_int64(json_object_object_get(guest, "process_id"));
+	char name[TANDEM_PROCESS_NAME_BYTES];
+	if (program->connection != 0)
+		return process == (int64_t)program->process_id;
+	tandem_process_name((pid_t)process, name);
+	return json_object_object_get(guest, "forwards_for") &&
+	       strcmp(name, TANDEM_PROCESS_FORWARDER) == 0;
+}
+
+/* Of what has one: a killed process left its words. */
 static struct json_object *describe_guest(const struct tandem_pair *pair)
 {
-	const struct tandem_plane *program = &pair->machine.program;
 	char path[256];
 	snprintf(path, sizeof(path), "%s/%s.guest", pair->controller->options.run_directory,
 	         pair->machine.config.pair.name);
-	if (program->connection == 0 || access(path, R_OK) != 0)
+	if (access(path, R_OK) != 0)
 		return NULL;
 	struct json_object *object = json_object_from_file(path);
-	struct json_object *process = NULL;
 	if (json_object_is_type(object, json_type_object) &&
-	    json_object_object_get_ex(object, "process_id", &process) &&
-	    json_object_get_int64(process) == (int64_t)program->process_id)
+	    is_alive(&pair->machine.program, object))
 		return object;
 	json_object_put(object);
 	return NULL;

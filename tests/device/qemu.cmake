@@ -34,8 +34,10 @@ tandem_add_device_test(qemu_kills 300 /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/
 tandem_add_device_test(qemu_stalls 300 /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/tests/qemu/stalls --build
                        ${PROJECT_BINARY_DIR} --row hung-page --row cut-state --row hung-standby-commit)
 # What a kept guest sends.
-tandem_add_device_test(qemu_gate 180 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate_test.py kill
-                       ${PROJECT_BINARY_DIR})
+foreach(story kill leave)
+  tandem_add_device_test(qemu_gate_${story} 180 /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate_test.py
+                         ${story} ${PROJECT_BINARY_DIR})
+endforeach()
 add_executable(qemu_gate ${CMAKE_CURRENT_SOURCE_DIR}/qemu_gate.c)
 target_link_libraries(qemu_gate PRIVATE tandem_warnings tandem_qemu PkgConfig::EVENT)
 set_target_properties(qemu_gate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)

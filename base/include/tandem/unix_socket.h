@@ -2,6 +2,7 @@
 #define TANDEM_UNIX_SOCKET_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #include <tandem/error.h>
@@ -20,6 +21,10 @@ int tandem_unix_address(const char *path, struct sockaddr_un *ret_address,
  * (the path is too long), TANDEM_E_SYSTEM. */
 int tandem_unix_listen(const char *path, int type, int backlog, int *ret_fd,
                        struct tandem_error *reterr_error);
+
+/* The process at the other end of a connected socket: who connected, or who listens; 0: not known.
+ */
+pid_t tandem_unix_peer(int fd);
 
 /* Whether some process listens at the stream socket of that path. */
 bool tandem_unix_is_listened_at(const char *path);

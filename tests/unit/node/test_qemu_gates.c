@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "qemu_gates.h"
+#include "qemu_hand.h"
 
 Test(qemu_gates, each_card_has_one_of_its_kind)
 {
@@ -116,6 +117,97 @@ Test(qemu_gates, a_card_that_comes_later_is_waited_for)
 	cr_assert_eq(tandem_qemu_gates_check(&gates, &error), 0, "%s", error.detail);
 	cr_assert_eq(kill(child, SIGKILL), 0);
 	cr_assert_eq(waitpid(child, NULL, 0), child);
+	close_gates(base);
+}
+
+/* Who would take them ends in the middle of it. */
+Test(qemu_gates, those_that_nobody_takes_stay)
+{
+	struct event_base *base = event_base_new();
+	struct tandem_error error = {.code = 0};
+	int ends[2];
+	unsigned count;
+	pid_t qemu;
+
+	open_gates(base, 2);
+	const int card = connect_to("vm1.card0");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	const pid_t child = fork();
+	if (child == 0) {
+		close(ends[0]);
+		_exit(tandem_qemu_hand_ask(ends[1], &qemu, &count, NULL) == 0 && qemu == 77 &&
+		                      count == 2
+		              ? EXIT_SUCCESS
+		              : EXIT_FAILURE);
+	}
+	close(ends[1]);
+	cr_assert_eq(tandem_qemu_hand_give(&gates, 77, ends[0], &error), TANDEM_E_PEER_LOST);
+	int status = -1;
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert_eq(status, 0);
+	cr_assert(tandem_qemu_gates_are_used(&gates));
+	close(ends[0]);
+	close(card);
+	close_gates(base);
+}
+
+/* In the process that takes them, all of them or none. */
+static bool takes(int link, unsigned card_count)
+{
+	static struct tandem_qemu_gates taken;
+	struct event_base *base = event_base_new();
+	char network[64];
+	unsigned count;
+	pid_t qemu;
+
+	snprintf(network, sizeof(network), "user:%s/network", folder);
+	for (unsigned i = 0; i < card_count; i++)
+		tandem_qemu_gates_add(&taken, network);
+	return tandem_qemu_hand_ask(link, &qemu, &count, NULL) == 0 &&
+	       tandem_qemu_hand_take(&taken, base, folder, "vm1", count, link, NULL) == 0 &&
+	       tandem_qemu_hand_confirm(&taken, link, NULL) == 0 &&
+	       tandem_qemu_gates_are_used(&taken);
+}
+
+static int hand_over(unsigned card_count, struct tandem_error *reterr_error)
+{
+	int ends[2], status = -1;
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	const pid_t child = fork();
+	if (child == 0) {
+		close(ends[0]);
+		_exit(takes(ends[1], card_count) ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	close(ends[1]);
+	tandem_qemu_hand_limit(ends[0]);
+	const int code = tandem_qemu_hand_give(&gates, 77, ends[0], reterr_error);
+	close(ends[0]);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert_eq(status == 0, code == 0);
+	return code;
+}
+
+Test(qemu_gates, all_are_taken_or_none)
+{
+	struct event_base *base = event_base_new();
+	struct tandem_error error = {.code = 0};
+
+	open_gates(base, 2);
+	const int card = connect_to("vm1.card1");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_assert_eq(hand_over(1, &error), TANDEM_E_PEER_LOST, "one card more is wanted");
+	cr_assert(tandem_qemu_gates_are_used(&gates));
+	cr_assert_eq(hand_over(2, &error), 0, "%s", error.detail);
+	cr_assert_not(tandem_qemu_gates_are_used(&gates));
+	close(card);
+	for (unsigned i = 0; i < 4; i++) { /* the other one's, which has ended */
+		char path[64];
+
+		snprintf(path, sizeof(path), "%s/vm1.%s%u", folder, i < 2 ? "card" : "net", i % 2);
+		cr_assert_eq(unlink(path), 0, "%s", path);
+	}
 	close_gates(base);
 }
 

@@ -284,6 +284,7 @@ Test(qemu_keeper, what_qemu_refuses_is_told_to_who_asked)
 	bed.qemu.refused = "migrate-set-capabilities";
 	open_keeper();
 	event_base_dispatch(bed.base);
+	cr_assert_not(tandem_qemu_keeper_lets_go(&bed.keeper), "it had no network before");
 	cr_assert_eq(bed.keeper.code, TANDEM_E_REFUSED);
 	cr_assert_eq(bed.hold_count, 0);
 	finish();
@@ -302,11 +303,13 @@ Test(qemu_keeper, a_qemu_that_does_not_send_is_told_to_who_asked)
 Test(qemu_keeper, a_guest_without_a_first_epoch_is_let_go)
 {
 	begin(true, 16);
+	bed.keeper.has_network = true;
 	open_keeper();
 	event_base_dispatch(bed.base);
 	cr_assert_eq(bed.keeper.code, TANDEM_E_USAGE);
 	cr_assert_eq(bed.hold_count, 1);
 	cr_assert_eq(bed.left_count, 1);
+	cr_assert(tandem_qemu_keeper_lets_go(&bed.keeper));
 	stop();
 	cr_assert_eq(fake_qemu_count(&bed.qemu, "yank"), 1);
 	finish();
@@ -322,6 +325,7 @@ Test(qemu_keeper, a_guest_that_does_not_run_yet_ends_when_another_node_leads)
 	event_base_dispatch(bed.base);
 	cr_assert_eq(bed.keeper.code, TANDEM_E_NOT_LEADER);
 	cr_assert_eq(fake_qemu_count(&bed.qemu, "migrate"), 0);
+	cr_assert_not(tandem_qemu_keeper_lets_go(&bed.keeper));
 	finish();
 }
 
@@ -363,6 +367,7 @@ Test(qemu_keeper, a_guest_that_the_other_node_could_not_go_on_with_is_let_go)
 	cr_expect_eq(bed.keeper.code, 0);
 	cr_expect_eq(bed.left_count, 1);
 	cr_expect(bed.keeper.has_left);
+	cr_expect(tandem_qemu_keeper_lets_go(&bed.keeper));
 	cr_expect_str_eq(bed.tandem.needs, "QEMU 7.2.22, machine pc-8.2");
 	finish();
 }
@@ -382,5 +387,6 @@ Test(qemu_keeper, one_that_was_protected_stays_so)
 	cr_expect_eq(bed.left_count, 0);
 	cr_expect_eq(bed.tandem.leaving, TANDEM_STAYS);
 	stop();
+	cr_expect_not(tandem_qemu_keeper_lets_go(&bed.keeper), "another node may go on with it");
 	finish();
 }

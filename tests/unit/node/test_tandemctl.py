@@ -665,6 +665,17 @@ class Lies(unittest.TestCase):
                       " dropped because it was full, and the network did not take 2", lines)
         self.assertIn("detect 1.0 ms, decide never", lines[-1])
 
+    def test_who_has_the_network_of_a_guest_that_was_let_go_is_shown(self):
+        pair = {"pair": "vm1", "guest": {"process_id": 77, "forwards_for": 66, "kept": False, "gates": [
+            {"way": "user", "outside": "vm1", "open": True, "held_bytes": 7, "room_bytes": 64 << 20,
+             "dropped_count": 0, "lost_count": 2}]}}
+        ended, _ = self.ask(json.dumps({"ok": True, "pairs": [pair]}).encode() + b"\n", "status")
+        lines = ended.stdout.splitlines()
+        self.assertIn("  guest:       NOT PROTECTED: QEMU, process 66; its network goes through process 77,"
+                      " which ends with it", lines)
+        self.assertIn("               gate user:vm1 is open and holds nothing back; 0 frames were dropped"
+                      " because it was full, and the network did not take 2", lines)
+
     def copy_line(self, **copy):
         pair = {"pair": "kv", "state": "PRIMARY_SOLO", "copy": copy}
         answer = {"ok": True, "pairs": [pair]}
