@@ -101,18 +101,9 @@ class Watched:
         return (self.says(owner).get("state") == "PRIMARY_PAIR"
                 and self.says(PEER[owner]).get("state") == "SECONDARY")
 
-    def wait_paired(self, owner, timeout_seconds=30, is_vain=lambda: False):
-        """Until they are a pair, or cannot become one any more."""
-        what = f"PAIR led by node {owner}"
-
-        def is_paired():
-            if self.is_paired(owner):
-                return True
-            if is_vain():
-                raise wait.Timeout(f"{what}: not any more")
-            return False
-
-        wait.until(is_paired, timeout_seconds * self.pace, what, 0.02)
+    def wait_paired(self, owner, timeout_seconds=30):
+        wait.until(lambda: self.is_paired(owner), timeout_seconds * self.pace,
+                   f"PAIR led by node {owner}", 0.02)
 
     def life(self, name=None):
         """The newest life, or the newest one on a node."""

@@ -152,9 +152,7 @@ class LabMatrixPair(Watched, LabPair):
         return True if self.nodes[name].is_running(self.nodes[name].program.name) else None
 
     def is_program_stopped(self, name, program):
-        with contextlib.suppress(LabError):  # its power was lost meanwhile
-            return "T" in self.nodes[name].command(f"ps -o state= -C {program} || true")
-        return False
+        return "T" in self.nodes[name].command(f"ps -o state= -C {program} || true")
 
 
 def spoil():
