@@ -6,6 +6,7 @@ import time
 from e2e.bad_input import operator, wires
 from e2e.bad_input.field import Wrong, attack
 from e2e.bad_input.vitals import resident_kib
+from kill import wait
 
 
 def _mistake(field, line, text=""):
@@ -70,8 +71,14 @@ def operator_cut(field):
     field.b.expect(r"an operator's connection was refused: too many are open")
     for connection in connections:
         connection.close()
-    if operator.ask(field.healthy, "b", {"command": "status"})["ok"] is not True:
-        raise Wrong("no status")
+    wait.until(lambda: _has_status(field), wires.WAIT_SECONDS, "a status when the crowd has left")
+
+
+def _has_status(field):
+    try:
+        return operator.ask(field.healthy, "b", {"command": "status"})["ok"] is True
+    except wires.Closed:  # it has yet to see that somebody left
+        return False
 
 
 @attack("operator-flood")

@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import datetime
 
 from e2e.bad_input import wires
 from kill import wait
@@ -38,43 +39,61 @@ class Watch:
         self.log = log
         self._mark = log.mark()
         self._started = time.monotonic()
-        self._expected = []
+        self._taken = 0  # how many lines were expected
+        self._again = {}  # {pattern: (seconds between lines that may come again, moment of the last)}
 
     def seen(self):
         return [line for line in self.log.lines(self._mark) if not _NORMAL.search(line)]
 
     def expect(self, pattern, seconds=wires.WAIT_SECONDS):
         """The next line, which says what was wrong; it is waited for."""
-        self._expected.append(pattern)
-        count = len(self._expected)
-        wait.until(lambda: len(self.seen()) >= count, seconds,
-                   f"a line /{pattern}/ in {self.log.path.name}")
-        line = self.seen()[count - 1]
-        if not re.search(pattern, line):
-            raise Wrong(f"the log says: {line}\n  expected was /{pattern}/")
+        while True:
+            wait.until(lambda: len(self.seen()) > self._taken, seconds,
+                       f"a line /{pattern}/ in {self.log.path.name}")
+            line = self.seen()[self._taken]
+            self._taken += 1
+            if re.search(pattern, line):
+                return
+            if not self._may_come_again(line):
+                raise Wrong(f"the log says: {line}\n  expected was /{pattern}/")
+
+    def allow_again(self, pattern, seconds):
+        """The last line may come again, so many seconds later and until the end of the attack: what
+        causes it may still be on its way."""
+        self._again[pattern] = (seconds, _moment(self.seen()[self._taken - 1]))
+
+    def _may_come_again(self, line):
+        for pattern, (seconds, last) in self._again.items():
+            if re.search(pattern, line) and _moment(line) >= last + seconds:
+                self._again[pattern] = (seconds, _moment(line))
+                return True
+        return False
 
     def accept(self, pattern):
-        """Lines that may come in any number which the rate of a log allows."""
+        """Lines that may come in any number which the rate of a log allows, from now on, too."""
         count = len(self.seen())
         seconds = time.monotonic() - self._started
         allowed = LINES_PER_SECOND_MAX * (seconds + 2)
         if count > allowed:
             raise Wrong(f"{count} lines in {seconds:.1f} s: the log floods")
-        for line in self.seen()[len(self._expected):]:
-            if not re.search(pattern, line):
-                raise Wrong(f"the log says: {line}\n  expected was /{pattern}/")
-            self._expected.append(pattern)
+        self.accept_any(pattern)
 
     def accept_any(self, pattern):
         """Lines of this kind, however many: they are about sessions whose identity was right."""
-        for line in self.seen()[len(self._expected):]:
-            if not re.search(pattern, line):
+        self._again[pattern] = (0, 0)
+        for line in self.seen()[self._taken:]:
+            if not self._may_come_again(line):
                 raise Wrong(f"the log says: {line}\n  expected was /{pattern}/")
-            self._expected.append(pattern)
+            self._taken += 1
 
     def settle(self):
         """Problems: lines that nobody expected."""
-        return [f"a line too many: {line}" for line in self.seen()[len(self._expected):]]
+        return [f"a line too many: {line}" for line in self.seen()[self._taken:]
+                if not self._may_come_again(line)]
+
+
+def _moment(line):
+    return datetime.fromisoformat(line.split()[0]).timestamp()
 
 
 class Field:

@@ -127,7 +127,7 @@ class Healthy:
         try:
             wait.until(
                 lambda: self.pair.stats().epochs_committed > before and self.load.count > count,
-                10, "an epoch of the healthy pair"
+                wires.WAIT_SECONDS, "an epoch of the healthy pair"
             )
         except wait.Timeout as error:
             problems.append(str(error))
@@ -177,7 +177,7 @@ class Impostor(threading.Thread):
         self.socket.bind(node.heartbeats[0])
         self.socket.settimeout(0.05)
         self._is_ending = threading.Event()
-        self.is_paused = False
+        self._may_beat = threading.Lock()
 
     def beat(self, **wrong):
         """The bytes of the next heartbeat."""
@@ -190,15 +190,23 @@ class Impostor(threading.Thread):
     def run(self):
         beat_at = 0
         while not self._is_ending.is_set():
-            if time.monotonic() >= beat_at and not self.is_paused:
+            if time.monotonic() >= beat_at and self._may_beat.acquire(blocking=False):
                 beat_at = time.monotonic() + 0.1
                 self.socket.sendto(self.beat(), self.peer_at)
+                self._may_beat.release()
             try:
                 data = self.socket.recv(2048)
             except OSError:
                 continue
             if len(data) == control.HEARTBEAT_BYTES:
                 self.echo = control.heartbeat_instance(data)
+
+    def pause(self):
+        """No heartbeat is being sent any more."""
+        self._may_beat.acquire()
+
+    def go_on(self):
+        self._may_beat.release()
 
     def end(self):
         self._is_ending.set()

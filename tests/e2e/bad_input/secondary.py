@@ -162,7 +162,7 @@ class Victim:
         problems = [f"victim: {program} ended" for program in self.a.dead()]
         count = self.load.count
         try:
-            wait.until(lambda: self.load.count > count + 3, 10, "writes of the victim")
+            wait.until(lambda: self.load.count > count + 3, wires.WAIT_SECONDS, "writes of the victim")
         except wait.Timeout as error:
             problems.append(str(error))
         stats = self.stats()

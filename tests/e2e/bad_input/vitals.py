@@ -47,7 +47,7 @@ class Log:
             if f" {program}" in line and not any(word in line for word in _OF_THE_MACHINE)
         ]
 
-    def wait_for(self, pattern, mark, seconds=8, count=1):
+    def wait_for(self, pattern, mark, seconds=30, count=1):
         """Until that many lines match; all lines since the mark."""
         found = re.compile(pattern)
 

@@ -3,7 +3,7 @@
 import socket
 import time
 
-WAIT_SECONDS = 8.0
+WAIT_SECONDS = 30.0
 
 
 class Door(tuple):
