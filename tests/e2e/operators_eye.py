@@ -239,7 +239,12 @@ class Rotation(Ground):
 class HandOver(Ground):
     has_primary = True
 
+    def peer_state(self):
+        status = self.pair.status("a")
+        return status["pairs"][0]["peer"]["state"] if status and status.get("ok") else None
+
     def test_switchover_ends_when_the_other_node_leads(self):
+        wait.until(lambda: self.peer_state() == "SECONDARY", DEADLINE_SECONDS, "node b to say what it is")
         ended = self.run_tool("status", "--exit-code")
         self.assertEqual(ended.returncode, 0, ended.stdout)
         self.assertRegex(
