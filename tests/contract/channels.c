@@ -19,7 +19,7 @@ int channels_run(struct tandem_contract_bed *bed, int (*story)(struct pair *pair
 
 uint64_t channels_soon_ns(void)
 {
-	return tandem_clock_now_ns() + UINT64_C(5) * TANDEM_NS_PER_S;
+	return tandem_clock_now_ns() + PAIR_WAIT_NS;
 }
 
 static bool is_told_lost(const struct pair_side *side, unsigned channel)

@@ -11,7 +11,7 @@ struct tandem_transport_options channels_options(const struct tandem_contract_be
 /* pair_run with memory. */
 int channels_run(struct tandem_contract_bed *bed, int (*story)(struct pair *pair));
 
-/* Within 5 s, far above what it takes. */
+/* For a fence: far above what it takes, as PAIR_WAIT_NS. */
 uint64_t channels_soon_ns(void);
 
 /* `side` breaks it, and both are told. */

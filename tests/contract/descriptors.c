@@ -2,9 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include <tandem/clock.h>
+
+#include "pair.h"
 
 unsigned descriptors_count(void)
 {
@@ -15,6 +20,14 @@ unsigned descriptors_count(void)
 	if (directory)
 		closedir(directory);
 	return count;
+}
+
+bool descriptors_fall_to(unsigned count)
+{
+	uint64_t end_ns = tandem_clock_now_ns() + PAIR_WAIT_NS;
+	while (descriptors_count() > count && tandem_clock_now_ns() < end_ns)
+		poll(NULL, 0, 1);
+	return descriptors_count() <= count;
 }
 
 static int taken[DESCRIPTORS_TAKEN_MAX];

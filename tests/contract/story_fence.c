@@ -5,17 +5,12 @@
 #include <tandem/clock.h>
 #include <tandem/memory.h>
 
-#include "pair.h"
+#include "channels.h"
 #include "story.h"
 
 #define PAGE     4096
 #define ATTEMPTS 5
 #define POISON   0xa5
-
-static uint64_t soon_ns(void)
-{
-	return tandem_clock_now_ns() + UINT64_C(5) * TANDEM_NS_PER_S;
-}
 
 /* ---- what had arrived ---- */
 
@@ -31,7 +26,8 @@ static int fence_with_notices_pending(struct pair *pair)
 	}
 	if (!pair->bed->is_deterministic)
 		TANDEM_CONTRACT_CHECK(pair_wait(pair, pair_is_complete, 0) == 0);
-	TANDEM_CONTRACT_CHECK(tandem_session_fence(pair->listening.session, soon_ns(), NULL) == 0);
+	TANDEM_CONTRACT_CHECK(
+	        tandem_session_fence(pair->listening.session, channels_soon_ns(), NULL) == 0);
 	pair->listening.is_silent = false;
 	TANDEM_CONTRACT_CHECK(pair_wait(pair, pair_is_lost, 0) == 0);
 	for (unsigned i = 0; i < pair->listening.notice_count; i++) {
@@ -112,7 +108,7 @@ static int fence_and_poison(struct pair *pair)
 {
 	struct tandem_error error = {0};
 	TANDEM_CONTRACT_CHECK(pair_wait(pair, pair_has_notices, 200) == 0);
-	int status = tandem_session_fence(pair->listening.session, soon_ns(), &error);
+	int status = tandem_session_fence(pair->listening.session, channels_soon_ns(), &error);
 	memset(pair->memory, POISON, PAIR_MEMORY_BYTES);
 	TANDEM_CONTRACT_CHECK(status == 0);
 	return pair_wait(pair, pair_is_listening_lost, 0);
@@ -165,12 +161,14 @@ int story_nothing_lands_after_fence(struct tandem_contract_bed *bed)
 
 static int fence_lost(struct pair *pair)
 {
-	TANDEM_CONTRACT_CHECK(tandem_session_fence(pair->connecting.session, soon_ns(), NULL) ==
-	                      TANDEM_E_USAGE);
+	TANDEM_CONTRACT_CHECK(tandem_session_fence(pair->connecting.session, channels_soon_ns(),
+	                                           NULL) == TANDEM_E_USAGE);
 	tandem_session_yank(pair->listening.session);
 	TANDEM_CONTRACT_CHECK(pair_wait(pair, pair_is_lost, 0) == 0);
-	TANDEM_CONTRACT_CHECK(tandem_session_fence(pair->listening.session, soon_ns(), NULL) == 0);
-	TANDEM_CONTRACT_CHECK(tandem_session_fence(pair->listening.session, soon_ns(), NULL) == 0);
+	TANDEM_CONTRACT_CHECK(
+	        tandem_session_fence(pair->listening.session, channels_soon_ns(), NULL) == 0);
+	TANDEM_CONTRACT_CHECK(
+	        tandem_session_fence(pair->listening.session, channels_soon_ns(), NULL) == 0);
 	pair_take(pair);
 	TANDEM_CONTRACT_CHECK(pair->listening.lost_count == 1);
 	return 0;

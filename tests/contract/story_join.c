@@ -1,4 +1,9 @@
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <tandem/clock.h>
 #include <tandem/memory.h>
@@ -81,21 +86,11 @@ int story_two_sessions_of_one_listener(struct tandem_contract_bed *bed)
 
 /* ---- nobody there ---- */
 
-static int lose_connecting(struct pair *pair, struct tandem_contract_bed *bed, bool has_listener)
+static int expect_lost(struct pair *pair)
 {
-	struct tandem_transport_options options = pair_options(bed);
-	options.connect_timeout_ns = UINT64_C(300) * TANDEM_NS_PER_MS;
-	TANDEM_CONTRACT_CHECK(pair_begin(pair, bed, &options) == 0);
-	/* Without a session of its own the pair would accept: it must not look at the listener. */
-	struct tandem_listener *listener = pair->listener;
-	pair->listener = NULL;
-	if (!has_listener)
-		listener = tandem_listener_free(listener);
 	uint64_t begin_ns = tandem_clock_now_ns();
-	int status = pair_wait(pair, pair_is_connecting_lost, 0);
-	pair->listener = listener;
-	TANDEM_CONTRACT_CHECK(status == 0);
-	TANDEM_CONTRACT_CHECK(tandem_clock_now_ns() - begin_ns < UINT64_C(5) * TANDEM_NS_PER_S);
+	TANDEM_CONTRACT_CHECK(pair_wait(pair, pair_is_connecting_lost, 0) == 0);
+	TANDEM_CONTRACT_CHECK(tandem_clock_now_ns() - begin_ns < PAIR_WAIT_NS / 2);
 	TANDEM_CONTRACT_CHECK(!pair->connecting.is_up);
 	TANDEM_CONTRACT_CHECK(tandem_error_class(pair->connecting.lost.code) == TANDEM_CLASS_PEER);
 	TANDEM_CONTRACT_CHECK(strlen(pair->connecting.lost.detail) > 0);
@@ -104,11 +99,56 @@ static int lose_connecting(struct pair *pair, struct tandem_contract_bed *bed, b
 	return 0;
 }
 
+/* A port that is bound and not listened at, so that nobody else listens there meanwhile. */
+static int take_port(const char *address, uint16_t *ret_port)
+{
+	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *place = NULL;
+	struct sockaddr_in6 taken = {0};
+	socklen_t length = sizeof(taken);
+	if (getaddrinfo(address, NULL, &hints, &place) != 0)
+		return -1;
+	int fd = socket(place->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is_taken = bind(fd, place->ai_addr, place->ai_addrlen) == 0 &&
+	                getsockname(fd, (struct sockaddr *)&taken, &length) == 0;
+	freeaddrinfo(place);
+	/* It lies where sockaddr_in has it. */
+	*ret_port = is_taken ? ntohs(taken.sin6_port) : 0;
+	return fd;
+}
+
+static int connect_to_nobody(struct pair *pair, const struct tandem_transport_options *options)
+{
+	pair->options = *options;
+	int fd = take_port(options->rails[0].address, &pair->options.port);
+	int status = tandem_transport_connect(pair->bed->connecting, &pair->options,
+	                                      &pair->connecting.session, NULL);
+	if (status == 0)
+		status = expect_lost(pair);
+	close(fd);
+	return status;
+}
+
+static int connect_to_silence(struct pair *pair, const struct tandem_transport_options *options)
+{
+	TANDEM_CONTRACT_CHECK(pair_begin(pair, pair->bed, options) == 0);
+	/* Without a session of its own the pair would accept: it must not look at the listener. */
+	struct tandem_listener *listener = pair->listener;
+	pair->listener = NULL;
+	int status = expect_lost(pair);
+	pair->listener = listener;
+	return status;
+}
+
 static int run_lose_connecting(struct tandem_contract_bed *bed, bool has_listener)
 {
+	struct tandem_transport_options options = pair_options(bed);
 	struct pair *pair = tandem_memory_alloc(sizeof(*pair));
 	TANDEM_CONTRACT_CHECK(pair);
-	int status = lose_connecting(pair, bed, has_listener);
+	options.connect_timeout_ns = UINT64_C(300) * TANDEM_NS_PER_MS;
+	pair->bed = bed;
+	int status = has_listener ? connect_to_silence(pair, &options)
+	                          : connect_to_nobody(pair, &options);
 	pair_end(pair);
 	tandem_memory_free(pair);
 	return status;
@@ -187,6 +227,6 @@ int story_nothing_leaks(struct tandem_contract_bed *bed)
 			before = descriptors_count(); /* the first may open what stays */
 	}
 	TANDEM_CONTRACT_CHECK(before > 0);
-	TANDEM_CONTRACT_CHECK(descriptors_count() == before);
+	TANDEM_CONTRACT_CHECK(descriptors_fall_to(before));
 	return 0;
 }

@@ -65,7 +65,8 @@ static void step(struct race *race)
 static void *write_on(void *argument)
 {
 	struct race *race = argument;
-	uint64_t end_ns = tandem_clock_now_ns() + PAIR_WAIT_NS;
+	/* No sooner than the other side, which waits a few times. */
+	uint64_t end_ns = tandem_clock_now_ns() + UINT64_C(4) * PAIR_WAIT_NS;
 	while (!atomic_load(&race->must_stop) && !atomic_load(&race->is_over) &&
 	       tandem_clock_now_ns() < end_ns)
 		step(race);
@@ -100,6 +101,14 @@ static bool has_own(const struct pair *pair, uint64_t argument)
 {
 	return pair->listening.channel_notice_counts[argument >> 32] >= (uint32_t)argument ||
 	       pair->listening.lost_count > 0;
+}
+
+/* The word of a fence and what the other channels carry are not ordered. */
+static bool is_writer_told(const struct pair *pair, uint64_t argument)
+{
+	struct race *race = pair->connecting.context;
+	(void)argument;
+	return atomic_load(&race->told_count) > 0 || atomic_load(&race->is_over);
 }
 
 static bool is_listening_told(const struct pair *pair, uint64_t channel)
@@ -141,6 +150,7 @@ static int fence_at_full_rate(struct race *race)
 	}
 	TANDEM_CONTRACT_CHECK(channels_fence(pair, race->channel) == 0);
 	memset(pair->memory + channel * CHANNELS_PART, POISON, CHANNELS_PART);
+	TANDEM_CONTRACT_CHECK(wait_for(race, is_writer_told, 0) == 0);
 	TANDEM_CONTRACT_CHECK(wait_for(race, have_others,
 	                               channel << 32 | (most_notices(pair) + NOTICES_MORE)) == 0);
 	if (pair->listening.lost_count > 0)
@@ -159,6 +169,7 @@ static int run_race(struct pair *pair, unsigned channel, bool is_broken_first)
 	memset(pair->source, 0x5a, PAIR_MEMORY_BYTES);
 	/* The session is the writer's. */
 	pair->connecting.is_silent = true;
+	pair->connecting.context = &race;
 	if (has_thread)
 		TANDEM_CONTRACT_CHECK(pthread_create(&thread, NULL, write_on, &race) == 0);
 	int status = fence_at_full_rate(&race);
@@ -166,6 +177,7 @@ static int run_race(struct pair *pair, unsigned channel, bool is_broken_first)
 	if (has_thread)
 		pthread_join(thread, NULL);
 	pair->connecting.is_silent = false;
+	pair->connecting.context = NULL;
 	return status;
 }
 
