@@ -35,7 +35,7 @@ static void fail(const char *why)
 	exit(1);
 }
 
-static uint16_t find_port(void)
+static int bind_any(uint16_t *ret_port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
 	                              .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
@@ -44,8 +44,18 @@ static uint16_t find_port(void)
 	if (bind(fd, (struct sockaddr *)&address, length) != 0 ||
 	    getsockname(fd, (struct sockaddr *)&address, &length) != 0)
 		fail("no port");
-	close(fd);
-	return ntohs(address.sin_port);
+	*ret_port = ntohs(address.sin_port);
+	return fd;
+}
+
+/* Each is held until all are known, so that no two are the same. */
+static void find_ports(uint16_t ret_ports[2][2])
+{
+	int fds[4];
+	for (unsigned i = 0; i < 4; i++)
+		fds[i] = bind_any(&ret_ports[i / 2][i % 2]);
+	for (unsigned i = 0; i < 4; i++)
+		close(fds[i]);
 }
 
 static void fill_side(unsigned which, uint16_t ports[2][2])
@@ -76,7 +86,8 @@ static void fill_side(unsigned which, uint16_t ports[2][2])
 static void begin(void)
 {
 	struct tandem_error error;
-	uint16_t ports[2][2] = {{find_port(), find_port()}, {find_port(), find_port()}};
+	uint16_t ports[2][2];
+	find_ports(ports);
 	for (unsigned i = 0; i < 2; i++) {
 		fill_side(i, ports);
 		if (tandem_pulse_new(&sides[i].options, tandem_random_unique(), &sides[i].pulse,

@@ -143,9 +143,10 @@ Test(pair, solo_again_opens_the_gate_of_a_copy_that_was_not_recorded)
 /* The engine publishes its figures at its next turn. */
 static bool becomes_behind(struct lab *lab, bool is_behind)
 {
+	uint64_t deadline_ns = tandem_clock_now_ns() + 20 * TANDEM_NS_PER_S;
 	struct tandem_statistics statistics = {0};
 
-	for (unsigned try = 0; try < 5000; try++) {
+	while (tandem_clock_now_ns() < deadline_ns) {
 		tandem_statistics_read(lab->program, &statistics, sizeof(statistics));
 		if ((statistics.behind_age_ns > 0) == is_behind)
 			return true;

@@ -53,8 +53,7 @@ static void on_beat(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-/* A port that nobody has now; the kernel does not give it to another soon. */
-static uint16_t find_port(void)
+static int bind_any(uint16_t *ret_port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
 	                              .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
@@ -62,8 +61,16 @@ static uint16_t find_port(void)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	cr_assert(bind(fd, (struct sockaddr *)&address, length) == 0);
 	cr_assert(getsockname(fd, (struct sockaddr *)&address, &length) == 0);
-	close(fd);
-	return ntohs(address.sin_port);
+	*ret_port = ntohs(address.sin_port);
+	return fd;
+}
+
+/* Two ports that nobody has now: the first is held until the second is another. */
+static void find_ports(uint16_t ret_ports[2])
+{
+	int first = bind_any(&ret_ports[0]), second = bind_any(&ret_ports[1]);
+	close(first);
+	close(second);
 }
 
 /* Fields and their texts all lie in `bed`, which a compiler takes for an overlap. */
@@ -115,8 +122,9 @@ void bed_end_controller(unsigned node)
 void bed_begin(void)
 {
 	struct timeval interval = {.tv_usec = 10000};
-	uint16_t ports[2] = {find_port(), find_port()};
+	uint16_t ports[2];
 	struct tandem_error error = {0};
+	find_ports(ports);
 	directory_make(bed.directory);
 	bed.base = event_base_new();
 	bed.beat = event_new(bed.base, -1, EV_PERSIST, on_beat, NULL);

@@ -252,7 +252,7 @@ Test(fence, one_that_hangs_is_killed_with_its_children)
 {
 	struct tandem_record first = make_record(1, 10);
 	add_agent("hanging", "sleep 1000 & echo $! > child; echo $$ > self; echo slow >&2; wait",
-	          NULL, 2000);
+	          NULL, 5000);
 	open_arbiter();
 	cr_expect(cas(&nothing, &first, true) == TANDEM_EVENT_CAS_FAILED);
 	cr_expect(strstr(last.error.detail, "hanging: did not end in time: slow") != NULL, "%s",
@@ -262,6 +262,8 @@ Test(fence, one_that_hangs_is_killed_with_its_children)
 	expect_gone("child");
 }
 
+#define TICKS 10
+
 static unsigned tick_count;
 
 static void on_tick(evutil_socket_t fd, short what, void *context)
@@ -269,7 +271,10 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	(void)context;
-	tick_count++;
+	char path[128];
+	snprintf(path, sizeof(path), "%s/ticked", directory);
+	if (++tick_count == TICKS)
+		fclose(fopen(path, "w"));
 }
 
 Test(fence, a_slow_or_chatty_one_does_not_hold_the_loop)
@@ -278,10 +283,11 @@ Test(fence, a_slow_or_chatty_one_does_not_hold_the_loop)
 	struct timeval often = {.tv_usec = 10000};
 	struct event *timer = event_new(base, -1, EV_PERSIST, on_tick, NULL);
 	event_add(timer, &often);
-	add_agent("slow", "yes talk >&2 & sleep 0.5; kill $!; exit 0", NULL, 20000);
+	add_agent("slow",
+	          "yes talk >&2 & until [ -e ticked ]; do sleep 0.01; done; kill $!; exit 0", NULL,
+	          20000);
 	open_arbiter();
 	cr_expect(cas(&nothing, &first, true) == TANDEM_EVENT_CAS_WON);
-	cr_expect(tick_count > 10, "%u", tick_count);
 	event_free(timer);
 }
 

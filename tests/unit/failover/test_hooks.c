@@ -13,7 +13,7 @@
 #include "directory.h"
 #include "shell/hooks.h"
 
-#define WAIT_NS   (20 * TANDEM_NS_PER_S)
+#define WAIT_NS   (60 * TANDEM_NS_PER_S)
 #define LINES_MAX 64
 
 static struct event_base *base;
@@ -38,7 +38,7 @@ static void begin(const char *lead, const char *stop, const char *state, const c
 	snprintf(config.pair.name, sizeof(config.pair.name), "kv");
 	snprintf(config.pair.peer_node, sizeof(config.pair.peer_node), "beta");
 	config.pair.hooks = (struct tandem_controller_hooks){.commands = {lead, stop, state, alarm},
-	                                                     .timeout_ns = 5 * TANDEM_NS_PER_S};
+	                                                     .timeout_ns = WAIT_NS};
 	directory_make(directory);
 	setenv("HOOK_DIRECTORY", directory, 1);
 	setenv("TANDEM_EPOCH", "must not be handed on", 1);
@@ -171,7 +171,7 @@ Test(hooks, one_that_hangs_is_killed_with_what_it_started)
 	char path[DIRECTORY_BYTES + 16];
 	begin("sleep 1000 & echo $! > $HOOK_DIRECTORY/child; echo waiting; wait", "echo next", NULL,
 	      NULL);
-	machine.config.pair.hooks.timeout_ns = 300 * TANDEM_NS_PER_MS;
+	machine.config.pair.hooks.timeout_ns = 5 * TANDEM_NS_PER_S; /* it has to begin in it */
 	change(TANDEM_STATE_PRIMARY_SOLO);
 	change(TANDEM_STATE_HALTED);
 	run_until_lines(2);

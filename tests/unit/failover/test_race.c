@@ -1,4 +1,6 @@
 #include <criterion/criterion.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -15,12 +17,17 @@
 struct shared {
 	uint64_t wins[PROCESSES][GENERATIONS + 2]; /* decision */
 	bool was_overtaken[PROCESSES][GENERATIONS + 2];
+	atomic_uint there_count;
 };
 
 static void race(const char *directory, unsigned who, struct shared *shared)
 {
 	struct tandem_record last = {.generation = 0};
 	struct tandem_error error;
+	/* Nobody runs through before the other is there. */
+	atomic_fetch_add(&shared->there_count, 1);
+	while (atomic_load(&shared->there_count) < PROCESSES)
+		sched_yield();
 	while (last.generation < GENERATIONS) {
 		struct tandem_record current;
 		struct tandem_record desired = {.generation = last.generation + 1,

@@ -206,9 +206,10 @@ Test(service, the_operator_sees_which_timer_differs)
 	bed.pairs[0].heartbeat_miss_count = 12;
 	cr_assert(bed_start_controller(0, &error) == 0, "%s", error.detail);
 	bed_wait_until(has_told_difference, "the difference");
-	cr_expect(strstr(bed.complaint, "heartbeat_misses is 10 here") ||
-	                  strstr(bed.complaint, "heartbeat_misses is 12 here"),
-	          "%s", bed.complaint);
+	/* A node that was not scheduled meanwhile says so, too, and perhaps last. */
+	cr_expect(strstr(bed.complaints, "heartbeat_misses is 10 here") ||
+	                  strstr(bed.complaints, "heartbeat_misses is 12 here"),
+	          "%s", bed.complaints);
 	bed_end_controller(0);
 	bed.pairs[0].heartbeat_miss_count = 10;
 	cr_assert(bed_start_controller(0, &error) == 0, "%s", error.detail);

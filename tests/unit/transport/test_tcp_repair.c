@@ -149,6 +149,7 @@ static void repair(unsigned round)
 	unsigned lost_count = connecting.lost_counts[channel];
 	unsigned up_count = connecting.up_counts[channel];
 	unsigned listening_count = listening.up_counts[channel];
+	unsigned listening_lost_count = listening.lost_counts[channel];
 	if (round % 3 == 0)
 		tandem_session_break_channel(connecting.session, channel);
 	if (round % 3 == 1)
@@ -159,7 +160,7 @@ static void repair(unsigned round)
 		        0);
 	TURN_UNTIL(connecting.lost_counts[channel] > lost_count);
 	if (round % 3 == 0)
-		TURN_UNTIL(listening.lost_counts[channel] > 0);
+		TURN_UNTIL(listening.lost_counts[channel] > listening_lost_count);
 	cr_assert_eq(tandem_session_fence_channel(listening.session, channel, UINT64_MAX, NULL), 0);
 	serve(&listening); /* what the fence raised is taken */
 	cr_assert_eq(tandem_session_restore(connecting.session, channel, NULL), 0);
