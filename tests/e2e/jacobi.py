@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -21,7 +22,8 @@ from kill.layout import PAIR, on_loopback  # noqa: E402
 from kill.pair import Pair  # noqa: E402
 
 ITERATIONS = 30000
-WORK = ["--size", "160", "--iterations", str(ITERATIONS), "--threads", "3", "--interval", "500"]
+SIZE = 160  # of the smallest plate
+WORK_SECONDS = 2  # at least, of a whole run: it is killed in mid-run, also on a fast computer
 KILL_AFTER = 4000  # iterations
 END_SECONDS = 120
 _SAFE = re.compile(r"iteration (\d+) is safe \(on both nodes")
@@ -33,26 +35,34 @@ class Jacobi:
 
     name = "jacobi"
 
+    def __init__(self, size):
+        self.work = ["--size", str(size), "--iterations", str(ITERATIONS), "--threads", "3",
+                     "--interval", "500"]
+
     def path(self, programs):
         return programs / self.name
 
     def arguments(self, node):
-        return ["--pair", PAIR, "--run-dir", str(node.run_directory), *WORK]
+        return ["--pair", PAIR, "--run-dir", str(node.run_directory), *self.work]
 
     def promote_command(self, _):
         return (
             'exec "$TANDEM_BIN_DIR/jacobi" --pair "$TANDEM_PAIR" --run-dir "$TANDEM_RUN_DIR" '
-            + " ".join(WORK)
+            + " ".join(self.work)
         )
 
 
-def undisturbed(programs):
-    """The digest of a run that nothing happens to."""
+def undisturbed(programs, size=SIZE):
+    """(a program with enough work, the digest of a run of it that nothing happens to)"""
+    program = Jacobi(size)
+    started = time.monotonic()
     ended = subprocess.run(
-        [programs / "jacobi", "--standalone", "--json", *WORK],
+        [programs / "jacobi", "--standalone", "--json", *program.work],
         capture_output=True, text=True, check=True, timeout=END_SECONDS,
     )
-    return json.loads(ended.stdout)["digest"]
+    if time.monotonic() - started < WORK_SECONDS:
+        return undisturbed(programs, 2 * size)
+    return program, json.loads(ended.stdout)["digest"]
 
 
 def log_of(pair, name):
@@ -97,9 +107,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("programs", type=Path, help="where tandemd, tandem-failoverd and jacobi are")
     options = parser.parse_args()
-    wanted = undisturbed(options.programs)
-    print(f"undisturbed: digest {wanted}", flush=True)
-    layout = on_loopback(program=Jacobi())
+    program, wanted = undisturbed(options.programs)
+    print(f"undisturbed: {' '.join(program.work)}, digest {wanted}", flush=True)
+    layout = on_loopback(program=program)
     problems = []
     try:
         with Pair(layout, options.programs) as pair:
