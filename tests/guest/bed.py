@@ -16,8 +16,8 @@ from lab.qmp import Qmp
 MODULES = ("virtio_pci", "virtio_net", "virtio_balloon")
 KERNEL_OPTIONS = "console=ttyS0 loglevel=4 mitigations=off"
 BOOT_TIMEOUT_S = 60
-TIMEOUT_S = 10
-CONNECT_S = 10
+TIMEOUT_S = 30
+CONNECT_S = 30
 CARD = "virtio-net-pci,netdev=net,mac=52:54:00:78:00:01,romfile="
 ANSWERS = {"verify": "verified"}  # the key of a command's answer, where it is not the command
 

@@ -227,7 +227,7 @@ class Machine:
         return ":\n  " + "\n  ".join(tail) if tail else ""
 
     def _connect(self):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:

@@ -13,7 +13,7 @@ class Qmp:
     """One conversation; every answer has a deadline, because a stopped QEMU does not answer. Events
     are kept as QEMU sent them, in their order."""
 
-    def __init__(self, path, timeout_s=5):
+    def __init__(self, path, timeout_s=20):
         self.timeout_s = timeout_s
         self.events = []
         self._answers = {}
