@@ -61,6 +61,7 @@ class Bed:
         else:
             self.pair = Pair(on_loopback(program=self.guest, pair_options=OPTIONS), programs)
         self._qmp = None
+        self._seen = 0  # bytes of the log that are not about the fault
 
     def __enter__(self):
         self.pair.__enter__()
@@ -73,7 +74,12 @@ class Bed:
         self.pair.layout.remove()
 
     def log(self, name="a"):
-        return self.pair.layout.log_path(name).read_text(errors="replace")
+        path = self.pair.layout.log_path(name)
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _news(self):
+        """Of node a's log, since the guest was protected."""
+        return self.pair.layout.log_path("a").read_bytes()[self._seen:].decode(errors="replace")
 
     # -- the fault --------------------------------------------------------------------------------
 
@@ -93,18 +99,26 @@ class Bed:
         """Until it is there."""
         if self.row.is_there_at_once:
             return
+        wait.until(lambda: self._is_pair() or self._has_fault(), PROTECTED_S, "a pair, or the fault")
+        length = self.pair.layout.log_path("a").stat().st_size
+        if not self._has_fault():
+            self._seen = length
         if self.row.act:
-            self.pair.wait_pair()
             first = self.pair.stats().epochs_committed
             wait.until(lambda: self.pair.stats().epochs_committed > first + 3, FAULT_S, "epochs")
             self.row.act(self.pair)
-        wait.until(lambda: self._has_fault(), FAULT_S, "the fault", 0.001)
+        else:
+            wait.until(self._has_fault, FAULT_S, "the fault", 0.001)
+
+    def _is_pair(self):
+        stats = self.pair.stats()
+        return stats is not None and stats.is_pair
 
     def _has_fault(self):
         (name, what), = self.row.failpoints.items() or [("", "")]
         if ":stop" in what:
             return _is_stopped(self.pair.a if name == "tandem-qemu" else self.pair.b, name)
-        return ":error" not in what or "; the guest runs on" in self.log()
+        return ":error" in what and "; the guest runs on" in self._news()
 
     # -- what is seen -----------------------------------------------------------------------------
 
@@ -125,7 +139,7 @@ class Bed:
 
     def told(self):
         """(who, when by the clock of time.time()): the program's log, or an alarm that is raised."""
-        for line in self.log().splitlines():
+        for line in self._news().splitlines():
             if " error tandem-qemu: " in line:
                 return "its log", datetime.fromisoformat(line.split()[0]).timestamp()
         alarms = [alarm for name in "ab" for alarm in self.pair.alarms(name)
