@@ -133,7 +133,7 @@ def play(pair, guest, sink):
     until(lambda: ticks(sink, gate_of(pair, "a")), "the guest has booted", BOOT_S)
     seen = len(ticks(sink, gate_of(pair, "a")))
     until(lambda: len(ticks(sink, gate_of(pair, "a"))) >= seen + TICKS,
-          f"{TICKS} counters are seen outside")
+          f"{TICKS} counters are seen outside", BOOT_S)
     check_take_over(pair, sink)
     expect(not pair.faults(), "no program reports a fault", pair.faults())
 

@@ -176,8 +176,8 @@ class _Round:
     def _end_in_first_copy(self):
         self._start(program=f"{self.place.name}:kill:1")
         self._wait_ended("a", "checker")
-        wait.until(lambda: "force-primary" in self.pair.advice("a") + self.pair.advice("b"), 10,
-                   "an advice what to type")
+        self._until(lambda: "force-primary" in self.pair.advice("a") + self.pair.advice("b"),
+                    PLACE_SECONDS, "an advice what to type")
         if self.pair.verdict():
             self.result.problems.append("what is no full copy was promoted")
 
