@@ -95,7 +95,9 @@ class Machine:
         """Boots, also after kill() or power_off(). The calling thread must outlive the machine."""
         if self.is_running():
             raise LabError(f"machine {self.name} runs already")
-        self.kill()  # also one that ended by itself: its reader must have told so before it is another
+        self.kill()  # also one that ended by itself
+        if self._reader is not None:
+            self._reader.join()  # what it tells is the end of the one before
         self.state.mkdir(exist_ok=True)
         for name in ("agent", "qmp"):
             (self.state / name).unlink(missing_ok=True)
@@ -152,8 +154,7 @@ class Machine:
             self.qemu.kill()
             self.qemu.wait()
         if self._reader is not None:
-            self._reader.join()
-            self._reader = None
+            self._reader.join(5)  # it may wait for whoever takes its output
         if self._socket is not None:
             self._socket.close()
             self._socket = None
