@@ -106,11 +106,14 @@ void tandem_bench_row_take(struct tandem_bench_row *row, const struct tandem_sta
 	row->pushed_bytes += stats->bytes_pushed - mark->bytes_pushed;
 }
 
-void tandem_bench_row_take_apply(struct tandem_bench_row *row, const struct tandem_stats *stats,
+bool tandem_bench_row_take_apply(struct tandem_bench_row *row, const struct tandem_stats *stats,
                                  struct tandem_bench_mark *mark)
 {
-	if (take_span(row, stats, mark, TANDEM_BENCH_SPAN_APPLY))
+	const bool is_told = take_span(row, stats, mark, TANDEM_BENCH_SPAN_APPLY);
+
+	if (is_told)
 		set_span(mark, stats, TANDEM_BENCH_SPAN_APPLY);
+	return is_told;
 }
 
 /* ---- samples ---- */

@@ -80,8 +80,8 @@ void tandem_bench_mark_renew(struct tandem_bench_mark *mark, const struct tandem
 /* What was counted several times in an epoch (a scan beside the running program) adds up. */
 void tandem_bench_row_take(struct tandem_bench_row *row, const struct tandem_stats *stats,
                            const struct tandem_bench_mark *mark);
-/* The standby tells of an apply when it has ended, which may be an epoch later. */
-void tandem_bench_row_take_apply(struct tandem_bench_row *row, const struct tandem_stats *stats,
+/* True when the standby has told of an apply: when that has ended, or with the next epoch. */
+bool tandem_bench_row_take_apply(struct tandem_bench_row *row, const struct tandem_stats *stats,
                                  struct tandem_bench_mark *mark);
 void tandem_bench_row_add(struct tandem_bench_row *row, enum tandem_bench_span span, uint64_t ns);
 /* After the last sample: the ratios of the pairs, then everything in order. */
