@@ -6,7 +6,7 @@
 #include <tandem/transport.h>
 
 #define MAGIC   0x68636e6274646e74u /* "tndtbnch" */
-#define VERSION 1
+#define VERSION 2
 
 _Static_assert(2 * TANDEM_CHANNELS_MAX * TANDEM_BENCH_TRAILER_BYTES <= TANDEM_BENCH_TRAILERS_SIZE,
                "a slot for each channel, twice");
@@ -27,7 +27,9 @@ size_t tandem_bench_message_encode(const struct tandem_bench_message *message,
 	tandem_write_u32(&writer, message->crc32c);
 	tandem_write_u64(&writer, message->number);
 	tandem_write_u64(&writer, message->cpu_ns);
-	tandem_write_text(&writer, message->detail, sizeof message->detail);
+	/* Only where there is one: the kernel and the tag take the longer for it. */
+	if (message->kind == TANDEM_BENCH_REFUSED)
+		tandem_write_text(&writer, message->detail, sizeof message->detail);
 	return writer.length;
 }
 
@@ -55,7 +57,8 @@ int tandem_bench_message_decode(const uint8_t *bytes, size_t length,
 	message.crc32c = tandem_read_u32(&reader);
 	message.number = tandem_read_u64(&reader);
 	message.cpu_ns = tandem_read_u64(&reader);
-	tandem_read_text(&reader, message.detail, sizeof message.detail);
+	if (message.kind == TANDEM_BENCH_REFUSED)
+		tandem_read_text(&reader, message.detail, sizeof message.detail);
 	if (!tandem_reader_done(&reader) || message.load.pattern >= TANDEM_BENCH_PATTERNS ||
 	    message.kind < TANDEM_BENCH_SETUP || message.kind > TANDEM_BENCH_RESULT)
 		return tandem_error_set(reterr_error, TANDEM_E_PROTOCOL, "message",
