@@ -6,12 +6,16 @@
 #include "../core/bitmap.h"
 #include "zero.h"
 
+/* First words that are asked for at once. */
+#define PAGES_ASKED 32
+
 struct pass {
 	struct tandem_page_set *wanted; /* the pages: to push, or staged */
 	bool is_staged;
 	bool is_beside; /* an open epoch */
 	bool leaves_hot;
-	uint64_t next_page; /* where the next free stripe is looked for */
+	uint64_t next_page;  /* where the next free stripe is looked for */
+	uint64_t asked_page; /* the first wanted one whose first words were not asked for yet */
 	uint64_t pages_left;
 	bool is_blocked;
 };
@@ -106,6 +110,20 @@ static uint64_t end_of_stripe(const struct tandem_push *push, uint64_t page)
 	return page - page % push->layout.stripe_pages + push->layout.stripe_pages;
 }
 
+/* The look for zeros waits for a page's first words, which no near cache has where the program
+ * wrote here and there: those of many pages are asked for at once. */
+static void ask_ahead(const struct tandem_push *push, struct pass *pass, uint64_t page)
+{
+	if (pass->is_staged || page < pass->asked_page)
+		return;
+	for (unsigned i = 0; i < PAGES_ASKED && page < push->layout.page_count; i++) {
+		__builtin_prefetch(
+		        tandem_push_page(push, tandem_layout_region(&push->layout, page), page));
+		page = tandem_page_set_next(pass->wanted, page + 1);
+	}
+	pass->asked_page = page;
+}
+
 /* What is wanted of a stripe from `page` on, which is. The first wanted page behind the stripe. */
 static uint64_t take_stripe(struct tandem_push *push, struct pass *pass, unsigned channel,
                             uint64_t page)
@@ -113,6 +131,7 @@ static uint64_t take_stripe(struct tandem_push *push, struct pass *pass, unsigne
 	uint64_t end = end_of_stripe(push, page);
 
 	for (; page < end; page = tandem_page_set_next(pass->wanted, page + 1)) {
+		ask_ahead(push, pass, page);
 		if (pass->leaves_hot && tandem_bitmap_get(push->heat.hot, page))
 			continue;
 		if (tandem_push_must_wait(push, page))
@@ -285,6 +304,7 @@ static void put_back(struct tandem_push *push, const struct pass *pass)
 static int begin_pass(struct tandem_push *push, struct pass *pass, bool goes_on)
 {
 	pass->next_page = goes_on ? push->cut_page : 0;
+	pass->asked_page = 0;
 	for (unsigned channel = 0; channel < push->layout.channel_count; channel++) {
 		struct tandem_lane *lane = &push->lanes[channel];
 		bool has_carried = push->stripes.carried_count[channel] > 0;
