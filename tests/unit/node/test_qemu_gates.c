@@ -142,7 +142,7 @@ Test(qemu_gates, those_that_nobody_takes_stay)
 		              : EXIT_FAILURE);
 	}
 	close(ends[1]);
-	cr_assert_eq(tandem_qemu_hand_give(&gates, 77, ends[0], &error), TANDEM_E_PEER_LOST);
+	cr_assert_lt(tandem_qemu_hand_give(&gates, 77, ends[0], &error), 0);
 	int status = -1;
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_assert_eq(status, 0);
@@ -197,7 +197,7 @@ Test(qemu_gates, all_are_taken_or_none)
 	open_gates(base, 2);
 	const int card = connect_to("vm1.card1");
 	event_base_loop(base, EVLOOP_NONBLOCK);
-	cr_assert_eq(hand_over(1, &error), TANDEM_E_PEER_LOST, "one card more is wanted");
+	cr_assert_lt(hand_over(1, &error), 0, "there is one card more");
 	cr_assert(tandem_qemu_gates_are_used(&gates));
 	cr_assert_eq(hand_over(2, &error), 0, "%s", error.detail);
 	cr_assert_not(tandem_qemu_gates_are_used(&gates));
