@@ -322,15 +322,15 @@ static int start_ahead(struct program *program, struct tandem_recovery *ret_reco
 	const struct tandem_recovery held = {.image_directory = getenv("TANDEM_IMAGE_DIR"),
 	                                     .state_file = getenv("TANDEM_STATE_FILE")};
 	const char *qmp_path = program->options.qmp_path;
+	char other[TANDEM_QEMU_LISTENER_BYTES];
 	int code;
 
 	if (!held.image_directory || !held.state_file)
 		code = tandem_error_set(reterr_error, TANDEM_E_USAGE, "--ahead",
 		                        "TANDEM_IMAGE_DIR and TANDEM_STATE_FILE are not set");
-	else if (tandem_unix_is_listened_at(qmp_path))
+	else if (tandem_qemu_listener_find(qmp_path, other))
 		code = tandem_error_set(reterr_error, TANDEM_E_AGAIN, "--ahead",
-		                        "something listens at %s: none is started beside it",
-		                        qmp_path);
+		                        "none is started beside it: %s", other);
 	else
 		code = tandem_qemu_restore_prepare(&held, &program->restored, reterr_error);
 	if (code == 0)

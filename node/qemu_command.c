@@ -6,11 +6,30 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <tandem/memory.h>
+#include <tandem/process.h>
 #include <tandem/qemu_arguments.h>
 #include <tandem/unix_socket.h>
 #include <unistd.h>
 
 #define LINE_BYTES ((size_t)256 << 10) /* the kernel allows more, and nobody writes it */
+
+bool tandem_qemu_listener_find(const char *qmp_path, char ret_text[TANDEM_QEMU_LISTENER_BYTES])
+{
+	char name[TANDEM_PROCESS_NAME_BYTES];
+	pid_t process;
+
+	if (!tandem_unix_is_listened_at(qmp_path, &process))
+		return false;
+	tandem_process_name(process, name);
+	if (process == 0) /* of another namespace, or too many wait for it */
+		snprintf(ret_text, TANDEM_QEMU_LISTENER_BYTES,
+		         "a process has to end, it listens at %s", qmp_path);
+	else
+		snprintf(ret_text, TANDEM_QEMU_LISTENER_BYTES,
+		         "process %d (%s) has to end, it listens at %s", (int)process, name,
+		         qmp_path);
+	return true;
+}
 
 int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,
                              struct tandem_error *reterr_error)

@@ -1,6 +1,7 @@
 #ifndef TANDEM_NODE_QEMU_COMMAND_H
 #define TANDEM_NODE_QEMU_COMMAND_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <tandem/error.h>
 
@@ -11,6 +12,11 @@
 struct tandem_qemu_line {
 	char *words[TANDEM_QEMU_WORDS_MAX]; /* NULL behind the last one */
 };
+
+/* Whether some process listens at the control socket `qmp_path`, and which: for the operator, who
+ * has to end it. */
+#define TANDEM_QEMU_LISTENER_BYTES 200u
+bool tandem_qemu_listener_find(const char *qmp_path, char ret_text[TANDEM_QEMU_LISTENER_BYTES]);
 
 /* Who listens at the control socket `qmp_path`. Errors: TANDEM_E_SYSTEM (nobody does). */
 int tandem_qemu_process_find(const char *qmp_path, pid_t *ret_process,

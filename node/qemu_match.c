@@ -159,6 +159,11 @@ static void tell_trial(struct tandem_qemu_match *match, enum trial trial, const 
 	else if (is_news && trial == TRIAL_WELL)
 		tandem_log(TANDEM_LOG_INFO, "pair %s: QEMU starts as it has to for a take-over",
 		           match->options.places.pair);
+	else if (is_news)
+		tandem_log(TANDEM_LOG_WARNING,
+		           "pair %s: it is not known whether a guest could go on here: QEMU is not "
+		           "tried yet: %s",
+		           match->options.places.pair, error);
 	if (is_news)
 		match->options.on_change(match->options.argument);
 }
@@ -171,7 +176,7 @@ static void take_trial(struct tandem_qemu_match *match, struct json_object *obje
 	if (strcmp(trial, "well") == 0)
 		tell_trial(match, TRIAL_WELL, "");
 	else if (strcmp(trial, "busy") == 0)
-		tell_trial(match, TRIAL_NONE, "something listens at the pair's control socket");
+		tell_trial(match, TRIAL_NONE, error);
 	else
 		tell_trial(match, TRIAL_FAILED,
 		           error[0] ? error : "tandem-qemu --trial has said nothing");
@@ -422,8 +427,9 @@ static int judge_trial(struct tandem_qemu_match *match, char *ret_reason, size_t
 	match->is_trial_wanted = true;
 	wish(match);
 	if (match->trial == TRIAL_NONE) {
-		snprintf(ret_reason, reason_bytes, "its QEMU is started on trial%s%.80s",
-		         match->trial_error[0] ? ", but not yet: " : "", match->trial_error);
+		snprintf(ret_reason, reason_bytes, "its QEMU is %s%.130s",
+		         match->trial_error[0] ? "not tried yet: " : "started on trial",
+		         match->trial_error);
 		return TANDEM_E_AGAIN;
 	}
 	snprintf(ret_reason, reason_bytes,

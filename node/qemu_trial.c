@@ -16,6 +16,7 @@
 #include <tandem/unix_socket.h>
 #include <unistd.h>
 
+#include "qemu_command.h"
 #include "qemu_leash.h"
 #include "qemu_process.h"
 #include "qemu_words.h"
@@ -114,7 +115,8 @@ int tandem_qemu_trial_say(struct tandem_qemu_options *options, uint64_t timeout_
 	struct tandem_error error = {.code = 0};
 	struct event_base *base = event_base_new();
 	/* One that listens has a guest, or is about to. */
-	const bool has_other = tandem_unix_is_listened_at(options->qmp_path);
+	char other[TANDEM_QEMU_LISTENER_BYTES];
+	const bool has_other = tandem_qemu_listener_find(options->qmp_path, other);
 
 	/* A take-over that comes meanwhile needs what this one has. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -126,8 +128,9 @@ int tandem_qemu_trial_say(struct tandem_qemu_options *options, uint64_t timeout_
 	                       json_object_new_string(has_other         ? "busy"
 	                                              : error.code == 0 ? "well"
 	                                                                : "failed"));
-	if (error.code != 0)
-		json_object_object_add(object, "error", json_object_new_string(error.detail));
+	if (error.code != 0 || has_other)
+		json_object_object_add(object, "error",
+		                       json_object_new_string(has_other ? other : error.detail));
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
 	if (base)

@@ -11,8 +11,9 @@
  * guest writes none of its RAM. */
 
 /* Writes a JSON object to standard output: "trial" is "well", or "failed", with "error" for why, in
- * QEMU's words where it has any, or "busy": a QEMU of the pair runs here, and no second one was
- * started. Waits at most `timeout_ns`; the exit status. */
+ * QEMU's words where it has any, or "busy": a QEMU of the pair runs here, or something else listens
+ * at its control socket, which "error" names, and no second one was started. Waits at most
+ * `timeout_ns`; the exit status. */
 int tandem_qemu_trial_say(struct tandem_qemu_options *options, uint64_t timeout_ns);
 
 #endif

@@ -67,6 +67,9 @@ static void show_advice(struct json_object *pair)
 	char text[32];
 	printf("  waiting for: %s (in this state for %s)\n", waiting_for,
 	       span(pair, "in_state_ms", text));
+	const char *unjudged = tandem_json_text(get(pair, "data_plane"), "unjudged", "");
+	if (unjudged[0])
+		printf("  not known:   whether this node could go on: %s\n", unjudged);
 	if (unblock[0])
 		printf("  unblock:     %s\n", unblock);
 	for (size_t i = 0; i < length_of(pair, "alarms"); i++)

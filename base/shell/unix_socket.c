@@ -77,15 +77,18 @@ pid_t tandem_unix_peer(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) == 0 ? peer.pid : 0;
 }
 
-bool tandem_unix_is_listened_at(const char *path)
+bool tandem_unix_is_listened_at(const char *path, pid_t *ret_process)
 {
 	struct sockaddr_un address;
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool is_there = false;
 
+	*ret_process = 0;
 	if (fd >= 0 && tandem_unix_address(path, &address, NULL) == 0)
 		is_there = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
 		           errno == EAGAIN; /* its backlog is full */
+	if (is_there)
+		*ret_process = tandem_unix_peer(fd);
 	if (fd >= 0)
 		close(fd);
 	return is_there;

@@ -122,8 +122,10 @@ static void report_fit(struct tandem_standby *standby, struct tandem_control_mes
 	memcpy(needs, standby->needs, sizeof needs);
 	pthread_mutex_unlock(&standby->lock);
 	if (message->status == 0 && message->has_copy &&
-	    tandem_standby_compare(standby, needs, reason, sizeof reason) < 0)
+	    tandem_standby_compare(standby, needs, reason, sizeof reason) < 0) {
 		message->status = TANDEM_E_AGAIN;
+		snprintf(message->text, sizeof message->text, "%s", reason);
+	}
 }
 
 static void on_report(void *argument, struct tandem_control_message *message)

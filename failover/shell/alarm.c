@@ -47,7 +47,7 @@ void tandem_pair_spell_alarm(const struct tandem_pair *pair, enum tandem_alarm a
 	if (alarm == TANDEM_ALARM_UNPROTECTED)
 		snprintf(ret_detail, size, "%s", pair->session_detail);
 	if (alarm == TANDEM_ALARM_STANDBY_MISFIT)
-		snprintf(ret_detail, size, "%s", pair->misfit_detail);
+		snprintf(ret_detail, size, "%s", pair->fit_detail);
 	if (alarm == TANDEM_ALARM_NOT_SCHEDULED)
 		snprintf(ret_detail, size, "for %" PRIu64 " ms",
 		         pair->machine.unscheduled_ns / TANDEM_NS_PER_MS);

@@ -131,14 +131,14 @@ static void keep_detail(struct tandem_pair *pair, const char *text)
 }
 
 /* [L16] Before the machine has its say, which may be an alarm. */
-static void keep_misfit(struct tandem_pair *pair, const struct tandem_event *event)
+static void keep_fit(struct tandem_pair *pair, const struct tandem_event *event)
 {
 	const struct tandem_control_message *message = &event->message;
 	if (event->type != TANDEM_EVENT_REPORT || message->kind != TANDEM_CONTROL_KIND_STANDBY)
 		return;
-	memcpy(pair->misfit_detail, pair->plane_detail, sizeof(pair->misfit_detail));
-	if (message->status != TANDEM_E_UNSUPPORTED)
-		pair->misfit_detail[0] = 0;
+	memcpy(pair->fit_detail, pair->plane_detail, sizeof(pair->fit_detail));
+	if (message->status != TANDEM_E_UNSUPPORTED && message->status != TANDEM_E_AGAIN)
+		pair->fit_detail[0] = 0;
 }
 
 static void step(struct tandem_pair *pair, struct tandem_event *event)
@@ -148,7 +148,7 @@ static void step(struct tandem_pair *pair, struct tandem_event *event)
 	pair->was_refused = false;
 	pair->reply_text = NULL;
 	keep_detail(pair, event->message.text);
-	keep_misfit(pair, event);
+	keep_fit(pair, event);
 	tandem_machine_step(&pair->machine, event, actions);
 	for (size_t i = 0; i < actions->count; i++)
 		carry_out_at_failpoints(pair, &actions->list[i]);

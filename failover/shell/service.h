@@ -55,7 +55,7 @@ struct tandem_pair {
 	uint64_t refused_told_count; /* heartbeats that were refused, as last complained about */
 	char arbiter_detail[200];
 	char session_detail[200]; /* why the program has no session, "": it has, or there is none */
-	char misfit_detail[200];  /* why this node could not go on with its copy, "": it could */
+	char fit_detail[200];     /* why it is not known that this node could go on, "": it could */
 	char plane_detail[200]; /* what a data plane gave as its reason, for the note of the step */
 	bool was_refused;       /* the last event's connection */
 	int reply_status;

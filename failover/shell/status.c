@@ -231,7 +231,8 @@ static struct json_object *describe_plane(const struct tandem_pair *pair, uint64
 	add_text(object, "session_detail",
 	         is_program && !plane->has_session ? pair->session_detail : "");
 	bool is_misfit = tandem_guard_standby_is_misfit(machine, now_ns);
-	add_text(object, "misfit", is_misfit ? pair->misfit_detail : "");
+	add_text(object, "misfit", is_misfit ? pair->fit_detail : "");
+	add_text(object, "unjudged", machine->standby.is_unjudged ? pair->fit_detail : "");
 	add_count(object, "epoch_committed", plane->epoch);
 	add_age(object, "heard_ms", plane->report_ns, now_ns);
 	add_age(object, "session_heard_ms", plane->session_heard_ns, now_ns);

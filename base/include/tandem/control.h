@@ -141,7 +141,8 @@ struct tandem_control_message {
 	bool leaves;          /* REPORT of a program: it waits for RELEASE */
 	bool keeps_old;       /* STAND_BY: what the image directory holds is kept aside */
 	int32_t status;       /* FAILED: TANDEM_E_*; REPORT of a standby: TANDEM_E_UNSUPPORTED,
-	                         this node could not go on with its copy [C35], and text says why;
+	                         this node could not go on with its copy [C35], TANDEM_E_AGAIN, it
+	                         is not known whether it could, and text says why;
 	                         else 0 */
 	uint32_t process_id;  /* ATTACH */
 	uint64_t incarnation; /* ATTACH: own; ACTIVATE: the one the program must take */

@@ -26,7 +26,7 @@ int tandem_unix_listen(const char *path, int type, int backlog, int *ret_fd,
  */
 pid_t tandem_unix_peer(int fd);
 
-/* Whether some process listens at the stream socket of that path. */
-bool tandem_unix_is_listened_at(const char *path);
+/* Whether some process listens at the stream socket of that path, and which; 0: not known. */
+bool tandem_unix_is_listened_at(const char *path, pid_t *ret_process);
 
 #endif

@@ -81,14 +81,16 @@ Test(unix_socket, flags_of_the_type_are_kept)
 Test(unix_socket, one_that_somebody_listens_at_is_told_from_one_that_was_left)
 {
 	const struct place at = place();
+	pid_t process;
 	int fd = -1;
 
-	cr_expect_not(tandem_unix_is_listened_at(at.path));
+	cr_expect_not(tandem_unix_is_listened_at(at.path, &process));
 	cr_assert_eq(tandem_unix_listen(at.path, SOCK_STREAM, 0, &fd, NULL), 0);
-	cr_expect(tandem_unix_is_listened_at(at.path));
-	cr_expect(tandem_unix_is_listened_at(at.path), "its backlog is full");
+	cr_expect(tandem_unix_is_listened_at(at.path, &process));
+	cr_expect_eq(process, getpid());
+	cr_expect(tandem_unix_is_listened_at(at.path, &process), "its backlog is full");
 	close(fd);
-	cr_expect_not(tandem_unix_is_listened_at(at.path));
+	cr_expect_not(tandem_unix_is_listened_at(at.path, &process));
 	leave(&at);
 }
 

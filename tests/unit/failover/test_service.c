@@ -294,6 +294,28 @@ Test(service, the_operator_sees_what_a_standby_lacks)
 	json_object_put(timing);
 }
 
+static bool has_told_unjudged(void)
+{
+	json_object_put(timing);
+	timing = bed_ask(1, "{\"command\":\"status\"}");
+	struct json_object *plane = json_object_object_get(pair_of(timing), "data_plane");
+	return strcmp(json_object_get_string(json_object_object_get(plane, "unjudged")),
+	              "its QEMU is not tried yet: process 7 (nc)") == 0 &&
+	       json_object_get_string_len(json_object_object_get(plane, "misfit")) == 0;
+}
+
+/* [L16] */
+Test(service, the_operator_sees_why_it_is_not_known_whether_a_standby_lacks_something)
+{
+	timing = NULL;
+	bed_make_pair();
+	struct tandem_control_message *report = &bed_standby->report;
+	report->status = TANDEM_E_AGAIN;
+	snprintf(report->text, sizeof(report->text), "its QEMU is not tried yet: process 7 (nc)");
+	bed_wait_until(has_told_unjudged, "why it is not known");
+	json_object_put(timing);
+}
+
 static bool has_reason(void)
 {
 	struct json_object *answer = bed_ask(0, "{\"command\":\"status\"}");

@@ -58,16 +58,20 @@ class Beside(unittest.TestCase):
             client.settimeout(5)
             client.connect(self.path)
 
+    def listener(self):
+        name = Path("/proc/self/comm").read_text().strip()
+        return f"process {os.getpid()} ({name}) has to end, it listens at {self.path}"
+
     def test_none_is_tried(self):
         ended = self.run_qemu("--trial")
-        self.assertEqual(json.loads(ended.stdout), {"trial": "busy"})
+        self.assertEqual(json.loads(ended.stdout), {"trial": "busy", "error": self.listener()})
         self.expect_untouched()
 
     def test_none_is_started_ahead(self):
         ended = self.run_qemu("--ahead", "{link}", TANDEM_IMAGE_DIR=str(self.folder),
                               TANDEM_STATE_FILE=str(self.folder / "state"))
         self.assertEqual(ended.returncode, 1)
-        self.assertIn(f"something listens at {self.path}", ended.stderr)
+        self.assertIn(f"none is started beside it: {self.listener()}", ended.stderr)
         self.expect_untouched()
 
 

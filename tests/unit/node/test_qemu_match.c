@@ -387,12 +387,13 @@ Test(qemu_match, none_is_tried_beside_a_guest)
 	tandem_qemu_match_forget_trial(bed.match);
 	run_for(10 * LOOK_NS);
 	cr_expect_eq(count_lines(bed.tried), 1, "the guest is here now");
-	answer_trial("echo '{\"trial\":\"busy\"}'");
+	answer_trial("echo '{\"trial\":\"busy\",\"error\":\"process 7 (nc) has to end, it listens "
+	             "at /run/b/vm1.qmp\"}'");
 	cr_expect_eq(judge(), TANDEM_E_AGAIN);
 	wait_tried(3);
 	cr_expect_eq(judge(), TANDEM_E_AGAIN, "the other one ends first");
-	cr_expect_str_eq(bed.reason, "its QEMU is started on trial, but not yet: something listens "
-	                             "at the pair's control socket");
+	cr_expect_str_eq(bed.reason, "its QEMU is not tried yet: process 7 (nc) has to end, it "
+	                             "listens at /run/b/vm1.qmp");
 	answer_trial("echo '{\"trial\":\"well\"}'");
 	wait_judged(0);
 	end();
