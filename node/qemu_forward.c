@@ -124,6 +124,8 @@ static int take(struct tandem_qemu_options *options, struct event_base *base, pi
 		                             options->pair, count, link, reterr_error);
 	if (code == 0)
 		code = tandem_qemu_hand_confirm(&options->gates, link, reterr_error);
+	if (code != 0) /* whose they are still has them */
+		tandem_qemu_gates_yield(&options->gates);
 	return code;
 }
 

@@ -43,6 +43,8 @@ int tandem_qemu_hand_give(struct tandem_qemu_gates *gates, pid_t qemu, int link,
 	if (recv(link, &byte, 1, 0) != 1)
 		return fail("taken the guest's network", reterr_error);
 	tandem_qemu_gates_yield(gates);
+	(void)!send(link, &byte, 1,
+	            MSG_NOSIGNAL); /* who took them and ended has them all the same */
 	return 0;
 }
 
@@ -85,8 +87,10 @@ int tandem_qemu_hand_confirm(struct tandem_qemu_gates *gates, int link,
 
 	if (send(link, &byte, 1, MSG_NOSIGNAL) != 1)
 		return fail("waited", reterr_error);
-	if (recv(link, &byte, 1, 0) != 0 && errno == EAGAIN)
+	errno = 0;
+	if (recv(link, &byte, 1, 0) != 1)
 		return fail("let go of the guest's network", reterr_error);
+	(void)!recv(link, &byte, 1, 0); /* until nothing else of it is in the way */
 	tandem_qemu_gates_let(gates);
 	return 0;
 }

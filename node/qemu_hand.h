@@ -10,8 +10,8 @@ struct event_base;
 
 /* The gates of a guest's network go from one process of this program to another, all of them or
  * none: who gives them says whose they are and waits for one byte, who takes them sends it when it
- * lacks nothing, and waits until the other one has closed the link. Each waits for
- * TANDEM_QEMU_HAND_S at most, in which the guest has no network. */
+ * lacks nothing, and has them when the other one has sent one, too, and closed the link. Each waits
+ * for TANDEM_QEMU_HAND_S at most, in which the guest has no network. */
 #define TANDEM_QEMU_HAND_S 5
 
 /* A link that waits no longer. */
@@ -32,8 +32,8 @@ int tandem_qemu_hand_ask(int link, pid_t *ret_qemu, unsigned *ret_count,
 int tandem_qemu_hand_take(struct tandem_qemu_gates *gates, struct event_base *base,
                           const char *run_directory, const char *pair, unsigned count, int link,
                           struct tandem_error *reterr_error);
-/* From now on they are served here. Closes nothing. Errors: TANDEM_E_TIMEOUT: it is not known
- * whether the other one has let go of them. */
+/* From now on they are served here. Closes nothing. Errors: TANDEM_E_TIMEOUT, TANDEM_E_PEER_LOST:
+ * the other one has not let go of them. */
 int tandem_qemu_hand_confirm(struct tandem_qemu_gates *gates, int link,
                              struct tandem_error *reterr_error);
 

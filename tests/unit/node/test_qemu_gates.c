@@ -152,6 +152,29 @@ Test(qemu_gates, those_that_nobody_takes_stay)
 	close_gates(base);
 }
 
+/* Its patience was over just then: the gates are served by one of the two. */
+Test(qemu_gates, those_that_are_not_let_go_of_are_not_taken)
+{
+	struct event_base *base = event_base_new();
+	struct tandem_error error = {.code = 0};
+	int ends[2];
+
+	open_gates(base, 1);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	const pid_t child = fork();
+	if (child == 0) {
+		char byte;
+
+		close(ends[1]);
+		_exit(recv(ends[0], &byte, 1, 0) == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	close(ends[0]);
+	cr_assert_eq(tandem_qemu_hand_confirm(&gates, ends[1], &error), TANDEM_E_PEER_LOST);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	close(ends[1]);
+	close_gates(base);
+}
+
 /* In the process that takes them, all of them or none. */
 static bool takes(int link, unsigned card_count)
 {
