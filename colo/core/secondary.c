@@ -218,6 +218,13 @@ static const char *seal_fault(const struct tandem_secondary *secondary, unsigned
 	return NULL;
 }
 
+static void say_applied(struct tandem_secondary *secondary,
+                        struct tandem_secondary_actions *actions)
+{
+	send(secondary, actions, TANDEM_WIRE_APPLIED)->number = secondary->apply_ns;
+	secondary->apply_ns = 0;
+}
+
 /* [C15]; when fenced without a word [C21]. Where nothing lands before it is applied, APPLIED of few
  * pages is as true before as behind. */
 static void say_committed(struct tandem_secondary *secondary,
@@ -227,7 +234,7 @@ static void say_committed(struct tandem_secondary *secondary,
 	secondary->is_said_first =
 	        secondary->is_said_once && secondary->lands_in_calls && !secondary->is_fenced;
 	if (secondary->is_said_first)
-		send(secondary, actions, TANDEM_WIRE_APPLIED)->number = secondary->apply_ns;
+		say_applied(secondary, actions);
 	else if (!secondary->is_said_once && !secondary->is_fenced)
 		send(secondary, actions, TANDEM_WIRE_COMMITTED);
 }
@@ -283,7 +290,7 @@ static void on_applied(struct tandem_secondary *secondary,
 	secondary->is_fresh = false;
 	secondary->apply_ns = event->elapsed_ns;
 	if (secondary->is_greeted && !secondary->is_fenced && !secondary->is_said_first)
-		send(secondary, actions, TANDEM_WIRE_APPLIED)->number = event->elapsed_ns;
+		say_applied(secondary, actions);
 	commit_if_complete(secondary, actions);
 }
 

@@ -93,7 +93,7 @@ struct tandem_secondary {
 	bool is_applied;
 	bool is_said_once;  /* of K: APPLIED says COMMITTED, too ... */
 	bool is_said_first; /* ... and has been said */
-	uint64_t apply_ns;  /* of the last apply that has ended */
+	uint64_t apply_ns;  /* of the last apply, until it is told; 0 then */
 	bool is_fresh;      /* nothing was ever applied */
 	/* the session */
 	bool has_session;

@@ -35,7 +35,8 @@ struct tandem_wire_message {
 	uint64_t generation; /* the sender's */
 	uint64_t epoch;      /* HELLO: last known committed; WELCOME, PONG, FENCED: last committed;
 	                        FENCE: last sealed; else the epoch */
-	uint64_t number;     /* PING, PONG; APPLIED: nanoseconds that the apply took */
+	uint64_t number;     /* PING, PONG; APPLIED: nanoseconds of the newest apply that was
+	                                not told of before, 0: none */
 	uint64_t primary_incarnation;     /* HELLO: own; WELCOME: whose copy this is, 0 for none */
 	uint64_t secondary_incarnation;   /* HELLO: who held the copy, 0 unknown; WELCOME: own */
 	uint32_t channel_count;           /* HELLO */

@@ -222,7 +222,7 @@ static void on_message(struct tandem_engine *engine, const struct tandem_session
 	atomic_store(&engine->heard_ns, step_event.now_ns);
 	if (tandem_failpoint_armed)
 		pass_read(engine, message.type);
-	if (message.type == TANDEM_WIRE_APPLIED)
+	if (message.type == TANDEM_WIRE_APPLIED && message.number > 0)
 		tandem_histogram_add(&engine->stats->apply_ns, message.number);
 	tandem_engine_step(engine, &step_event);
 }
