@@ -454,7 +454,7 @@ static void forward(struct program *program)
 	struct tandem_error error;
 
 	if (!tandem_qemu_keeper_lets_go(&program->keeper) ||
-	    !tandem_qemu_gates_are_used(&program->options.gates))
+	    !tandem_qemu_gates_are_open(&program->options.gates))
 		return;
 	tandem_qemu_note_close(&program->keeper.note);
 	if (tandem_qemu_forward_start(&program->options, qemu, &error) != 0)

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <tandem/clock.h>
 #include <tandem/log.h>
 #include <tandem/process.h>
 #include <tandem/unix_socket.h>
@@ -21,6 +22,7 @@
 
 #define LINK_FD    3
 #define LINK_TEXT  "3"
+#define RETRY_MS   10
 #define GATE_BYTES 256
 #define WORDS_MAX  (8 + 2 * TANDEM_QEMU_GATES_MAX)
 
@@ -55,6 +57,7 @@ static int spawn(const struct tandem_qemu_options *options, int link)
 	}
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, link, LINK_FD);
+	posix_spawn_file_actions_addclosefrom_np(&actions, LINK_FD + 1);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
 	const int failure = posix_spawn(&process, "/proc/self/exe", &actions, &attributes,
@@ -85,23 +88,48 @@ int tandem_qemu_forward_start(struct tandem_qemu_options *options, pid_t qemu,
 
 /* ---- taking them from it ---- */
 
-/* -1: there is none. */
-static int connect_to(const struct tandem_qemu_options *options, struct tandem_error *reterr_error)
+/* An errno. */
+static int reach(int link, const struct sockaddr_un *address)
+{
+	int code;
+
+	do /* with a limit the kernel does not go on by itself after a signal */
+		code = connect(link, (const struct sockaddr *)address, sizeof(*address));
+	while (code != 0 && errno == EINTR);
+	return code == 0 ? 0 : errno;
+}
+
+/* *ret_link -1: there is none. */
+static int connect_to(const struct tandem_qemu_options *options, int *ret_link,
+                      struct tandem_error *reterr_error)
 {
 	struct sockaddr_un address;
 	char path[PATH_MAX];
+	int link, failure;
 
+	*ret_link = -1;
 	name_door(options, path);
 	if (tandem_unix_address(path, &address, reterr_error) != 0)
-		return -1;
-	const int link = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		return reterr_error->code;
+	link = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (link < 0)
-		return -1;
+		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "gate",
+		                              "no socket");
 	tandem_qemu_hand_limit(link);
-	if (connect(link, (const struct sockaddr *)&address, sizeof(address)) == 0)
-		return link;
+	failure = reach(link, &address);
+	if (failure == 0) {
+		*ret_link = link;
+		return 0;
+	}
 	close(link);
-	return -1;
+	if (failure == ENOENT || failure == ECONNREFUSED)
+		return 0;
+	return tandem_error_set_errno(reterr_error,
+	                              failure == EAGAIN ? TANDEM_E_TIMEOUT : TANDEM_E_SYSTEM,
+	                              failure, "gate",
+	                              "what has the network of a guest that was let go does not "
+	                              "answer at %.80s: end that QEMU first, or what listens there",
+	                              path);
 }
 
 static int take(struct tandem_qemu_options *options, struct event_base *base, pid_t qemu, int link,
@@ -111,8 +139,6 @@ static int take(struct tandem_qemu_options *options, struct event_base *base, pi
 	pid_t of;
 	int code = tandem_qemu_hand_ask(link, &of, &count, reterr_error);
 
-	if (code == TANDEM_E_PEER_LOST) /* its QEMU has just ended */
-		return 0;
 	if (code == 0 && of != qemu)
 		code = tandem_error_set(reterr_error, TANDEM_E_AGAIN, "gate",
 		                        "process %d, " TANDEM_PROCESS_FORWARDER
@@ -129,22 +155,35 @@ static int take(struct tandem_qemu_options *options, struct event_base *base, pi
 	return code;
 }
 
-int tandem_qemu_forward_take(struct tandem_qemu_options *options, struct event_base *base,
-                             pid_t qemu, bool *ret_is_taken, struct tandem_error *reterr_error)
+static int take_once(struct tandem_qemu_options *options, struct event_base *base, pid_t qemu,
+                     bool *ret_is_taken, struct tandem_error *reterr_error)
 {
-	const int link = tandem_qemu_gates_user_count(&options->gates) > 0
-	                         ? connect_to(options, reterr_error)
-	                         : -1;
+	int link;
+	int code = connect_to(options, &link, reterr_error);
 
 	*ret_is_taken = false;
-	if (link < 0)
-		return 0;
-	const int code = take(options, base, qemu, link, reterr_error);
+	if (code != 0 || link < 0)
+		return code;
+	code = take(options, base, qemu, link, reterr_error);
 	if (code == TANDEM_E_TIMEOUT)
 		tandem_error_wrap(reterr_error, code, "process %d, " TANDEM_PROCESS_FORWARDER,
 		                  (int)tandem_unix_peer(link));
 	close(link);
 	*ret_is_taken = code == 0 && tandem_qemu_gates_are_open(&options->gates);
+	return code;
+}
+
+/* Where its QEMU has just ended it is about to end, too, and then there is none. */
+int tandem_qemu_forward_take(struct tandem_qemu_options *options, struct event_base *base,
+                             pid_t qemu, bool *ret_is_taken, struct tandem_error *reterr_error)
+{
+	const uint64_t end_ns = tandem_clock_now_ns() + TANDEM_QEMU_HAND_S * TANDEM_NS_PER_S;
+	int code;
+
+	while ((code = take_once(options, base, qemu, ret_is_taken, reterr_error)) ==
+	               TANDEM_E_PEER_LOST &&
+	       tandem_clock_now_ns() < end_ns)
+		poll(NULL, 0, RETRY_MS);
 	return code;
 }
 
@@ -209,12 +248,12 @@ static void on_taker(struct evconnlistener *door, evutil_socket_t fd, struct soc
 	struct forwarder *forwarder = context;
 	struct tandem_error error;
 
-	(void)door;
 	(void)from;
 	(void)from_length;
 	tandem_qemu_hand_limit(fd);
 	if (!has_ended(forwarder) &&
 	    tandem_qemu_hand_give(&forwarder->options->gates, forwarder->qemu, fd, &error) == 0) {
+		evconnlistener_disable(door);
 		tandem_log(TANDEM_LOG_INFO, "the guest's network is protected again, or about to");
 		forwarder->link = fd;
 		event_base_loopbreak(forwarder->base);

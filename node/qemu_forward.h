@@ -19,7 +19,8 @@ int tandem_qemu_forward_start(struct tandem_qemu_options *options, pid_t qemu,
                               struct tandem_error *reterr_error);
 /* Takes the gates of that QEMU where a forwarder has them; without one nothing is done. `qemu` 0:
  * one that is to be started. Errors: TANDEM_E_AGAIN (they are those of another QEMU, which runs),
- * and those of qemu_hand.h. */
+ * TANDEM_E_CONFIG (also where `options` has no such gates), TANDEM_E_SYSTEM and those of
+ * qemu_hand.h. */
 int tandem_qemu_forward_take(struct tandem_qemu_options *options, struct event_base *base,
                              pid_t qemu, bool *ret_is_taken, struct tandem_error *reterr_error);
 /* The forwarder: takes them at options->forward_fd. Its exit status. */

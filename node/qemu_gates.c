@@ -316,15 +316,6 @@ bool tandem_qemu_gates_are_open(const struct tandem_qemu_gates *gates)
 	return false;
 }
 
-bool tandem_qemu_gates_are_used(const struct tandem_qemu_gates *gates)
-{
-	for (unsigned i = 0; i < gates->count; i++) {
-		if (gates->cards[i].gate && tandem_qemu_gate_is_connected(gates->cards[i].gate))
-			return true;
-	}
-	return false;
-}
-
 void tandem_qemu_gates_leave(struct tandem_qemu_gates *gates)
 {
 	struct tandem_error error;

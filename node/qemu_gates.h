@@ -89,8 +89,6 @@ void tandem_qemu_gates_promise(struct tandem_qemu_gates *gates, uint64_t ticket)
 void tandem_qemu_gates_release(struct tandem_qemu_gates *gates, uint64_t released_ticket);
 /* Whether there is one of this program. */
 bool tandem_qemu_gates_are_open(const struct tandem_qemu_gates *gates);
-/* Whether QEMU is connected to one of this program, which its guest needs for its network. */
-bool tandem_qemu_gates_are_used(const struct tandem_qemu_gates *gates);
 /* No other node goes on with the guest any more: everything leaves, by the kernel's gates even
  * without this program. */
 void tandem_qemu_gates_leave(struct tandem_qemu_gates *gates);

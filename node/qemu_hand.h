@@ -10,8 +10,9 @@ struct event_base;
 
 /* The gates of a guest's network go from one process of this program to another, all of them or
  * none: who gives them says whose they are and waits for one byte, who takes them sends it when it
- * lacks nothing, and has them when the other one has sent one, too, and closed the link. Each waits
- * for TANDEM_QEMU_HAND_S at most, in which the guest has no network. */
+ * lacks nothing, and has them when the other one has sent one, too. Whoever does not hear that byte
+ * closes the link to it first, so that one of the two has them whatever happens. Each waits for
+ * TANDEM_QEMU_HAND_S at most, in which the guest has no network; a signal changes nothing. */
 #define TANDEM_QEMU_HAND_S 5
 
 /* A link that waits no longer. */

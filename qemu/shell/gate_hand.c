@@ -95,7 +95,12 @@ static bool send_hand(int link, const struct hand *hand, const int *fds)
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(fds_bytes);
 	memcpy(CMSG_DATA(header), fds, fds_bytes);
-	return sendmsg(link, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(*hand);
+	ssize_t sent;
+
+	do /* with a limit the kernel does not go on by itself after a signal */
+		sent = sendmsg(link, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent == (ssize_t)sizeof(*hand);
 }
 
 int tandem_qemu_gate_give(const struct tandem_qemu_gate *gate, int link,
@@ -168,8 +173,12 @@ static int recv_hand(int link, struct taken *taken, struct tandem_error *reterr_
 	                         .msg_iovlen = 1,
 	                         .msg_control = control.bytes,
 	                         .msg_controllen = sizeof(control.bytes)};
-	const ssize_t got = recvmsg(link, &message, MSG_CMSG_CLOEXEC);
 	const struct hand *hand = &taken->hand;
+	ssize_t got;
+
+	do
+		got = recvmsg(link, &message, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
 
 	if (got <= 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM,
@@ -187,7 +196,7 @@ static int recv_hand(int link, struct taken *taken, struct tandem_error *reterr_
 	return 0;
 }
 
-/* Everything as if QEMU had just sent it. */
+/* Everything as if QEMU had just sent it. Of a card that is not connected nothing is in part. */
 static bool get_content(struct tandem_qemu_gate *gate, int fd, const struct hand *hand)
 {
 	ssize_t got = pread(fd, gate->record, hand->record_bytes, 0);
@@ -195,15 +204,16 @@ static bool get_content(struct tandem_qemu_gate *gate, int fd, const struct hand
 
 	if (got != (ssize_t)hand->record_bytes)
 		return false;
-	while (gate->fd >= 0 &&
-	       (got = pread(fd, gate->input + gate->input_bytes,
+	while ((got = pread(fd, gate->input + gate->input_bytes,
 	                    TANDEM_QEMU_GATE_INPUT_BYTES - gate->input_bytes, at)) > 0) {
 		at += got;
 		gate->input_bytes += (size_t)got;
 		tandem_qemu_gate_decode(gate);
 	}
+	if (gate->fd < 0)
+		gate->input_bytes = 0;
 	if (gate->fd < 0 || hand->record_bytes == 0)
-		return gate->fd < 0 || got == 0;
+		return got == 0;
 	gate->record_bytes = hand->record_bytes;
 	event_del(gate->outside_readable);
 	event_add(gate->writable, NULL);

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <tandem/clock.h>
 #include <unistd.h>
 
+#include "qemu_forward.h"
 #include "qemu_gates.h"
 #include "qemu_hand.h"
 
@@ -146,7 +148,7 @@ Test(qemu_gates, those_that_nobody_takes_stay)
 	int status = -1;
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_assert_eq(status, 0);
-	cr_assert(tandem_qemu_gates_are_used(&gates));
+	cr_assert(tandem_qemu_gates_are_open(&gates));
 	close(ends[0]);
 	close(card);
 	close_gates(base);
@@ -175,6 +177,51 @@ Test(qemu_gates, those_that_are_not_let_go_of_are_not_taken)
 	close_gates(base);
 }
 
+static void limit_to(int link, unsigned ms)
+{
+	const struct timeval limit = {.tv_usec = (suseconds_t)ms * 1000};
+
+	cr_assert_eq(setsockopt(link, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+}
+
+/* The other one hears that they are taken when nobody waits for its word any more, or says that
+ * word at the last moment. */
+static int give_late(int link, bool says_it)
+{
+	char bytes[2];
+
+	if (recv(link, bytes, 1, 0) != 1)
+		return 1;
+	if (says_it)
+		return send(link, bytes, 1, MSG_NOSIGNAL) == 1 ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (recv(link, bytes, 1, 0) != 0) /* until the link is shut */
+		return 2;
+	return send(link, bytes, 1, MSG_NOSIGNAL) < 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+Test(qemu_gates, whoever_does_not_hear_that_they_are_let_go_of_shuts_the_link_first)
+{
+	for (unsigned says_it = 0; says_it < 2; says_it++) {
+		struct tandem_error error = {.code = 0};
+		int ends[2], status = -1;
+
+		cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+		const pid_t child = fork();
+		if (child == 0) {
+			close(ends[1]);
+			tandem_qemu_hand_limit(ends[0]);
+			_exit(give_late(ends[0], says_it == 1));
+		}
+		close(ends[0]);
+		limit_to(ends[1], says_it == 1 ? 0 : 100);
+		cr_expect_eq(tandem_qemu_hand_confirm(&gates, ends[1], &error),
+		             says_it == 1 ? 0 : TANDEM_E_TIMEOUT);
+		cr_assert_eq(waitpid(child, &status, 0), child);
+		cr_expect_eq(status, 0, "%d", status);
+		close(ends[1]);
+	}
+}
+
 /* In the process that takes them, all of them or none. */
 static bool takes(int link, unsigned card_count)
 {
@@ -190,7 +237,19 @@ static bool takes(int link, unsigned card_count)
 	return tandem_qemu_hand_ask(link, &qemu, &count, NULL) == 0 &&
 	       tandem_qemu_hand_take(&taken, base, folder, "vm1", count, link, NULL) == 0 &&
 	       tandem_qemu_hand_confirm(&taken, link, NULL) == 0 &&
-	       tandem_qemu_gates_are_used(&taken);
+	       tandem_qemu_gates_are_open(&taken);
+}
+
+/* Those of who has taken them, and has ended. */
+static void unlink_taken(unsigned card_count)
+{
+	for (unsigned i = 0; i < 2 * card_count; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "%s/vm1.%s%u", folder, i % 2 == 0 ? "card" : "net",
+		         i / 2);
+		cr_assert_eq(unlink(path), 0, "%s", path);
+	}
 }
 
 static int hand_over(unsigned card_count, struct tandem_error *reterr_error)
@@ -212,6 +271,135 @@ static int hand_over(unsigned card_count, struct tandem_error *reterr_error)
 	return code;
 }
 
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* For the rest of this process: with a limit the kernel goes on with no call by itself. */
+static void interrupt_each_ms(void)
+{
+	const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+	const struct itimerval each_ms = {.it_interval.tv_usec = 1000, .it_value.tv_usec = 1000};
+
+	cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
+	cr_assert_eq(setitimer(ITIMER_REAL, &each_ms, NULL), 0);
+}
+
+Test(qemu_gates, signals_do_not_keep_them_from_being_handed_over)
+{
+	const struct itimerval never = {.it_value.tv_usec = 0};
+	struct event_base *base = event_base_new();
+	struct tandem_error error = {.code = 0};
+	int ends[2], status = -1;
+
+	open_gates(base, 1);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	const pid_t child = fork();
+	if (child == 0) {
+		close(ends[0]);
+		poll(NULL, 0, 50); /* it is waited for */
+		interrupt_each_ms();
+		tandem_qemu_hand_limit(ends[1]);
+		_exit(takes(ends[1], 1) ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	close(ends[1]);
+	tandem_qemu_hand_limit(ends[0]);
+	interrupt_each_ms();
+	const int code = tandem_qemu_hand_give(&gates, 77, ends[0], &error);
+	poll(NULL, 0, 50); /* and waits for the end of the link */
+	close(ends[0]);
+	cr_assert_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+	cr_expect_eq(code, 0, "%s", error.detail);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0);
+	unlink_taken(1);
+	close_gates(base);
+}
+
+/* ---- from who has those of a guest that was let go ---- */
+
+static int listen_at_door(int type)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const int fd = socket(AF_UNIX, type, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/vm1.gates", folder);
+	cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void close_door(int fd)
+{
+	char path[64];
+
+	close(fd);
+	snprintf(path, sizeof(path), "%s/vm1.gates", folder);
+	cr_assert_eq(unlink(path), 0);
+}
+
+static int take_from_door(const char *network, pid_t qemu, struct tandem_error *reterr_error)
+{
+	struct tandem_qemu_options options = {.pair = "vm1", .run_directory = folder};
+	struct event_base *base = event_base_new();
+	bool is_taken = true;
+
+	if (network)
+		tandem_qemu_gates_add(&options.gates, network);
+	const int code = tandem_qemu_forward_take(&options, base, qemu, &is_taken, reterr_error);
+	cr_assert_not(is_taken);
+	event_base_free(base);
+	return code;
+}
+
+Test(qemu_gates, a_network_that_another_process_has_is_not_passed_over)
+{
+	struct event_base *base = event_base_new();
+	struct tandem_error error = {.code = 0};
+
+	open_gates(base, 1);
+	const int door = listen_at_door(SOCK_SEQPACKET);
+	cr_assert_eq(listen(door, 4), 0);
+	const pid_t child = fork();
+	if (child == 0) {
+		struct tandem_error refused;
+
+		for (;;) {
+			const int link = accept(door, NULL, NULL);
+
+			(void)tandem_qemu_hand_give(&gates, 77, link, &refused);
+			close(link);
+		}
+	}
+	cr_expect_eq(take_from_door(NULL, 77, &error), TANDEM_E_CONFIG, "ungated");
+	cr_expect_not_null(strstr(error.detail, "has 1 cards with a gate user:"), "%s",
+	                   error.detail);
+	cr_expect_eq(take_from_door("plug:vm2", 77, &error), TANDEM_E_CONFIG);
+	cr_expect_eq(take_from_door(NULL, 0, &error), TANDEM_E_AGAIN);
+	cr_expect_not_null(strstr(error.detail, "process 77 "), "%s", error.detail);
+	cr_assert_eq(kill(child, SIGKILL), 0);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	close_door(door);
+	close_gates(base);
+}
+
+Test(qemu_gates, only_where_nobody_listens_there_is_none)
+{
+	struct tandem_error error = {.code = 0};
+	int door;
+
+	cr_assert_not_null(mkdtemp(folder));
+	cr_expect_eq(take_from_door("user:vm1", 77, &error), 0, "%s", error.detail);
+	door = listen_at_door(SOCK_SEQPACKET);
+	cr_expect_eq(take_from_door("user:vm1", 77, &error), 0, "%s", error.detail);
+	close_door(door);
+	door = listen_at_door(SOCK_DGRAM);
+	cr_expect_eq(take_from_door("user:vm1", 77, &error), TANDEM_E_SYSTEM);
+	cr_expect_not_null(strstr(error.detail, "/vm1.gates: "), "%s", error.detail);
+	close_door(door);
+	cr_assert_eq(rmdir(folder), 0);
+}
+
 Test(qemu_gates, all_are_taken_or_none)
 {
 	struct event_base *base = event_base_new();
@@ -221,16 +409,11 @@ Test(qemu_gates, all_are_taken_or_none)
 	const int card = connect_to("vm1.card1");
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	cr_assert_lt(hand_over(1, &error), 0, "there is one card more");
-	cr_assert(tandem_qemu_gates_are_used(&gates));
+	cr_assert(tandem_qemu_gates_are_open(&gates));
 	cr_assert_eq(hand_over(2, &error), 0, "%s", error.detail);
-	cr_assert_not(tandem_qemu_gates_are_used(&gates));
+	cr_assert_not(tandem_qemu_gates_are_open(&gates));
 	close(card);
-	for (unsigned i = 0; i < 4; i++) { /* the other one's, which has ended */
-		char path[64];
-
-		snprintf(path, sizeof(path), "%s/vm1.%s%u", folder, i < 2 ? "card" : "net", i % 2);
-		cr_assert_eq(unlink(path), 0, "%s", path);
-	}
+	unlink_taken(2);
 	close_gates(base);
 }
 

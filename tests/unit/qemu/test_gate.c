@@ -372,6 +372,28 @@ Test(gate, one_that_is_handed_over_loses_nothing_that_the_guest_sends)
 	close_bed(&bed);
 }
 
+/* Its QEMU connects anew, or has another card yet. */
+Test(gate, one_that_is_handed_over_without_qemu_loses_nothing_that_is_held)
+{
+	uint8_t record[TEXT_BYTES];
+	struct bed bed;
+
+	open_bed(&bed);
+	guest_sends(&bed, "a");
+	mark(&bed, 1);
+	guest_sends(&bed, "b");
+	const size_t length = put(record, "c");
+	cr_assert_eq(send(bed.qemu, record, length - 1, 0), (ssize_t)length - 1);
+	turn(&bed);
+	cr_assert_eq(shutdown(bed.qemu, SHUT_RDWR), 0);
+	turn(&bed);
+	cr_assert_not(tandem_qemu_gate_is_connected(bed.gate));
+	hand_over(&bed);
+	tandem_qemu_gate_let(bed.gate);
+	cr_assert_str_eq(network_gets(&bed), "ab", "and not what was sent in part");
+	close_bed(&bed);
+}
+
 /* QEMU has some of a frame, and gets the rest by the other gate. */
 Test(gate, one_that_is_handed_over_loses_nothing_that_comes)
 {
