@@ -279,17 +279,22 @@ static bool is_fit(void)
 	return !has_alarm_with("until it has");
 }
 
+static void report(int status, const char *text)
+{
+	struct tandem_control_message *message = &bed_standby->report;
+
+	message->status = status;
+	snprintf(message->text, sizeof(message->text), "%s", text);
+}
+
 /* [L16] */
 Test(service, the_operator_sees_what_a_standby_lacks)
 {
 	timing = NULL;
 	bed_make_pair();
-	struct tandem_control_message *report = &bed_standby->report;
-	report->status = TANDEM_E_UNSUPPORTED;
-	snprintf(report->text, sizeof(report->text), "QEMU 1 seen, QEMU 2 needed");
+	report(TANDEM_E_UNSUPPORTED, "QEMU 1 seen, QEMU 2 needed");
 	bed_wait_until(has_told_misfit, "what it lacks");
-	report->status = 0;
-	report->text[0] = 0;
+	report(0, "");
 	bed_wait_until(is_fit, "that it is there");
 	json_object_put(timing);
 }
@@ -309,9 +314,7 @@ Test(service, the_operator_sees_why_it_is_not_known_whether_a_standby_lacks_some
 {
 	timing = NULL;
 	bed_make_pair();
-	struct tandem_control_message *report = &bed_standby->report;
-	report->status = TANDEM_E_AGAIN;
-	snprintf(report->text, sizeof(report->text), "its QEMU is not tried yet: process 7 (nc)");
+	report(TANDEM_E_AGAIN, "its QEMU is not tried yet: process 7 (nc)");
 	bed_wait_until(has_told_unjudged, "why it is not known");
 	json_object_put(timing);
 }

@@ -296,30 +296,49 @@ Test(gate, what_came_for_nobody_is_forgotten)
 	close_bed(&bed);
 }
 
+#define FRAMES_SENT 200
+
+static uint8_t large_frame[32768];
+
+/* As many as there is room for. */
+static size_t network_sends(struct bed *bed)
+{
+	const struct sockaddr_un address = address_of(bed->outside_path);
+	size_t sent_count = 0;
+
+	for (unsigned i = 0; i < FRAMES_SENT; i++) {
+		if (sendto(bed->network, large_frame, sizeof(large_frame), 0,
+		           (const struct sockaddr *)&address,
+		           sizeof(address)) == (ssize_t)sizeof(large_frame))
+			sent_count++;
+		turn(bed);
+	}
+	return sent_count;
+}
+
+static void qemu_gets(struct bed *bed, size_t frame_count)
+{
+	static uint8_t got[1 << 20];
+	size_t got_bytes = 0;
+	ssize_t length;
+
+	do {
+		turn(bed);
+		length = recv(bed->qemu, got, sizeof(got), 0);
+		got_bytes += length > 0 ? (size_t)length : 0;
+	} while (length > 0);
+	cr_assert_eq(got_bytes, frame_count * (sizeof(large_frame) + TANDEM_QEMU_FRAME_HEAD_BYTES));
+}
+
 /* QEMU does not read: the gate waits for it and loses nothing that it took. */
 Test(gate, what_comes_waits_for_a_qemu_that_is_slow)
 {
-	static uint8_t frame[32768], got[1 << 20];
-	struct sockaddr_un address;
-	size_t sent_count = 0, got_bytes = 0;
 	struct bed bed;
-	ssize_t length;
 
 	open_bed(&bed);
-	address = address_of(bed.outside_path);
-	for (unsigned i = 0; i < 200; i++) {
-		if (sendto(bed.network, frame, sizeof(frame), 0, (const struct sockaddr *)&address,
-		           sizeof(address)) == (ssize_t)sizeof(frame))
-			sent_count++;
-		turn(&bed);
-	}
-	cr_assert_lt(sent_count, 200, "the network is held up in the end");
-	do {
-		turn(&bed);
-		length = recv(bed.qemu, got, sizeof(got), 0);
-		got_bytes += length > 0 ? (size_t)length : 0;
-	} while (length > 0);
-	cr_assert_eq(got_bytes, sent_count * (sizeof(frame) + TANDEM_QEMU_FRAME_HEAD_BYTES));
+	const size_t sent_count = network_sends(&bed);
+	cr_assert_lt(sent_count, FRAMES_SENT, "the network is held up in the end");
+	qemu_gets(&bed, sent_count);
 	close_bed(&bed);
 }
 
@@ -397,27 +416,12 @@ Test(gate, one_that_is_handed_over_without_qemu_loses_nothing_that_is_held)
 /* QEMU has some of a frame, and gets the rest by the other gate. */
 Test(gate, one_that_is_handed_over_loses_nothing_that_comes)
 {
-	static uint8_t frame[32768], got[1 << 20];
-	struct sockaddr_un address;
-	size_t sent_count = 0, got_bytes = 0;
 	struct bed bed;
-	ssize_t length;
 
 	open_bed(&bed);
-	address = address_of(bed.outside_path);
-	for (unsigned i = 0; i < 200; i++) {
-		if (sendto(bed.network, frame, sizeof(frame), 0, (const struct sockaddr *)&address,
-		           sizeof(address)) == (ssize_t)sizeof(frame))
-			sent_count++;
-		turn(&bed);
-	}
+	const size_t sent_count = network_sends(&bed);
 	hand_over(&bed);
-	do {
-		turn(&bed);
-		length = recv(bed.qemu, got, sizeof(got), 0);
-		got_bytes += length > 0 ? (size_t)length : 0;
-	} while (length > 0);
-	cr_assert_eq(got_bytes, sent_count * (sizeof(frame) + TANDEM_QEMU_FRAME_HEAD_BYTES));
+	qemu_gets(&bed, sent_count);
 	close_bed(&bed);
 }
 
