@@ -105,12 +105,13 @@ static int connect_to(const struct tandem_qemu_options *options, int *ret_link,
 {
 	struct sockaddr_un address;
 	char path[PATH_MAX];
-	int link, failure;
+	int link, failure, code;
 
 	*ret_link = -1;
 	name_door(options, path);
-	if (tandem_unix_address(path, &address, reterr_error) != 0)
-		return reterr_error->code;
+	code = tandem_unix_address(path, &address, reterr_error);
+	if (code != 0)
+		return code;
 	link = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (link < 0)
 		return tandem_error_set_errno(reterr_error, TANDEM_E_SYSTEM, errno, "gate",

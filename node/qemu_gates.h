@@ -53,8 +53,7 @@ struct tandem_qemu_gate_state {
 void tandem_qemu_gates_look(const struct tandem_qemu_gates *gates, unsigned number,
                             struct tandem_qemu_gate_state *ret_state);
 /* Makes what they need, sockets below `run_directory`, and QEMU's options, but for those that were
- * taken. Errors: what
- * tandem_qemu_gate_open() and tandem_qemu_plug_open() have. */
+ * taken. Errors: what tandem_qemu_gate_open() and tandem_qemu_plug_open() have. */
 int tandem_qemu_gates_open(struct tandem_qemu_gates *gates, struct event_base *base,
                            const char *run_directory, const char *pair,
                            struct tandem_error *reterr_error);
